@@ -1,0 +1,155 @@
+# Every target does only what is missing. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+# What every stage understands; see `make`.
+CONFIG ?= configs/watch.toml
+DATA ?=
+STORE ?=
+RUN ?=
+BUDGET ?=
+SET ?=
+# Only for `make env`: the interpreter that makes .venv, and TensorFlow for NVIDIA GPUs.
+PYTHON ?= python3
+GPU ?= $(if $(wildcard $(VENV)/requirements-gpu.stamp),1)
+
+# ---- the environment: the active one if it has the package, else .venv ----
+# -I: a left-over egg-info in this folder must not count as an installed package.
+ACTIVE := $(shell test -n "$${VIRTUAL_ENV:-$${CONDA_PREFIX:-}}" \
+	&& test ! "$${VIRTUAL_ENV:-}" -ef $(VENV) \
+	&& python -I -c 'import importlib.metadata as m, sys; m.version("headrace"); print(sys.executable)' \
+	2>/dev/null)
+ifeq ($(ACTIVE),)
+LOCK := $(if $(GPU),requirements-gpu.lock,requirements.lock)
+INSTALLED := $(VENV)/$(basename $(LOCK)).stamp
+RUNTIME := $(VENV)/headrace.stamp
+TOOLS := $(VENV)/requirements-dev.stamp
+KERNELS := $(VENV)/kernels.stamp
+python = $(VENV)/bin/python
+else
+python = "$(ACTIVE)"
+endif
+
+# ---- options, quoted for the shell; a word of SET without "=" belongs to the word before it ----
+quote = '$(subst ','\'',$(1))'
+option = $(if $(2),$(1) $(call quote,$(2)))
+words = $(foreach word,$(SET),$(if $(findstring =,$(word)),@set@)$(word))
+space := $(subst ,, )
+settings = $(if $(strip $(SET)),$(subst @set@,--set ',$(subst $(space)@set@,' @set@,$(subst ','\'',$(words))))')
+options = --config $(call quote,$(CONFIG)) $(call option,--data,$(DATA)) \
+	$(call option,--store,$(STORE)) $(call option,--run,$(RUN)) \
+	$(call option,--budget,$(BUDGET)) $(settings)
+# exec: the stage is the process that make started, so signals and limits reach it.
+stage = @exec $(python) -m pipeline $@ $(options)
+
+.PHONY: help
+help: ## List the targets
+	@echo 'usage: make TARGET [CONFIG=$(CONFIG)] [DATA=my.h5] [STORE=my.zarr] [RUN=folder]'
+	@echo '                   [BUDGET=1.5GiB] [SET="train.epochs=3 train.seed=1"]'
+	@echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
+
+.PHONY: env
+env: $(RUNTIME) $(KERNELS) ## Make .venv with every dependency, kernels compiled (GPU=1: with CUDA, untested)
+ifneq ($(ACTIVE),)
+	@echo "using the active environment: $(ACTIVE)"
+	@$(python) -m pipeline.catalogue
+endif
+
+ifeq ($(ACTIVE),)
+$(INSTALLED): $(LOCK)
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || { \
+		$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+			echo "Headrace needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+				"Name another: make env PYTHON=python3.12" >&2; exit 2; }; \
+		$(PYTHON) -m venv --clear $(VENV); }
+	@echo "installing into $(VENV), about 2 GB: minutes, once"
+	$(VENV)/bin/python -m pip install --require-hashes --requirement $(LOCK)
+	@touch $@
+
+# No isolation: the build backend is the locked one too.
+$(RUNTIME): $(INSTALLED) pyproject.toml
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(KERNELS): $(RUNTIME) $(wildcard pipeline/catalogue/*.py)
+	$(VENV)/bin/python -m pipeline.catalogue
+	@touch $@
+
+$(TOOLS): requirements-dev.lock $(RUNTIME)
+	$(VENV)/bin/python -m pip install --require-hashes --requirement requirements-dev.lock
+	@touch $@
+endif
+
+.PHONY: tools
+tools: $(TOOLS) $(KERNELS)
+	@$(python) -c 'import hypothesis, importlinter, mypy, pytest, pytest_timeout' || { \
+		echo "The active environment lacks the development tools:" \
+			"python -m pip install --requirement requirements-dev.lock" >&2; exit 2; }
+
+.PHONY: data
+data: $(RUNTIME) $(KERNELS) ## Fetch the default data set (11 MB) when its config asks for it
+	@test -n $(call quote,$(DATA)) || test -e data/watch.h5 \
+		|| ! grep -qsE '^data *= *"data/watch\.h5"' $(call quote,$(CONFIG)) \
+		|| $(MAKE) --no-print-directory data/watch.h5
+
+data/watch.h5:
+	@echo "fetching the default data set: smartwatch shoulder exercises, inside the seglearn wheel"
+	@mkdir -p data && wheels=$$(mktemp -d) && trap 'rm -rf "$$wheels"' EXIT \
+		&& $(python) -m pip download --quiet --no-deps --only-binary :all: \
+			--dest "$$wheels" seglearn==1.2.5 \
+		&& $(python) -m stores.watch "$$wheels"/seglearn-1.2.5-*.whl $@
+
+.PHONY: features
+features: data ## Extract features from the source into the store
+	$(stage)
+
+.PHONY: train
+train: features ## Train on the store
+	$(stage)
+
+.PHONY: evaluate
+evaluate: train ## Evaluate the run, with and without test-time augmentation
+	$(stage)
+
+.PHONY: crossval
+crossval: features ## Train and evaluate every fold of groups, over the same store
+	$(stage)
+
+.PHONY: inspect
+inspect: $(RUNTIME) ## Show what the store holds
+	$(stage)
+
+.PHONY: verify
+verify: $(RUNTIME) ## Check the store: shapes, checksums, each window once, moments recomputed
+	$(stage)
+
+.PHONY: test
+test: tools ## Run the tests
+	@exec $(python) -m pytest
+
+.PHONY: lint
+lint: tools ## Check style, types and layering
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	$(python) -c 'import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())'
+
+.PHONY: lock
+lock: ## Resolve the lock files again (needs uv)
+	$(call resolve,requirements.lock,)
+	$(call resolve,requirements-dev.lock,--extra dev --constraint requirements.lock)
+	$(call resolve,requirements-gpu.lock,--extra gpu --constraint requirements.lock)
+
+resolve = uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-annotate --custom-compile-command "make lock" $(2) pyproject.toml --output-file $(1)
+
+.PHONY: clean
+clean: ## Remove caches and build output; .venv, data/ and runs/ stay
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(KERNELS)
+	find stores model pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

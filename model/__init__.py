@@ -1,0 +1,1 @@
+"""The network and what is measured of it. Imports neither stores nor pipeline, opens no data."""

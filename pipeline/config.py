@@ -1,0 +1,307 @@
+"""The configuration: TOML file + command-line overrides -> one frozen, validated `Config`."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
+
+from model.options import NetworkOptions
+from stores.errors import UserError
+from stores.source_options import SourceOptions
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Strength = Annotated[float, Field(ge=0.0)]
+
+
+class Section(BaseModel):
+    """A section of the configuration: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PathOptions(Section):
+    """Where things are, when the command line does not say; relative to the working directory."""
+
+    data: Path | None = None
+    """The HDF5 source."""
+    store: Path | None = None
+    """The Zarr store; default: `data/<name>.zarr`, name being the config's or the source's."""
+
+
+class StoreOptions(Section):
+    """Geometry and codec of the store. All of it decides bytes: a change makes a new store.
+
+    The defaults come from the window's shape alone. For windows of 128 x 9 float32 (4.5 KiB):
+    chunk 256 windows (1.1 MiB, the unit of reading), shard 8,192 (36 MiB, the unit of writing and
+    of a task), block 64 consecutive source windows (128 blocks are gathered into one shard).
+    """
+
+    raw_dtype: Literal["source", "float16", "float32", "float64"] = "source"
+    """Stored type of `raw`: the source's own (float32 when resampled), or a chosen one."""
+    chunk_windows: int | None = Field(default=None, ge=1)
+    shard_windows: int | None = Field(default=None, ge=1)
+    block_windows: int | None = Field(default=None, ge=1)
+    compressor: Literal["lz4", "zstd"] = "lz4"
+    """LZ4 decodes 2-4 times faster than zstd; zstd makes the store some 10 % smaller."""
+    level: int = Field(default=1, ge=0, le=9)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the physical shuffle."""
+
+
+class FoldOptions(Section):
+    """How groups are divided into the folds that the store is ordered by. Decides bytes."""
+
+    count: int | None = Field(default=None, ge=2)
+    """Stored folds; default 10, or the number of groups if that is less."""
+    by: Literal["balance", "group"] = "balance"
+    """`balance` spreads classes and sizes; `group` makes one fold of each group."""
+    test_groups: tuple[str | int, ...] = ()
+    """Names of the groups of an official test part."""
+
+
+class SplitOptions(Section):
+    """Which stored folds test and validate. Decides nothing that is stored."""
+
+    folds: int = Field(default=5, ge=2)
+    """k of the k-fold split; stored folds floor(jn/k) to floor((j+1)n/k)-1 make fold j."""
+    test_fold: int = Field(default=0, ge=0)
+    """Which of the k folds is the test fold of `train` (a source with a test part uses that)."""
+    inside_training: bool = False
+    """Leave an official test part alone and split the training part; cross-validation does."""
+
+
+class FeatureOptions(Section):
+    """What is extracted of each window, and by how many processes."""
+
+    triads: dict[str, tuple[str, str, str]] = Field(default_factory=dict)
+    """Name -> its three channels: `{acc = ["acc_x", "acc_y", "acc_z"]}`; none is assumed."""
+    accelerometers: tuple[str, ...] = ()
+    """The triads that measure gravity; they get pitch, roll and angles too."""
+    select: tuple[str, ...] = ("*",)
+    """Names or globs; a leading `!` excludes. Empty: no features, the store holds raw only."""
+    custom: tuple[str, ...] = ()
+    """Your own functions, `"module:function"`: (windows (n, T, C), rate_hz) -> (n, k)."""
+    workers: int | None = Field(default=None, ge=1)
+    """Worker processes; default: one a core, fewer if the budget asks for it. Decides no byte."""
+
+
+class StreamOptions(Section):
+    """How batches come out of the store. Recorded in the run at its first start."""
+
+    buffer_chunks: int | None = Field(default=None, ge=1)
+    """Chunks read together and shuffled as one buffer; default 16, from the geometry alone."""
+    drop_remainder: bool = False
+    """Drop the last, partial batch of an epoch."""
+    read_threads: int = Field(default=2, ge=1)
+    """Buffers read ahead at a time, each held in memory. Decides no byte."""
+
+
+class AugmentOptions(Section):
+    """Online augmentation of training batches; each has a probability and a strength.
+
+    Scaling, noise and masking touch the raw branch only: features are computed once, on the
+    original data. Mixing blends raw, normalised features, label and sample weight alike.
+    """
+
+    mask_probability: Probability = 0.5
+    mask_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Longest masked stretch, as a fraction of the window; the mask is the channel's mean."""
+    scale_probability: Probability = 1.0
+    scale_strength: Strength = 0.05
+    """Standard deviation of the factor around 1, one factor a window."""
+    noise_probability: Probability = 1.0
+    noise_strength: Strength = 0.05
+    """Standard deviation of the noise, in standard deviations of the channel."""
+    mix_probability: Probability = 0.0
+    mix_strength: Annotated[float, Field(gt=0.0)] = 0.2
+    """alpha of the Beta(alpha, alpha) that the mixing coefficient is drawn from."""
+
+
+class TrainOptions(Section):
+    """The training recipe."""
+
+    epochs: int = Field(default=30, ge=1)
+    steps_per_epoch: int | None = Field(default=None, ge=1)
+    """Truncates every epoch; each still has its own order."""
+    batch: int = Field(default=128, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    deterministic: bool = True
+    """Same bits from the same seed on a CPU (op determinism)."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    warmup_epochs: float = Field(default=1.0, ge=0)
+    final_learning_rate: float = Field(default=0.01, ge=0, le=1)
+    """Last learning rate of the cosine, as a fraction of the first."""
+    average: float = Field(default=0.99, ge=0, lt=1)
+    """Momentum of the moving average of weights (0: none)."""
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    class_weight_power: float = Field(default=0.0, ge=0, le=1)
+    """Sample weight = count of its class ** -power, scaled to mean 1 (0: none, 1: balanced)."""
+    patience: int = Field(default=15, ge=1)
+    """Early stopping: epochs without a better validation loss."""
+    tensorboard: bool = True
+
+
+class EvaluateOptions(Section):
+    """Evaluation with test-time augmentation, streamed."""
+
+    views: tuple[str, ...] = ("identity", "noise", "scale:0.95")
+    """Views averaged: `identity`, `noise` or `noise:SD`, `scale:FACTOR`."""
+    noise_strength: Strength = 0.05
+    max_windows: int | None = Field(default=None, ge=1)
+    """Evaluate the first windows only (rows are shuffled within a fold)."""
+    batch: int = Field(default=512, ge=1)
+    mistakes: int = Field(default=20, ge=0)
+    """How many of the most confident mistakes are kept."""
+    baseline_windows: int = Field(default=20_000, ge=1)
+    """Training rows that the classic baseline may hold."""
+
+
+class MemoryOptions(Section):
+    """The budget: the most that a stage's whole process tree may hold."""
+
+    budget: ByteSize | None = Field(default=None, gt=0)
+    """Bytes, or text such as "1.5GiB"; default: three quarters of the available memory."""
+
+
+class Config(Section):
+    """Everything a stage needs to know; `name` is the config file's stem or the source's."""
+
+    name: str = "default"
+    paths: PathOptions = PathOptions()
+    source: SourceOptions = SourceOptions()
+    store: StoreOptions = StoreOptions()
+    folds: FoldOptions = FoldOptions()
+    split: SplitOptions = SplitOptions()
+    features: FeatureOptions = FeatureOptions()
+    stream: StreamOptions = StreamOptions()
+    augment: AugmentOptions = AugmentOptions()
+    model: NetworkOptions = NetworkOptions()
+    train: TrainOptions = TrainOptions()
+    evaluate: EvaluateOptions = EvaluateOptions()
+    memory: MemoryOptions = MemoryOptions()
+
+    @model_validator(mode="after")
+    def _test_fold_exists(self) -> Config:
+        if self.split.test_fold >= self.split.folds:
+            raise ValueError(
+                f"split.test_fold = {self.split.test_fold} must be below "
+                f"split.folds = {self.split.folds}"
+            )
+        return self
+
+    def store_keys(self) -> dict[str, Any]:
+        """The keys that decide the store's bytes (never the workers or the paths)."""
+        kept = self.model_dump(mode="json", include={"source", "store", "folds", "features"})
+        kept["features"].pop("workers")
+        return kept
+
+    def run_keys(self) -> dict[str, Any]:
+        """The keys that, with the store's fingerprint, decide a training run's result."""
+        kept = self.model_dump(
+            mode="json", include={"split", "stream", "augment", "model", "train"}
+        )
+        kept["stream"].pop("read_threads")
+        kept["train"].pop("tensorboard")
+        return kept
+
+
+def digest(keys: Mapping[str, Any]) -> str:
+    """Hex digest (16 digits of SHA-256) of JSON-able keys, independent of their order."""
+    text = json.dumps(keys, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_config(
+    file: Path | None = None,
+    overrides: Iterable[str] = (),
+    name: str | None = None,
+) -> Config:
+    """Read a TOML file, apply `section.key=value` overrides and validate.
+
+    Values of overrides are TOML where they parse as TOML, else text: `train.epochs=3`,
+    `memory.budget=2GiB`, `folds.test_groups=["3", "7"]`.
+
+    Raises:
+        UserError: the file is missing or not TOML, a key is unknown (with the closest name), or
+            a value is out of its range.
+    """
+    table: dict[str, Any] = {} if file is None else _read_toml(file)
+    for override in overrides:
+        _apply(table, override)
+    table.setdefault("name", name or (file.stem if file is not None else "default"))
+    return config_from_table(table, str(file) if file is not None else "the command line")
+
+
+def config_from_table(table: Mapping[str, Any], where: str) -> Config:
+    """Validate a nested table; `where` is named in the error.
+
+    Raises:
+        UserError: as `load_config`.
+    """
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_first_problem(error)}") from error
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} is not valid TOML: {error}. Correct that line.") from error
+    except OSError as error:
+        raise UserError(
+            f"The config {file} cannot be read ({error.strerror}). Name another with --config."
+        ) from error
+
+
+def _apply(table: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise UserError(f"--set takes section.key=value, not {override!r}.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    section = table
+    for part in path[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise UserError(f"--set {key}: {part} is a value, not a section.")
+    section[path[-1]] = value
+
+
+def _first_problem(error: ValidationError) -> str:
+    """One line for the first of pydantic's complaints: the key, the rule, the value."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(problem["loc"][:-1])
+        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}."
+        return f"unknown key {key}. {hint}{more}"
+    shown = f" = {problem['input']!r}" if key and not isinstance(problem["input"], dict) else ""
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}{shown}: {message}.{more}" if key else f"{message}.{more}"
+
+
+def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+    model: Any = Config
+    for part in path:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return []
+        model = field.annotation
+    return list(getattr(model, "model_fields", {}))

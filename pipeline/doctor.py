@@ -1,0 +1,128 @@
+"""What a bug report needs to know about this machine and this installation."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline.launch import FORCED, SETTINGS
+from pipeline.memory import available_memory, total_memory
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ASK_TENSORFLOW = (
+    "import tensorflow as tf; "
+    "print(*(f'{d.device_type} {d.name}' for d in tf.config.list_physical_devices()), sep='\\n')"
+)
+
+
+def run_doctor(devices: bool = False) -> dict[str, Any]:
+    """Describe the installation: JSON-able, sizes in bytes.
+
+    Args:
+        devices: also ask TensorFlow for its devices, in a child process: a few seconds.
+    """
+    report: dict[str, Any] = {
+        "headrace": _version("headrace"),
+        "python": platform.python_version(),
+        "executable": sys.executable,
+        "environment": _environment(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cpu": _processor(),
+        "memory": _memory(),
+        "disk_free": psutil.disk_usage(str(Path.cwd())).free,
+        "folder": str(Path.cwd()),
+        "settings": {
+            name: os.environ.get(name) for name in (*SETTINGS, *FORCED, *THREAD_VARIABLES)
+        },
+        "compiled_kernels": _kernel_cache(),
+        "versions": {name: _version(name) for name in _dependencies()},
+    }
+    if devices:
+        report["devices"] = _devices()
+    return report
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _dependencies() -> list[str]:
+    """Names of what headrace asks for without an extra; none when it is not installed."""
+    try:
+        required = importlib.metadata.requires("headrace") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
+    plain = (line for line in required if "extra ==" not in line)
+    return sorted(name[0] for line in plain if (name := re.match(r"[\w.-]+", line)))
+
+
+def _environment() -> str:
+    """Which kind of environment runs this, and where it is."""
+    if conda := os.environ.get("CONDA_PREFIX"):
+        if Path(conda).resolve() == Path(sys.prefix).resolve():
+            return f"conda {conda}"
+    kind = "virtual environment" if sys.prefix != sys.base_prefix else "system"
+    return f"{kind} {sys.prefix}"
+
+
+def _processor() -> dict[str, Any]:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"model": _processor_model(), "cores": os.cpu_count(), "usable": usable}
+
+
+def _processor_model() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor()
+    found = re.search(r"^model name\s*:\s*(.+)$", text, flags=re.MULTILINE)
+    return found[1] if found else platform.processor()
+
+
+def _memory() -> dict[str, int]:
+    """Bytes: of the machine; and, within the limits of the control groups, in all and to take."""
+    machine = psutil.virtual_memory().total
+    return {"machine": machine, "total": total_memory(), "available": available_memory()}
+
+
+def _kernel_cache() -> dict[str, Any]:
+    """Where Numba keeps compiled kernels, and whether it can: without it every process compiles."""
+    beside = Path(__file__).parent / "catalogue" / "__pycache__"
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(named) if named else beside
+    compiled = len(list(folder.rglob("*.nbc"))) if folder.is_dir() else 0
+    return {"folder": str(folder), "writable": _writable(folder), "files": compiled}
+
+
+def _writable(folder: Path) -> bool:
+    """Whether a file can be made in `folder`, or in its nearest parent that exists."""
+    while not folder.is_dir():
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _devices() -> list[str]:
+    """TensorFlow's devices, or one line that says why it has none."""
+    command = [sys.executable, "-c", _ASK_TENSORFLOW]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        return [f"TensorFlow does not start: {reason[0]}"]
+    return done.stdout.split("\n")[:-1]

@@ -1,0 +1,60 @@
+"""The way in: set what must stand before Python starts, then hand over to the command line.
+
+The allocator reads its settings when the process starts, so a process that lacks them replaces
+itself once: same process, same process id, never a child. Standard library only, because
+`headrace --help` pays for every import here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+MARKER = "HEADRACE_LAUNCHED"
+"""Set once a process has replaced itself, so that it does so once."""
+
+SETTINGS: Mapping[str, str] = {
+    # Each arena keeps what it once held: two bound that, and two cores hardly contend for them.
+    "MALLOC_ARENA_MAX": "2",
+    # Naming a threshold also stops glibc from raising it: freed memory keeps going back.
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024),
+    "MALLOC_MMAP_THRESHOLD_": str(16 * 1024 * 1024),
+    # Warnings and errors only; must stand before TensorFlow's library is loaded.
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+"""Defaults: a variable that the user has set is left as it is."""
+
+FORCED: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
+"""The streams are tf.data: a Keras set up for another backend would fail in the first step."""
+
+_LIGHT = frozenset({"-h", "--help", "--version"})
+
+
+def main() -> int:
+    """Run the command line on `sys.argv`; returns the exit code (130: interrupted)."""
+    arguments = sys.argv[1:]
+    try:
+        if arguments and not _LIGHT.intersection(arguments):
+            restart_with(stage_environment(os.environ))
+        from pipeline.cli import main as run
+
+        return run(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def stage_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment that a stage runs in: `environment` with the missing settings added."""
+    return {**SETTINGS, **environment, **FORCED}
+
+
+def restart_with(environment: Mapping[str, str]) -> None:
+    """Replace this process by itself under `environment`, unless it or a parent has done so.
+
+    Child processes inherit the marker and the settings together, so they go on at once.
+    """
+    if MARKER in os.environ or not sys.executable:
+        return
+    command = [sys.executable, *sys.orig_argv[1:]]
+    os.execve(sys.executable, command, {**environment, MARKER: "1"})

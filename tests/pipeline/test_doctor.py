@@ -1,0 +1,36 @@
+"""The doctor reports what a bug report needs."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import pytest
+
+from pipeline.doctor import _writable, run_doctor
+
+
+def test_the_report_is_json_and_describes_this_machine() -> None:
+    report = run_doctor()
+    assert json.loads(json.dumps(report)) == report
+    assert report["python"] == platform.python_version()
+    assert report["cpu"]["cores"] >= report["cpu"]["usable"] >= 1
+    memory = report["memory"]
+    assert 0 < memory["available"] <= memory["total"] <= memory["machine"]
+    assert report["disk_free"] > 0
+    assert "MALLOC_ARENA_MAX" in report["settings"]
+
+
+def test_the_report_shows_a_setting_as_the_process_got_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "5")
+    assert run_doctor()["settings"]["MALLOC_ARENA_MAX"] == "5"
+
+
+def test_a_folder_that_does_not_exist_yet_is_judged_by_its_parent(tmp_path: Path) -> None:
+    assert _writable(tmp_path / "not" / "yet")
+    assert not _writable(Path("/proc/none"))
+
+
+def test_the_devices_are_those_that_tensorflow_sees() -> None:
+    assert any(line.startswith("CPU ") for line in run_doctor(devices=True)["devices"])

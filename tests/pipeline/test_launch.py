@@ -1,0 +1,89 @@
+"""The process that the user starts is the stage itself, under the settings it needs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.launch import FORCED, MARKER, SETTINGS, stage_environment
+
+ROOT = Path(__file__).parents[2]
+REPORT = """
+import json, os
+from pipeline.launch import restart_with, stage_environment
+restart_with(stage_environment(os.environ))
+print(json.dumps({"pid": os.getpid(), "environment": dict(os.environ)}))
+"""
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    ours = {MARKER, *SETTINGS, *FORCED}
+    return {**{k: v for k, v in os.environ.items() if k not in ours}, **settings}
+
+
+def start(*command: str, **settings: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=clean_environment(**settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_stage_restarts_in_the_same_process_with_the_allocator_set() -> None:
+    process = start("-c", REPORT)
+    output, _ = process.communicate(timeout=60)
+    report = json.loads(output)
+    assert report["pid"] == process.pid
+    wanted = {**SETTINGS, **FORCED, MARKER: "1"}
+    assert {name: report["environment"].get(name) for name in wanted} == wanted
+
+
+def test_interpreter_options_and_arguments_survive_the_restart() -> None:
+    code = REPORT + "import sys; print(sys.flags.utf8_mode, sys.argv[1:])"
+    output, _ = start("-X", "utf8", "-c", code, "a b", "--c=d").communicate(timeout=60)
+    assert output.splitlines()[-1] == "1 ['a b', '--c=d']"
+
+
+def test_what_the_user_has_set_is_kept_except_the_backend() -> None:
+    given = {"MALLOC_ARENA_MAX": "7", "KERAS_BACKEND": "jax", "PATH": "/bin"}
+    merged = stage_environment(given)
+    assert merged["MALLOC_ARENA_MAX"] == "7"
+    assert merged["PATH"] == "/bin"
+    assert merged["KERAS_BACKEND"] == "tensorflow"
+
+
+def test_a_restarted_process_does_not_restart_again() -> None:
+    output, _ = start("-c", REPORT, **{MARKER: "1"}).communicate(timeout=60)
+    assert "MALLOC_ARENA_MAX" not in json.loads(output)["environment"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "-h"]])
+def test_help_and_version_succeed(arguments: list[str]) -> None:
+    process = start("-m", "pipeline", *arguments)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert output
+
+
+def test_an_interrupt_exits_with_130_and_no_traceback() -> None:
+    code = (
+        "import sys, types, signal, os\n"
+        "cli = types.ModuleType('pipeline.cli')\n"
+        f"cli.main = lambda arguments: os.kill(os.getpid(), {int(signal.SIGINT)})\n"
+        "sys.modules['pipeline.cli'] = cli\n"
+        "from pipeline.launch import main\n"
+        "sys.exit(main())\n"
+    )
+    process = start("-c", code, "train")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
