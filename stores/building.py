@@ -1,0 +1,263 @@
+"""A store in the making: whole shards in a folder beside it, renamed into place when complete."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from stores.array_format import ArrayFormat, group_metadata, json_bytes
+from stores.disk import Bytes, make_folder, rename_folder, sync_folder, write_bytes
+from stores.errors import UserError
+from stores.fold_index import FoldIndex
+from stores.layout import Layout
+from stores.manifest import TABLE_ROWS, Manifest
+from stores.moments import Moments
+
+
+@dataclass(frozen=True)
+class SegmentRecord:
+    """What is kept of one segment: moments of raw (in units) and features, and class counts."""
+
+    raw: Moments
+    features: Moments
+    class_counts: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Build:
+    """A store being built for `target`; every process may hold one.
+
+    Attributes:
+        target: where the store will stand.
+        manifest: with no table digests yet.
+    """
+
+    target: Path
+    manifest: Manifest
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the work in progress."""
+        return partial_folder(self.target)
+
+    @property
+    def store(self) -> Path:
+        """The future store."""
+        return self.folder / "store"
+
+    def finished_shards(self) -> list[int]:
+        """Shards whose arrays are all durable, ascending."""
+        return sorted(int(path.stem) for path in (self.folder / "records").glob("*.npz"))
+
+    def write_shard(
+        self,
+        shard: int,
+        gathered: Mapping[str, NDArray[Any]],
+        order: NDArray[np.int64],
+        records: list[SegmentRecord],
+    ) -> int:
+        """Encode and write one shard of every array, then the record that says it is whole.
+
+        Args:
+            shard: its number.
+            gathered: (n, ...) rows of each array in the order they were gathered.
+            order: (n,) row r of the shard is `gathered[name][order[r]]`.
+            records: one for each segment of the shard, in row order.
+
+        Returns:
+            Bytes written.
+        """
+        digests, written = [], 0
+        for array in self.manifest.arrays():
+            rows, chunk = gathered[array.name], array.chunk_rows
+            chunks = (rows[order[at : at + chunk]] for at in range(0, len(order), chunk))
+            digest = xxhash.xxh3_128()
+            path = self.store / array.name / array.key(shard)
+            written += write_bytes(path, _hashed(array.encode(chunks), digest))
+            digests.append(np.frombuffer(digest.digest(), np.uint8))
+        columns = {
+            "shard_digest": np.stack(digests)[None],
+            "class_counts": np.stack([record.class_counts for record in records]),
+            "raw_moments": np.stack([(r.raw.mean, r.raw.m2) for r in records]),
+            "feature_moments": np.stack([(r.features.mean, r.features.m2) for r in records]),
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, **columns)  # type: ignore[arg-type]
+        write_bytes(self.folder / "records" / f"{shard}.npz", buffer.getvalue())
+        return written
+
+    def finish(self) -> None:
+        """Write tables, manifest and metadata, and rename the store into place.
+
+        Raises:
+            UserError: shards are missing.
+        """
+        missing = sorted(set(range(self.manifest.shards)) - set(self.finished_shards()))
+        if missing:
+            raise UserError(
+                f"{len(missing)} of {self.manifest.shards} shards are missing, the first is "
+                f"{missing[0]}. Run headrace features again: it makes only those."
+            )
+        digests: dict[str, str] = {}
+        for table in self.manifest.tables():
+            digests |= self._write_table(table)
+        complete = self.manifest.model_copy(update={"table_digests": digests})
+        for array in complete.arrays():
+            attributes = complete.attributes_of(array.name)
+            write_bytes(self.store / array.name / "zarr.json", array.metadata(attributes))
+        write_bytes(self.store / "manifest" / "zarr.json", complete.to_bytes())
+        write_bytes(self.store / "zarr.json", group_metadata({"headrace": complete.format_version}))
+        for left in self.store.rglob("*.tmp"):
+            left.unlink()
+        rename_folder(self.store, self.target)
+        discard_build(self.target)
+
+    def _write_table(self, table: ArrayFormat) -> dict[str, str]:
+        """Gather a table from the shards' records, a chunk in memory at a time."""
+        digests = {}
+        for number, rows in enumerate(self._table_chunks(table.name)):
+            name = f"{table.name}/{table.key(number)}"
+            digest = xxhash.xxh3_128()
+            parts = _hashed(table.encode(iter([rows.astype(table.dtype)])), digest)
+            write_bytes(self.store / "manifest" / name, parts)
+            digests[name] = digest.hexdigest()
+        metadata = table.metadata()
+        write_bytes(self.store / "manifest" / table.name / "zarr.json", metadata)
+        digests[f"{table.name}/zarr.json"] = xxhash.xxh3_128_hexdigest(metadata)
+        return digests
+
+    def _table_chunks(self, name: str) -> Iterator[NDArray[Any]]:
+        held: list[NDArray[Any]] = []
+        for shard in range(self.manifest.shards):
+            with np.load(self.folder / "records" / f"{shard}.npz", allow_pickle=False) as record:
+                held.append(record[name])
+            rows = np.concatenate(held)
+            while len(rows) >= TABLE_ROWS:
+                yield rows[:TABLE_ROWS]
+                rows = rows[TABLE_ROWS:]
+            held = [rows]
+        if len(held[0]):
+            yield held[0]
+
+
+def partial_folder(target: Path) -> Path:
+    """Where the store `target` is while it is being built."""
+    return target.with_name(f"{target.name}.partial")
+
+
+def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
+    """Start a build, or continue one that was interrupted.
+
+    Raises:
+        UserError: what was begun there has another source, config or writer version.
+    """
+    build = Build(target, manifest)
+    plan = build.folder / "plan.json"
+    wanted = manifest.model_dump(mode="json")
+    if plan.exists():
+        differing = _differences(json.loads(plan.read_bytes()), wanted)
+        if differing:
+            raise UserError(
+                f"{build.folder} was begun with another {', '.join(differing)}. Restore that, or "
+                f"delete the folder to begin anew, or name another --store."
+            )
+    else:
+        shutil.rmtree(build.folder, ignore_errors=True)
+        index_file = build.folder / "index.npz"
+        make_folder(build.folder / "records")
+        make_folder(build.store)
+        index.save(index_file)
+        write_bytes(plan, json_bytes(wanted))
+    for left in build.folder.rglob("*.tmp"):
+        left.unlink(missing_ok=True)
+    return build
+
+
+def load_build(target: Path) -> Build:
+    """The build that `begin_build` started, for a worker process."""
+    plan = json.loads((partial_folder(target) / "plan.json").read_bytes())
+    return Build(target, Manifest.model_validate(plan))
+
+
+def layout_of(manifest: Manifest, index: FoldIndex) -> Layout:
+    """The layout that a manifest records."""
+    seed = int(manifest.config["store"]["seed"])
+    return Layout(manifest.fold_ranges(), manifest.geometry, seed, index)
+
+
+def discard_build(target: Path) -> None:
+    """Remove the work in progress of `target`."""
+    shutil.rmtree(partial_folder(target), ignore_errors=True)
+    sync_folder(target.parent)
+
+
+@contextmanager
+def build_lock(target: Path) -> Iterator[None]:
+    """Hold the only right to build `target`; the system gives it back when the process dies.
+
+    Raises:
+        UserError: another process is building it.
+    """
+    path = target.with_name(f"{target.name}.lock")
+    make_folder(path.parent)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        held = _lock_now(descriptor) and _still_named(descriptor, path)
+        if not held:
+            raise UserError(
+                f"Another process is building {target}. Wait for it, or name another --store."
+            )
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_now(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _still_named(descriptor: int, path: Path) -> bool:
+    """Whether the locked file is the one others will open: its owner unlinks it when done."""
+    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    found = []
+    for key in sorted(set(old) | set(new)):
+        if old.get(key) == new.get(key):
+            continue
+        if key == "config":
+            found += [
+                f"{section}.{name}"
+                for section, options in new[key].items()
+                for name in options
+                if old[key].get(section, {}).get(name) != options[name]
+            ]
+        else:
+            found.append(key)
+    return found
+
+
+def _hashed(parts: Iterator[bytes], digest: Any) -> Iterator[Bytes]:
+    for part in parts:
+        digest.update(part)
+        yield part

@@ -1,0 +1,82 @@
+"""The one way bytes reach disk: temporary name, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from stores.errors import UserError
+
+Bytes = bytes | bytearray | memoryview
+TEMPORARY_SUFFIX = ".tmp"
+
+
+def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
+    """Put `parts`, one after another, into the file `path`, whole or not at all.
+
+    The folder is made if it is missing. A file of that name is replaced. Whoever opens `path`
+    sees the old content or the new; after a return, power may fail.
+
+    Returns:
+        The number of bytes written.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    buffers = [parts] if isinstance(parts, (bytes, bytearray, memoryview)) else parts
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
+    try:
+        make_folder(path.parent)
+        try:
+            written = _write_and_sync(temporary, buffers)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}). Free disk space or name a folder "
+            "that you may write to, then start again: what is complete is kept."
+        ) from error
+    return written
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder` and its missing parents, each durable before what stands in it."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def rename_folder(source: Path, target: Path) -> None:
+    """Rename a whole folder and make the new name durable."""
+    os.rename(source, target)
+    sync_folder(target.parent)
+    if source.parent != target.parent:
+        sync_folder(source.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_and_sync(path: Path, buffers: Iterable[Bytes]) -> int:
+    written = 0
+    with path.open("wb", buffering=0) as stream:
+        for buffer in buffers:
+            view = memoryview(buffer).cast("B")
+            while len(view) > 0:
+                count = stream.write(view)
+                written += count
+                view = view[count:]
+        os.fsync(stream.fileno())
+    return written

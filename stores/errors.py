@@ -1,0 +1,10 @@
+"""The error that means: the user's input must change, not the program."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """A rule that the user's input breaks, in one line: the rule, the values, the next step.
+
+    The command line prints the message without a traceback and exits with code 2.
+    """

@@ -1,0 +1,104 @@
+"""Folds: contiguous ranges of rows made of whole groups, chosen so that classes are spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+
+DEFAULT_FOLDS = 10
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows [start, stop) of the store, which hold all windows of `groups` and no other.
+
+    Attributes:
+        name: "0", "1", ...; with an official test part "train/0", ..., "test/0", ....
+        groups: numbers of its groups, ascending.
+    """
+
+    name: str
+    start: int
+    stop: int
+    groups: tuple[int, ...]
+
+
+def make_folds(
+    table: NDArray[np.int64],
+    part_of_group: NDArray[np.int8],
+    parts: Sequence[str],
+    count: int | None,
+    by: str,
+) -> tuple[Fold, ...]:
+    """Divide the groups into folds, part by part, and lay the folds out one after another.
+
+    Args:
+        table: (G, K) windows of each group in each class.
+        part_of_group: (G,) number of the official part, -1 when there is none.
+        parts: names of the official parts, in the order they are stored; may be empty.
+        count: folds of each part; None for 10, or the number of groups if that is less.
+        by: "balance", or "group" for one fold a group.
+
+    Returns:
+        Folds in row order; groups without windows are in none.
+
+    Raises:
+        UserError: an explicit `count` is above the number of groups.
+    """
+    folds: list[Fold] = []
+    start = 0
+    for number, part in enumerate(parts or ("",)):
+        inside = part_of_group == number if parts else np.ones(len(table), dtype=bool)
+        groups = np.flatnonzero(inside & (table.sum(axis=1) > 0))
+        wanted = _fold_count(len(groups), count, by, part)
+        for j, members in enumerate(_assign(table, groups, wanted, by)):
+            stop = start + int(table[list(members)].sum())
+            folds.append(Fold(f"{part}/{j}" if part else str(j), start, stop, members))
+            start = stop
+    return tuple(folds)
+
+
+def _fold_count(groups: int, count: int | None, by: str, part: str) -> int:
+    if by == "group":
+        return groups
+    if count is None:
+        return min(DEFAULT_FOLDS, groups)
+    if count > groups:
+        where = f" of the {part} part" if part else ""
+        raise UserError(
+            f"A fold is made of whole groups: folds.count = {count} is above the {groups} "
+            f"groups{where}. Set folds.count = {groups} or less."
+        )
+    return count
+
+
+def _assign(
+    table: NDArray[np.int64], groups: NDArray[np.intp], count: int, by: str
+) -> list[tuple[int, ...]]:
+    """Greedy and deterministic: largest group first, to the fold that it evens out most.
+
+    A fold's badness is the sum over classes of its squared share of that class. Folds with fewer
+    groups win ties, then the first.
+    """
+    if by == "group":
+        return [(int(group),) for group in groups]
+    totals = np.maximum(table[groups].sum(axis=0), 1)
+    shares = table / totals
+    filled = np.zeros((count, table.shape[1]))
+    members: list[list[int]] = [[] for _ in range(count)]
+    by_size = groups[np.argsort(-table[groups].sum(axis=1), kind="stable")]
+    for left, group in zip(range(len(by_size), 0, -1), by_size, strict=True):
+        cost = np.square(filled + shares[group]).sum(axis=1) - np.square(filled).sum(axis=1)
+        empty = [fold for fold in range(count) if not members[fold]]
+        open_folds = empty if len(empty) >= left else list(range(count))
+        best = min(
+            open_folds, key=lambda fold: (round(float(cost[fold]), 12), len(members[fold]), fold)
+        )
+        filled[best] += shares[group]
+        members[best].append(int(group))
+    return [tuple(sorted(fold)) for fold in members]

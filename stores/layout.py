@@ -1,0 +1,188 @@
+"""Which candidate window stands in which row: folds in order, shuffled within, never listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+from stores.fold_index import CountIndex, FoldIndex, RunIndex
+from stores.folds import Fold
+from stores.permutation import mix_key, permutation
+
+_BLOCKS, _ROWS = 1, 2
+"""What a key shuffles, so that the two shuffles share no key."""
+
+Integers = NDArray[np.int64]
+FoldOf = Callable[[int, int], NDArray[np.int64]]
+"""(start, stop) -> fold number of each candidate in [start, stop), -1 where it is dropped."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Sizes in windows of the units of reading, writing and shuffling.
+
+    Attributes:
+        chunk: unit of reading.
+        shard: unit of writing, of a task and of recovery; a multiple of `chunk`.
+        block: consecutive windows of a fold that are read together and stay in one shard.
+    """
+
+    chunk: int
+    shard: int
+    block: int
+
+
+def make_geometry(
+    window_bytes: int,
+    chunk: int | None = None,
+    shard: int | None = None,
+    block: int | None = None,
+) -> Geometry:
+    """Chosen sizes, else defaults from the window's bytes alone.
+
+    A chunk is the largest power of two of windows within 1.5 MiB (16 to 8,192), a shard 32
+    chunks, a block a quarter of a chunk: for 128 x 9 float32 256, 8,192 and 64.
+
+    Raises:
+        UserError: the shard is no multiple of the chunk.
+    """
+    fitting = max(1, 3 * 2**19 // max(window_bytes, 1))
+    chunk = chunk or min(8192, max(16, 1 << (fitting.bit_length() - 1)))
+    shard = shard or 32 * chunk
+    if shard % chunk:
+        raise UserError(
+            f"A shard is made of whole chunks: store.shard_windows = {shard} is no multiple of "
+            f"store.chunk_windows = {chunk}. Set store.shard_windows = {max(1, shard // chunk) * chunk}."
+        )
+    return Geometry(chunk, shard, block or max(1, chunk // 4))
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Rows [start, stop) of the store that lie in one shard and one fold (number in `folds`)."""
+
+    shard: int
+    fold: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the rows of one shard are gathered from the source.
+
+    Attributes:
+        segments: its segments in row order.
+        ranges: (R, 2) candidate windows [start, stop) to read; ascending within a segment.
+        order: (n,) row r of the shard is number `order[r]` of what the ranges give, in order.
+    """
+
+    segments: tuple[Segment, ...]
+    ranges: Integers
+    order: Integers
+
+    @property
+    def rows(self) -> int:
+        """Rows of the shard."""
+        return len(self.order)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The whole arrangement of a store, as arithmetic over a small index.
+
+    Within a fold, candidates are numbered in source order and cut in blocks; a bijection permutes
+    the blocks (a last, shorter one stays last), so a shard gathers blocks from everywhere in its
+    folds; a second bijection permutes the rows of each segment.
+    """
+
+    folds: tuple[Fold, ...]
+    geometry: Geometry
+    seed: int
+    index: FoldIndex
+
+    @property
+    def rows(self) -> int:
+        """Rows of the store."""
+        return self.folds[-1].stop if self.folds else 0
+
+    @property
+    def shards(self) -> int:
+        """Shards of every array of the store."""
+        return -(-self.rows // self.geometry.shard)
+
+    def segments(self, shard: int) -> tuple[Segment, ...]:
+        """The segments of `shard` in row order."""
+        return shard_segments(self.folds, self.geometry.shard, shard)
+
+    def recipe(self, shard: int, fold_of: FoldOf) -> Recipe:
+        """What to read for `shard` and in which order to write it."""
+        segments = self.segments(shard)
+        ranges, orders, gathered = [], [], 0
+        for segment in segments:
+            ranges.append(self._source_ranges(segment, fold_of))
+            rows = segment.stop - segment.start
+            key = mix_key(self.seed, _ROWS, shard, segment.fold)
+            orders.append(gathered + permutation(rows, key).forward(np.arange(rows)))
+            gathered += rows
+        return Recipe(segments, np.concatenate(ranges), np.concatenate(orders))
+
+    def _source_ranges(self, segment: Segment, fold_of: FoldOf) -> Integers:
+        fold = self.folds[segment.fold]
+        local = self._fold_ranges(segment.fold, segment.start - fold.start, segment.stop - fold.start)
+        found = [self.index.ranges(segment.fold, int(a), int(b), fold_of) for a, b in local]
+        return join_ranges(np.concatenate(found))
+
+    def _fold_ranges(self, fold: int, start: int, stop: int) -> Integers:
+        """Ranges of fold-local candidate numbers behind shuffled positions [start, stop)."""
+        block = self.geometry.block
+        size = self.folds[fold].stop - self.folds[fold].start
+        whole = size // block
+        slots = np.arange(start // block, -(-stop // block))
+        lows = np.maximum(slots * block, start) - slots * block
+        highs = np.minimum(np.minimum((slots + 1) * block, stop), size) - slots * block
+        moved = slots.copy()
+        inner = slots < whole
+        key = mix_key(self.seed, _BLOCKS, fold)
+        moved[inner] = permutation(whole, key).forward(slots[inner])
+        ranges = np.stack([moved * block + lows, moved * block + highs], axis=1)
+        return join_ranges(ranges[np.argsort(ranges[:, 0])])
+
+    def save(self, path: Path) -> None:
+        """Write the index beside the plan, for worker processes; see `load`."""
+        self.index.save(path)
+
+
+def shard_segments(folds: tuple[Fold, ...], shard_rows: int, shard: int) -> tuple[Segment, ...]:
+    """The parts of rows [shard * shard_rows, (shard + 1) * shard_rows) that lie in one fold."""
+    low, high = shard * shard_rows, (shard + 1) * shard_rows
+    return tuple(
+        Segment(shard, number, max(low, fold.start), min(high, fold.stop))
+        for number, fold in enumerate(folds)
+        if fold.start < high and fold.stop > low
+    )
+
+
+def join_ranges(ranges: Integers) -> Integers:
+    """Join ascending ranges (R, 2) that touch."""
+    if len(ranges) < 2:
+        return ranges
+    gaps = np.flatnonzero(ranges[1:, 0] != ranges[:-1, 1])
+    starts = ranges[np.concatenate([[0], gaps + 1]), 0]
+    stops = ranges[np.concatenate([gaps, [len(ranges) - 1]]), 1]
+    return np.stack([starts, stops], axis=1)
+
+
+def build_index(windows: int, folds: int, segment: int, fold_of: FoldOf) -> FoldIndex:
+    """Read the folds of all candidates once and keep the smaller index.
+
+    Where groups stand in stretches, as recordings do, the runs of equal folds are kept; where
+    they interleave so that runs outnumber stretches of `segment` windows, counts by stretch.
+    """
+    runs = RunIndex.build(windows, folds, segment, fold_of)
+    return runs if runs is not None else CountIndex.build(windows, folds, segment, fold_of)

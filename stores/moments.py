@@ -1,0 +1,83 @@
+"""Count, mean and sum of squared deviations of columns: computed in parts, merged exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Moments:
+    """First two moments of D columns.
+
+    Attributes:
+        count: values seen in each column.
+        mean: (D,) float64.
+        m2: (D,) float64, sum of squared deviations from the mean.
+    """
+
+    count: int
+    mean: NDArray[np.float64]
+    m2: NDArray[np.float64]
+
+    @property
+    def std(self) -> NDArray[np.float64]:
+        """(D,) standard deviations, ddof 0."""
+        return np.sqrt(self.m2 / max(self.count, 1))
+
+    def merge(self, other: Moments) -> Moments:
+        """Moments of both sets together (Chan, Golub and LeVeque 1979)."""
+        if self.count == 0:
+            return other
+        if other.count == 0:
+            return self
+        count = self.count + other.count
+        delta = other.mean - self.mean
+        share = other.count / count
+        return Moments(
+            count,
+            self.mean + delta * share,
+            self.m2 + other.m2 + delta * delta * (self.count * share),
+        )
+
+
+def empty_moments(columns: int) -> Moments:
+    """Moments of no values."""
+    return Moments(0, np.zeros(columns), np.zeros(columns))
+
+
+def merge_all(parts: Iterable[Moments], columns: int) -> Moments:
+    """Merge in the given order, from the left: the same order gives the same bits."""
+    return reduce(Moments.merge, parts, empty_moments(columns))
+
+
+def column_moments(values: NDArray[Any]) -> Moments:
+    """Moments of the columns of `values` (n, D), real; two passes in float64 sums."""
+    count, columns = values.shape
+    if count == 0:
+        return empty_moments(columns)
+    shift = values.mean(axis=0, dtype=np.float64)
+    deviation = values - shift.astype(values.dtype if values.dtype.kind == "f" else np.float64)
+    first = deviation.sum(axis=0, dtype=np.float64)
+    second = np.square(deviation, out=deviation).sum(axis=0, dtype=np.float64)
+    rounded = shift.astype(values.dtype).astype(np.float64) if values.dtype.kind == "f" else shift
+    return Moments(count, rounded + first / count, np.maximum(second - first * first / count, 0.0))
+
+
+def channel_moments(windows: NDArray[Any]) -> Moments:
+    """Moments of each channel of `windows` (n, T, C) over windows and time; columns are channels.
+
+    Each time step is a column of its own first: the sums run along memory, and the T partial
+    results of a channel are then merged pairwise, in a fixed order.
+    """
+    n, time, channels = windows.shape
+    flat = column_moments(windows.reshape(n, time * channels))
+    mean = flat.mean.reshape(time, channels)
+    centre = mean.mean(axis=0)
+    spread = np.square(mean - centre).sum(axis=0) * n
+    return Moments(n * time, centre, flat.m2.reshape(time, channels).sum(axis=0) + spread)

@@ -1,0 +1,270 @@
+"""Opens an HDF5 source and reads its windows, labels and groups by candidate number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+from stores.source_file import (
+    MAX_CHUNK_CACHE,
+    MIN_CHUNK_CACHE,
+    chunk_row_bytes,
+    contents,
+    open_file,
+)
+from stores.source_fingerprint import fingerprint
+from stores.source_names import Codes, slices
+from stores.source_options import SourceOptions
+from stores.source_recordings import USUAL_SIGNALS, RecordingsLayout
+from stores.source_slices import chunks_touched
+from stores.source_windows import USUAL_WINDOWS, WindowsLayout
+
+LayoutName = Literal["windows", "recordings"]
+# Splits by window: 16 windows stay together, dealt out to at most 100 groups.
+WINDOWS_TOGETHER = 16
+MOST_WINDOW_GROUPS = 100
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What is known of n candidates.
+
+    Attributes:
+        label: (n,) int32, index into `Source.classes`.
+        group: (n,) int32, index into `Source.groups`.
+        part: (n,) int8, index into `Source.parts`; -1 without an official split.
+    """
+
+    label: NDArray[np.int32]
+    group: NDArray[np.int32]
+    part: NDArray[np.int8]
+
+
+def open_source(path: Path, options: SourceOptions) -> Source:
+    """Open `path`, find its datasets and plan its candidate windows.
+
+    Labels, groups and the table of recordings are read once, in slices; signals are not.
+
+    Raises:
+        UserError: the file is missing or not HDF5; a dataset is missing, empty, of the wrong
+            shape, type or length; there is no rate, no group or no window; a class, channel or
+            recording is ill-defined; a group stands in two parts. The message names the option.
+    """
+    file = open_file(path)
+    try:
+        return Source(path, file, options)
+    except BaseException:
+        file.close()
+        raise
+
+
+class Source:
+    """An open HDF5 file seen as N candidate windows, numbered in source order.
+
+    Candidates are what windowing, label rule and label selection leave. It holds the file's
+    handle: close it, or use it in a `with` statement. Another process opens its own from the
+    same `(path, options)`, and finds the same candidates.
+
+    Attributes:
+        path: the file.
+        options: how it is read.
+        layout: "windows" or "recordings".
+        windows: N, the number of candidates.
+        time: T, rows of a window as delivered.
+        channels: C names.
+        units: C units of value x channel_scale; "" where unknown.
+        rate_hz: sampling rate of the windows as delivered.
+        dtype: type of `read_windows`: the source's own in native byte order, or float32 when
+            resampled.
+        channel_scale: (C,) float64, factors from delivered values to units; ones when resampled.
+        classes: names of the classes that candidates have.
+        groups: names of the groups that candidates have, in natural order.
+        parts: names of the parts of an official split ("train", "test"), or ().
+        grouped: False when splits are by window, which leaks.
+    """
+
+    def __init__(self, path: Path, file: Any, options: SourceOptions) -> None:
+        """Take over the open `file`; see `open_source`."""
+        self.path = path
+        self.options = options
+        self._file = file
+        self.layout: LayoutName = _find_layout(file, options)
+        layout = WindowsLayout if self.layout == "windows" else RecordingsLayout
+        self._layout: WindowsLayout | RecordingsLayout = layout(file, options)
+        self.windows = self._layout.windows
+        self.time = self._layout.time
+        self.channels = self._layout.info.channels
+        self.units = self._layout.info.units
+        self.rate_hz = self._layout.rate_hz
+        self.dtype: np.dtype[Any] = self._layout.dtype
+        self.channel_scale: NDArray[np.float64] = self._layout.scale
+        names = self._layout.names
+        self.classes, self.parts = names.classes.names, names.parts.names
+        self.grouped = self._layout.columns.group is not None
+        self.groups = names.groups.names
+        if not self.grouped:
+            self._group_windows()
+
+    @property
+    def window_bytes(self) -> int:
+        """Bytes of one window as delivered: T x C x bytes of a value."""
+        return self.time * len(self.channels) * self.dtype.itemsize
+
+    @property
+    def chunk_cache_bytes(self) -> int:
+        """Bytes that HDF5 may hold: one row of chunks, and what does not fit its cache."""
+        data = self._layout.data
+        if data.chunks is None:
+            return MIN_CHUNK_CACHE
+        row = chunk_row_bytes(data)
+        cache = min(max(row, MIN_CHUNK_CACHE), MAX_CHUNK_CACHE)
+        chunk = int(np.prod(data.chunks)) * int(data.dtype.itemsize)
+        # A filtered chunk is decoded into memory of its own, beside its stored bytes.
+        return cache + 2 * chunk
+
+    @property
+    def buffer_bytes(self) -> int:
+        """Most bytes that `read_windows` holds besides its result and HDF5's cache."""
+        return self._layout.buffer_bytes
+
+    def read_labels(self, start: int, stop: int) -> Labels:
+        """Labels, groups and parts of the candidates `start` to `stop`.
+
+        Raises:
+            IndexError: the range is not within 0 to N.
+        """
+        self._check_range(start, stop)
+        label, group, part = self._layout.read_labels(start, stop)
+        if not self.grouped:
+            group = self._window_group[self._dealt(start, stop, part)]
+        return Labels(label, group, part.astype(np.int8))
+
+    def read_windows(self, start: int, stop: int) -> NDArray[Any]:
+        """Candidates `start` to `stop`, (n, T, C) of `dtype`, C-contiguous, freshly allocated.
+
+        Read in contiguous slices only. With `non_finite = "fill"` NaN and infinity are filled.
+
+        Raises:
+            IndexError: the range is not within 0 to N.
+        """
+        self._check_range(start, stop)
+        return self._layout.read_windows(start, stop, marks=False)[0]
+
+    def read_marked_windows(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """`read_windows`, and (n,) bool: True where NaN or infinity went into the window.
+
+        With `non_finite = "fill"` these are the windows that were filled; else those that hold
+        a value that is not finite.
+
+        Raises:
+            IndexError: the range is not within 0 to N.
+        """
+        self._check_range(start, stop)
+        return self._layout.read_windows(start, stop, marks=True)
+
+    def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
+        """Where the candidates lie in the file; None for the windows layout.
+
+        Returns:
+            Row in the table of recordings (n,) int32, and first row in `signals` (n,) int64, at
+            the source's rate (of a resampled window: the row nearest to its first sample).
+
+        Raises:
+            IndexError: the range is not within 0 to N.
+        """
+        self._check_range(start, stop)
+        return self._layout.locate(start, stop)
+
+    def bytes_touched(self, start: int, stop: int) -> int:
+        """Decoded bytes of all HDF5 chunks that reading these candidates touches, each once.
+
+        Of a dataset that is not chunked: the bytes of the rows read.
+
+        Raises:
+            IndexError: the range is not within 0 to N.
+        """
+        self._check_range(start, stop)
+        data = self._layout.data
+        rows = 1 if data.chunks is None else int(data.chunks[0])
+        return chunks_touched(self._layout.row_spans(start, stop), rows) * chunk_row_bytes(data)
+
+    def fingerprint(self) -> str:
+        """Hex digest of the content: see `stores.source_fingerprint.fingerprint`."""
+        layout = self._layout
+        tables = layout.tables()
+        return fingerprint(self.path, layout.data, tables, list(layout.declared), layout.info)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        """The source itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def _group_windows(self) -> None:
+        """Deal stretches of candidates out to groups, each within one official part."""
+        dealt = min(MOST_WINDOW_GROUPS, -(-self.windows // WINDOWS_TOGETHER))
+        self._dealt_groups = dealt
+        used = np.zeros(max(1, len(self.parts)) * dealt, dtype=bool)
+        for start, stop in slices(self.windows):
+            _, _, part = self._layout.read_labels(start, stop)
+            used[self._dealt(start, stop, part)] = True
+        self._window_group: Codes = (np.cumsum(used) - 1).astype(np.int32)
+        self.groups = tuple(
+            f"{self.parts[number // dealt]} windows {number % dealt}"
+            if self.parts
+            else f"windows {number}"
+            for number in np.flatnonzero(used).tolist()
+        )
+
+    def _dealt(self, start: int, stop: int, part: Codes) -> NDArray[np.int64]:
+        stretch = np.arange(start, stop, dtype=np.int64) // WINDOWS_TOGETHER
+        return np.maximum(part, 0) * self._dealt_groups + stretch % self._dealt_groups
+
+    def _check_range(self, start: int, stop: int) -> None:
+        if not 0 <= start <= stop <= self.windows:
+            raise IndexError(f"Candidates {start} to {stop} are not within 0 to {self.windows}.")
+
+
+def _find_layout(file: Any, options: SourceOptions) -> LayoutName:
+    """The layout asked for, or the one whose main dataset is named or there."""
+    if options.layout != "auto":
+        return options.layout
+    named = (bool(options.windows), bool(options.signals))
+    there = (
+        named
+        if any(named)
+        else tuple(
+            any(isinstance(file.get(name), h5py.Dataset) for name in usual)
+            for usual in (USUAL_WINDOWS, USUAL_SIGNALS)
+        )
+    )
+    if all(there):
+        raise UserError(
+            f"{file.filename} has both windows and recordings. Set source.layout to "
+            '"windows" or "recordings".'
+        )
+    if not any(there):
+        raise UserError(
+            f"{file.filename} has neither {' nor '.join((USUAL_WINDOWS[0], *USUAL_SIGNALS))}. "
+            f"It holds: {contents(file)}. Name the data with source.windows (window, time, "
+            "channel) or source.signals (row, channel)."
+        )
+    return "windows" if there[0] else "recordings"

@@ -1,0 +1,306 @@
+"""Finds the datasets of an HDF5 source by name and reads what describes its channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+from stores.source_options import SourceOptions
+
+SHOWN_DATASETS = 12
+# One row of HDF5 chunks is kept decoded, so that a contiguous read decodes each chunk once.
+MIN_CHUNK_CACHE = 1 << 20
+MAX_CHUNK_CACHE = 64 << 20
+RAW_COUNT_UNITS = frozenset({"count", "counts", "raw", "lsb"})
+
+
+@dataclass(frozen=True)
+class ChannelInfo:
+    """What the file or the options say about the channels.
+
+    Attributes:
+        channels: C different names.
+        units: C units of value x scale; "" where unknown.
+        scale: (C,) float64, ones when none is given.
+        rate_hz: sampling rate of the file.
+    """
+
+    channels: tuple[str, ...]
+    units: tuple[str, ...]
+    scale: NDArray[np.float64]
+    rate_hz: float
+
+
+def open_file(path: Path) -> Any:
+    """Open `path` for reading.
+
+    Raises:
+        UserError: there is no such file, or it is not HDF5.
+    """
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise UserError(f"The source {path} {what}. Give an HDF5 file with --data.")
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(
+            f"The source {path} cannot be read as HDF5 ({error}). Give an HDF5 file with --data."
+        ) from error
+
+
+def find_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]) -> Any | None:
+    """The dataset `named` under the file or group `node`, else the first of the `usual` names.
+
+    Args:
+        node: h5py file or group.
+        option: the option that names the dataset, for the error.
+        named: the option's value; "" finds nothing.
+        usual: names tried when `named` is None.
+
+    Returns:
+        The h5py dataset, or None when no usual name is there.
+
+    Raises:
+        UserError: `named` is given and there is no such dataset.
+    """
+    if named == "":
+        return None
+    for name in usual if named is None else (named,):
+        found = node.get(name)
+        if isinstance(found, h5py.Dataset):
+            return found
+    if named is None:
+        return None
+    where = node.file.filename + ("" if node.name == "/" else f" {node.name}")
+    raise UserError(
+        f"{where} has no dataset {named!r}, which source.{option} names. "
+        f"It holds: {contents(node)}."
+    )
+
+
+def require_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]) -> Any:
+    """`find_dataset` where one must be there.
+
+    Raises:
+        UserError: none was found; says what was looked for, what is there, and the option.
+    """
+    found = find_dataset(node, option, named, usual)
+    if found is None:
+        raise UserError(
+            f"{node.file.filename} has no dataset {' or '.join(usual)} {_place(node)}. "
+            f"It holds: {contents(node)}. Name one with source.{option}."
+        )
+    return found
+
+
+def contents(node: Any) -> str:
+    """The datasets under `node` with shape and type, at most 12, in one line."""
+    shown: list[str] = []
+
+    def visit(name: str, item: Any) -> bool | None:
+        if isinstance(item, h5py.Dataset):
+            shown.append(f"{name} {item.shape} {item.dtype}")
+        return True if len(shown) > SHOWN_DATASETS else None
+
+    node.visititems(visit)
+    if len(shown) > SHOWN_DATASETS:
+        shown[-1] = "..."
+    return ", ".join(shown) or "no dataset"
+
+
+def check_signal_dtype(dataset: Any) -> np.dtype[Any]:
+    """The type that values of `dataset` are read as: its own, in native byte order.
+
+    Raises:
+        UserError: not float16, float32, float64 or an integer of 8 to 64 bits.
+    """
+    dtype: np.dtype[Any] = dataset.dtype
+    if dtype.kind not in "fiu" or dtype.itemsize > 8:
+        raise UserError(
+            f"{describe(dataset)} holds {dtype}; a source holds float16, float32, float64 or "
+            "integers. Convert it first."
+        )
+    return np.dtype(f"{dtype.kind}{dtype.itemsize}")
+
+
+def check_shape(dataset: Any, dims: Sequence[str], hint: str) -> None:
+    """Check that `dataset` has the dimensions `dims`, none of them empty.
+
+    Raises:
+        UserError: another number of dimensions, or one of length 0.
+    """
+    shape = dataset.shape
+    if shape is None or len(shape) != len(dims):
+        raise UserError(
+            f"{describe(dataset)} has shape {shape}; ({', '.join(dims)}) is needed. {hint}"
+        )
+    if 0 in shape:
+        raise UserError(
+            f"{describe(dataset)} is empty: its shape is {shape}. Name another dataset or file."
+        )
+
+
+def with_chunk_cache(dataset: Any) -> Any:
+    """The same dataset, opened anew with a cache that holds one row of its chunks.
+
+    HDF5 shares the first opening's cache, so `dataset` must be the only handle to it, and is
+    closed here.
+    """
+    if dataset.chunks is None:
+        return dataset
+    file, name = dataset.file, dataset.name
+    nbytes = min(max(chunk_row_bytes(dataset), MIN_CHUNK_CACHE), MAX_CHUNK_CACHE)
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    # A prime well above the chunks that fit, as HDF5 advises; 1.0 evicts what was read first.
+    access.set_chunk_cache(10007, nbytes, 1.0)
+    dataset.id.close()
+    return h5py.Dataset(h5py.h5d.open(file.id, name.encode(), access))
+
+
+def chunk_row_bytes(dataset: Any) -> int:
+    """Bytes of all HDF5 chunks that share their first index, decoded; of one row unchunked."""
+    row = int(np.prod(dataset.shape[1:], dtype=np.int64))
+    rows = 1
+    if dataset.chunks is not None:
+        rows, *inner = dataset.chunks
+        row = 1
+        for length, chunk in zip(dataset.shape[1:], inner, strict=True):
+            row *= -(-length // chunk) * chunk
+    return int(rows * row * dataset.dtype.itemsize)
+
+
+def describe(dataset: Any) -> str:
+    """File and path of a dataset, as errors name it."""
+    return f"{dataset.file.filename}:{dataset.name}"
+
+
+def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:
+    """Rate, channel names, units and scale of `dataset` (..., C), from options or attributes.
+
+    Attributes are looked up on the dataset, then on the file.
+
+    Raises:
+        UserError: no rate, a count that differs from C, names that repeat, or a bad value.
+    """
+    count = int(dataset.shape[-1])
+    channels = _texts(dataset, "channels", options.channels, count)
+    if channels is None:
+        channels = tuple(f"channel_{c}" for c in range(count))
+    if len(set(channels)) < count or "" in channels:
+        raise UserError(
+            f"{describe(dataset)} names its channels {', '.join(channels)}; each needs a name of "
+            "its own. Set source.channels."
+        )
+    scale = _scale(dataset, options.scale, count)
+    return ChannelInfo(
+        channels=channels,
+        units=_units(dataset, options.units, count, scaled=scale is not None),
+        scale=np.ones(count) if scale is None else scale,
+        rate_hz=_rate(dataset, options.rate_hz),
+    )
+
+
+def attribute(dataset: Any, name: str) -> Any | None:
+    """The attribute `name` of the dataset, else of its file, else None."""
+    for attrs in (dataset.attrs, dataset.file.attrs):
+        if name in attrs:
+            return attrs[name]
+    return None
+
+
+def _place(node: Any) -> str:
+    return "at its top" if node.name == "/" else f"in {node.name}"
+
+
+def _rate(dataset: Any, given: float | None) -> float:
+    if given is not None:
+        return given
+    value = attribute(dataset, "sampling_rate_hz")
+    if value is None:
+        raise UserError(
+            f"{describe(dataset)} says no sampling rate: neither it nor the file has the "
+            "attribute sampling_rate_hz. Set source.rate_hz, in Hz."
+        )
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        raise UserError(
+            f"{describe(dataset)} has the sampling_rate_hz {value!r}, which is not a number. "
+            "Set source.rate_hz, in Hz."
+        )
+    # A float32 51.2 means 51.2, not 51.2000008.
+    rate = float(str(array.reshape(-1)[0]))
+    if not (np.isfinite(rate) and rate > 0):
+        raise UserError(
+            f"{describe(dataset)} has a sampling_rate_hz of {rate:g}; it must be above 0. "
+            "Set source.rate_hz, in Hz."
+        )
+    return rate
+
+
+def _texts(
+    dataset: Any, name: str, given: Sequence[str] | None, count: int
+) -> tuple[str, ...] | None:
+    """`count` texts from the option or the attribute `name`; one text may list them by commas."""
+    values: Any = given if given is not None else attribute(dataset, name)
+    if values is None:
+        return None
+    array = np.asarray(values)
+    texts = tuple(_text(value) for value in array.reshape(-1))
+    if given is None and array.ndim == 0 and "," in texts[0]:
+        texts = tuple(text.strip() for text in texts[0].split(","))
+    if len(texts) != count:
+        origin = f"source.{name}" if given is not None else f"The attribute {name}"
+        raise UserError(
+            f"{origin} gives {len(texts)} ({', '.join(texts[:SHOWN_DATASETS])}) for the {count} "
+            f"channels of {describe(dataset)}. Set source.{name} to {count} of them."
+        )
+    return texts
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _units(dataset: Any, given: Sequence[str] | None, count: int, scaled: bool) -> tuple[str, ...]:
+    if given is None:
+        value = attribute(dataset, "units")
+        if value is not None and np.size(value) == 1 and count > 1:
+            text = _text(np.asarray(value).reshape(-1)[0])
+            if "," not in text:
+                return _known_units((text,) * count, scaled)
+    return _known_units(_texts(dataset, "units", given, count) or ("",) * count, scaled)
+
+
+def _known_units(units: tuple[str, ...], scaled: bool) -> tuple[str, ...]:
+    """The units after scaling: a file that says `counts` names those of the stored values."""
+    if not scaled:
+        return units
+    return tuple("" if unit.lower() in RAW_COUNT_UNITS else unit for unit in units)
+
+
+def _scale(dataset: Any, given: Sequence[float] | None, count: int) -> NDArray[np.float64] | None:
+    value: Any = given if given is not None else attribute(dataset, "scale_to_units")
+    if value is None or (given is not None and len(given) == 0):
+        return None
+    raw = np.asarray(value)
+    if given is None and raw.size == 1:
+        raw = np.repeat(raw.reshape(-1), count)
+    if raw.shape != (count,) or raw.dtype.kind not in "fiu":
+        raise UserError(
+            f"The scale of {describe(dataset)} has {raw.size} values for {count} channels. "
+            f"Set source.scale to {count} numbers."
+        )
+    scale = raw.astype(np.float64)
+    if not np.all(np.isfinite(scale)) or np.any(scale == 0):
+        raise UserError(
+            f"The scale of {describe(dataset)} is {scale.tolist()}; factors must be finite and "
+            "not 0. Set source.scale."
+        )
+    return scale

@@ -1,0 +1,47 @@
+"""The fingerprint of a source: changes when what would be read from it changes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stores.source_file import ChannelInfo
+from stores.source_names import slices
+
+SAMPLED_SLICES = 64
+SLICE_BYTES = 64 << 10
+
+
+def fingerprint(
+    path: Path, data: Any, tables: list[Any], classes: list[str], info: ChannelInfo
+) -> str:
+    """A hex digest of 32 characters.
+
+    Covers the file's size; name, shape and type of the datasets read; rate, channels, units,
+    scale and list of classes; the whole of `tables` (labels, groups, recordings); and 64 evenly
+    spaced slices of `data`, of up to 64 KiB each. Never a time stamp or a path outside the file.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    described = [path.stat().st_size, info.rate_hz, info.channels, info.units, info.scale.tolist()]
+    described += [classes, *((d.name, d.shape, str(d.dtype)) for d in (data, *tables))]
+    digest.update(repr(described).encode())
+    for table in tables:
+        for start, stop in slices(table.shape[0]):
+            digest.update(_bytes(table, start, stop))
+    rows = int(data.shape[0])
+    row_bytes = max(1, int(np.prod(data.shape[1:])) * data.dtype.itemsize)
+    length = min(rows, max(1, SLICE_BYTES // row_bytes))
+    for number in range(SAMPLED_SLICES):
+        start = (rows - length) * number // (SAMPLED_SLICES - 1)
+        digest.update(_bytes(data, start, start + length))
+    return digest.hexdigest()
+
+
+def _bytes(dataset: Any, start: int, stop: int) -> bytes:
+    if dataset.dtype.kind in "SO":
+        return "\0".join(dataset.asstr()[start:stop].tolist()).encode()
+    content: bytes = np.ascontiguousarray(dataset[start:stop]).tobytes()
+    return content

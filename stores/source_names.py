@@ -1,0 +1,145 @@
+"""Columns of names (labels, groups, parts), read in slices as codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+from stores.source_file import describe
+
+Codes = NDArray[np.int32]
+SLICE_ROWS = 1 << 18
+MAX_NAMES = 1 << 20
+SHOWN_NAMES = 12
+
+
+class NameColumn:
+    """A dataset of one name per row: strings, or integers that may index a list of names.
+
+    Reading gives codes: each different name gets the next number when it is first met, so codes
+    are stable once every row was seen in order. `names[code]` is the name.
+    """
+
+    def __init__(self, dataset: Any, option: str, index: Sequence[str] | None = None) -> None:
+        """Check type and shape of `dataset`; `index` are the names that integers count into.
+
+        Raises:
+            UserError: not one-dimensional, or neither strings nor integers.
+        """
+        self.dataset = dataset
+        self.names: list[str] = []
+        self._index = index
+        self._option = option
+        self._codes: dict[str, int] = {}
+        if dataset.shape is None or len(dataset.shape) != 1:
+            raise UserError(
+                f"{describe(dataset)} has shape {dataset.shape}; one value per row is needed. "
+                f"Name another dataset with source.{option}."
+            )
+        if dataset.dtype.kind not in "biufSOU":
+            raise self._wrong_type()
+
+    def __len__(self) -> int:
+        """Rows of the dataset."""
+        return int(self.dataset.shape[0])
+
+    def read(self, start: int, stop: int) -> Codes:
+        """Codes of the rows `start` to `stop`, int32.
+
+        Raises:
+            UserError: a value is not a whole number, or indexes no name.
+        """
+        unique, inverse = distinct(self._values(start, stop))
+        codes = [self._code(value) for value in unique.tolist()]
+        return np.array(codes, dtype=np.int32)[inverse]
+
+    def _values(self, start: int, stop: int) -> NDArray[Any]:
+        if self.dataset.dtype.kind in "SOU":
+            try:
+                return np.asarray(self.dataset.asstr()[start:stop]).astype(np.str_)
+            except (TypeError, UnicodeDecodeError) as error:
+                raise self._wrong_type() from error
+        values: NDArray[Any] = self.dataset[start:stop]
+        if values.dtype.kind == "b":
+            return values.astype(np.int64)
+        if values.dtype.kind == "f":
+            whole = np.isfinite(values) & (values == np.trunc(values)) & (np.abs(values) < 2**53)
+            if not whole.all():
+                raise self._wrong_type()
+            return values.astype(np.int64)
+        return values
+
+    def _code(self, value: int | str) -> int:
+        name = str(value) if self._index is None or isinstance(value, str) else self._at(value)
+        if name not in self._codes:
+            if len(self.names) == MAX_NAMES:
+                raise UserError(
+                    f"{describe(self.dataset)} holds more than {MAX_NAMES} different values; "
+                    f"it names no {self._option}. Name another dataset with "
+                    f"source.{self._option}."
+                )
+            self._codes[name] = len(self.names)
+            self.names.append(name)
+        return self._codes[name]
+
+    def _at(self, value: int) -> str:
+        assert self._index is not None
+        if not 0 <= value < len(self._index):
+            raise UserError(
+                f"{describe(self.dataset)} holds the label {value}, but there are "
+                f"{len(self._index)} classes, counted from 0. Correct the file, or set "
+                'source.classes = "" to use the numbers as names.'
+            )
+        return self._index[value]
+
+    def _wrong_type(self) -> UserError:
+        return UserError(
+            f"{describe(self.dataset)} holds {self.dataset.dtype}; strings or whole numbers are "
+            f"needed. Name another dataset with source.{self._option}."
+        )
+
+
+def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """`np.unique` with its inverse, fast where equal values stand together.
+
+    Args:
+        values: (n,) of any sortable type.
+
+    Returns:
+        The sorted different values, and the index of each of the n values among them.
+    """
+    if len(values) == 0:
+        return values, np.zeros(0, dtype=np.int64)
+    heads = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+    unique, inverse = np.unique(values[heads], return_inverse=True)
+    lengths = np.diff(heads, append=len(values))
+    return unique, np.repeat(inverse.astype(np.int64), lengths)
+
+
+def natural_order(names: Sequence[str]) -> list[int]:
+    """Positions that sort `names` with numbers by value: "2" before "10", "s2" before "s10"."""
+    return sorted(range(len(names)), key=lambda position: _natural_key(names[position]))
+
+
+def slices(stop: int, step: int = SLICE_ROWS) -> Iterator[tuple[int, int]]:
+    """`(start, stop)` of consecutive slices of `step` that cover 0 to `stop`."""
+    for start in range(0, stop, step):
+        yield start, min(start + step, stop)
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first 12 names in one line."""
+    more = f", ... ({len(names)})" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
+
+
+def _natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
+    pieces = re.findall(r"[0-9]+|[^0-9]+", name)
+    # Numbers before text, as in ASCII; the name itself last, so that "01" and "1" have an order.
+    key = tuple((0, int(p), "") if "0" <= p[0] <= "9" else (1, 0, p) for p in pieces)
+    return key, name

@@ -1,0 +1,197 @@
+"""The `[source]` section of the configuration: how an HDF5 file is to be read."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+DEFAULT_WINDOW_S = 2.56
+DEFAULT_OVERLAP = 0.5
+
+
+class SourceOptions(BaseModel):
+    """How to read one HDF5 source; every default suits a file whose datasets have usual names.
+
+    A dataset name is a path inside the file (`X`, `session1/imu`). `None` looks for the usual
+    names; the empty string leaves an optional dataset out even where the file has it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: Literal["auto", "windows", "recordings"] = Field(
+        default="auto",
+        description="windows: X (N, T, C) holds windows already. recordings: signals (S, C) are "
+        "cut into windows while reading. auto tells by the datasets; set it when a file has both.",
+    )
+    windows: str | None = Field(
+        default=None, description="Windows layout: dataset (N, T, C). Usual: X."
+    )
+    signals: str | None = Field(
+        default=None, description="Recordings layout: dataset (S, C). Usual: signals."
+    )
+    labels: str | None = Field(
+        default=None,
+        description="Dataset of integers or strings, one per window or per row of the signals. "
+        "Usual: y, labels.",
+    )
+    classes: str | None = Field(
+        default=None,
+        description="Dataset of names that integer labels index (label 2 is the third name). "
+        "Usual: a dataset or an attribute called classes; without one a label's name is its "
+        "number.",
+    )
+    recordings: str | None = Field(
+        default=None,
+        description="Recordings layout: HDF5 group of columns with one entry per recording. "
+        "Usual: recordings.",
+    )
+    start_column: str = Field(
+        default="start", description="Column of `recordings`: first row in the signals."
+    )
+    length_column: str = Field(
+        default="length", description="Column of `recordings`: number of rows."
+    )
+    groups: str | None = Field(
+        default=None,
+        description="Who or what a window was recorded from; folds are made of whole groups. "
+        "Windows layout: a dataset (N,), usual: groups, group, subjects, subject. Recordings "
+        "layout: a column of `recordings`, usual: subject, group, groups.",
+    )
+    split: str | None = Field(
+        default=None,
+        description="An official split into train and test. Windows layout: a dataset (N,); "
+        "recordings layout: a column of `recordings`. Usual: split. Name any other column "
+        "(official_split) to use it; set it to the empty string to ignore one that is there.",
+    )
+    split_names: dict[str, str] = Field(
+        default_factory=dict,
+        description='What the values of `split` mean where they are not train and test: {"0" = '
+        '"train", "1" = "test"}.',
+    )
+    split_by_window: bool = Field(
+        default=False,
+        description="Consent to a source without groups: folds are then made of stretches of 16 "
+        "consecutive windows, so that windows of one person stand on both sides of a split and "
+        "scores come out too high (11 points on the watch data). Any groups in the file are "
+        "ignored.",
+    )
+
+    rate_hz: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Sampling rate of the file; wins over its attribute sampling_rate_hz.",
+    )
+    channels: list[str] | None = Field(
+        default=None, description="One name per channel; wins over the attribute channels."
+    )
+    units: list[str] | None = Field(
+        default=None,
+        description="One unit per channel, after scaling; wins over the attribute units.",
+    )
+    scale: list[float] | None = Field(
+        default=None,
+        description="One factor per channel that turns stored values into units; wins over the "
+        "attribute scale_to_units. An int16 count of 256 at 0.00390625 g per count is 1 g.",
+    )
+
+    window_s: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Recordings layout: window length in seconds, 2.56 by default: "
+        "2.56 s x 50 Hz = 128 samples. Longer windows raise scores where an activity lasts long "
+        "enough, and give fewer windows.",
+    )
+    window_samples: int | None = Field(
+        default=None,
+        ge=2,
+        description="Recordings layout: window length in samples (of the target rate), instead "
+        "of window_s.",
+    )
+    step_s: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Recordings layout: from one window's start to the next, in seconds.",
+    )
+    step_samples: int | None = Field(
+        default=None, ge=1, description="The same in samples (of the target rate)."
+    )
+    overlap: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        allow_inf_nan=False,
+        description="The same as a share of the window, 0.5 by default: 128 samples that overlap "
+        "by half step by 64. 0.75 gives twice as many windows as 0.5, and twice the store.",
+    )
+    target_rate_hz: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Recordings layout: resample to this rate first (polyphase; values become "
+        "float32 in units). 200 Hz to 50 Hz makes a window four times smaller.",
+    )
+    label_rule: Literal["pure", "majority"] = Field(
+        default="pure",
+        description="pure: windows start afresh at each stretch of equal labels and never cross "
+        "its end. majority: windows start every step from the recording's start and take the "
+        "label of most of their rows; choose it when labels change faster than a window lasts.",
+    )
+
+    class_map: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description='Classes made of labels, globs allowed: {walk = ["D01", "D02"], fall = '
+        '["F*"]}. Labels not listed are left out. Empty: every label is a class.',
+    )
+    exclude_labels: list[str] = Field(
+        default_factory=list,
+        description='Labels to leave out, globs allowed: ["unlabelled"].',
+    )
+
+    non_finite: Literal["error", "drop", "fill"] = Field(
+        default="error",
+        description="What to do with windows that hold NaN or infinity: stop, leave the window "
+        "out, or replace the values by fill_value. What is dropped or filled is recorded.",
+    )
+    fill_value: float = Field(
+        default=0.0,
+        allow_inf_nan=False,
+        description="Stands in for NaN and infinity with non_finite = fill, as stored: before "
+        "scaling and resampling.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way_each(self) -> Self:
+        _at_most_one(self, "window_s", "window_samples")
+        _at_most_one(self, "step_s", "step_samples", "overlap")
+        if self.split_by_window and self.groups:
+            raise ValueError(
+                f"split_by_window ignores groups, but groups = {self.groups!r} names one. "
+                "Remove one of the two."
+            )
+        return self
+
+    def window_rows(self, rate_hz: float) -> int:
+        """Rows of one window at `rate_hz`, the rate of the windows as delivered, at least 2."""
+        if self.window_samples is not None:
+            return self.window_samples
+        seconds = DEFAULT_WINDOW_S if self.window_s is None else self.window_s
+        return max(2, round(seconds * rate_hz))
+
+    def step_rows(self, rate_hz: float) -> int:
+        """Rows from one window's start to the next at `rate_hz`, at least 1."""
+        if self.step_samples is not None:
+            return self.step_samples
+        if self.step_s is not None:
+            return max(1, round(self.step_s * rate_hz))
+        overlap = DEFAULT_OVERLAP if self.overlap is None else self.overlap
+        return max(1, round(self.window_rows(rate_hz) * (1 - overlap)))
+
+
+def _at_most_one(options: SourceOptions, *names: str) -> None:
+    given = [name for name in names if getattr(options, name) is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} say the same thing. Keep one of them.")

@@ -1,0 +1,211 @@
+"""The recordings layout: signals (S, C) with labels (S,), cut into windows while reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+from stores.resampling import Ratio, resampling_ratio
+from stores.source_classes import (
+    LabelSelection,
+    NameColumns,
+    Names,
+    combinations,
+    declared_classes,
+    number_names,
+)
+from stores.source_file import (
+    check_shape,
+    check_signal_dtype,
+    describe,
+    read_channel_info,
+    require_dataset,
+    with_chunk_cache,
+)
+from stores.source_names import Codes, NameColumn
+from stores.source_options import SourceOptions
+from stores.source_planning import plan_runs
+from stores.source_rows import RecordingRows
+from stores.source_slices import contiguous_slices
+from stores.source_table import read_table
+
+USUAL_SIGNALS = ("signals",)
+USUAL_LABELS = ("labels", "y", "label")
+COPIED_BYTES = 4 << 20
+GAP_BYTES = 64 << 10
+
+
+class RecordingsLayout:
+    """Candidates are the windows of all recordings that the label rule keeps, in table order."""
+
+    def __init__(self, file: Any, options: SourceOptions) -> None:
+        """Find and check the datasets, read all labels once, in slices, and plan the windows.
+
+        Raises:
+            UserError: see `open_source`.
+        """
+        if options.windows:
+            raise UserError(
+                "source.windows names a dataset of windows, but source.layout is recordings. "
+                "Remove one of them."
+            )
+        data = require_dataset(file, "signals", options.signals, USUAL_SIGNALS)
+        check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
+        self.stored_dtype = self.dtype = check_signal_dtype(data)
+        self.info = read_channel_info(data, options)
+        labels = _label_dataset(file, data, options)
+        declared = declared_classes(file, (labels, data), options.classes)
+        self.declared = declared or ()
+        self._table = read_table(file, int(data.shape[0]), options)
+        self._set_rate(options)
+        self.data = with_chunk_cache(data)
+        self.time = options.window_rows(self.rate_hz)
+        self.step = options.step_rows(self.rate_hz)
+        self.shape = (self.time, int(self.data.shape[1]))
+        self._rows = RecordingRows(
+            self.data,
+            self.stored_dtype,
+            self._ratio,
+            self.info.scale,
+            options.fill_value if options.non_finite == "fill" else None,
+        )
+        self.buffer_bytes = self._rows.buffer_bytes(self.time) + COPIED_BYTES
+        self.columns = NameColumns(
+            NameColumn(labels, "labels", declared), self._table.group, self._table.part
+        )
+        self._plan(declared, options)
+
+    def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
+        """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
+        run, recording, _ = self._candidates(start, stop)
+        return self._label[run], self._group[recording], self._part[recording]
+
+    def read_windows(
+        self, start: int, stop: int, marks: bool
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Candidates (n, T, C), and where `marks` (n,) bool: NaN or infinity went into it."""
+        windows = np.empty((stop - start, *self.shape), dtype=self.dtype)
+        marked = np.zeros(stop - start, dtype=bool)
+        _, recording, row = self._candidates(start, stop)
+        for a, b, low, high in self._slices(recording, row):
+            block, bad = self._rows.read(*self._place(recording[a]), low, high, marks)
+            first = row[a:b] - low
+            _cut_windows(block, first, windows[a:b])
+            if bad is not None:
+                before = np.concatenate(([0], np.cumsum(bad, dtype=np.int64)))
+                marked[a:b] = before[first + self.time] > before[first]
+        return windows, marked
+
+    def row_spans(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Rows of the signals that are read for the candidates, as `(start, stop)` spans."""
+        _, recording, row = self._candidates(start, stop)
+        return [
+            self._rows.source_span(*self._place(recording[a]), low, high)
+            for a, _, low, high in self._slices(recording, row)
+        ]
+
+    def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
+        """Recording row (n,) int32 and first row in the signals (n,) int64 of the candidates."""
+        _, recording, row = self._candidates(start, stop)
+        if self._ratio is not None:
+            nearest = self._ratio.nearest(row, self._table.length[recording])
+            row = self._table.start[recording] + nearest
+        return recording, row
+
+    def tables(self) -> list[Any]:
+        """Datasets whose whole content belongs to the fingerprint."""
+        return [self.columns.label.dataset, *self._table.datasets]
+
+    def _set_rate(self, options: SourceOptions) -> None:
+        """Rate, type and scale as delivered: resampling applies the scale and gives float32."""
+        self.rate_hz, self.scale = self.info.rate_hz, self.info.scale
+        self._ratio: Ratio | None = None
+        if options.target_rate_hz is None:
+            return
+        ratio = resampling_ratio(self.info.rate_hz, options.target_rate_hz)
+        self.rate_hz = options.target_rate_hz
+        if ratio.up != ratio.down:
+            self._ratio = ratio
+            self.dtype = np.dtype(np.float32)
+            self.scale = np.ones(len(self.info.scale))
+
+    def _plan(self, declared: tuple[str, ...] | None, options: SourceOptions) -> None:
+        """Set the runs of windows, and the names and numbers of what they hold."""
+        table = self._table
+        self._runs = plan_runs(
+            self.columns.label, declared, table, self._ratio, self.time, self.step, options
+        )
+        self._before = np.concatenate(([0], np.cumsum(self._runs.count)))
+        self.windows = int(self._before[-1])
+        recording = self._runs.recording
+        codes = np.stack(
+            [self._runs.label, table.group_code[recording], table.part_code[recording]], axis=1
+        )
+        used = np.array(sorted(combinations(codes)), dtype=np.int32)
+        self.names: Names = number_names(
+            self.columns, used, LabelSelection(options), declared, options
+        )
+        self._label = self.names.classes.of_code[self._runs.label]
+        self._group = _numbers(self.names.groups.of_code, table.group_code)
+        self._part = _numbers(self.names.parts.of_code, table.part_code)
+
+    def _candidates(
+        self, start: int, stop: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
+        """Run, recording and first row of each candidate.
+
+        Rows count in the signals as stored, or in the recording's rows when it is resampled.
+        """
+        number = np.arange(start, stop, dtype=np.int64)
+        run = np.searchsorted(self._before, number, side="right") - 1
+        recording = self._runs.recording[run]
+        row = self._runs.start[run] + (number - self._before[run]) * self.step
+        if self._ratio is None:
+            row += self._table.start[recording]
+        return run, recording, row
+
+    def _slices(
+        self, recording: NDArray[np.int32], row: NDArray[np.int64]
+    ) -> Iterator[tuple[int, int, int, int]]:
+        series = None if self._ratio is None else recording
+        gap = GAP_BYTES // self._rows.row_bytes
+        return contiguous_slices(row, self.time, self._rows.slice_rows, gap, series)
+
+    def _place(self, recording: int) -> tuple[int, int]:
+        """Origin and number of source rows that rows of `_candidates` count in."""
+        if self._ratio is None:
+            return 0, int(self.data.shape[0])
+        return int(self._table.start[recording]), int(self._table.length[recording])
+
+
+def _numbers(of_code: Codes, codes: Codes) -> Codes:
+    """`of_code[codes]`; all -1 where there is no such column."""
+    return of_code[codes] if len(of_code) > 0 else np.full(len(codes), -1, dtype=np.int32)
+
+
+def _label_dataset(file: Any, data: Any, options: SourceOptions) -> Any:
+    labels = require_dataset(file, "labels", options.labels, USUAL_LABELS)
+    if labels.shape is None or labels.shape[:1] != data.shape[:1]:
+        raise UserError(
+            f"{describe(labels)} has shape {labels.shape} for the {data.shape[0]} rows of "
+            f"{data.name}; one label per row is needed. Name another dataset with source.labels."
+        )
+    return labels
+
+
+def _cut_windows(rows: NDArray[Any], first: NDArray[np.int64], windows: NDArray[Any]) -> None:
+    """Copy the windows that start at `first` (n,) of `rows` (m, C) into `windows` (n, T, C)."""
+    time = windows.shape[1]
+    every = np.lib.stride_tricks.sliding_window_view(rows, time, axis=0).transpose(0, 2, 1)
+    step = int(first[1] - first[0]) if len(first) > 1 else 1
+    if step > 0 and np.all(np.diff(first) == step):
+        windows[:] = every[int(first[0]) : int(first[-1]) + 1 : step]
+        return
+    # Indexing makes a copy first: in slices, so that it stays small where windows overlap much.
+    size = max(1, COPIED_BYTES // windows[:1].nbytes)
+    for start in range(0, len(first), size):
+        windows[start : start + size] = every[first[start : start + size]]

@@ -1,0 +1,232 @@
+"""The windows layout: X (N, T, C) with labels, groups and split of one value per window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+from stores.source_classes import (
+    LabelSelection,
+    NameColumns,
+    Names,
+    combinations,
+    declared_classes,
+    no_groups,
+    number_names,
+)
+from stores.source_file import (
+    check_shape,
+    check_signal_dtype,
+    describe,
+    find_dataset,
+    read_channel_info,
+    require_dataset,
+    with_chunk_cache,
+)
+from stores.source_names import Codes, NameColumn, slices
+from stores.source_options import SourceOptions
+from stores.source_slices import contiguous_slices
+
+USUAL_WINDOWS = ("X", "x", "windows")
+USUAL_LABELS = ("y", "labels", "label")
+USUAL_GROUPS = ("groups", "group", "subjects", "subject")
+USUAL_SPLIT = ("split",)
+# After label selection, the rows that are left are counted per this many: 8 bytes each.
+COUNTED_ROWS = 4096
+SLICE_BYTES = 4 << 20
+GAP_BYTES = 64 << 10
+RECORDING_OPTIONS = (
+    "signals",
+    "recordings",
+    "window_s",
+    "window_samples",
+    "step_s",
+    "step_samples",
+    "overlap",
+    "target_rate_hz",
+)
+
+
+class WindowsLayout:
+    """Candidates are the rows of X whose label is kept, in order."""
+
+    def __init__(self, file: Any, options: SourceOptions) -> None:
+        """Find and check the datasets, and read every label, group and part once, in slices.
+
+        Raises:
+            UserError: see `open_source`.
+        """
+        _refuse_recording_options(options)
+        data = require_dataset(file, "windows", options.windows, USUAL_WINDOWS)
+        check_shape(
+            data,
+            ("window", "time", "channel"),
+            "Headrace extracts its features from signals itself: name those with source.windows.",
+        )
+        self.stored_dtype = self.dtype = check_signal_dtype(data)
+        self.info = read_channel_info(data, options)
+        self.rate_hz, self.scale = self.info.rate_hz, self.info.scale
+        self.columns, declared = _columns(file, data, options)
+        self.declared = declared or ()
+        self.data = with_chunk_cache(data)
+        self.time = int(self.data.shape[1])
+        self.shape = (self.time, int(self.data.shape[2]))
+        self._fill = options.fill_value if options.non_finite == "fill" else None
+        row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
+        self._slice_rows = max(1, SLICE_BYTES // row_bytes)
+        self._gap_rows = GAP_BYTES // row_bytes
+        self.buffer_bytes = self._slice_rows * row_bytes
+        self._selection = LabelSelection(options)
+        self._kept_before = np.zeros(0, dtype=np.int64)
+        used = self._scan()
+        self.names: Names = number_names(self.columns, used, self._selection, declared, options)
+
+    def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
+        """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
+        found = [np.zeros((3, 0), dtype=np.int32)]
+        for rows, label in self._kept(start, stop):
+            others = [
+                np.full(len(rows), -1, dtype=np.int32)
+                if column is None
+                else numbering.of_code[column.read(int(rows[0]), int(rows[-1]) + 1)[rows - rows[0]]]
+                for column, numbering in (
+                    (self.columns.group, self.names.groups),
+                    (self.columns.part, self.names.parts),
+                )
+            ]
+            found.append(np.stack([self.names.classes.of_code[label], *others]))
+        label, group, part = np.concatenate(found, axis=1)
+        return label, group, part
+
+    def read_windows(
+        self, start: int, stop: int, marks: bool
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Candidates (n, T, C), and where `marks` (n,) bool: it held NaN or infinity."""
+        rows = self._rows(start, stop)
+        windows = np.empty((stop - start, *self.shape), dtype=self.dtype)
+        marked = np.zeros(stop - start, dtype=bool)
+        looks = self.dtype.kind == "f" and (marks or self._fill is not None)
+        for a, b, low, high in self._slices(rows):
+            part = windows[a:b]
+            if high - low == b - a:
+                self.data.read_direct(part, np.s_[low:high])
+            else:
+                slab = np.empty((high - low, *self.shape), dtype=self.dtype)
+                self.data.read_direct(slab, np.s_[low:high])
+                np.take(slab, rows[a:b] - low, axis=0, out=part)
+            if looks:
+                marked[a:b] = _mark_and_fill(part, self._fill)
+        return windows, marked
+
+    def row_spans(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Rows of X that are read for the candidates, as `(start, stop)` spans."""
+        return [(low, high) for _, _, low, high in self._slices(self._rows(start, stop))]
+
+    def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
+        """None: there are no recordings."""
+        return None
+
+    def tables(self) -> list[Any]:
+        """Datasets whose whole content belongs to the fingerprint."""
+        columns = (self.columns.label, self.columns.group, self.columns.part)
+        return [column.dataset for column in columns if column is not None]
+
+    def _slices(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
+        return contiguous_slices(rows, 1, self._slice_rows, self._gap_rows)
+
+    def _scan(self) -> NDArray[np.int32]:
+        """Read all labels, groups and parts; set the candidates and give what occurs together."""
+        used: set[tuple[int, ...]] = set()
+        kept = np.zeros(-(-len(self.columns.label) // COUNTED_ROWS) + 1, dtype=np.int64)
+        for start, stop in slices(len(self.columns.label)):
+            label = self.columns.label.read(start, stop)
+            inside = self._selection.kept(self.columns.label.names)[label]
+            # Slices are whole multiples of the counted rows, so that each adds entries of its own.
+            sums = np.add.reduceat(inside, np.arange(0, len(inside), COUNTED_ROWS), dtype=np.int64)
+            first = start // COUNTED_ROWS + 1
+            kept[first : first + len(sums)] = sums
+            codes = [label] + [
+                np.full_like(label, -1) if column is None else column.read(start, stop)
+                for column in (self.columns.group, self.columns.part)
+            ]
+            used.update(combinations(np.stack(codes, axis=1)[inside]))
+        self._kept_before = np.cumsum(kept)
+        self.windows = int(self._kept_before[-1])
+        return np.array(sorted(used), dtype=np.int32).reshape(-1, 3)
+
+    def _rows(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Rows of X of the candidates, (n,) int64."""
+        if not self._selection.selects:
+            return np.arange(start, stop, dtype=np.int64)
+        found = [rows for rows, _ in self._kept(start, stop)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *found])
+
+    def _kept(self, start: int, stop: int) -> Iterator[tuple[NDArray[np.int64], Codes]]:
+        """Rows of X and label codes of the candidates, slice by slice, none empty."""
+        low, high, skip, wanted = start, stop, 0, stop - start
+        if self._selection.selects:
+            first = int(np.searchsorted(self._kept_before, start, side="right")) - 1
+            last = int(np.searchsorted(self._kept_before, stop, side="left"))
+            low = first * COUNTED_ROWS
+            high = min(last * COUNTED_ROWS, len(self.columns.label))
+            skip = start - int(self._kept_before[first])
+        for begin, end in slices(high - low):
+            label = self.columns.label.read(low + begin, low + end)
+            inside = np.flatnonzero(self._selection.kept(self.columns.label.names)[label])
+            taken = inside[skip : skip + wanted]
+            skip = max(0, skip - len(inside))
+            wanted -= len(taken)
+            if len(taken) > 0:
+                yield low + begin + taken, label[taken]
+
+
+def _columns(
+    file: Any, data: Any, options: SourceOptions
+) -> tuple[NameColumns, tuple[str, ...] | None]:
+    """The columns of names, each as long as `data`, and the classes that the file lists."""
+    labels = require_dataset(file, "labels", options.labels, USUAL_LABELS)
+    declared = declared_classes(file, (labels, data), options.classes)
+    groups = None
+    if not options.split_by_window:
+        groups = find_dataset(file, "groups", options.groups, USUAL_GROUPS)
+        if groups is None:
+            raise no_groups(file, USUAL_GROUPS)
+    split = find_dataset(file, "split", options.split, USUAL_SPLIT)
+    columns = NameColumns(
+        NameColumn(labels, "labels", declared),
+        None if groups is None else NameColumn(groups, "groups"),
+        None if split is None else NameColumn(split, "split"),
+    )
+    for column in (columns.label, columns.group, columns.part):
+        if column is not None and len(column) != data.shape[0]:
+            raise UserError(
+                f"{describe(column.dataset)} has {len(column)} entries for the {data.shape[0]} "
+                f"windows of {data.name}. Correct the file, or name another dataset."
+            )
+    return columns, declared
+
+
+def _refuse_recording_options(options: SourceOptions) -> None:
+    given = [name for name in RECORDING_OPTIONS if getattr(options, name) is not None]
+    if given:
+        raise UserError(
+            f"source.{given[0]} is for recordings, but this source holds windows already. "
+            'Remove it, or set source.layout = "recordings".'
+        )
+
+
+def _mark_and_fill(windows: NDArray[Any], fill: float | None) -> NDArray[np.bool_]:
+    """Which windows (n, T, C) hold NaN or infinity; those values become `fill` if it is given."""
+    marked = np.zeros(len(windows), dtype=bool)
+    size = max(1, SLICE_BYTES // max(1, windows[:1].nbytes))
+    for start, stop in slices(len(windows), size):
+        part = windows[start:stop]
+        finite = np.isfinite(part)
+        marked[start:stop] = ~finite.all(axis=(1, 2))
+        if fill is not None and marked[start:stop].any():
+            part[~finite] = fill
+    return marked

@@ -1,0 +1,278 @@
+"""A finished store, opened for reading: rows of its arrays, its folds and their moments."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+from numpy.typing import NDArray
+
+from stores.array_format import ArrayFormat
+from stores.errors import UserError
+from stores.folds import Fold
+from stores.manifest import Manifest, read_manifest
+from stores.moments import Moments, merge_all
+
+READ_THREADS = 2
+
+
+@dataclass(frozen=True)
+class FoldMoments:
+    """Moments of some folds together.
+
+    Attributes:
+        count: windows.
+        raw_mean, raw_std: (C,) float64, in units.
+        feature_mean, feature_std: (F,) float64.
+    """
+
+    count: int
+    raw_mean: NDArray[np.float64]
+    raw_std: NDArray[np.float64]
+    feature_mean: NDArray[np.float64]
+    feature_std: NDArray[np.float64]
+
+
+class Store:
+    """Reads a finished store. Opening reads metadata only; data is decoded outside the GIL.
+
+    Attributes:
+        path: the store's folder.
+        manifest: what it says of itself.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, read_threads: int = READ_THREADS) -> None:
+        self.path = path
+        self.manifest = manifest
+        self._context = ts.Context(
+            {
+                "data_copy_concurrency": {"limit": read_threads},
+                "file_io_concurrency": {"limit": read_threads},
+                "cache_pool": {"total_bytes_limit": 0},
+            }
+        )
+        self._arrays: dict[str, ts.TensorStore] = {}
+        self._formats: dict[str, ArrayFormat] = {a.name: a for a in manifest.arrays()}
+
+    @property
+    def windows(self) -> int:
+        """Rows of every array."""
+        return self.manifest.windows
+
+    @property
+    def time(self) -> int:
+        """Samples of a window."""
+        return self.manifest.time
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels."""
+        return self.manifest.channels
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Unit of each channel."""
+        return self.manifest.units
+
+    @property
+    def rate_hz(self) -> float:
+        """Sampling rate of the windows, Hz."""
+        return self.manifest.rate_hz
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of `features`; empty when there are none."""
+        return self.manifest.features
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names behind the numbers in `label`."""
+        return self.manifest.classes
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names behind the numbers in `group`."""
+        return self.manifest.groups
+
+    @property
+    def raw_dtype(self) -> np.dtype[Any]:
+        """Stored type of `raw`."""
+        return np.dtype(self.manifest.raw_dtype)
+
+    @property
+    def channel_scale(self) -> NDArray[np.float64]:
+        """(C,): raw * scale = units."""
+        return np.array(self.manifest.channel_scale)
+
+    @property
+    def chunk_windows(self) -> int:
+        """Rows of a chunk, the unit of reading."""
+        return self.manifest.chunk
+
+    @property
+    def shard_windows(self) -> int:
+        """Rows of a shard, the unit of writing."""
+        return self.manifest.shard
+
+    @cached_property
+    def folds(self) -> tuple[Fold, ...]:
+        """The folds in row order."""
+        return self.manifest.fold_ranges()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the manifest, which holds a digest of everything else."""
+        return hashlib.sha256(self.manifest.to_bytes()).hexdigest()[:32]
+
+    def array(self, name: str) -> ts.TensorStore:
+        """The TensorStore behind `raw`, `features`, `label`, `group`, `source_index`, ....
+
+        Raises:
+            UserError: the store has no such array.
+        """
+        if name not in self._formats:
+            raise UserError(
+                f"{self.path} has no array {name!r}; it has {', '.join(self._formats)}."
+            )
+        if name not in self._arrays:
+            self._arrays[name] = self._open(name)
+        return self._arrays[name]
+
+    def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows [start, stop) of an array, (stop - start, ...), freshly allocated, C order.
+
+        Raises:
+            UserError: no such array, or a chunk is missing or damaged.
+        """
+        return self.read_many([name], [(start, stop)])[name]
+
+    def read_many(
+        self, names: Sequence[str], ranges: Iterable[tuple[int, int]]
+    ) -> dict[str, NDArray[Any]]:
+        """Rows of several ranges, one after another, of several arrays; all read at once.
+
+        Args:
+            names: arrays.
+            ranges: (start, stop) of rows, in the wanted order.
+
+        Returns:
+            name -> (rows, ...), freshly allocated, C order.
+
+        Raises:
+            UserError: no such array, or a chunk is missing or damaged.
+        """
+        wanted = [(int(start), int(stop)) for start, stop in ranges]
+        rows = sum(stop - start for start, stop in wanted)
+        result, pending = {}, []
+        for name in names:
+            array = self.array(name)
+            format_ = self._formats[name]
+            target = np.empty((rows, *format_.row_shape), format_.dtype)
+            result[name] = target
+            at = 0
+            for start, stop in wanted:
+                part = ts.array(target[at : at + stop - start], copy=False)
+                pending.append(part.write(array[start:stop].translate_to[0]))
+                at += stop - start
+        for name, future in zip(
+            (name for name in names for _ in wanted), pending, strict=True
+        ):
+            self._wait(name, future)
+        return result
+
+    def moments(self, folds: Iterable[str]) -> FoldMoments:
+        """Moments of the named folds, merged in row order: the same bits every time.
+
+        Raises:
+            UserError: there is no such fold.
+        """
+        rows = self._segment_rows(folds)
+        sizes = [size for _, size in rows]
+        raw = self._merged("raw_moments", rows, [size * self.time for size in sizes])
+        if self.feature_names:
+            features = self._merged("feature_moments", rows, sizes)
+        else:
+            features = merge_all([], 0)
+        return FoldMoments(sum(sizes), raw.mean, raw.std, features.mean, features.std)
+
+    def class_counts(self, folds: Iterable[str]) -> NDArray[np.int64]:
+        """(K,) windows of each class in the named folds.
+
+        Raises:
+            UserError: there is no such fold.
+        """
+        table = self.table("class_counts")
+        return np.asarray(table[[row for row, _ in self._segment_rows(folds)]].sum(axis=0))
+
+    def fold(self, name: str) -> Fold:
+        """The fold of that name.
+
+        Raises:
+            UserError: there is no such fold.
+        """
+        for fold in self.folds:
+            if fold.name == name:
+                return fold
+        names = ", ".join(fold.name for fold in self.folds)
+        raise UserError(f"{self.path} has no fold {name!r}; it has {names}.")
+
+    def _segment_rows(self, folds: Iterable[str]) -> list[tuple[int, int]]:
+        """(row in the manifest's tables, windows) of the segments of the named folds."""
+        names = {self.fold(name).name for name in folds}
+        return [
+            (row, segment.stop - segment.start)
+            for row, segment in enumerate(self.manifest.segments())
+            if self.folds[segment.fold].name in names
+        ]
+
+    def _merged(self, name: str, rows: list[tuple[int, int]], counts: list[int]) -> Moments:
+        table = self.table(name)
+        parts = (
+            Moments(count, table[row, 0], table[row, 1])
+            for (row, _), count in zip(rows, counts, strict=True)
+        )
+        return merge_all(parts, table.shape[-1])
+
+    def table(self, name: str) -> NDArray[Any]:
+        """A whole table of the manifest: one row a shard or a segment."""
+        return np.asarray(self._wait(name, self._open(f"manifest/{name}").read()))
+
+    def _open(self, name: str) -> ts.TensorStore:
+        spec = {
+            "driver": "zarr3",
+            "kvstore": {"driver": "file", "path": f"{self.path.resolve()}/{name}/"},
+            "fill_missing_data_reads": False,
+        }
+        return self._wait(name, ts.open(spec, context=self._context, read=True, open=True))
+
+    def _wait(self, name: str, future: Any) -> Any:
+        try:
+            return future.result()
+        except ValueError as error:
+            reason = str(error).split(" [", maxsplit=1)[0]
+            raise UserError(
+                f"{self.path}/{name} is damaged: {reason}. Find what is with headrace verify, "
+                "then delete the store and make it anew."
+            ) from error
+
+
+def open_store(path: Path | str, read_threads: int = READ_THREADS) -> Store:
+    """Open a finished store.
+
+    Args:
+        path: its folder.
+        read_threads: chunks decoded at a time.
+
+    Raises:
+        UserError: there is none, it is not finished, of a newer format, or its manifest damaged.
+    """
+    folder = Path(path)
+    if not folder.exists():
+        raise UserError(f"There is no store {folder}. Make it with: headrace features.")
+    return Store(folder, read_manifest(folder), read_threads)

@@ -1,0 +1,155 @@
+"""The pass over a source's labels that decides the folds: groups, classes, and what is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+from stores.fold_index import SLICE, FoldIndex
+from stores.folds import Fold, make_folds
+from stores.layout import build_index, join_ranges
+from stores.source import Source
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one pass over the labels found.
+
+    Attributes:
+        folds: the folds in row order.
+        fold_of_group: (G,) number of the fold of each group, -1 for groups without windows.
+        index: where the candidates of each fold are.
+        dropped: (R, 2) ranges [start, stop) of candidates that the non-finite policy drops.
+    """
+
+    folds: tuple[Fold, ...]
+    fold_of_group: Integers
+    index: FoldIndex
+    dropped: Integers
+
+
+def survey_source(
+    source: Source,
+    fold_count: int | None,
+    by: str,
+    test_groups: Sequence[str | int],
+    block: int,
+) -> Survey:
+    """Count groups and classes, make the folds and index them; O(groups + runs) in memory.
+
+    Raises:
+        UserError: fewer than two classes or three groups, unknown test groups, test groups
+            beside an official split, or more folds than groups.
+    """
+    dropped = find_non_finite(source) if source.options.non_finite == "drop" else no_ranges()
+    table, part = _count(source, dropped)
+    names = [str(name) for name in source.groups]
+    part, parts = _with_test_groups(part, tuple(source.parts), names, test_groups)
+    _require_enough(table, source)
+    folds = make_folds(table, part, parts, fold_count, by)
+    fold_of_group = np.full(len(table), -1, np.int64)
+    for number, fold in enumerate(folds):
+        fold_of_group[list(fold.groups)] = number
+    reader = FoldReader(source, fold_of_group, dropped)
+    index = build_index(source.windows, len(folds), block, reader)
+    return Survey(folds, fold_of_group, index, dropped)
+
+
+@dataclass(frozen=True)
+class FoldReader:
+    """(start, stop) -> fold number of each candidate window, -1 where it is dropped."""
+
+    source: Source
+    fold_of_group: Integers
+    dropped: Integers
+
+    def __call__(self, start: int, stop: int) -> Integers:
+        """(stop - start,) fold numbers."""
+        fold = self.fold_of_group[self.source.read_labels(start, stop).group]
+        fold[~kept_mask(self.dropped, start, stop)] = -1
+        return fold
+
+
+def kept_mask(dropped: Integers, start: int, stop: int) -> NDArray[np.bool_]:
+    """(stop - start,) whether a candidate is outside all `dropped` ranges."""
+    mask = np.ones(stop - start, dtype=bool)
+    touching = (dropped[:, 0] < stop) & (dropped[:, 1] > start)
+    for low, high in dropped[touching]:
+        mask[max(low - start, 0) : high - start] = False
+    return mask
+
+
+def find_non_finite(source: Source) -> Integers:
+    """(R, 2) ranges of candidate windows that hold NaN or infinity; reads every window once."""
+    if source.dtype.kind != "f":
+        return no_ranges()
+    step = max(1, (16 << 20) // source.window_bytes)
+    found = []
+    for start in range(0, source.windows, step):
+        windows = source.read_windows(start, min(start + step, source.windows))
+        bad = start + np.flatnonzero(~np.isfinite(windows).all(axis=(1, 2)))
+        found.append(np.stack([bad, bad + 1], axis=1))
+    return join_ranges(np.concatenate(found)) if found else no_ranges()
+
+
+def no_ranges() -> Integers:
+    """No range at all, (0, 2)."""
+    return np.zeros((0, 2), dtype=np.int64)
+
+
+def _count(source: Source, dropped: Integers) -> tuple[Integers, NDArray[np.int8]]:
+    """(G, K) windows by group and class, and (G,) the official part of each group."""
+    table = np.zeros((len(source.groups), len(source.classes)), dtype=np.int64)
+    part = np.full(len(source.groups), -1, dtype=np.int8)
+    for start in range(0, source.windows, SLICE):
+        stop = min(start + SLICE, source.windows)
+        labels, kept = source.read_labels(start, stop), kept_mask(dropped, start, stop)
+        flat = labels.group.astype(np.int64) * table.shape[1] + labels.label
+        table += np.bincount(flat[kept], minlength=table.size).reshape(table.shape)
+        part[labels.group] = labels.part
+    return table, part
+
+
+def _with_test_groups(
+    part: NDArray[np.int8],
+    parts: tuple[str, ...],
+    names: Sequence[str],
+    test_groups: Sequence[str | int],
+) -> tuple[NDArray[np.int8], tuple[str, ...]]:
+    if not test_groups:
+        return part, parts
+    if parts:
+        raise UserError(
+            f"The source has an official split ({', '.join(parts)}) and folds.test_groups names "
+            "another. Remove one: folds.test_groups, or source.split."
+        )
+    unknown = [str(name) for name in test_groups if str(name) not in names]
+    if unknown:
+        shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        raise UserError(
+            f"folds.test_groups names {', '.join(unknown)}, which no window has. Groups: {shown}."
+        )
+    wanted = {str(name) for name in test_groups}
+    return np.array([name in wanted for name in names], dtype=np.int8), ("train", "test")
+
+
+def _require_enough(table: Integers, source: Source) -> None:
+    classes = int((table.sum(axis=0) > 0).sum())
+    if classes < 2:
+        raise UserError(
+            f"Training needs two classes; the {source.windows:,} windows of {source.path} have "
+            f"{classes}. Look at source.labels, source.class_map and source.exclude_labels."
+        )
+    groups = int((table.sum(axis=1) > 0).sum())
+    if groups < 3:
+        raise UserError(
+            f"Training, validation and test need a group each; {source.path} has {groups}. "
+            "Name another column with source.groups, or set source.split_by_window = true, "
+            "which leaks when windows overlap."
+        )

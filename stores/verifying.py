@@ -1,0 +1,184 @@
+"""Whether a store is complete and true: files, checksums, each window once, moments recomputed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stores.array_format import ArrayFormat, group_metadata
+from stores.manifest import Manifest, file_digest
+from stores.moments import Moments, channel_moments, column_moments, merge_all
+from stores.store import Store
+
+BITMAP_WINDOWS = 1 << 27
+"""Candidates that are ticked off in one pass over `source_index`: 128 MiB of marks at most."""
+MOMENT_ROWS = 256
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as the manifest says.
+
+    Attributes:
+        where: the file or array.
+        what: how it differs.
+        start, stop: rows of the store that are affected; equal when none is.
+    """
+
+    where: str
+    what: str
+    start: int = 0
+    stop: int = 0
+
+
+def verify_store(store: Store, advance: Advance) -> Iterator[Problem]:
+    """Every problem of a store; nothing when it is complete and true.
+
+    Reads every file once for its checksum and, if those are right, every row once more.
+
+    Args:
+        store: an opened store.
+        advance: called with the number of rows that are done; twice the rows in all.
+    """
+    manifest = store.manifest
+    found = [*_metadata_problems(store.path, manifest), *_table_problems(store.path, manifest)]
+    yield from found
+    if found:
+        return
+    clean = True
+    for problem in _shard_problems(store, advance):
+        clean = False
+        yield problem
+    if clean:
+        yield from _missing_windows(store)
+        yield from _moment_problems(store, advance)
+
+
+def _metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """Metadata that is not what the manifest implies, and files that belong to nothing."""
+    expected = {
+        "zarr.json": group_metadata({"headrace": manifest.format_version}),
+        "manifest/zarr.json": manifest.to_bytes(),
+    }
+    for array in manifest.arrays():
+        expected[f"{array.name}/zarr.json"] = array.metadata(manifest.attributes_of(array.name))
+    for name, content in expected.items():
+        path = folder / name
+        if not path.is_file():
+            yield Problem(name, "is missing")
+        elif path.read_bytes() != content:
+            yield Problem(name, "differs from what the manifest implies")
+    known = {*expected, *(f"manifest/{name}" for name in manifest.table_digests)}
+    arrays = {array.name: array for array in manifest.arrays()}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_dir() and name not in known and not _is_shard(name, arrays):
+            yield Problem(name, "does not belong to the store")
+
+
+def _is_shard(name: str, arrays: dict[str, ArrayFormat]) -> bool:
+    folder, _, file = name.partition("/")
+    number = file.split(".")[1] if file.count(".") else ""
+    array = arrays.get(folder)
+    if array is None or not number.isdecimal() or int(number) >= array.shards:
+        return False
+    return file == array.key(int(number))
+
+
+def _table_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    for name, digest in manifest.table_digests.items():
+        path = folder / "manifest" / name
+        if not path.is_file():
+            yield Problem(f"manifest/{name}", "is missing")
+        elif file_digest(path).hex() != digest:
+            yield Problem(f"manifest/{name}", "has another checksum than the manifest records")
+
+
+def _shard_problems(store: Store, advance: Advance) -> Iterator[Problem]:
+    """Shards that are missing or have another checksum."""
+    manifest, digests = store.manifest, store.table("shard_digest")
+    for shard in range(manifest.shards):
+        rows = shard * manifest.shard, min((shard + 1) * manifest.shard, manifest.windows)
+        for number, array in enumerate(manifest.arrays()):
+            name = f"{array.name}/{array.key(shard)}"
+            path = store.path / name
+            if not path.is_file():
+                yield Problem(name, "is missing", *rows)
+            elif file_digest(path) != digests[shard, number].tobytes():
+                yield Problem(name, "has another checksum than the manifest records", *rows)
+        advance(rows[1] - rows[0])
+
+
+def _missing_windows(store: Store) -> Iterator[Problem]:
+    """Candidates that stand in no row or in several; one bitmap at a time."""
+    manifest = store.manifest
+    candidates = int(manifest.source["windows"])
+    for low in range(0, candidates, BITMAP_WINDOWS):
+        high = min(low + BITMAP_WINDOWS, candidates)
+        seen = np.zeros(high - low, dtype=np.uint8)
+        for start in range(0, store.windows, manifest.shard):
+            index = store.read("source_index", start, min(start + manifest.shard, store.windows))
+            inside = index[(index >= low) & (index < high)] - low
+            np.add.at(seen, inside, 1)
+            if low == 0 and (index.min() < 0 or index.max() >= candidates):
+                stop = start + len(index)
+                yield Problem("source_index", "names windows that do not exist", start, stop)
+        expected = np.ones(high - low, dtype=np.uint8)
+        for first, last in manifest.dropped:
+            expected[max(first - low, 0) : max(last - low, 0)] = 0
+        wrong = np.flatnonzero(seen != expected)
+        if len(wrong):
+            shown = ", ".join(str(low + number) for number in wrong[:5])
+            yield Problem(
+                "source_index", f"{len(wrong)} source windows are not stored once: {shown}"
+            )
+
+
+def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
+    """Segments whose moments or class counts, computed anew, differ from the tables."""
+    tables = {name: store.table(name) for name in ("raw_moments", "class_counts")}
+    scale = store.channel_scale
+    for row, segment in enumerate(store.manifest.segments()):
+        rows = segment.start, segment.stop
+        parts = [
+            channel_moments(store.read("raw", *part).astype(np.float64) * scale)
+            for part in _parts(*rows)
+        ]
+        raw = merge_all(parts, len(scale))
+        if not _close(raw, tables["raw_moments"][row]):
+            yield Problem("manifest/raw_moments", "differ from those of the rows", *rows)
+        if store.feature_names:
+            columns = [
+                column_moments(store.read("features", *part).astype(np.float64))
+                for part in _parts(*rows)
+            ]
+            features = merge_all(columns, len(store.feature_names))
+            if not _close(features, store.table("feature_moments")[row]):
+                yield Problem("manifest/feature_moments", "differ from those of the rows", *rows)
+        label = store.read("label", *rows)
+        counts = np.bincount(label, minlength=len(store.classes))
+        if not np.array_equal(counts, tables["class_counts"][row]):
+            yield Problem("manifest/class_counts", "differ from those of the rows", *rows)
+        advance(segment.stop - segment.start)
+
+
+def _parts(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    for at in range(start, stop, MOMENT_ROWS):
+        yield at, min(at + MOMENT_ROWS, stop)
+
+
+def _close(found: Moments, recorded: NDArray[np.float64]) -> bool:
+    deviation = np.sqrt(recorded[1] / max(found.count, 1))
+    tolerance = 1e-6 * (deviation + np.abs(recorded[0]) * 1e-3) + 1e-30
+    return bool(
+        np.all(np.abs(found.mean - recorded[0]) <= tolerance)
+        and np.allclose(found.std, deviation, rtol=1e-4, atol=1e-12)
+    )
+
+

@@ -1,0 +1,55 @@
+"""How groups become folds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stores.errors import UserError
+from stores.folds import make_folds
+
+NO_PART = np.full(40, -1, np.int8)
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 2**32))
+def test_every_group_is_in_one_fold_and_no_fold_is_empty(
+    groups: int, classes: int, seed: int
+) -> None:
+    table = np.random.default_rng(seed).integers(1, 500, (groups, classes))
+    folds = make_folds(table, NO_PART[:groups], (), None, "balance")
+    assert len(folds) == min(10, groups)
+    assert sorted(g for fold in folds for g in fold.groups) == list(range(groups))
+    assert folds[0].start == 0
+    assert [fold.start for fold in folds[1:]] == [fold.stop for fold in folds[:-1]]
+    assert all(f.stop - f.start == table[list(f.groups)].sum() > 0 for f in folds)
+
+
+def test_a_rare_class_is_spread_over_the_folds() -> None:
+    """24 of 38 groups have the rare class; random folds would often miss it."""
+    table = np.stack([np.full(38, 100), np.where(np.arange(38) < 24, 30, 0)], axis=1)
+    folds = make_folds(table, NO_PART[:38], (), 10, "balance")
+    rare = [table[list(fold.groups), 1].sum() for fold in folds]
+    assert min(rare) >= 60
+    sizes = [fold.stop - fold.start for fold in folds]
+    assert max(sizes) / min(sizes) < 1.7
+
+
+def test_official_parts_are_divided_one_by_one() -> None:
+    table = np.full((6, 2), 10)
+    part = np.array([0, 1, 0, 1, 0, 0], np.int8)
+    folds = make_folds(table, part, ("train", "test"), None, "balance")
+    names = [fold.name for fold in folds]
+    assert names == ["train/0", "train/1", "train/2", "train/3", "test/0", "test/1"]
+    assert {g for fold in folds[4:] for g in fold.groups} == {1, 3}
+
+
+def test_one_fold_a_group_on_demand() -> None:
+    folds = make_folds(np.full((13, 1), 3), NO_PART[:13], (), None, "group")
+    assert [fold.groups for fold in folds] == [(g,) for g in range(13)]
+
+
+def test_more_folds_than_groups_is_refused() -> None:
+    with pytest.raises(UserError, match=r"folds\.count = 5 is above the 3 groups"):
+        make_folds(np.full((3, 1), 3), NO_PART[:3], (), 5, "balance")
