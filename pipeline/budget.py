@@ -1,0 +1,70 @@
+"""The memory plan of a stage: pure arithmetic over named buffers, and its refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.console import format_bytes
+from stores.errors import UserError
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a stage will hold at its peak.
+
+    Attributes:
+        stage: its name.
+        reserved: bytes of the interpreters and libraries before any data.
+        reserved_how: where that figure comes from.
+        buffers: name -> bytes of every buffer of data.
+        budget: bytes that the whole process tree may hold.
+    """
+
+    stage: str
+    reserved: int
+    reserved_how: str
+    buffers: Mapping[str, int]
+    budget: int
+
+    @property
+    def projected(self) -> int:
+        """Bytes at the peak: reserved + the sum of the buffers."""
+        return self.reserved + sum(self.buffers.values())
+
+    @property
+    def fits(self) -> bool:
+        """Whether the projected peak is within the budget."""
+        return self.projected <= self.budget
+
+    def as_table(self) -> dict[str, int]:
+        """Every line of the plan in bytes."""
+        return {
+            "reserved": self.reserved,
+            **self.buffers,
+            "projected": self.projected,
+            "budget": self.budget,
+        }
+
+    def require_fit(self, remedies: Sequence[str] = ()) -> MemoryPlan:
+        """This plan, if it fits.
+
+        Args:
+            remedies: values that would make it fit, most useful first.
+
+        Raises:
+            UserError: it does not; names the largest buffer and the least budget that would do.
+        """
+        if self.fits:
+            return self
+        worst = max(self.buffers, key=lambda name: self.buffers[name])
+        wanted = -(-self.projected // MIB)
+        ways = [f"memory.budget = {wanted}MiB", *remedies]
+        raise UserError(
+            f"{self.stage} needs {format_bytes(self.projected)}, above memory.budget = "
+            f"{format_bytes(self.budget)}: {format_bytes(self.reserved)} are reserved "
+            f"({self.reserved_how}), and the largest buffer is {worst} with "
+            f"{format_bytes(self.buffers[worst])}. Set {', or '.join(ways)}."
+        )

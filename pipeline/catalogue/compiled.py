@@ -1,0 +1,24 @@
+"""How the catalogue's kernels are compiled: one set of flags, one place.
+
+Kernels work on one signal (one row) at a time, so that a value depends on that row and on nothing
+else in the batch. Within a row LLVM may reorder a sum to vectorise it: the order is then fixed by
+the row's length and the CPU type. ``nnan`` is allowed because windows are finite by contract; it
+is what lets a minimum and a maximum vectorise. Infinities keep their meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numba
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+_FLAGS = {"reassoc", "contract", "nsz", "arcp", "nnan"}
+
+
+def kernel(function: Kernel) -> Kernel:
+    """Compile ``function`` on its first call; the code is cached on disk and releases the GIL."""
+    compiled = numba.njit(cache=True, nogil=True, fastmath=_FLAGS)(function)
+    return cast(Kernel, compiled)

@@ -1,0 +1,101 @@
+"""Features of the user's own: a function named in the config, its columns appended to ours."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FeatureFunction = Callable[[NDArray[np.float32], float], ArrayLike]
+"""Takes windows (n, time, channel) float32 and the rate in Hz, returns columns (n, k)."""
+
+
+def feature_function(*names: str) -> Callable[[FeatureFunction], FeatureFunction]:
+    """Name the columns that a feature function returns.
+
+    Example:
+        ::
+
+            @feature_function("first_sample", "last_sample")
+            def ends(windows, rate_hz):
+                return windows[:, [0, -1], 0]
+
+    Raises:
+        ValueError: No name, an empty or a repeated one.
+    """
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise ValueError(
+            f"feature_function{names!r}: one distinct, non-empty name per column is needed."
+        )
+
+    def name_columns(function: FeatureFunction) -> FeatureFunction:
+        function.__dict__["names"] = names
+        return function
+
+    return name_columns
+
+
+@dataclass(frozen=True)
+class CustomFeature:
+    """A loaded function of the user's, with its columns; ``reference`` is how they named it."""
+
+    reference: str
+    names: tuple[str, ...]
+    function: FeatureFunction
+
+    def extract(self, windows: NDArray[np.float32], rate_hz: float) -> NDArray[np.float32]:
+        """Columns (n, k) float32 of ``windows`` (n, time, channel).
+
+        Raises:
+            ValueError: The function returned another shape, or a value that is not finite.
+        """
+        columns = np.asarray(self.function(windows, rate_hz), dtype=np.float32)
+        expected = (len(windows), len(self.names))
+        if columns.shape != expected:
+            raise ValueError(
+                f"{self.reference} returned shape {columns.shape} for {len(windows)} windows, "
+                f"{expected} was expected. Return one row per window and one column per name."
+            )
+        finite = np.isfinite(columns)
+        if not finite.all():
+            row, column = (int(i) for i in np.argwhere(~finite)[0])
+            raise ValueError(
+                f"{self.reference} returned {columns[row, column]} in column "
+                f"{self.names[column]!r}. Return finite float32 values for every finite window."
+            )
+        return columns
+
+
+def load_custom(references: Sequence[str]) -> tuple[CustomFeature, ...]:
+    """Import each ``module:function``.
+
+    Raises:
+        ValueError: Malformed reference, no such module or function, or one without names.
+    """
+    return tuple(_load(reference) for reference in references)
+
+
+def _load(reference: str) -> CustomFeature:
+    module_name, colon, function_name = reference.partition(":")
+    if not (module_name and colon and function_name):
+        raise ValueError(
+            f"features.custom: {reference!r} is not of the form module:function. "
+            f"Write for example mypackage.features:ends."
+        )
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"features.custom: {reference!r} cannot be imported ({error}). "
+            f"Install the module, or set PYTHONPATH to its folder."
+        ) from error
+    names = getattr(function, "names", None)
+    if not callable(function) or not names:
+        raise ValueError(
+            f"features.custom: {reference!r} does not name its columns. "
+            f"Decorate it with pipeline.catalogue.feature_function."
+        )
+    return CustomFeature(reference, tuple(names), function)

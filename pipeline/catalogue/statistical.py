@@ -1,0 +1,146 @@
+"""Moments and order statistics of each signal, and the centred copy that other kernels read."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.catalogue.compiled import kernel
+from pipeline.catalogue.registry import SIGNAL_POSITION as _AT
+
+MEAN: Final = _AT["mean"]
+STD: Final = _AT["std"]
+MIN: Final = _AT["min"]
+MAX: Final = _AT["max"]
+MEDIAN: Final = _AT["median"]
+MAD: Final = _AT["mad"]
+IQR: Final = _AT["iqr"]
+RMS: Final = _AT["rms"]
+SKEWNESS: Final = _AT["skewness"]
+KURTOSIS: Final = _AT["kurtosis"]
+PEAK_TO_PEAK: Final = _AT["peak_to_peak"]
+
+Real = np.float32 | np.float64
+
+
+@kernel
+def centre(
+    rows: NDArray[np.float32] | NDArray[np.float64],
+    centred: NDArray[np.float32],
+    scale: NDArray[np.float64],
+    table: NDArray[np.float64],
+) -> None:
+    """Write the moments of each row, and the row less its mean, scaled into [-1, 1].
+
+    The scale is a power of two, so it rounds nothing, and no later float32 product overflows or
+    underflows, whatever the unit. Sums run in float64: with a mean of 1e6 and a deviation of 1
+    float32 sums would keep no correct digit.
+
+    Args:
+        rows: (signals, time) as measured.
+        centred: (signals, >= time) written up to ``time``: (x - mean) / scale. A constant row
+            gives exact zeros.
+        scale: (signals,) written: the power of two.
+        table: (signals, 27) written at the moment columns.
+    """
+    time = rows.shape[1]
+    for s in range(rows.shape[0]):
+        row = rows[s]
+        out = centred[s]
+        total = 0.0
+        low = row[0]
+        high = row[0]
+        for t in range(time):
+            total += row[t]
+            low = min(low, row[t])
+            high = max(high, row[t])
+        low64 = np.float64(low)
+        high64 = np.float64(high)
+        # Equal ends say "constant" for certain; the rounding of a float64 sum does not.
+        mean = total / time if high64 > low64 else low64
+        mean = min(max(mean, low64), high64)
+        exponent = max(math.frexp(max(high64 - mean, mean - low64))[1], -1000)
+        unit = math.ldexp(1.0, exponent)
+        shrink = math.ldexp(1.0, -exponent)
+        second = 0.0
+        third = 0.0
+        fourth = 0.0
+        for t in range(time):
+            z = np.float32((row[t] - mean) * shrink)
+            out[t] = z
+            square = np.float64(z) * np.float64(z)
+            second += square
+            third += square * z
+            fourth += square * square
+        second /= time
+        scale[s] = unit
+        table[s, MEAN] = mean
+        table[s, MIN] = low64
+        table[s, MAX] = high64
+        table[s, PEAK_TO_PEAK] = high64 - low64
+        table[s, STD] = math.sqrt(second) * unit
+        table[s, RMS] = math.sqrt(mean * mean + second * unit * unit)
+        table[s, SKEWNESS] = third / time / (second * math.sqrt(second)) if second > 0.0 else 0.0
+        table[s, KURTOSIS] = fourth / time / (second * second) - 3.0 if second > 0.0 else 0.0
+
+
+@kernel
+def _quantile(row: NDArray[np.float32] | NDArray[np.float64], share: float) -> float:
+    """Quantile of a sorted row by linear interpolation (type 7 of Hyndman and Fan 1996)."""
+    place = share * (row.size - 1)
+    below = int(place)
+    low = np.float64(row[below])
+    high = np.float64(row[min(below + 1, row.size - 1)])
+    return low + (place - below) * (high - low)
+
+
+@kernel
+def _deviation(
+    row: NDArray[np.float32] | NDArray[np.float64], median: float, rank: int
+) -> float:
+    """The ``rank``-th smallest (from 0) of |x - median| in a sorted row, in O(log time).
+
+    The rank + 1 smallest deviations are neighbours row[a .. a + rank]; bisection finds the first
+    a whose left end is no farther from the median than its right end. The answer is the better
+    of that stretch and the one before it.
+    """
+    first = 0
+    last = row.size - 1 - rank
+    while first < last:
+        middle = (first + last) // 2
+        if median - row[middle] <= row[middle + rank] - median:
+            last = middle
+        else:
+            first = middle + 1
+    best = max(row[first + rank] - median, median - row[first])
+    if first > 0:
+        best = min(best, max(median - row[first - 1], row[first - 1 + rank] - median))
+    return best
+
+
+@kernel
+def order(
+    ordered: NDArray[np.float32] | NDArray[np.float64], table: NDArray[np.float64]
+) -> None:
+    """Write median, mad and iqr of rows already sorted over time.
+
+    Args:
+        ordered: (signals, time) ascending.
+        table: (signals, 27) written at the order columns.
+    """
+    time = ordered.shape[1]
+    lower = (time - 1) // 2
+    upper = time // 2
+    for s in range(ordered.shape[0]):
+        row = ordered[s]
+        # Halved before the sum: two huge values must not overflow.
+        median = 0.5 * np.float64(row[lower]) + 0.5 * np.float64(row[upper])
+        deviation = _deviation(row, median, lower)
+        if upper > lower:
+            deviation = 0.5 * deviation + 0.5 * _deviation(row, median, upper)
+        table[s, MEDIAN] = median
+        table[s, MAD] = deviation
+        table[s, IQR] = _quantile(row, 0.75) - _quantile(row, 0.25)

@@ -1,0 +1,254 @@
+"""The command line: options, exit codes, and what is printed at a stage's end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.console import Console, Request
+    from pipeline.memory import MemoryUse
+
+DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+STAGES = {
+    "features": "extract features from an HDF5 source into a Zarr store",
+    "train": "train on a store",
+    "evaluate": "score a run on its test folds, with and without test-time augmentation",
+    "crossval": "train and evaluate every fold of groups, over the same store",
+    "inspect": "show what a store holds",
+    "verify": "check a store: shapes, checksums, each window once, moments recomputed",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code: 0 done, 2 the user's input, 1 our fault, 130."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return DONE
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print("Interrupted; what is complete is kept. Start again to go on.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return DONE
+    except Exception as error:
+        return _explain(error, options.debug)
+
+
+def _explain(error: Exception, debug: bool) -> int:
+    from stores.errors import UserError
+
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, UserError):
+        print(f"headrace: {error}", file=sys.stderr)
+        return USERS_INPUT
+    if not debug:
+        traceback.print_exception(error)
+    print(
+        "headrace: this is a fault of the program. Please report it with the lines above and "
+        "the output of: headrace doctor",
+        file=sys.stderr,
+    )
+    return OUR_FAULT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="headrace",
+        description="Train Keras models on windowed sensor recordings larger than memory.",
+        epilog="Exit codes: 0 done, 1 a fault of the program, 2 the input, 130 interrupted.",
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.set_defaults(debug=False)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, text in STAGES.items():
+        stage = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        _add_stage_options(stage)
+        stage.set_defaults(run=_run_stage)
+        if name == "train":
+            stage.add_argument("--new", action="store_true", help="train another run")
+        if name in ("evaluate", "crossval"):
+            stage.add_argument(
+                "--baseline", action="store_true", help="score extra trees on the features too"
+            )
+    _add_synth(commands)
+    doctor = commands.add_parser("doctor", help="print what a bug report needs")
+    doctor.add_argument("--devices", action="store_true", help="ask TensorFlow for its devices")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    doctor.set_defaults(run=_run_doctor)
+    return parser
+
+
+def _add_stage_options(stage: argparse.ArgumentParser) -> None:
+    add = stage.add_argument
+    add("--config", type=Path, metavar="FILE", help="TOML file; without it, every default")
+    add("--data", type=Path, metavar="SOURCE.h5", help="the HDF5 source")
+    add("--store", type=Path, metavar="STORE.zarr", help="the store; default data/NAME.zarr")
+    add("--run", type=Path, metavar="DIR", dest="run_folder", help="the run folder itself")
+    add("--budget", metavar="SIZE", help="most memory of the whole process tree: 1.5GiB")
+    add(
+        "--set", action="append", default=[], metavar="section.key=value", dest="overrides",
+        help="override a key of the config (repeatable)",
+    )  # fmt: skip
+    add("--json", action="store_true", help="print the result as JSON and nothing else")
+    add("--quiet", action="store_true", help="print errors only")
+    add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_synth(commands: Any) -> None:
+    text = "write a learnable synthetic source of any size, in constant memory"
+    synth = commands.add_parser("synth", help=text, description=text.capitalize() + ".")
+    add = synth.add_argument
+    add("--windows", type=_positive, required=True, metavar="N", help="windows")
+    add("--length", type=_positive, default=128, metavar="T", help="samples of a window (128)")
+    add("--channels", type=_positive, default=9, metavar="C", help="channels (9)")
+    add("--groups", type=_positive, default=20, metavar="G", help="groups (20)")
+    add("--layout", choices=("windows", "recordings"), default="windows")
+    add("--seed", type=int, default=0, help="seed (0)")
+    add("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to write")
+    add("--debug", action="store_true", help=argparse.SUPPRESS)
+    synth.set_defaults(run=_run_synth)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is below 1")
+    return value
+
+
+def _run_stage(options: argparse.Namespace) -> int:
+    from pipeline.memory import watch_memory
+
+    request = _request(options)
+    with watch_memory() as use:
+        summary = _stage(options)(request)
+    _report_memory(request.console, use, summary)
+    if request.console.json:
+        print(json.dumps(summary, indent=1))
+    return int(summary.pop("exit_code", DONE))
+
+
+def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
+    """The function behind a command; each imports what it needs and no more."""
+    match options.command:
+        case "features":
+            from pipeline.features import run_features
+
+            return run_features
+        case "train":
+            from pipeline.train import run_train
+
+            return run_train
+        case "evaluate":
+            from pipeline.evaluate import run_evaluate
+
+            return lambda request: run_evaluate(request, baseline=options.baseline)
+        case "crossval":
+            from pipeline.crossval import run_crossval
+
+            return lambda request: run_crossval(request, baseline=options.baseline)
+        case "inspect":
+            from pipeline.inspect import run_inspect
+
+            return run_inspect
+        case _:
+            from pipeline.verify import run_verify
+
+            return run_verify
+
+
+def _request(options: argparse.Namespace) -> Request:
+    from pipeline.config import load_config
+    from pipeline.console import Console, Request
+
+    overrides = [*options.overrides]
+    if options.budget:
+        overrides.append(f"memory.budget={json.dumps(options.budget)}")
+    named = options.data or options.store
+    config = load_config(options.config, overrides, named.stem if named else None)
+    return Request(
+        config=config,
+        data=options.data or config.paths.data,
+        store=_store_path(options, config),
+        run=options.run_folder,
+        console=Console(quiet=options.quiet, json=options.json),
+        new=getattr(options, "new", False),
+    )
+
+
+def _store_path(options: argparse.Namespace, config: Config) -> Path:
+    """The named store; else `data/NAME.zarr` after the config file or the named source."""
+    if options.store or config.paths.store:
+        return Path(options.store or config.paths.store)
+    return Path("data") / f"{config.name}.zarr"
+
+
+def _report_memory(console: Console, use: MemoryUse, summary: dict[str, Any]) -> None:
+    from pipeline.console import format_bytes
+
+    memory = summary.setdefault("memory", {})
+    memory |= {"measured_peak": use.peak, "mapped_files_peak": use.mapped_peak}
+    projected = memory.get("projected")
+    console.say(
+        f"Memory: {format_bytes(use.peak)} measured at the peak"
+        + (f", {format_bytes(projected)} projected" if projected else "")
+        + f" (whole process tree, anonymous + shared; mapped files {format_bytes(use.mapped_peak)}"
+        " more)."
+    )
+
+
+def _run_synth(options: argparse.Namespace) -> int:
+    from stores.synthetic import write_synthetic
+
+    write_synthetic(
+        options.output,
+        windows=options.windows,
+        time=options.length,
+        channels=options.channels,
+        groups=options.groups,
+        layout=options.layout,
+        seed=options.seed,
+    )
+    print(f"{options.output}: {options.windows:,} windows of {options.length} x {options.channels}")
+    return DONE
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from pipeline.doctor import run_doctor
+
+    report = run_doctor(devices=options.devices)
+    if options.json:
+        print(json.dumps(report, indent=1))
+        return DONE
+    for key, value in report.items():
+        if isinstance(value, dict):
+            print(f"{key}:")
+            for name, one in value.items():
+                print(f"  {name}: {one}")
+        else:
+            print(f"{key}: {value}")
+    return DONE
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked: importlib.metadata costs 20 ms."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"headrace {version('headrace')}")
+        parser.exit()

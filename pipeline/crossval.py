@@ -1,0 +1,201 @@
+"""The crossval stage: every fold trained and evaluated in turn, each in processes of its own.
+
+A process that ends gives all its memory back, so k folds need what one does. This parent imports
+no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import stores
+from model.scores import summarise_confusion
+from pipeline.classifiers import HEADLINES, TITLES
+from pipeline.config import Config
+from pipeline.evaluate import evaluate_buffers
+from pipeline.run_folder import RUNS, RunFolder, config_bytes, default_run, json_bytes, run_digest
+from pipeline.split import crossval_splits, group_names
+from pipeline.train import resolved_config, train_buffers
+from stores import disk
+from stores.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.console import Request
+    from stores import Store
+
+REFUSED, INTERRUPTED = 2, 130
+"""Exit codes of the command line: the user's input, and a signal from the keyboard."""
+
+
+class FoldFailed(RuntimeError):
+    """A fold's process ended with an error that is ours; its own message stands above."""
+
+
+def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
+    """Train and evaluate each of the k folds of `split.folds`, and sum the scores up.
+
+    Folds that are complete are left alone, an interrupted one is resumed. A fold's run is the
+    very run that `train --set split.test_fold=j` makes; with `request.run` it is `DIR/fold-j`.
+    A source with an official test part is divided inside its training part.
+
+    Args:
+        request: `run`, if given, is the folder of crossval.json and of all folds.
+        baseline: score the classic baseline of each fold too.
+
+    Returns:
+        JSON-able, and crossval.json: for `plain` and `tta` (and `baseline`) the mean, standard
+        deviation (ddof 1) and values of accuracy, macro_f1 and balanced_accuracy over the folds,
+        and the scores of all groups pooled; each fold's run and test groups.
+
+    Raises:
+        UserError: the store cannot be divided so, or a fold was refused; its message is printed.
+        KeyboardInterrupt: a fold was interrupted.
+        FoldFailed: a fold broke.
+    """
+    if request.new:
+        raise UserError(
+            "Cross-validation does not start folds anew: --new is for train. Name an empty "
+            "folder with --run to repeat it."
+        )
+    store = stores.open(request.store)
+    config = _base_config(request, store)
+    splits = crossval_splits(store.folds, config.split)
+    folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
+    folds = []
+    for number, split in enumerate(splits):
+        names = ", ".join(group_names(store, split.test))
+        request.console.say(f"Fold {number + 1} of {len(splits)}, tested on {names}")
+        fold = _fold_run(request, config, store, number)
+        _run_fold(request, fold_config(config, number), fold, folder, number, baseline)
+        folds.append({"run": str(fold.path), **json.loads(fold.metrics.read_text())})
+    result = summarise(folds, store.classes)
+    disk.write_bytes(folder / "crossval.json", json_bytes(result))
+    _print(request, result, len(folds))
+    request.console.say(f"Cross-validation: {folder / 'crossval.json'}")
+    return {"crossval": str(folder / "crossval.json"), **result}
+
+
+def fold_config(config: Config, number: int) -> Config:
+    """The config of one fold of a cross-validation."""
+    split = config.split.model_copy(update={"test_fold": number})
+    return config.model_copy(update={"split": split})
+
+
+def summarise(folds: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
+    """Spread over the folds and scores of all their test groups together.
+
+    Args:
+        folds: what metrics.json of each fold holds, with the path of its `run`.
+        classes: names of the classes, in the order of the confusion counts.
+    """
+    kinds = [kind for kind in TITLES if all(kind in fold for fold in folds)]
+    return {
+        "folds": [
+            {"run": fold["run"], "test_groups": fold["test_groups"]}
+            | {kind: {key: fold[kind][key] for key in HEADLINES} for kind in kinds}
+            for fold in folds
+        ],
+        **{kind: _spread([fold[kind] for fold in folds], classes) for kind in kinds},
+    }
+
+
+def crossval_buffers(config: Config, store: Store, baseline: bool = False) -> dict[str, int]:
+    """Bytes of what the larger of a fold's two processes holds; they run one after another."""
+    stages = (train_buffers(config, store), evaluate_buffers(config, store, baseline))
+    return max(stages, key=lambda buffers: sum(buffers.values()))
+
+
+def _base_config(request: Request, store: Store) -> Config:
+    """What all folds share: an official test part is left alone."""
+    config = resolved_config(request, store)
+    official = any(fold.name.startswith("test/") for fold in store.folds)
+    split = config.split.model_copy(update={"inside_training": official})
+    return config.model_copy(update={"split": split})
+
+
+def _digest(config: Config, store: Store) -> str:
+    """Names a cross-validation: what its folds share."""
+    return run_digest(fold_config(config, 0), store.fingerprint)
+
+
+def _fold_run(request: Request, config: Config, store: Store, number: int) -> RunFolder:
+    if request.run is not None:
+        return RunFolder(request.run / f"fold-{number}")
+    return default_run(fold_config(config, number), store.fingerprint)
+
+
+def _run_fold(
+    request: Request, config: Config, run: RunFolder, folder: Path, number: int, baseline: bool
+) -> None:
+    """Train, unless that is done, and evaluate one fold."""
+    file = folder / f"fold-{number}.toml"
+    disk.write_bytes(file, config_bytes(config))
+    options = ["--config", str(file), "--run", str(run.path)]
+    options += ["--store", str(config.paths.store)]
+    if not run.complete:
+        _run_stage("train", options, request)
+    _run_stage("evaluate", [*options, "--baseline"] if baseline else options, request)
+
+
+def _run_stage(stage: str, options: Sequence[str], request: Request) -> None:
+    """One stage in a process of its own; raises what its exit code means."""
+    quiet = request.console.silent
+    command = [sys.executable, "-m", "pipeline", stage, *options, *(["--quiet"] if quiet else [])]
+    # Quiet stages still print their result, which is not this stage's.
+    output = subprocess.DEVNULL if quiet else None
+    code = subprocess.run(command, stdout=output, check=False).returncode
+    if code in (INTERRUPTED, -signal.SIGINT):
+        raise KeyboardInterrupt
+    if code == REFUSED:
+        raise UserError(
+            f"The {stage} stage of a fold was refused; its message is above. Correct that and "
+            "start again: complete folds are kept."
+        )
+    if code != 0:
+        raise FoldFailed(
+            f"The {stage} stage of a fold ended with exit code {code}; its message is above. "
+            "Start again: complete folds are kept, an interrupted one is resumed."
+        )
+
+
+def _print(request: Request, result: Mapping[str, Any], folds: int) -> None:
+    request.console.table(
+        f"Cross-validation, {folds} folds: mean and standard deviation",
+        ("", "accuracy", "macro-F1", "balanced accuracy"),
+        [
+            (title, *(_mean_and_sd(result[kind][key]) for key in HEADLINES))
+            for kind, title in TITLES.items()
+            if kind in result
+        ],
+    )
+
+
+def _mean_and_sd(score: Mapping[str, float]) -> str:
+    return f"{100 * score['mean']:.2f} +- {100 * score['sd']:.2f} %"
+
+
+def _spread(scores: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
+    values = {key: np.array([score[key] for score in scores]) for key in HEADLINES}
+    confusion = np.sum([score["confusion"] for score in scores], axis=0)
+    return {
+        **{
+            key: {
+                "mean": float(value.mean()),
+                "sd": float(value.std(ddof=1)) if len(value) > 1 else 0.0,
+                "folds": value.tolist(),
+            }
+            for key, value in values.items()
+        },
+        "pooled": summarise_confusion(confusion, classes),
+        "per_group": {
+            name: numbers for score in scores for name, numbers in score["per_group"].items()
+        },
+    }

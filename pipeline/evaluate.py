@@ -1,0 +1,178 @@
+"""The evaluate stage: scores a complete run on its test folds, with and without views."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import stores
+from pipeline.classifiers import HEADLINES, TITLES
+from pipeline.config import Config, digest
+from pipeline.run_folder import (
+    RunFolder,
+    default_run,
+    json_bytes,
+    only_writer,
+    recorded_config,
+    recorded_fingerprint,
+)
+from pipeline.split import Split, choose_split
+from pipeline.stream_buffers import evaluation_buffers, window_shape
+from pipeline.tensorflow_setup import set_up_tensorflow
+from pipeline.train import resolved_config
+from stores import disk
+from stores.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.console import Request
+    from stores import Store
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What is evaluated: a complete run, on the test folds of its own store."""
+
+    run: RunFolder
+    config: Config
+    store: Store
+    split: Split
+
+
+def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
+    """Score the run that `request` names or implies, and write metrics, figures and report.
+
+    Nothing is done again when neither the model nor `evaluate.*` has changed.
+
+    Args:
+        request: `run` is the run folder; without one, the config and the store imply it.
+        baseline: score the classic baseline on the same windows too.
+
+    Returns:
+        JSON-able: the run's and the report's path, `plain` and `tta` (and `baseline`), each with
+        accuracy, macro_f1 and balanced_accuracy.
+
+    Raises:
+        UserError: there is no such run, it is incomplete, or the store is not its own.
+    """
+    evaluation = _find(request)
+    run, wanted = evaluation.run, _digest(evaluation)
+    metrics = _known_metrics(run, wanted)
+    if metrics is not None and run.report.is_file() and (not baseline or "baseline" in metrics):
+        request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
+        return _finish(request, run, metrics)
+    with only_writer(run):
+        # Here, not above: `plan` and `crossval` must stay without TensorFlow.
+        from pipeline.evaluation import score_baseline, score_run
+        from pipeline.report import write_report
+
+        if metrics is None:
+            set_up_tensorflow(evaluation.config.train.seed, evaluation.config.train.deterministic)
+            metrics = {"digest": wanted} | score_run(
+                run, evaluation.store, evaluation.split, evaluation.config, request.console
+            )
+        if baseline and "baseline" not in metrics:
+            metrics["baseline"] = score_baseline(
+                evaluation.store, evaluation.split, evaluation.config, request.console
+            )
+        write_report(run, evaluation.config, metrics, evaluation.store.classes)
+        disk.write_bytes(run.metrics, json_bytes(metrics))
+    return _finish(request, run, metrics)
+
+
+def evaluation_config(run: RunFolder, given: Config) -> Config:
+    """The run's resolved config, with the keys of `evaluate`, `memory` and `paths` that are given.
+
+    Given means: in the file or on the command line, not a default.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    recorded = recorded_config(run)
+    sections = {
+        name: getattr(recorded, name).model_copy(
+            update=getattr(given, name).model_dump(include=getattr(given, name).model_fields_set)
+        )
+        for name in ("evaluate", "memory", "paths")
+    }
+    return recorded.model_copy(update=sections)
+
+
+def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> dict[str, int]:
+    """Bytes of what an evaluation holds beside TensorFlow and the model itself.
+
+    Views of a batch are made one after another; with their temporaries they hold two batches.
+    """
+    window = window_shape(store, config)
+    batch = config.evaluate.batch * window.float_bytes
+    buffers = evaluation_buffers(config, window, store.chunk_windows)
+    buffers["views"] = 2 * batch * max(1, len(config.evaluate.views))
+    if baseline:
+        columns = len(store.feature_names) or 6 * len(store.channels)
+        # float32 rows twice (as read, as sampled), and scikit-learn's trees and node indices.
+        buffers["baseline rows"] = config.evaluate.baseline_windows * (2 * 4 * columns + 4096)
+    return buffers
+
+
+def _find(request: Request) -> Evaluation:
+    if request.run is not None:
+        run = RunFolder(request.run)
+        config = evaluation_config(run, request.config)
+        store = stores.open(_store_path(request, config))
+    else:
+        store = stores.open(request.store)
+        config = resolved_config(request, store)
+        run = default_run(config, store.fingerprint)
+    if not run.complete:
+        state = "is not trained to its end" if run.config.is_file() else "does not exist"
+        raise UserError(
+            f"The run {run.path} {state}. Train first: headrace train, with the same options."
+        )
+    recorded = recorded_fingerprint(run)
+    if recorded != store.fingerprint:
+        raise UserError(
+            f"The run {run.path} was trained on a store with fingerprint {recorded[:16]}, and "
+            f"{store.path} has {store.fingerprint[:16]}. Name the run's own with --store."
+        )
+    return Evaluation(run, config, store, choose_split(store.folds, config.split))
+
+
+def _store_path(request: Request, config: Config) -> Path:
+    """The run's own store, unless the command line names one."""
+    return request.store if config.paths.store is None else config.paths.store
+
+
+def _digest(evaluation: Evaluation) -> str:
+    model = hashlib.sha256(evaluation.run.model.read_bytes()).hexdigest()
+    return digest({"model": model, "evaluate": evaluation.config.evaluate.model_dump(mode="json")})
+
+
+def _known_metrics(run: RunFolder, wanted: str) -> dict[str, Any] | None:
+    """The metrics on disk, if they are of this very evaluation."""
+    if not run.metrics.is_file():
+        return None
+    metrics: dict[str, Any] = json.loads(run.metrics.read_text())
+    return metrics if metrics.get("digest") == wanted else None
+
+
+def _finish(request: Request, run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
+    """Print the scores and where the report is; give both back."""
+    found = {name: metrics[name] for name in TITLES if name in metrics}
+    request.console.table(
+        f"Test folds, {metrics['plain']['windows']:,} windows",
+        ("", "accuracy", "macro-F1", "balanced accuracy"),
+        [
+            (TITLES[name], *(f"{100 * score[key]:.2f} %" for key in HEADLINES))
+            for name, score in found.items()
+        ],
+    )
+    for note in metrics["notes"]:
+        request.console.say(note)
+    request.console.say(f"Report: {run.report}")
+    return {
+        "run": str(run.path),
+        "report": str(run.report),
+        **{name: {key: score[key] for key in HEADLINES} for name, score in found.items()},
+    }

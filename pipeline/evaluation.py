@@ -1,0 +1,135 @@
+"""The scoring itself: test folds streamed once, through every view, and the classic baseline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+import model.network  # noqa: F401 - registers the layers that a saved model is made of
+from model.baseline import fit_baseline
+from model.scores import Scores
+from pipeline.augment import view
+from pipeline.order import first_rows
+from pipeline.prediction import View, predictor, score_batches
+from pipeline.split import fold_ranges, group_names
+from pipeline.stream import evaluation_stream
+from pipeline.stream_buffers import window_shape
+from pipeline.training_statistics import sample_rows
+from stores.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.config import Config
+    from pipeline.console import Console
+    from pipeline.run_folder import RunFolder
+    from pipeline.split import Split
+    from stores import Store
+
+IDENTITY = "identity"
+BLOCK_WINDOWS = 8192
+"""Rows that the baseline is given at a time."""
+
+
+def score_run(
+    run: RunFolder, store: Store, split: Split, config: Config, console: Console
+) -> dict[str, Any]:
+    """Scores of the saved model on the test folds.
+
+    Returns:
+        JSON-able: `plain` (windows as they are) and `tta` (probabilities averaged over
+        `evaluate.views`), each a `Scores.summary` with its cross-entropy as `loss`; the test
+        groups, the views, and notes for whoever reads the numbers.
+    """
+    names = _view_names(config)
+    seen = names if IDENTITY in names else [IDENTITY, *names]
+    predict = predictor(keras.models.load_model(run.model), _views(seen, store, split, config))
+    batches = evaluation_stream(store, split.test, config, config.evaluate.max_windows)
+    plain, tta = (
+        Scores(store.classes, store.groups, mistakes=config.evaluate.mistakes) for _ in range(2)
+    )
+    wanted = {
+        "plain": (plain, [seen.index(IDENTITY)]),
+        "tta": (tta, [seen.index(name) for name in names]),
+    }
+    windows = _test_windows(store, split, config)
+    row_bytes = window_shape(store, config).stored_bytes
+    with console.progress("evaluate", windows, row_bytes) as progress:
+        loss = score_batches(predict, batches, wanted, progress.advance)
+    return {
+        "plain": {"loss": loss["plain"], **plain.summary()},
+        "tta": {"loss": loss["tta"], **tta.summary()},
+        "views": names,
+        "test_groups": group_names(store, split.test),
+        "notes": _notes(store, split, config),
+    }
+
+
+def score_baseline(store: Store, split: Split, config: Config, console: Console) -> dict[str, Any]:
+    """Extra trees on a bounded sample of training rows, scored on the very same test windows."""
+    arrays = ("features",) if store.feature_names else ("raw",)
+    limit = config.evaluate.baseline_windows
+    rows = sample_rows(store, split.train, (*arrays, "label"), limit)
+    console.say(f"Fitting the baseline to {len(rows['label']):,} training windows.")
+    baseline = fit_baseline(
+        _columns(rows, store), rows["label"], len(store.classes), seed=config.train.seed
+    )
+    scores = Scores(store.classes, store.groups, mistakes=config.evaluate.mistakes)
+    names = (*arrays, "label", "group", "source_index")
+    for start, stop in first_rows(fold_ranges(store, split.test), config.evaluate.max_windows):
+        for at in range(start, stop, BLOCK_WINDOWS):
+            block = store.read_many(names, [(at, min(at + BLOCK_WINDOWS, stop))])
+            probability = baseline.predict_proba(_columns(block, store))
+            scores.update(probability, block["label"], block["group"], block["source_index"])
+    return {"training_windows": len(rows["label"]), **scores.summary()}
+
+
+def _view_names(config: Config) -> list[str]:
+    """The views that are averaged; a network that sees no raw sees them all alike."""
+    return list(config.evaluate.views) if config.model.inputs != "features" else [IDENTITY]
+
+
+def _views(names: Sequence[str], store: Store, split: Split, config: Config) -> list[View]:
+    std = store.moments(split.train).raw_std.astype(np.float32)
+    strength, seed = config.evaluate.noise_strength, config.train.seed
+    try:
+        return [view(name, store.time, std, strength, seed) for name in names]
+    except ValueError as error:
+        raise UserError(f"evaluate.views = {list(names)}: {error}") from error
+
+
+def _columns(rows: dict[str, NDArray[Any]], store: Store) -> NDArray[np.float32]:
+    """What the baseline sees of windows: their features, or without any the moments of raw."""
+    if "features" in rows:
+        return rows["features"]
+    raw = rows["raw"].astype(np.float32) * store.channel_scale.astype(np.float32)
+    change = np.diff(raw, axis=1)
+    measures = [raw.mean(axis=1), raw.std(axis=1), raw.min(axis=1), raw.max(axis=1)]
+    return np.concatenate([*measures, change.std(axis=1), np.abs(change).mean(axis=1)], axis=1)
+
+
+def _test_windows(store: Store, split: Split, config: Config) -> int:
+    ranges = first_rows(fold_ranges(store, split.test), config.evaluate.max_windows)
+    return sum(stop - start for start, stop in ranges)
+
+
+def _notes(store: Store, split: Split, config: Config) -> list[str]:
+    """What a reader must know before trusting the scores."""
+    notes = []
+    if not store.manifest.grouped:
+        notes.append(
+            "Warning: the source has no groups, so windows of one person or machine may be on "
+            "both sides of the split. These scores are too high for new ones."
+        )
+    groups = group_names(store, split.test)
+    if not any(fold.name.startswith("test/") for fold in store.folds):
+        notes.append(
+            f"One fold of {len(groups)} groups is a small sample; headrace crossval gives the "
+            "number that counts."
+        )
+    if config.evaluate.max_windows is not None:
+        notes.append(f"Only the first {config.evaluate.max_windows:,} test windows are scored.")
+    return notes

@@ -1,0 +1,75 @@
+"""Streams rows once through a model, view by view, and scores them; nothing is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from model.scores import Scores
+
+Batch = dict[str, tf.Tensor]
+View = Callable[[Batch], Batch]
+Predictor = Callable[[Batch], tf.Tensor]
+
+LEAST_PROBABILITY = 1e-7
+"""Floor of a probability inside a logarithm, Keras' own."""
+
+
+def predictor(model: keras.Model, views: Sequence[View]) -> Predictor:
+    """A compiled function of a batch in units: float32 probabilities (views, n, K).
+
+    The views of a batch are made one after another: what they hold is one batch each.
+    """
+    names = list(model.input)
+
+    @tf.function(reduce_retracing=True)
+    def predict(batch: Batch) -> tf.Tensor:
+        seen = [view(batch) for view in views]
+        return tf.stack([model({name: each[name] for name in names}) for each in seen])
+
+    return predict
+
+
+def score_batches(
+    predict: Predictor,
+    batches: Iterable[Batch],
+    scores: Mapping[str, tuple[Scores, Sequence[int]]],
+    advance: Callable[[int], None] = lambda windows: None,
+) -> dict[str, float]:
+    """Run all batches through `predict` and update every score with the mean of its views.
+
+    Args:
+        predict: made by `predictor`.
+        batches: of an evaluation stream: `label`, `group`, `source_index` (n,) too.
+        scores: name -> the scores to update, and which of the views they average.
+        advance: told the windows of each batch, for a progress bar.
+
+    Returns:
+        Name -> cross-entropy, in nats, the mean over the windows.
+
+    Raises:
+        ValueError: there was no window.
+    """
+    loss = dict.fromkeys(scores, 0.0)
+    windows = 0
+    for batch in batches:
+        seen = predict(batch).numpy()
+        label, group, index = (batch[n].numpy() for n in ("label", "group", "source_index"))
+        for name, (score, views) in scores.items():
+            probability = seen[list(views)].mean(axis=0, dtype=np.float64)
+            score.update(probability, label, group, index)
+            loss[name] += _cross_entropy(probability, label)
+        windows += len(label)
+        advance(len(label))
+    if not windows:
+        raise ValueError("There is no window to score: the folds are empty.")
+    return {name: total / windows for name, total in loss.items()}
+
+
+def _cross_entropy(probability: NDArray[np.float64], label: NDArray[np.int32]) -> float:
+    chosen = np.take_along_axis(probability, label[:, None], axis=1)
+    return float(-np.log(np.maximum(chosen, LEAST_PROBABILITY)).sum())

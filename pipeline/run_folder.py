@@ -1,0 +1,280 @@
+"""The run folder: where one training lives, what it records, whether it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from pipeline.config import Config, digest, load_config
+from stores import disk
+from stores.errors import UserError
+
+RUNS = Path("runs")
+"""Default parent of all runs, in the working directory."""
+
+BIT_DECIDING = ("tensorflow", "keras", "numpy")
+"""Distributions whose version may change a weight's last bit: a run is not resumed across them."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one training. `model` is written last: its presence says complete."""
+
+    path: Path
+
+    @property
+    def model(self) -> Path:
+        """The trained network with its normalisation, Keras format."""
+        return self.path / "model.keras"
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, TOML."""
+        return self.path / "config.toml"
+
+    @property
+    def store(self) -> Path:
+        """What the run was trained on, JSON: fingerprint and split."""
+        return self.path / "store.json"
+
+    @property
+    def versions(self) -> Path:
+        """Versions of what trained it, JSON."""
+        return self.path / "versions.json"
+
+    @property
+    def log(self) -> Path:
+        """One row an epoch, CSV."""
+        return self.path / "log.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def state(self) -> Path:
+        """What an interrupted training is resumed from, NumPy archive."""
+        return self.path / "state" / "state.npz"
+
+    @property
+    def curves(self) -> Path:
+        """Learning curves, PNG."""
+        return self.path / "curves.png"
+
+    @property
+    def metrics(self) -> Path:
+        """Scores of the test folds, JSON."""
+        return self.path / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        """The scores and figures in one self-contained page, HTML."""
+        return self.path / "report.html"
+
+    @property
+    def complete(self) -> bool:
+        """Whether the training reached its end."""
+        return self.model.is_file()
+
+
+def run_digest(config: Config, fingerprint: str) -> str:
+    """Sixteen hex digits of all that decides a run's result: the keys and the store."""
+    return digest({"run": config.run_keys(), "store": fingerprint})
+
+
+def default_run(config: Config, fingerprint: str, runs: Path = RUNS) -> RunFolder:
+    """The newest run of this config and store: `runs/<name>/<digest>`, or its last `-2`, `-3`..."""
+    return _newest(runs / config.name / run_digest(config, fingerprint))
+
+
+def next_run(run: RunFolder) -> RunFolder:
+    """The folder of another run of the same config and store: the next free suffix."""
+    stem, number = _split_suffix(run.path)
+    while _suffixed(stem, number).exists():
+        number += 1
+    return RunFolder(_suffixed(stem, number))
+
+
+def refuse_unfit(run: RunFolder, config: Config, fingerprint: str) -> None:
+    """Check that a folder is free for this run, or already of this very run.
+
+    Raises:
+        UserError: the folder holds something else, or a run of another config or store, or an
+            incomplete run of other library versions.
+    """
+    if not run.config.is_file():
+        _refuse_foreign(run.path)
+        return
+    _refuse_other_run(run, config, fingerprint)
+    if not run.complete:
+        _refuse_other_versions(run)
+
+
+def record_run(run: RunFolder, config: Config, fingerprint: str, split: Mapping[str, Any]) -> None:
+    """Write down what a new run is; the caller is its only writer, and `refuse_unfit` passed.
+
+    Args:
+        run: nothing is written over one that is recorded already.
+        config: resolved, with absolute paths.
+        fingerprint: the store's.
+        split: JSON-able; recorded beside the fingerprint for the reader.
+    """
+    if not run.config.is_file():
+        disk.write_bytes(run.versions, json_bytes(current_versions()))
+        disk.write_bytes(run.store, json_bytes({"fingerprint": fingerprint, "split": split}))
+        # Last of the three: it marks the folder as a run.
+        disk.write_bytes(run.config, config_bytes(config))
+    for stray in run.path.rglob(f"*{disk.TEMPORARY_SUFFIX}"):
+        stray.unlink(missing_ok=True)
+
+
+def recorded_config(run: RunFolder) -> Config:
+    """The resolved config that a run records.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    if not run.config.is_file():
+        raise UserError(
+            f"{run.path} holds no run (no config.toml). Train first: headrace train, with the "
+            "same options."
+        )
+    return load_config(run.config)
+
+
+def recorded_fingerprint(run: RunFolder) -> str:
+    """The fingerprint of the store that a run was trained on."""
+    return str(json.loads(run.store.read_text())["fingerprint"])
+
+
+def current_versions() -> dict[str, str]:
+    """Python and every distribution that a run's result or its files depend on."""
+    found = {"python": platform.python_version()}
+    for name in (*BIT_DECIDING, "headrace", "zarr", "tensorstore", "scipy", "scikit-learn"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def config_bytes(config: Config) -> bytes:
+    """A config as TOML that `load_config` reads back to an equal one."""
+    # TOML has no null: a key that is None is left out, None being its default.
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode()
+
+
+def json_bytes(value: Mapping[str, Any]) -> bytes:
+    """JSON for people: indented, and ended by a line break."""
+    return (json.dumps(value, indent=2) + "\n").encode()
+
+
+@contextlib.contextmanager
+def only_writer(run: RunFolder) -> Iterator[None]:
+    """Hold a run's folder, made if missing, as its only writer; no longer than the process lives.
+
+    Raises:
+        UserError: another process is writing to it.
+    """
+    disk.make_folder(run.path)
+    descriptor = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another process is writing to the run {run.path}. Wait for it to end, or "
+                "train another with --new."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _newest(stem: Path) -> RunFolder:
+    newest, number = stem, 2
+    while _suffixed(stem, number).exists():
+        newest, number = _suffixed(stem, number), number + 1
+    return RunFolder(newest)
+
+
+def _suffixed(stem: Path, number: int) -> Path:
+    return stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
+
+
+def _split_suffix(path: Path) -> tuple[Path, int]:
+    stem, dash, number = path.name.rpartition("-")
+    if dash and number.isdigit() and path.with_name(stem).exists():
+        return path.with_name(stem), int(number)
+    return path, 1
+
+
+def _refuse_foreign(path: Path) -> None:
+    # A start that was cut short leaves these two, or one of them under a temporary name.
+    ours = ("versions.json", "store.json", "config.toml.")
+    found = [child.name for child in path.iterdir()] if path.is_dir() else []
+    if path.is_file() or not all(name.startswith(ours) for name in found):
+        raise UserError(
+            f"{path} is not a run folder and not empty. Name a new folder with --run, or none: "
+            "the default is made of the config and the store."
+        )
+
+
+def _refuse_other_run(run: RunFolder, config: Config, fingerprint: str) -> None:
+    changed = _changed_keys(recorded_config(run).run_keys(), config.run_keys())
+    if changed:
+        raise UserError(
+            f"The run {run.path} was started with other options ({'; '.join(changed)}). "
+            f"Continue it with --config {run.config}, or name another folder with --run."
+        )
+    recorded = recorded_fingerprint(run)
+    if recorded != fingerprint:
+        raise UserError(
+            f"The run {run.path} was started on another store (fingerprint {recorded[:16]}, "
+            f"this one has {fingerprint[:16]}). Name that store with --store, or another "
+            "folder with --run."
+        )
+
+
+def _refuse_other_versions(run: RunFolder) -> None:
+    recorded: dict[str, str] = json.loads(run.versions.read_text())
+    current = current_versions()
+    changed = [
+        f"{name} {recorded.get(name)}, now {current.get(name)}"
+        for name in BIT_DECIDING
+        if recorded.get(name) != current.get(name)
+    ]
+    if changed:
+        raise UserError(
+            f"The run {run.path} was started with {'; '.join(changed)}: resumed, it would not "
+            "give the same weights. Install those versions, or start another with --new."
+        )
+
+
+def _changed_keys(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """`section.key = old, not new` of the first three keys that differ."""
+    old, new = dict(_flat(recorded)), dict(_flat(wanted))
+    changed = [
+        f"{key} = {old.get(key)}, not {new.get(key)}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    more = [f"{len(changed) - 3} more"] if len(changed) > 3 else []
+    return changed[:3] + more
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,244 @@
+"""The work of one Dask task: gather, extract and write one whole shard. Runs in a worker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.catalogue import Catalogue, Triad, build_catalogue
+from stores.building import Build, SegmentRecord, layout_of, load_build, partial_folder
+from stores.errors import UserError
+from stores.fold_index import load_index
+from stores.layout import Layout, Recipe, Segment
+from stores.manifest import Manifest
+from stores.moments import channel_moments, column_moments, merge_all
+from stores.source import Source, open_source
+from stores.source_options import SourceOptions
+from stores.survey import FoldReader
+
+Array = NDArray[Any]
+SourceState = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a worker keeps between tasks: the build, its own source handle and the kernels."""
+
+    build: Build
+    source: Source
+    layout: Layout
+    fold_of: FoldReader
+    catalogue: Catalogue | None
+
+
+def source_state(path: Path) -> SourceState:
+    """(size, time of change, file number): differs when the file was touched."""
+    state = os.stat(path)
+    return state.st_size, state.st_mtime_ns, state.st_ino
+
+
+def extract_shard(target: str, source: str, state: SourceState, shard: int) -> dict[str, int]:
+    """Make one shard of the store `target`.
+
+    Args:
+        target: where the store will stand; its build has begun.
+        source: the HDF5 file.
+        state: of the source when the stage began.
+        shard: which.
+
+    Returns:
+        shard, windows, bytes written.
+
+    Raises:
+        UserError: non-finite values, a source that changed, a full disk.
+    """
+    shop = _workshop(target, source)
+    recipe = shop.layout.recipe(shard, shop.fold_of)
+    raw = _gather(shop.source, recipe)
+    _require_unchanged(Path(source), state)
+    if shop.source.options.non_finite == "error":
+        _require_finite(raw, recipe, shop.source)
+    features, records = _extract(shop, recipe, raw)
+    columns = _labels(shop, recipe) | {"raw": raw}
+    if features is not None:
+        columns["features"] = features
+    written = shop.build.write_shard(shard, columns, recipe.order, records(columns["label"]))
+    return {"shard": shard, "windows": recipe.rows, "bytes": written}
+
+
+def catalogue_of(manifest: Manifest) -> Catalogue | None:
+    """The kernels that a manifest's configuration asks for; None when it selects no feature."""
+    options = manifest.config["features"]
+    return make_catalogue(options, manifest.channels, manifest.rate_hz, manifest.time)
+
+
+def make_catalogue(
+    options: dict[str, Any], channels: tuple[str, ...], rate_hz: float, time: int
+) -> Catalogue | None:
+    """The kernels for windows of `time` samples of `channels`.
+
+    Args:
+        options: `FeatureOptions` as a table.
+        channels, rate_hz, time: of the windows.
+
+    Raises:
+        UserError: an unknown channel, triad or feature.
+    """
+    if not options["select"] and not options["custom"]:
+        return None
+    triads = []
+    for name, members in options["triads"].items():
+        missing = [channel for channel in members if channel not in channels]
+        if missing:
+            raise UserError(
+                f"Triad {name} names {', '.join(missing)}; the channels are "
+                f"{', '.join(channels)}. Correct features.triads."
+            )
+        first, second, third = (channels.index(channel) for channel in members)
+        is_accelerometer = name in options["accelerometers"]
+        triads.append(Triad(name, (first, second, third), is_accelerometer))
+    unknown = [name for name in options["accelerometers"] if name not in options["triads"]]
+    if unknown:
+        raise UserError(
+            f"features.accelerometers names {', '.join(unknown)}; the triads are "
+            f"{', '.join(options['triads']) or 'none'}. Declare it in features.triads."
+        )
+    try:
+        return build_catalogue(
+            channels, rate_hz, time, triads, tuple(options["select"]), tuple(options["custom"])
+        )
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(f"features: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _workshop(target: str, source_path: str) -> Workshop:
+    build = load_build(Path(target))
+    manifest = build.manifest
+    options = SourceOptions.model_validate(manifest.config["source"])
+    source = open_source(Path(source_path), options)
+    fold_of_group = np.full(len(manifest.groups), -1, np.int64)
+    for number, fold in enumerate(manifest.folds):
+        fold_of_group[list(fold.groups)] = number
+    dropped = np.array(manifest.dropped, dtype=np.int64).reshape(-1, 2)
+    index = load_index(partial_folder(Path(target)) / "index.npz")
+    return Workshop(
+        build,
+        source,
+        layout_of(manifest, index),
+        FoldReader(source, fold_of_group, dropped),
+        catalogue_of(manifest),
+    )
+
+
+def _gather(source: Source, recipe: Recipe) -> Array:
+    """(n, T, C) windows of the recipe's ranges, in their order, in the source's type."""
+    raw = np.empty((recipe.rows, source.time, len(source.channels)), dtype=source.dtype)
+    for at, start, stop in _placed(recipe):
+        raw[at : at + stop - start] = source.read_windows(start, stop)
+    return raw
+
+
+def _labels(shop: Workshop, recipe: Recipe) -> dict[str, Array]:
+    columns: dict[str, Array] = {
+        "label": np.empty(recipe.rows, np.int32),
+        "group": np.empty(recipe.rows, np.int32),
+        "source_index": np.empty(recipe.rows, np.int64),
+    }
+    if shop.build.manifest.located:
+        columns["recording"] = np.empty(recipe.rows, np.int32)
+        columns["start"] = np.empty(recipe.rows, np.int64)
+    for at, start, stop in _placed(recipe):
+        rows = slice(at, at + stop - start)
+        labels = shop.source.read_labels(start, stop)
+        columns["label"][rows], columns["group"][rows] = labels.label, labels.group
+        columns["source_index"][rows] = np.arange(start, stop)
+        located = shop.source.locate(start, stop)
+        if located is not None:
+            columns["recording"][rows], columns["start"][rows] = located
+    return columns
+
+
+def _extract(shop: Workshop, recipe: Recipe, raw: Array) -> tuple[Array | None, Any]:
+    """Features of the gathered windows, and what makes the records once labels are known."""
+    catalogue, scale = shop.catalogue, shop.source.channel_scale
+    names = () if catalogue is None else catalogue.names
+    features = None if catalogue is None else np.empty((len(raw), len(names)), np.float32)
+    kept = []
+    for rows in _segment_rows(recipe.segments):
+        raw_parts, feature_parts = [], []
+        for at in range(rows.start, rows.stop, batch_windows(catalogue)):
+            batch = slice(at, min(at + batch_windows(catalogue), rows.stop))
+            units = in_units(raw[batch], scale)
+            raw_parts.append(channel_moments(units))
+            if catalogue is not None and features is not None:
+                features[batch] = catalogue.extract(units)
+                feature_parts.append(column_moments(features[batch]))
+        kept.append(
+            (rows, merge_all(raw_parts, len(scale)), merge_all(feature_parts, len(names)))
+        )
+    classes = len(shop.build.manifest.classes)
+
+    def records(label: Array) -> list[SegmentRecord]:
+        return [
+            SegmentRecord(raw, found, np.bincount(label[rows], minlength=classes))
+            for rows, raw, found in kept
+        ]
+
+    return features, records
+
+
+def batch_windows(catalogue: Catalogue | None) -> int:
+    """Windows converted to units and extracted at a time."""
+    return 256 if catalogue is None else catalogue.batch_windows
+
+
+def in_units(raw: Array, scale: NDArray[np.float64]) -> Array:
+    """`raw` (n, T, C) in units: float32, or float64 where float32 would not hold the integers."""
+    wide = raw.dtype.itemsize > 4 or (raw.dtype.kind in "iu" and raw.dtype.itemsize == 4)
+    units = raw.astype(np.float64 if wide else np.float32, copy=False)
+    return units if np.all(scale == 1.0) else units * scale.astype(units.dtype)
+
+
+def _placed(recipe: Recipe) -> Iterator[tuple[int, int, int]]:
+    """(place among the gathered rows, start, stop) of every range."""
+    at = 0
+    for start, stop in recipe.ranges.tolist():
+        yield at, start, stop
+        at += stop - start
+
+
+def _segment_rows(segments: tuple[Segment, ...]) -> Iterator[slice]:
+    first = segments[0].start
+    for segment in segments:
+        yield slice(segment.start - first, segment.stop - first)
+
+
+def _require_finite(raw: Array, recipe: Recipe, source: Source) -> None:
+    if raw.dtype.kind != "f" or np.isfinite(raw.sum(dtype=np.float64)):
+        return
+    bad = np.flatnonzero(~np.isfinite(raw).all(axis=(1, 2)))
+    if len(bad):
+        numbers = np.concatenate([np.arange(start, stop) for start, stop in recipe.ranges])
+        first = ", ".join(str(number) for number in np.sort(numbers[bad])[:5])
+        raise UserError(
+            f"{len(bad)} of {len(raw)} windows looked at in {source.path} hold NaN or infinity, "
+            f"the first are windows {first}. Set source.non_finite = \"drop\" or \"fill\", or "
+            "correct the file."
+        )
+
+
+def _require_unchanged(path: Path, state: SourceState) -> None:
+    if source_state(path) != state:
+        raise UserError(
+            f"{path} was changed while it was being read. Start again once nothing writes to it."
+        )
+
+

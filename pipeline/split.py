@@ -1,0 +1,121 @@
+"""Which stored folds train, validate and test: a split names folds, it never copies rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stores.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.config import SplitOptions
+    from stores import Store
+    from stores.folds import Fold
+
+LEAST_FOLDS = 3
+"""One fold to test, one to validate, at least one to train."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Names of the stored folds of each part, in store order; no fold is in two parts."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+def choose_split(folds: Sequence[Fold], options: SplitOptions) -> Split:
+    """The split that `train` uses.
+
+    A source with an official test part is tested on all of it, validated on `train/0` and trained
+    on the rest, unless `options.inside_training` keeps it inside its training part. Any other
+    source gets fold `options.test_fold` of `options.folds`.
+
+    Args:
+        folds: the store's folds, in row order.
+        options: k, the test fold and whether an official test part is left alone.
+
+    Raises:
+        UserError: there are too few folds to train, validate and test.
+    """
+    training, testing = _parts(folds)
+    if testing and not options.inside_training:
+        return _official_split(training, testing)
+    return _rotated_split(training, options.folds, options.test_fold)
+
+
+def crossval_splits(folds: Sequence[Fold], options: SplitOptions) -> list[Split]:
+    """The k splits of a cross-validation; every fold of the training part is tested once.
+
+    Args:
+        folds: the store's folds, in row order; an official test part is never touched.
+        options: k; `test_fold` plays no role.
+
+    Raises:
+        UserError: there are too few folds to train, validate and test.
+    """
+    training, _ = _parts(folds)
+    return [_rotated_split(training, options.folds, fold) for fold in range(options.folds)]
+
+
+def fold_ranges(store: Store, folds: Sequence[str]) -> list[tuple[int, int]]:
+    """Row ranges [start, stop) of the named folds, in the order of the store."""
+    return [(fold.start, fold.stop) for fold in store.folds if fold.name in folds]
+
+
+def group_names(store: Store, folds: Sequence[str]) -> list[str]:
+    """Names of the groups of the named folds, in the order of the store."""
+    return [
+        store.groups[group] for fold in store.folds if fold.name in folds for group in fold.groups
+    ]
+
+
+def _parts(folds: Sequence[Fold]) -> tuple[list[str], list[str]]:
+    """Names of the folds that may train, and of those of an official test part."""
+    names = [fold.name for fold in folds]
+    training = [name for name in names if not name.startswith("test/")]
+    return training, [name for name in names if name.startswith("test/")]
+
+
+def _official_split(training: list[str], testing: list[str]) -> Split:
+    if len(training) < LEAST_FOLDS - 1:
+        raise UserError(
+            "A split needs one fold to validate and one to train, but the training part of this "
+            f"store has {len(training)}. Lay down a new store with folds.count = 2 or more; a "
+            "fold needs at least one group."
+        )
+    return Split(train=tuple(training[1:]), validation=(training[0],), test=tuple(testing))
+
+
+def _rotated_split(names: list[str], k: int, test_fold: int) -> Split:
+    """Fold `test_fold` of k tests, the next one (cyclically) validates, the rest train."""
+    _check_folds(len(names), k)
+    parts = [tuple(names[j * len(names) // k : (j + 1) * len(names) // k]) for j in range(k)]
+    validation_fold = (test_fold + 1) % k
+    others = (part for j, part in enumerate(parts) if j not in (test_fold, validation_fold))
+    return Split(
+        train=tuple(name for part in others for name in part),
+        validation=parts[validation_fold],
+        test=parts[test_fold],
+    )
+
+
+def _check_folds(stored: int, k: int) -> None:
+    if stored < LEAST_FOLDS:
+        raise UserError(
+            f"A split needs {LEAST_FOLDS} folds (to train, to validate, to test), but the store "
+            f"has {stored} to divide. Lay down a new store with folds.count = {LEAST_FOLDS} or "
+            "more; a fold needs at least one group."
+        )
+    if k < LEAST_FOLDS:
+        raise UserError(
+            f"split.folds = {k} leaves no fold to train on. Set it between {LEAST_FOLDS} and "
+            f"{stored}."
+        )
+    if k > stored:
+        raise UserError(
+            f"split.folds = {k} is above the {stored} folds of the store. Set split.folds = "
+            f"{stored}, or folds.count = {k} for a new store."
+        )

@@ -1,0 +1,324 @@
+"""The stream: tf.data datasets of batches out of the store, for training and for evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from model.normalisation import normalise_features, normalise_raw
+from model.normaliser import Normaliser
+from pipeline.augment import Sample, augmentations_in_units, augmentations_once_normalised
+from pipeline.order import BEGINNING, Order, Position, cut_ranges, first_rows, merge_ranges
+from pipeline.split import fold_ranges
+from pipeline.stream_buffers import (
+    PREFETCHED_BATCHES,
+    PREPARE_CALLS,
+    block_rows,
+    buffer_chunks,
+    window_shape,
+)
+from stores.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from stores import Store
+
+def training_stream(
+    store: Store,
+    folds: Sequence[str],
+    config: Config,
+    normaliser: Normaliser,
+    class_weights: ArrayLike | None = None,
+    start: Position = BEGINNING,
+    epochs: int | None = None,
+    heads: Sequence[str] = ("label",),
+) -> tf.data.Dataset:
+    """Batches of a whole training, from `start` to the end of its last epoch.
+
+    The order is `training_order`; values depend on (seed, epoch, source_index) alone, so a stream
+    that starts at a later position gives the same bits as one that arrives there.
+
+    Args:
+        store: where the windows are.
+        folds: names of the training folds.
+        config: its sections stream, augment, model (inputs) and train.
+        normaliser: fitted to the training folds, in units.
+        class_weights: (K,) sample weight of each class; None for 1.
+        start: first batch delivered.
+        epochs: number of the epoch to stop before; None for `train.epochs`.
+        heads: names of the network's outputs, which all get the same label.
+
+    Returns:
+        Dataset of (inputs, labels, weights): inputs a dict of float32 `raw` (B, T, C) and
+        `features` (B, F), normalised, those that `model.inputs` names; labels and weights dicts
+        with an entry a head, float32 (B, K) (one-hot, or mixed) and (B,).
+
+    Raises:
+        UserError: the folds hold no windows or not one batch, or features are asked for and the
+            store has none.
+    """
+    order = training_order(store, folds, config)
+    steps = order.steps(
+        config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch
+    )
+    first_buffer, skipped = order.locate(
+        start.epoch, min(start.step * config.train.batch, order.rows)
+    )
+    read = _buffer_reader(store, order, config, (start.epoch, first_buffer, skipped))
+    cut = _block_cutter(store, config)
+    prepare = _preparation(store, config, normaliser, class_weights, heads)
+
+    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        resumed = epoch == start.epoch
+        first = tf.where(resumed, tf.constant(first_buffer, tf.int64), 0)
+        remaining = steps - tf.where(resumed, tf.constant(start.step, tf.int64), 0)
+        return (
+            tf.data.Dataset.range(first, order.buffers)
+            .map(
+                lambda buffer: read(epoch, buffer),
+                num_parallel_calls=config.stream.read_threads,
+                deterministic=True,
+            )
+            .flat_map(cut)
+            .map(prepare, num_parallel_calls=PREPARE_CALLS, deterministic=True)
+            # Inside the epoch, so that no batch crosses into the next one.
+            .rebatch(config.train.batch, drop_remainder=config.stream.drop_remainder)
+            .take(remaining)
+        )
+
+    last = config.train.epochs if epochs is None else epochs
+    return _fixed(tf.data.Dataset.range(start.epoch, last).flat_map(epoch_batches))
+
+
+def evaluation_stream(
+    store: Store,
+    folds: Sequence[str],
+    config: Config,
+    max_windows: int | None = None,
+    batch: int | None = None,
+) -> tf.data.Dataset:
+    """Every window of the folds once, in the order of the store, neither augmented nor normalised.
+
+    Args:
+        store: where the windows are.
+        folds: names of the folds.
+        config: its sections stream, model (inputs) and evaluate.
+        max_windows: take the first windows of each fold, in proportion, this many in all.
+        batch: windows of a batch; None for `evaluate.batch`.
+
+    Returns:
+        Finite dataset of dicts: float32 `raw` (B, T, C) in units and `features` (B, F), those that
+        `model.inputs` names, `label` and `group` (B,) int32, `source_index` (B,) int64.
+
+    Raises:
+        UserError: features are asked for and the store has none.
+    """
+    names = (*input_names(store, config), "label", "group", "source_index")
+    chosen = first_rows(fold_ranges(store, folds), max_windows)
+    rows = buffer_chunks(config.stream) * store.chunk_windows
+    pieces = cut_ranges(merge_ranges(chosen), rows)
+
+    def read(number: np.int64) -> list[NDArray[Any]]:
+        columns = store.read_many(names, [pieces[int(number)]])
+        return [columns[name] for name in names]
+
+    def in_units(sample: Sample) -> Sample:
+        return {name: _in_units(store, name, value) for name, value in sample.items()}
+
+    return _fixed(
+        tf.data.Dataset.range(len(pieces))
+        .map(
+            lambda number: _tensors(store, names, read, [number]),
+            num_parallel_calls=config.stream.read_threads,
+            deterministic=True,
+        )
+        .rebatch(batch or config.evaluate.batch)
+        .map(in_units, num_parallel_calls=PREPARE_CALLS, deterministic=True)
+    )
+
+
+def normalise(sample: Sample, normaliser: Normaliser) -> Sample:
+    """The network's inputs of a batch in units: a dict of `raw` and `features` as it has them."""
+    mapping = {"raw": normalise_raw, "features": normalise_features}
+    return {name: mapping[name](sample[name], normaliser) for name in mapping if name in sample}
+
+
+def channel_deviations(normaliser: Normaliser) -> NDArray[np.float32]:
+    """Standard deviations of the channels, float32 (C,), in units; 0 where one is constant."""
+    spread = normaliser.raw_scale > 0
+    return np.where(spread, 1 / np.where(spread, normaliser.raw_scale, 1), 0).astype(np.float32)
+
+
+def training_order(store: Store, folds: Sequence[str], config: Config) -> Order:
+    """Order in which a training visits the rows of its folds.
+
+    Raises:
+        UserError: the folds hold no windows.
+    """
+    return Order(
+        ranges=merge_ranges(fold_ranges(store, folds)),
+        chunk_windows=store.chunk_windows,
+        buffer_chunks=buffer_chunks(config.stream),
+        seed=config.train.seed,
+    )
+
+
+def input_names(store: Store, config: Config) -> tuple[str, ...]:
+    """Arrays that the network of `model.inputs` takes: `raw`, `features` or both.
+
+    Raises:
+        UserError: features are asked for and the store has none.
+    """
+    inputs = config.model.inputs
+    if inputs != "raw" and not store.feature_names:
+        raise UserError(
+            f'model.inputs = "{inputs}" needs features, and {store.path} holds none. Set '
+            'model.inputs = "raw", or features.select = ["*"] for a new store.'
+        )
+    return {"hybrid": ("raw", "features"), "raw": ("raw",), "features": ("features",)}[inputs]
+
+
+def _buffer_reader(
+    store: Store, order: Order, config: Config, resumed: tuple[int, int, int]
+) -> Callable[[tf.Tensor, tf.Tensor], Sample]:
+    """Function (epoch, buffer) -> the buffer's columns as stored, and `order` of its rows.
+
+    Rows are not moved here: blocks gather them by `order`, which saves a copy of every buffer. Of
+    the resumed (epoch, buffer, rows) the order lacks the rows that were delivered before. With
+    mixing on, the first row follows the last: it is its partner.
+    """
+    names = (*input_names(store, config), "label", "source_index")
+    partners = config.augment.mix_probability > 0
+
+    def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
+        ranges = order.buffer_ranges(int(epoch), int(buffer))
+        columns = store.read_many(names, ranges)
+        rows = order.row_order(int(epoch), int(buffer), sum(b - a for a, b in ranges))
+        if partners:
+            rows = np.append(rows, rows[0])
+        if (epoch, buffer) == resumed[:2]:
+            rows = rows[resumed[2] :]
+        return [*(columns[name] for name in names), rows]
+
+    def tensors(epoch: tf.Tensor, buffer: tf.Tensor) -> Sample:
+        return _tensors(store, (*names, "order"), read, [epoch, buffer]) | {"epoch": epoch}
+
+    return tensors
+
+
+def _tensors(
+    store: Store,
+    names: Sequence[str],
+    read: Callable[..., list[NDArray[Any]]],
+    arguments: list[tf.Tensor],
+) -> Sample:
+    """Call `read` from the graph, and say what it returns: a dict of columns (n, ...)."""
+    kinds = {
+        "raw": ((store.time, len(store.channels)), store.raw_dtype),
+        "features": ((len(store.feature_names),), np.float32),
+        "label": ((), np.int32),
+        "group": ((), np.int32),
+        "source_index": ((), np.int64),
+        "order": ((), np.int64),
+    }
+    # Stateful, it would be serialised under op determinism, and read nothing ahead.
+    values = tf.numpy_function(
+        read, arguments, [tf.as_dtype(kinds[name][1]) for name in names], stateful=False
+    )
+    for name, value in zip(names, values, strict=True):
+        value.set_shape((None, *kinds[name][0]))
+    return dict(zip(names, values, strict=True))
+
+
+def _block_cutter(store: Store, config: Config) -> Callable[[Sample], tf.data.Dataset]:
+    """Function buffer -> dataset of blocks: the buffer itself, with a stretch of its order.
+
+    A block is small enough for a core's cache. With mixing on, it ends with the partner of its
+    last row.
+    """
+    rows = block_rows(window_shape(store, config))
+    partners = int(config.augment.mix_probability > 0)
+
+    def cut(buffer: Sample) -> tf.data.Dataset:
+        order = buffer["order"]
+        starts = tf.data.Dataset.range(0, tf.size(order, tf.int64) - partners, rows)
+        return starts.map(
+            lambda start: {**buffer, "order": order[start : start + rows + partners]}
+        )
+
+    return cut
+
+
+def _preparation(
+    store: Store,
+    config: Config,
+    normaliser: Normaliser,
+    class_weights: ArrayLike | None,
+    heads: Sequence[str],
+) -> Callable[[Sample], tuple[Sample, Sample, Sample]]:
+    """Function block -> (inputs, labels, weights): gather, augment, normalise, mix."""
+    inputs = input_names(store, config)
+    classes, time, seed = len(store.classes), store.time, config.train.seed
+    weights = np.ones(classes) if class_weights is None else np.asarray(class_weights)
+    in_units = []
+    if "raw" in inputs:
+        std = channel_deviations(normaliser)
+        in_units = augmentations_in_units(config.augment, time, std, seed)
+    normalised = augmentations_once_normalised(
+        config.augment, time, seed, (*inputs, "label", "weight")
+    )
+    statistics = _for_each_sample(normaliser, time)
+
+    def prepare(block: Sample) -> tuple[Sample, Sample, Sample]:
+        sample = {"epoch": block["epoch"]}
+        for name in (*inputs, "label", "source_index"):
+            sample[name] = _in_units(store, name, tf.gather(block[name], block["order"]))
+        for augment in in_units:
+            sample = augment(sample)
+        sample |= normalise(sample, statistics)
+        sample["weight"] = tf.gather(tf.constant(weights, tf.float32), sample["label"])
+        sample["label"] = tf.one_hot(sample["label"], classes)
+        for augment in normalised:
+            sample = augment(sample)
+        return (
+            {name: sample[name] for name in inputs},
+            {head: sample["label"] for head in heads},
+            {head: sample["weight"] for head in heads},
+        )
+
+    return prepare
+
+
+def _for_each_sample(normaliser: Normaliser, time: int) -> Normaliser:
+    """The same statistics, those of raw repeated as (T, C).
+
+    TensorFlow broadcasts over windows six times as fast as over the samples of a window.
+    """
+    shape = (time, normaliser.raw_mean.size)
+    return dataclasses.replace(
+        normaliser,
+        raw_mean=np.broadcast_to(normaliser.raw_mean, shape),
+        raw_scale=np.broadcast_to(normaliser.raw_scale, shape),
+    )
+
+
+def _in_units(store: Store, name: str, value: tf.Tensor) -> tf.Tensor:
+    """Raw as float32 in units; any other column as it is."""
+    if name != "raw":
+        return value
+    raw = tf.cast(value, tf.float32)
+    scale = np.tile(store.channel_scale.astype(np.float32), (store.time, 1))
+    return raw if (scale == 1).all() else raw * scale
+
+
+def _fixed(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Prefetch a few batches, and let nothing grow or reorder."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    return dataset.prefetch(PREFETCHED_BATCHES).with_options(options)

@@ -1,0 +1,123 @@
+"""The train stage: finds or makes the run folder, and trains what is missing of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import stores
+from model.normaliser import SAMPLE_ROWS
+from pipeline.run_folder import (
+    RunFolder,
+    default_run,
+    next_run,
+    only_writer,
+    record_run,
+    refuse_unfit,
+)
+from pipeline.split import choose_split, fold_ranges
+from pipeline.stream_buffers import (
+    buffer_chunks,
+    evaluation_buffers,
+    stream_buffers,
+    window_shape,
+)
+from pipeline.tensorflow_setup import set_up_tensorflow
+from pipeline.training_state import read_state
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.console import Request
+    from pipeline.split import Split
+    from stores import Store
+
+
+def run_train(request: Request) -> dict[str, Any]:
+    """Train on the store's training folds, validate on its validation folds.
+
+    A complete run is left alone; an incomplete one is resumed; `request.new` starts another.
+
+    Returns:
+        JSON-able: the run's folder, its epochs and the best one's validation scores.
+
+    Raises:
+        UserError: there is no store, it cannot be split, or the folder is of another run.
+    """
+    store = stores.open(request.store)
+    config = resolved_config(request, store)
+    split = choose_split(store.folds, config.split)
+    run = _chosen_run(request, config, store.fingerprint)
+    refuse_unfit(run, config, store.fingerprint)
+    if run.complete:
+        request.console.say(f"The run {run.path} is complete. Train another with --new.")
+        return _summary(run, trained=False)
+    with only_writer(run):
+        record_run(run, config, store.fingerprint, dataclasses.asdict(split))
+        request.console.say(f"Training {run.path} ({_sizes(store, split)}).")
+        _train(run, store, split, config, request)
+    return _summary(run, trained=True)
+
+
+def resolved_config(request: Request, store: Store) -> Config:
+    """The config with what the run fixes at its first start: geometry and absolute paths."""
+    config = request.config
+    stream = config.stream.model_copy(update={"buffer_chunks": buffer_chunks(config.stream)})
+    paths = config.paths.model_copy(
+        update={"data": _absolute(request.data), "store": _absolute(store.path)}
+    )
+    return config.model_copy(update={"stream": stream, "paths": paths})
+
+
+def train_buffers(config: Config, store: Store) -> dict[str, int]:
+    """Bytes of what a training holds beside TensorFlow and the network itself.
+
+    The quantile sample is 10,000 rows as float32, again as float64 to take quantiles of, and
+    once more inside NumPy: 283 features make 54 MiB. It is gone before the first batch, but the
+    allocator may keep its place.
+    """
+    sample = 0
+    if config.model.inputs != "raw" and config.model.feature_scaling == "quantile":
+        sample = SAMPLE_ROWS * len(store.feature_names) * (4 + 8 + 8)
+    window = window_shape(store, config)
+    return {
+        "quantile sample": sample,
+        **stream_buffers(config, window, store.chunk_windows),
+        **evaluation_buffers(config, window, store.chunk_windows),
+    }
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.resolve()
+
+
+def _chosen_run(request: Request, config: Config, fingerprint: str) -> RunFolder:
+    run = default_run(config, fingerprint) if request.run is None else RunFolder(request.run)
+    return next_run(run) if request.new and run.path.exists() else run
+
+
+def _train(run: RunFolder, store: Store, split: Split, config: Config, request: Request) -> None:
+    set_up_tensorflow(config.train.seed, config.train.deterministic)
+    # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
+    from pipeline.training_loop import train_network
+
+    train_network(run, store, split, config, request.console)
+
+
+def _sizes(store: Store, split: Split) -> str:
+    counts = {
+        part: sum(stop - start for start, stop in fold_ranges(store, folds))
+        for part, folds in dataclasses.asdict(split).items()
+    }
+    return ", ".join(f"{part}: {count:,} windows" for part, count in counts.items())
+
+
+def _summary(run: RunFolder, trained: bool) -> dict[str, Any]:
+    state = read_state(run.state)
+    best = state.progress.history[state.progress.best_epoch] if state is not None else {}
+    return {
+        "run": str(run.path),
+        "trained": trained,
+        "epochs": 0 if state is None else state.progress.epoch,
+        "best": best,
+    }

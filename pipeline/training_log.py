@@ -1,0 +1,83 @@
+"""What is seen of a training: log.csv, TensorBoard's events and one printed line an epoch.
+
+All are projections of the history in the training's state and are written after it, so that an
+interruption leaves no epoch twice and none out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.run_folder import RunFolder
+from pipeline.training_state import Row
+from stores import disk
+
+COLUMNS = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "val_macro_f1",
+    "learning_rate",
+    "seconds",
+    "wait_seconds",
+)
+"""Epochs count from 1. `wait_seconds`: of `seconds`, how long steps waited for their batch."""
+
+
+def write_log(run: RunFolder, history: Sequence[Row]) -> None:
+    """Replace log.csv by all finished epochs."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    disk.write_bytes(run.log, text.getvalue().encode())
+
+
+def epoch_line(row: Row, epochs: int, best: bool) -> str:
+    """One epoch for the terminal; `best` marks the lowest validation loss so far."""
+    return (
+        f"epoch {row['epoch']:>3.0f}/{epochs}  loss {row['loss']:.4f}  "
+        f"val_loss {row['val_loss']:.4f}  val accuracy {row['val_accuracy']:.1%}  "
+        f"val macro-F1 {row['val_macro_f1']:.3f}  {row['seconds']:.1f} s "
+        f"({row['wait_seconds']:.1f} s waiting for data){'  best' if best else ''}"
+    )
+
+
+class TensorBoardLog:
+    """An open file of TensorBoard events; it starts with the history that there is."""
+
+    def __init__(self, folder: Path, history: Sequence[Row]) -> None:
+        """Replace the folder: events of an epoch that was not finished are gone."""
+        import tensorflow as tf
+
+        shutil.rmtree(folder, ignore_errors=True)
+        # TensorFlow's own op: `tf.summary.scalar` needs the tensorboard package, only to write.
+        self._write: Any = tf.summary.write
+        self._metadata: Any = tf.compat.v1.SummaryMetadata(
+            data_class="DATA_CLASS_SCALAR",
+            plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),
+        )
+        self._writer = tf.summary.create_file_writer(str(folder))
+        for row in history:
+            self.write(row)
+
+    def write(self, row: Row) -> None:
+        """Add one epoch."""
+        with self._writer.as_default(step=int(row["epoch"])):
+            for name, value in row.items():
+                if name != "epoch":
+                    self._write(name, np.float32(value), metadata=self._metadata)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()

@@ -1,0 +1,88 @@
+"""What a training is resumed from: every number that decides the rest of it, as one archive."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+from stores import disk
+from stores.errors import UserError
+
+Array = NDArray[np.generic]
+Row = dict[str, float]
+
+
+@dataclass
+class Progress:
+    """How far a training is and what its callbacks know."""
+
+    epoch: int = 0
+    """Epochs begun and finished; the next step is `step` of this epoch, both from 0."""
+    step: int = 0
+    best_loss: float = float("inf")
+    """Lowest validation loss so far."""
+    best_epoch: int = -1
+    """The epoch, from 0, that `best_loss` is of."""
+    stopped: bool = False
+    """Whether early stopping ended the training."""
+    history: list[Row] = field(default_factory=list)
+    """One row per finished epoch: the columns of log.csv."""
+
+    @property
+    def stale_epochs(self) -> int:
+        """Finished epochs since the best one."""
+        return self.epoch - 1 - self.best_epoch
+
+
+@dataclass
+class TrainingState:
+    """Progress, every variable of the training in a fixed order, and the best weights so far."""
+
+    progress: Progress
+    variables: Sequence[Array]
+    """Weights, optimizer slots and averages, seed generators, metrics, in the network's order."""
+    best: Sequence[Array]
+    """The kept network's weights at the best epoch; empty before the first epoch ends."""
+
+
+def write_state(path: Path, state: TrainingState) -> None:
+    """Replace the state on disk, whole or not at all."""
+    progress = json.dumps(vars(state.progress)).encode()
+    arrays: dict[str, Array] = {"progress": np.frombuffer(progress, np.uint8)}
+    for kind, values in (("variable", state.variables), ("best", state.best)):
+        arrays |= {f"{kind}_{number}": value for number, value in enumerate(values)}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    disk.write_bytes(path, buffer.getbuffer())
+
+
+def read_state(path: Path) -> TrainingState | None:
+    """The state on disk, or None when there is none.
+
+    Raises:
+        UserError: the file is not a state.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            progress = Progress(**json.loads(archive["progress"].tobytes()))
+            variables, best = (_numbered(archive, kind) for kind in ("variable", "best"))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+        raise UserError(
+            f"{path} is damaged ({error}). Start the training afresh with --new."
+        ) from error
+    return TrainingState(progress, variables, best)
+
+
+def _numbered(archive: NpzFile, kind: str) -> list[Array]:
+    count = sum(name.startswith(f"{kind}_") for name in archive.files)
+    return [archive[f"{kind}_{number}"] for number in range(count)]

@@ -1,0 +1,63 @@
+"""What a run learns from the counts of its training folds before the first step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.normaliser import SAMPLE_ROWS, Normaliser
+from pipeline.order import first_rows
+from pipeline.split import fold_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.config import Config
+    from stores import Store
+
+
+def fit_normaliser(store: Store, folds: Sequence[str], config: Config) -> Normaliser:
+    """Moments merged from those of the folds; quantiles from the folds' first rows.
+
+    Rows are shuffled within a fold, so its first rows are a fixed and fair sample: at most
+    `SAMPLE_ROWS`, 10,000 x 283 float32 = 11 MiB.
+    """
+    moments = store.moments(folds)
+    scaling = config.model.feature_scaling
+    sample = None
+    if store.feature_names and scaling == "quantile":
+        sample = sample_rows(store, folds, ("features",), SAMPLE_ROWS)["features"]
+    return Normaliser.fit(
+        moments.raw_mean,
+        moments.raw_std,
+        moments.feature_mean,
+        moments.feature_std,
+        sample,
+        scaling,
+    )
+
+
+def sample_rows(
+    store: Store, folds: Sequence[str], names: Sequence[str], limit: int
+) -> dict[str, NDArray[np.generic]]:
+    """The arrays' first rows of each fold, in proportion to its size, `limit` rows in all."""
+    return store.read_many(names, first_rows(fold_ranges(store, folds), limit))
+
+
+def class_weights(counts: NDArray[np.int64], power: float) -> NDArray[np.float32] | None:
+    """Weight of a sample by its class: count ** -power, 1 on average over the samples.
+
+    Args:
+        counts: (K,) windows of each class in the training folds.
+        power: 0 weighs nothing, 1 balances the classes.
+
+    Returns:
+        float32 (K,), 0 for a class without windows; None when `power` is 0.
+    """
+    if power == 0:
+        return None
+    present = counts > 0
+    weights = np.where(present, np.where(present, counts, 1).astype(np.float64) ** -power, 0.0)
+    return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)

@@ -1,0 +1,67 @@
+"""Real files that many tests read: a synthetic source and the store made from it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Config, config_from_table
+from pipeline.console import Console, Request
+
+SMALL = {
+    "store": {"chunk_windows": 16, "shard_windows": 64, "block_windows": 8},
+    "features": {"triads": {"acc": ["ch0", "ch1", "ch2"]}, "accelerometers": ["acc"]},
+    "stream": {"buffer_chunks": 4},
+    "split": {"folds": 4},
+    "train": {"epochs": 2, "batch": 32, "tensorboard": False},
+    "model": {"filters": 8, "feature_units": [16, 8], "fusion_units": 8, "dilations": [1, 2]},
+    "memory": {"budget": "4GiB"},
+}
+"""Options that keep every stage small: 9 shards of 64 windows, 2 epochs."""
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the real recordings, or a visible skip."""
+    beside = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+    folder = Path(os.environ.get("HEADRACE_SHARED_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings: {folder} is missing; set HEADRACE_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Config:
+    """A configuration that keeps every stage small."""
+    return config_from_table({"name": "tiny", **SMALL}, "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A synthetic source of 530 windows of 64 x 3, 8 groups."""
+    from stores.synthetic import write_synthetic
+
+    path = tmp_path_factory.mktemp("source") / "tiny.h5"
+    write_synthetic(path, windows=530, time=64, channels=3, groups=8)
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_store(
+    tiny_source: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The complete store of `tiny_source`; read it, never write to it."""
+    from pipeline.features import run_features
+
+    target = tmp_path_factory.mktemp("store") / "tiny.zarr"
+    run_features(request_for(tiny_config, tiny_source, target))
+    return target
+
+
+def request_for(
+    config: Config, data: Path | None, store: Path, run: Path | None = None, new: bool = False
+) -> Request:
+    """A quiet request."""
+    return Request(config, data, store, run, Console(quiet=True), new)

@@ -1,0 +1,66 @@
+"""The memory plan's arithmetic and refusal, and the measurement beside it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+
+import numpy as np
+import pytest
+
+from pipeline.budget import MIB, MemoryPlan
+from pipeline.memory import available_memory, default_budget, tree_memory, watch_memory
+from stores.errors import UserError
+
+
+def plan(budget: int) -> MemoryPlan:
+    buffers = {"gathered windows": 300 * MIB, "batch": 20 * MIB}
+    return MemoryPlan("features", 100 * MIB, "measured", buffers, budget)
+
+
+def test_a_plan_within_its_budget_is_kept() -> None:
+    assert plan(420 * MIB).require_fit().projected == 420 * MIB
+
+
+def test_a_plan_above_its_budget_is_refused_with_remedies() -> None:
+    with pytest.raises(UserError) as error:
+        plan(419 * MIB).require_fit(["features.workers = 1"])
+    text = str(error.value)
+    for part in ("420 MiB", "419 MiB", "gathered windows with 300 MiB", "memory.budget = 420MiB"):
+        assert part in text
+    assert text.endswith("or features.workers = 1.")
+    assert "\n" not in text
+
+
+def test_memory_held_is_measured() -> None:
+    with watch_memory() as use:
+        before = tree_memory(os.getpid())[0]
+        held = np.ones(64 * MIB, dtype=np.uint8)
+        time.sleep(0.2)
+        del held
+    assert 60 * MIB < use.peak - before < 80 * MIB
+    assert use.timeline[-1][0] >= 0.2
+
+
+def _hold(ready: multiprocessing.synchronize.Event, go: multiprocessing.synchronize.Event) -> None:
+    held = np.ones(64 * MIB, dtype=np.uint8)
+    ready.set()
+    go.wait(30)
+    assert held[0] == 1
+
+
+def test_memory_of_child_processes_counts() -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, go = context.Event(), context.Event()
+    before = tree_memory(os.getpid())[0]
+    child = context.Process(target=_hold, args=(ready, go))
+    child.start()
+    assert ready.wait(30)
+    assert tree_memory(os.getpid())[0] - before > 64 * MIB
+    go.set()
+    child.join()
+
+
+def test_the_default_budget_is_a_part_of_what_is_available() -> None:
+    assert 0 < default_budget() < available_memory() * 1.05
