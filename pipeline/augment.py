@@ -9,6 +9,7 @@ batch or the thread, and differently each epoch. Values are looked up in tables,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,9 @@ Augmentation = Callable[[Sample], Sample]
 
 LEVELS = 4096
 """Entries of an inverse-CDF table; values lie at the middles of as many equal probabilities."""
+
+VIEWS = r"identity|noise(:\d*\.?\d+)?|scale:\d*\.?\d+"
+"""Pattern of the names of views."""
 
 # Streams keep the chances of the augmentations independent of each other.
 _SCALE, _NOISE, _MASK, _MIX, _VIEW = range(5)
@@ -153,20 +157,20 @@ def view(
     Raises:
         ValueError: there is no view of that name.
     """
+    if not re.fullmatch(VIEWS, spec):
+        raise ValueError(f"A view is identity, noise, noise:SD or scale:FACTOR, not {spec!r}.")
     name, _, number = spec.partition(":")
-    if name == "identity":
-        return dict
-    if name == "scale" and number:
-        factor = float(number)
-        return lambda sample: {**sample, "raw": sample["raw"] * factor}
     if name == "noise":
         table = noise_table(time, std, seed)
-        return noise(1.0, float(number or strength), table, seed, _VIEW)
-    raise ValueError(f"A view is identity, noise, noise:SD or scale:FACTOR, not {spec!r}.")
+        return noise(1.0, float(number) if number else strength, table, seed, _VIEW)
+    if name == "scale":
+        factor = float(number)
+        return lambda sample: {**sample, "raw": sample["raw"] * factor}
+    return dict
 
 
-def _chances(sample: Sample, seed: int, stream: int, count: int) -> list[tf.Tensor]:
-    """`count` float32 tensors (n,), uniform in [0, 1): splitmix64 (Steele et al. 2014) chained."""
+def _chances(sample: Sample, seed: int, stream: int, count: int) -> tf.Tensor:
+    """Float32 (count, n), uniform in [0, 1): splitmix64 (Steele et al. 2014), chained."""
     index = tf.cast(sample["source_index"], tf.uint64)
     epoch = tf.cast(sample.get("epoch", tf.constant(0, tf.int64)), tf.uint64)
     key = _splitmix(_xor(_splitmix(_uint64(seed)), epoch))

@@ -178,6 +178,10 @@ def _request(options: argparse.Namespace) -> Request:
     overrides = [*options.overrides]
     if options.budget:
         overrides.append(f"memory.budget={json.dumps(options.budget)}")
+    # Into the config too: there a stage can tell what was named from what is a default.
+    for key, path in (("data", options.data), ("store", options.store)):
+        if path:
+            overrides.append(f"paths.{key}={json.dumps(str(path))}")
     named = options.data or options.store
     config = load_config(options.config, overrides, named.stem if named else None)
     return Request(

@@ -20,10 +20,11 @@ import stores
 from model.scores import summarise_confusion
 from pipeline.classifiers import HEADLINES, TITLES
 from pipeline.config import Config
-from pipeline.evaluate import evaluate_buffers
+from pipeline.console import plan_table
 from pipeline.run_folder import RUNS, RunFolder, config_bytes, default_run, json_bytes, run_digest
 from pipeline.split import crossval_splits, group_names
-from pipeline.train import resolved_config, train_buffers
+from pipeline.train import resolved_config
+from pipeline.training_memory import plan_crossval
 from stores import disk
 from stores.errors import UserError
 
@@ -60,14 +61,11 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
         KeyboardInterrupt: a fold was interrupted.
         FoldFailed: a fold broke.
     """
-    if request.new:
-        raise UserError(
-            "Cross-validation does not start folds anew: --new is for train. Name an empty "
-            "folder with --run to repeat it."
-        )
     store = stores.open(request.store)
     config = _base_config(request, store)
     splits = crossval_splits(store.folds, config.split)
+    plan = plan_crossval(config, store, baseline)
+    plan_table(request.console, plan, "Memory plan: crossval, one fold after another")
     folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
     folds = []
     for number, split in enumerate(splits):
@@ -80,7 +78,8 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     disk.write_bytes(folder / "crossval.json", json_bytes(result))
     _print(request, result, len(folds))
     request.console.say(f"Cross-validation: {folder / 'crossval.json'}")
-    return {"crossval": str(folder / "crossval.json"), **result}
+    summary = {"crossval": str(folder / "crossval.json"), "memory": plan.as_table()}
+    return summary | result
 
 
 def fold_config(config: Config, number: int) -> Config:
@@ -105,12 +104,6 @@ def summarise(folds: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dic
         ],
         **{kind: _spread([fold[kind] for fold in folds], classes) for kind in kinds},
     }
-
-
-def crossval_buffers(config: Config, store: Store, baseline: bool = False) -> dict[str, int]:
-    """Bytes of what the larger of a fold's two processes holds; they run one after another."""
-    stages = (train_buffers(config, store), evaluate_buffers(config, store, baseline))
-    return max(stages, key=lambda buffers: sum(buffers.values()))
 
 
 def _base_config(request: Request, store: Store) -> Config:
@@ -152,6 +145,17 @@ def _run_stage(stage: str, options: Sequence[str], request: Request) -> None:
     # Quiet stages still print their result, which is not this stage's.
     output = subprocess.DEVNULL if quiet else None
     code = subprocess.run(command, stdout=output, check=False).returncode
+    raise_for(code, stage)
+
+
+def raise_for(code: int, stage: str) -> None:
+    """Pass a child's exit code on as the exception that the command line maps to it.
+
+    Raises:
+        KeyboardInterrupt: 130, or ended by SIGINT.
+        UserError: 2.
+        FoldFailed: any other but 0; a signal that ended the child is negative.
+    """
     if code in (INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt
     if code == REFUSED:

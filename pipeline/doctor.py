@@ -71,9 +71,8 @@ def _dependencies() -> list[str]:
 
 def _environment() -> str:
     """Which kind of environment runs this, and where it is."""
-    if conda := os.environ.get("CONDA_PREFIX"):
-        if Path(conda).resolve() == Path(sys.prefix).resolve():
-            return f"conda {conda}"
+    if (Path(sys.prefix) / "conda-meta").is_dir():
+        return f"conda {sys.prefix}"
     kind = "virtual environment" if sys.prefix != sys.base_prefix else "system"
     return f"{kind} {sys.prefix}"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import stores
 from pipeline.classifiers import HEADLINES, TITLES
 from pipeline.config import Config, digest
+from pipeline.console import plan_table
 from pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -20,14 +21,14 @@ from pipeline.run_folder import (
     recorded_fingerprint,
 )
 from pipeline.split import Split, choose_split
-from pipeline.stream_buffers import evaluation_buffers, window_shape
 from pipeline.tensorflow_setup import set_up_tensorflow
 from pipeline.train import resolved_config
+from pipeline.training_memory import plan_evaluate
 from stores import disk
 from stores.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.console import Request
+    from pipeline.console import Console, Request
     from stores import Store
 
 
@@ -63,23 +64,11 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
     if metrics is not None and run.report.is_file() and (not baseline or "baseline" in metrics):
         request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
         return _finish(request, run, metrics)
+    plan = plan_evaluate(evaluation.config, evaluation.store, baseline)
+    plan_table(request.console, plan, "Memory plan: evaluate")
     with only_writer(run):
-        # Here, not above: `plan` and `crossval` must stay without TensorFlow.
-        from pipeline.evaluation import score_baseline, score_run
-        from pipeline.report import write_report
-
-        if metrics is None:
-            set_up_tensorflow(evaluation.config.train.seed, evaluation.config.train.deterministic)
-            metrics = {"digest": wanted} | score_run(
-                run, evaluation.store, evaluation.split, evaluation.config, request.console
-            )
-        if baseline and "baseline" not in metrics:
-            metrics["baseline"] = score_baseline(
-                evaluation.store, evaluation.split, evaluation.config, request.console
-            )
-        write_report(run, evaluation.config, metrics, evaluation.store.classes)
-        disk.write_bytes(run.metrics, json_bytes(metrics))
-    return _finish(request, run, metrics)
+        metrics = _score(evaluation, metrics or {"digest": wanted}, baseline, request.console)
+    return _finish(request, run, metrics) | {"memory": plan.as_table()}
 
 
 def evaluation_config(run: RunFolder, given: Config) -> Config:
@@ -98,22 +87,6 @@ def evaluation_config(run: RunFolder, given: Config) -> Config:
         for name in ("evaluate", "memory", "paths")
     }
     return recorded.model_copy(update=sections)
-
-
-def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> dict[str, int]:
-    """Bytes of what an evaluation holds beside TensorFlow and the model itself.
-
-    Views of a batch are made one after another; with their temporaries they hold two batches.
-    """
-    window = window_shape(store, config)
-    batch = config.evaluate.batch * window.float_bytes
-    buffers = evaluation_buffers(config, window, store.chunk_windows)
-    buffers["views"] = 2 * batch * max(1, len(config.evaluate.views))
-    if baseline:
-        columns = len(store.feature_names) or 6 * len(store.channels)
-        # float32 rows twice (as read, as sampled), and scikit-learn's trees and node indices.
-        buffers["baseline rows"] = config.evaluate.baseline_windows * (2 * 4 * columns + 4096)
-    return buffers
 
 
 def _find(request: Request) -> Evaluation:
@@ -142,6 +115,25 @@ def _find(request: Request) -> Evaluation:
 def _store_path(request: Request, config: Config) -> Path:
     """The run's own store, unless the command line names one."""
     return request.store if config.paths.store is None else config.paths.store
+
+
+def _score(
+    evaluation: Evaluation, metrics: dict[str, Any], baseline: bool, console: Console
+) -> dict[str, Any]:
+    """Add what `metrics` lacks, and write metrics, figures and report."""
+    run, store, config = evaluation.run, evaluation.store, evaluation.config
+    set_up_tensorflow(config.train.seed, config.train.deterministic)
+    # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
+    from pipeline.evaluation import score_baseline, score_run
+    from pipeline.report import write_report
+
+    if "plain" not in metrics:
+        metrics |= score_run(run, store, evaluation.split, config, console)
+    if baseline and "baseline" not in metrics:
+        metrics["baseline"] = score_baseline(store, evaluation.split, config, console)
+    write_report(run, config, metrics, store.classes)
+    disk.write_bytes(run.metrics, json_bytes(metrics))
+    return metrics
 
 
 def _digest(evaluation: Evaluation) -> str:

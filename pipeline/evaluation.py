@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
-import model.network  # noqa: F401 - registers the layers that a saved model is made of
 from model.baseline import fit_baseline
 from model.scores import Scores
 from pipeline.augment import view
 from pipeline.order import first_rows
-from pipeline.prediction import View, predictor, score_batches
+from pipeline.prediction import View, load_model, predictor, score_batches
 from pipeline.split import fold_ranges, group_names
 from pipeline.stream import evaluation_stream
 from pipeline.stream_buffers import window_shape
@@ -46,7 +44,7 @@ def score_run(
     """
     names = _view_names(config)
     seen = names if IDENTITY in names else [IDENTITY, *names]
-    predict = predictor(keras.models.load_model(run.model), _views(seen, store, split, config))
+    predict = predictor(load_model(run.model), _views(seen, store, split, config))
     batches = evaluation_stream(store, split.test, config, config.evaluate.max_windows)
     plain, tta = (
         Scores(store.classes, store.groups, mistakes=config.evaluate.mistakes) for _ in range(2)

@@ -152,9 +152,7 @@ class Order:
         starts, stops = self._piece_rows(pieces)
         return pieces, self.chunk_windows - (stops - starts)
 
-    def _piece_rows(
-        self, pieces: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _piece_rows(self, pieces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First and past-the-last rows of pieces, which are numbered along the ranges."""
         starts, stops = self._bounds
         number = np.searchsorted(self._last_pieces, pieces, side="right")

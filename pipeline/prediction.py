@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from model.normalisation import FeatureNormalisation, RawNormalisation
 from model.scores import Scores
 
 Batch = dict[str, tf.Tensor]
@@ -17,6 +19,12 @@ Predictor = Callable[[Batch], tf.Tensor]
 
 LEAST_PROBABILITY = 1e-7
 """Floor of a probability inside a logarithm, Keras' own."""
+
+
+def load_model(path: Path) -> keras.Model:
+    """The model of a complete run: raw and features as the store holds them, to probabilities."""
+    layers = (RawNormalisation, FeatureNormalisation)
+    return keras.models.load_model(path, custom_objects={each.__name__: each for each in layers})
 
 
 def predictor(model: keras.Model, views: Sequence[View]) -> Predictor:

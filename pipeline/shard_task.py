@@ -25,6 +25,7 @@ from stores.survey import FoldReader
 
 Array = NDArray[Any]
 SourceState = tuple[int, int, int]
+"""(size, time of change, file number) of a source; see `source_state`."""
 
 
 @dataclass(frozen=True)

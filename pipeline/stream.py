@@ -27,6 +27,8 @@ from stores.errors import UserError
 if TYPE_CHECKING:
     from pipeline.config import Config
     from stores import Store
+_NORMALISE = {"raw": normalise_raw, "features": normalise_features}
+
 
 def training_stream(
     store: Store,
@@ -142,12 +144,6 @@ def evaluation_stream(
     )
 
 
-def normalise(sample: Sample, normaliser: Normaliser) -> Sample:
-    """The network's inputs of a batch in units: a dict of `raw` and `features` as it has them."""
-    mapping = {"raw": normalise_raw, "features": normalise_features}
-    return {name: mapping[name](sample[name], normaliser) for name in mapping if name in sample}
-
-
 def channel_deviations(normaliser: Normaliser) -> NDArray[np.float32]:
     """Standard deviations of the channels, float32 (C,), in units; 0 where one is constant."""
     spread = normaliser.raw_scale > 0
@@ -196,12 +192,13 @@ def _buffer_reader(
     partners = config.augment.mix_probability > 0
 
     def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
-        ranges = order.buffer_ranges(int(epoch), int(buffer))
+        place = int(epoch), int(buffer)
+        ranges = order.buffer_ranges(*place)
         columns = store.read_many(names, ranges)
-        rows = order.row_order(int(epoch), int(buffer), sum(b - a for a, b in ranges))
+        rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
         if partners:
             rows = np.append(rows, rows[0])
-        if (epoch, buffer) == resumed[:2]:
+        if place == resumed[:2]:
             rows = rows[resumed[2] :]
         return [*(columns[name] for name in names), rows]
 
@@ -247,9 +244,7 @@ def _block_cutter(store: Store, config: Config) -> Callable[[Sample], tf.data.Da
     def cut(buffer: Sample) -> tf.data.Dataset:
         order = buffer["order"]
         starts = tf.data.Dataset.range(0, tf.size(order, tf.int64) - partners, rows)
-        return starts.map(
-            lambda start: {**buffer, "order": order[start : start + rows + partners]}
-        )
+        return starts.map(lambda start: {**buffer, "order": order[start : start + rows + partners]})
 
     return cut
 
@@ -280,7 +275,8 @@ def _preparation(
             sample[name] = _in_units(store, name, tf.gather(block[name], block["order"]))
         for augment in in_units:
             sample = augment(sample)
-        sample |= normalise(sample, statistics)
+        for name in inputs:
+            sample[name] = _NORMALISE[name](sample[name], statistics)
         sample["weight"] = tf.gather(tf.constant(weights, tf.float32), sample["label"])
         sample["label"] = tf.one_hot(sample["label"], classes)
         for augment in normalised:

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
+
+STANDARD_ERROR = 2
+
 
 def set_up_tensorflow(seed: int, deterministic: bool) -> None:
     """Seed everything; op determinism on a CPU if asked for; GPU memory grows as needed.
 
-    Op determinism stays off on a GPU: it was made for the CPU's promise of the same bits, and
-    some GPU kernels have no deterministic twin.
+    Op determinism stays off on a GPU: the promise of the same bits is the CPU's, and some GPU
+    kernels have no deterministic twin.
     """
-    import keras
-    import tensorflow as tf
+    with _silent_libraries():
+        import keras
+        import tensorflow as tf
 
-    gpus = tf.config.list_physical_devices("GPU")
+        gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         if not tf.config.experimental.get_memory_growth(gpu):
             tf.config.experimental.set_memory_growth(gpu, True)
     keras.utils.set_random_seed(seed)
     if deterministic and not gpus:
         tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Hold back what TensorFlow's libraries print while they load, before they know a log level.
+
+    Exceptions pass; TF_CPP_MIN_LOG_LEVEL=0 shows everything.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0":
+        yield
+        return
+    kept = os.dup(STANDARD_ERROR)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), STANDARD_ERROR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, STANDARD_ERROR)
+        os.close(kept)

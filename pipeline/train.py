@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stores
-from model.normaliser import SAMPLE_ROWS
+from pipeline.console import plan_table
 from pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -17,13 +17,9 @@ from pipeline.run_folder import (
     refuse_unfit,
 )
 from pipeline.split import choose_split, fold_ranges
-from pipeline.stream_buffers import (
-    buffer_chunks,
-    evaluation_buffers,
-    stream_buffers,
-    window_shape,
-)
+from pipeline.stream_buffers import buffer_chunks
 from pipeline.tensorflow_setup import set_up_tensorflow
+from pipeline.training_memory import plan_train
 from pipeline.training_state import read_state
 
 if TYPE_CHECKING:
@@ -52,11 +48,13 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
         return _summary(run, trained=False)
+    plan = plan_train(config, store)
+    plan_table(request.console, plan, "Memory plan: train")
     with only_writer(run):
         record_run(run, config, store.fingerprint, dataclasses.asdict(split))
         request.console.say(f"Training {run.path} ({_sizes(store, split)}).")
         _train(run, store, split, config, request)
-    return _summary(run, trained=True)
+    return _summary(run, trained=True) | {"memory": plan.as_table()}
 
 
 def resolved_config(request: Request, store: Store) -> Config:
@@ -67,24 +65,6 @@ def resolved_config(request: Request, store: Store) -> Config:
         update={"data": _absolute(request.data), "store": _absolute(store.path)}
     )
     return config.model_copy(update={"stream": stream, "paths": paths})
-
-
-def train_buffers(config: Config, store: Store) -> dict[str, int]:
-    """Bytes of what a training holds beside TensorFlow and the network itself.
-
-    The quantile sample is 10,000 rows as float32, again as float64 to take quantiles of, and
-    once more inside NumPy: 283 features make 54 MiB. It is gone before the first batch, but the
-    allocator may keep its place.
-    """
-    sample = 0
-    if config.model.inputs != "raw" and config.model.feature_scaling == "quantile":
-        sample = SAMPLE_ROWS * len(store.feature_names) * (4 + 8 + 8)
-    window = window_shape(store, config)
-    return {
-        "quantile sample": sample,
-        **stream_buffers(config, window, store.chunk_windows),
-        **evaluation_buffers(config, window, store.chunk_windows),
-    }
 
 
 def _absolute(path: Path | None) -> Path | None:

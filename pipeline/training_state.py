@@ -73,7 +73,7 @@ def read_state(path: Path) -> TrainingState | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             progress = Progress(**json.loads(archive["progress"].tobytes()))
             variables, best = (_numbered(archive, kind) for kind in ("variable", "best"))
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ def fit_normaliser(store: Store, folds: Sequence[str], config: Config) -> Normal
 
 def sample_rows(
     store: Store, folds: Sequence[str], names: Sequence[str], limit: int
-) -> dict[str, NDArray[np.generic]]:
+) -> dict[str, NDArray[Any]]:
     """The arrays' first rows of each fold, in proportion to its size, `limit` rows in all."""
     return store.read_many(names, first_rows(fold_ranges(store, folds), limit))
 

@@ -192,7 +192,7 @@ def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:
     count = int(dataset.shape[-1])
     channels = _texts(dataset, "channels", options.channels, count)
     if channels is None:
-        channels = tuple(f"channel_{c}" for c in range(count))
+        channels = tuple(f"ch{c}" for c in range(count))
     if len(set(channels)) < count or "" in channels:
         raise UserError(
             f"{describe(dataset)} names its channels {', '.join(channels)}; each needs a name of "

@@ -13,7 +13,9 @@ from stores.errors import UserError
 from stores.source_file import describe
 
 Codes = NDArray[np.int32]
-SLICE_ROWS = 1 << 18
+# Names of a slice take 40 bytes a row as integers, about 120 as short strings.
+SLICE_ROWS = 1 << 16
+SLICE_NAME_BYTES = 128 * SLICE_ROWS
 MAX_NAMES = 1 << 20
 SHOWN_NAMES = 12
 
@@ -126,8 +128,9 @@ def natural_order(names: Sequence[str]) -> list[int]:
     return sorted(range(len(names)), key=lambda position: _natural_key(names[position]))
 
 
-def slices(stop: int, step: int = SLICE_ROWS) -> Iterator[tuple[int, int]]:
-    """`(start, stop)` of consecutive slices of `step` that cover 0 to `stop`."""
+def slices(stop: int, step: int | None = None) -> Iterator[tuple[int, int]]:
+    """`(start, stop)` of consecutive slices of `step` (65,536) rows that cover 0 to `stop`."""
+    step = SLICE_ROWS if step is None else step
     for start in range(0, stop, step):
         yield start, min(start + step, stop)
 

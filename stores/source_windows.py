@@ -27,7 +27,7 @@ from stores.source_file import (
     require_dataset,
     with_chunk_cache,
 )
-from stores.source_names import Codes, NameColumn, slices
+from stores.source_names import SLICE_NAME_BYTES, Codes, NameColumn, slices
 from stores.source_options import SourceOptions
 from stores.source_slices import contiguous_slices
 
@@ -79,8 +79,10 @@ class WindowsLayout:
         row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
         self._slice_rows = max(1, SLICE_BYTES // row_bytes)
         self._gap_rows = GAP_BYTES // row_bytes
-        self.buffer_bytes = self._slice_rows * row_bytes
         self._selection = LabelSelection(options)
+        self.buffer_bytes = self._slice_rows * row_bytes
+        if self._selection.selects:
+            self.buffer_bytes += SLICE_NAME_BYTES
         self._kept_before = np.zeros(0, dtype=np.int64)
         used = self._scan()
         self.names: Names = number_names(self.columns, used, self._selection, declared, options)
@@ -178,7 +180,7 @@ class WindowsLayout:
             label = self.columns.label.read(low + begin, low + end)
             inside = np.flatnonzero(self._selection.kept(self.columns.label.names)[label])
             taken = inside[skip : skip + wanted]
-            skip = max(0, skip - len(inside))
+            skip = 0  # A slice is no shorter than the counted rows, and skip lies within those.
             wanted -= len(taken)
             if len(taken) > 0:
                 yield low + begin + taken, label[taken]

@@ -49,7 +49,7 @@ def write_synthetic(
         windows: exact number of windows; in the recordings layout, about what cutting windows of
             `time` rows, half overlapping, gives.
         time: rows of a window, at least 2.
-        channels: number of channels, `channel_0` and so on.
+        channels: number of channels, `ch0` and so on.
         groups: number of groups, at most `windows`.
         classes: number of classes.
         layout: windows (X, y, groups, classes) or recordings (signals, labels, classes,
@@ -79,7 +79,7 @@ def write_synthetic(
     with new_source(path) as file:
         file.attrs["title"] = "Synthetic source"
         write_names(file, "classes", [f"class_{c}" for c in range(classes)])
-        names = [f"channel_{c}" for c in range(channels)]
+        names = [f"ch{c}" for c in range(channels)]
         if layout == "windows":
             data = _write_windows(file, signal)
         else:
@@ -211,8 +211,9 @@ class _Signal:
     def slices(self) -> Iterator[tuple[int, _Pieces]]:
         """First piece and content of each slice, in order."""
         before = np.concatenate(([0], np.cumsum(self.plan.group_pieces())))
-        for number, start in enumerate(range(0, self.pieces(), self.slice_pieces)):
-            stop = min(start + self.slice_pieces, self.pieces())
+        total = int(before[-1])
+        for number, start in enumerate(range(0, total, self.slice_pieces)):
+            stop = min(start + self.slice_pieces, total)
             yield start, self._slice(number, before, np.arange(start, stop))
 
     def _slice(self, number: int, before: NDArray[np.int64], piece: NDArray[np.int64]) -> _Pieces:
@@ -226,7 +227,7 @@ class _Signal:
         angle = 2 * np.pi * (begin[:, None] + cycles[:, None] * np.arange(self.rows))
         draw = np.random.Generator(np.random.Philox(key=[self.seed, number + 1]))
         shape = (len(piece), self.rows, self.channels)
-        signal = draw.standard_normal(shape, dtype=np.float32)
+        signal = _noise(draw, shape)
         signal *= self.noise[group][:, None, None]
         signal += self.offset[group][:, None, :]
         mixture = self.mixture[label] * self.gain[group][:, None, :]
@@ -234,16 +235,25 @@ class _Signal:
         return _Pieces(signal, label.astype(np.int32), group.astype(np.int32))
 
 
+def _noise(draw: np.random.Generator, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Noise of mean 0 and standard deviation 1, triangular: a normal draw takes 4 times as long."""
+    size = int(np.prod(shape))
+    # Four 16-bit numbers from each draw; two are summed for each value.
+    words = draw.integers(0, 1 << 64, -(-size // 2), dtype=np.uint64).view(np.int16)
+    noise = words[:size].astype(np.float32)
+    noise += words[size : 2 * size]
+    noise += 1.0  # int16 has the mean -1/2.
+    noise *= np.float32(np.sqrt(6) / (1 << 16))
+    return noise.reshape(shape)
+
+
 def _add_waves(
     signal: NDArray[np.float32], angle: NDArray[np.float32], mixture: NDArray[np.float32]
 ) -> None:
     """Add four waves of `angle` (n, T), weighted by `mixture` (n, 4, C), to `signal` (n, T, C)."""
     sine, cosine = np.sin(angle), np.cos(angle)
-    waves = (sine, cosine, 2 * sine * cosine, cosine * cosine - sine * sine)
-    product = np.empty_like(signal)
-    for number, wave in enumerate(waves):
-        np.multiply(wave[:, :, None], mixture[:, number, None, :], out=product)
-        signal += product
+    waves = np.stack((sine, cosine, 2 * sine * cosine, cosine * cosine - sine * sine), axis=-1)
+    signal += waves @ mixture
 
 
 def _write_windows(file: Any, signal: _Signal) -> Any:

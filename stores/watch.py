@@ -50,7 +50,7 @@ def write_watch(wheel: Path, output: Path) -> None:
         signals = file.create_dataset(
             "signals",
             data=np.concatenate(data["X"]).astype(np.float32),
-            chunks=(CHUNK_ROWS, len(CHANNELS)),
+            chunks=(min(CHUNK_ROWS, int(lengths.sum())), len(CHANNELS)),
         )
         describe_channels(signals, RATE_HZ, CHANNELS, UNITS)
         file["labels"] = np.repeat(np.asarray(data["y"], dtype=np.uint8), lengths)

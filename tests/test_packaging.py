@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
 CONDA_NAMES = {"python-xxhash": "xxhash"}
-TARGETS = "env data features train evaluate crossval inspect verify test lint clean".split()
+TARGETS = {
+    *("env", "data", "features", "train", "evaluate", "crossval"),
+    *("inspect", "verify", "test", "lint", "clean"),
+}
 HEAVY = ("numpy", "tensorflow", "dask", "pydantic", "h5py", "zarr", "rich")
 
 
@@ -86,7 +89,7 @@ def test_every_locked_version_has_hashes_and_no_registry_is_named(lock: Path) ->
 def test_make_alone_lists_every_target_with_a_description() -> None:
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = dict(re.findall(r"^  ([a-z]+) +(\S.*)$", done.stdout, flags=re.M))
-    assert set(TARGETS) <= set(listed)
+    assert set(listed) >= TARGETS
 
 
 def test_make_passes_every_option_to_a_stage_unharmed() -> None:

@@ -16,8 +16,11 @@ from pipeline.catalogue.registry import SIGNAL
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
 
-_TILE_SAMPLES: Final = 1 << 16
-"""Samples of all signals of a tile: 256 KiB as float32, so that a tile stays in a 1 MiB cache."""
+_TILE_SAMPLES: Final = 1 << 15
+"""Samples of all signals of a tile: every array of a tile is near 128 KiB and stays in cache.
+
+Measured on 128 x 9: 2^15 and 2^16 are equal, 2^14 is 5 % and 2^18 is 20 % slower.
+"""
 
 
 def tile_windows(plan: Plan) -> int:
@@ -140,9 +143,7 @@ def _extract_signals(group: Group, rate_hz: float, buffers: _Buffers) -> None:
     if "temporal" in group.families:
         temporal.trend(buffers.centred, time, rate_hz, buffers.scale, table)
     if "autocorrelation" in group.families:
-        temporal.autocorrelation_peak(
-            buffers.centred, time, lags.first, lags.last, rate_hz, table
-        )
+        temporal.autocorrelation_peak(buffers.centred, time, lags.first, lags.last, rate_hz, table)
     if "spectrum" in group.families:
         transform = scipy.fft.rfft(buffers.centred[:, :time], axis=1)
         spectral.spectrum(transform, rate_hz / time, group.bands, buffers.scale, table)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue.columns import Triad, column_names, signal_names
+from pipeline.catalogue.columns import Triad, signal_names
 from pipeline.catalogue.registry import AUTOCORR_SECONDS, BANDS_HZ, SIGNAL, Family
 
 LAGS_AT_ONCE: Final = 4
@@ -124,7 +124,7 @@ def make_plan(
     time: int,
     selected: Sequence[int],
 ) -> Plan:
-    """Plan the columns ``selected`` (positions in `column_names`, ascending)."""
+    """Plan the columns ``selected``: ascending positions in `columns.column_names`."""
     wanted = _by_owner(channels, triads, selected)
     needed = {c for c in range(len(channels)) if c in wanted}
     for number, triad in enumerate(triads):
@@ -173,7 +173,6 @@ def _by_owner(
     widths = [len(SIGNAL)] * len(signal_names(channels, triads))
     widths += [len(triad.definitions) for triad in triads]
     starts = np.cumsum([0, *widths])
-    assert starts[-1] == len(column_names(channels, triads))
     owners: dict[int, list[tuple[int, int]]] = {}
     for place, column in enumerate(selected):
         owner = int(np.searchsorted(starts, column, side="right")) - 1

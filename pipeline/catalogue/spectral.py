@@ -49,18 +49,21 @@ def spectrum(
     full_entropy = math.log2(bins - 1)
     for s in range(transform.shape[0]):
         row = transform[s]
+        for k in range(bins):
+            power[k] = row[k].real * row[k].real + row[k].imag * row[k].imag
+        power[0] = _f4(0.0)
+        # One loop for each type of sum: mixed ones are not vectorised.
+        largest = _f4(0.0)
+        for k in range(bins):
+            largest = max(largest, power[k])
         total = 0.0
         first = 0.0
         second = 0.0
-        largest = _f4(0.0)
-        power[0] = _f4(0.0)
-        for k in range(1, bins):
-            p = row[k].real * row[k].real + row[k].imag * row[k].imag
-            power[k] = p
-            largest = max(largest, p)
+        for k in range(bins):
+            p = np.float64(power[k])
             total += p
-            first += np.float64(k) * p
-            second += np.float64(k) * np.float64(k) * p
+            first += k * p
+            second += k * (k * p)
         table[s, LOG_TOTAL_POWER] = math.log10(total * scale[s] * scale[s] + LOG_FLOOR)
         if total == 0.0:
             for column in range(DOMINANT_FREQ, FIRST_BAND + bands.shape[0]):
@@ -72,7 +75,8 @@ def spectrum(
         table[s, SPECTRAL_SPREAD] = math.sqrt(max(second / total - centroid**2, 0.0)) * bin_hz
         table[s, DOMINANT_FREQ] = _first_at_least(power, largest) * bin_hz
         table[s, DOMINANT_POWER_RATIO] = largest / total
-        table[s, SPECTRAL_ENTROPY] = min(max(_entropy_bits(power, total) / full_entropy, 0.0), 1.0)
+        entropy = float(_entropy_bits(power, total)) / full_entropy
+        table[s, SPECTRAL_ENTROPY] = min(max(entropy, 0.0), 1.0)
         table[s, ROLLOFF_85] = _rolloff_bin(power, ROLLOFF * total) * bin_hz
         for band in range(bands.shape[0]):
             inside = 0.0
@@ -82,7 +86,7 @@ def spectrum(
 
 
 @kernel
-def _first_at_least(power: NDArray[np.float32], limit: float) -> int:
+def _first_at_least(power: NDArray[np.float32], limit: np.float32) -> int:
     for k in range(1, power.size):
         if power[k] >= limit:
             return k
@@ -100,7 +104,7 @@ def _rolloff_bin(power: NDArray[np.float32], target: float) -> int:
 
 
 @kernel
-def _entropy_bits(power: NDArray[np.float32], total: float) -> float:
+def _entropy_bits(power: NDArray[np.float32], total: float) -> np.float32:
     """Sum of -p log2 p over the shares p of ``total``; a share of zero adds nothing.
 
     log2 from the exponent field and the odd series of 2 atanh((m - 1) / (m + 1)), m in

@@ -23,8 +23,6 @@ SKEWNESS: Final = _AT["skewness"]
 KURTOSIS: Final = _AT["kurtosis"]
 PEAK_TO_PEAK: Final = _AT["peak_to_peak"]
 
-Real = np.float32 | np.float64
-
 
 @kernel
 def centre(
@@ -55,13 +53,13 @@ def centre(
         high = row[0]
         for t in range(time):
             total += row[t]
+        for t in range(time):
             low = min(low, row[t])
             high = max(high, row[t])
         low64 = np.float64(low)
         high64 = np.float64(high)
-        # Equal ends say "constant" for certain; the rounding of a float64 sum does not.
-        mean = total / time if high64 > low64 else low64
-        mean = min(max(mean, low64), high64)
+        # Clamped, so that the rounding of a sum cannot move a constant off its level.
+        mean = min(max(total / time, low64), high64)
         exponent = max(math.frexp(max(high64 - mean, mean - low64))[1], -1000)
         unit = math.ldexp(1.0, exponent)
         shrink = math.ldexp(1.0, -exponent)
@@ -98,14 +96,12 @@ def _quantile(row: NDArray[np.float32] | NDArray[np.float64], share: float) -> f
 
 
 @kernel
-def _deviation(
-    row: NDArray[np.float32] | NDArray[np.float64], median: float, rank: int
-) -> float:
+def _deviation(row: NDArray[np.float32] | NDArray[np.float64], median: float, rank: int) -> float:
     """The ``rank``-th smallest (from 0) of |x - median| in a sorted row, in O(log time).
 
     The rank + 1 smallest deviations are neighbours row[a .. a + rank]; bisection finds the first
-    a whose left end is no farther from the median than its right end. The answer is the better
-    of that stretch and the one before it.
+    a whose left end is no farther from the median than its right end. From there on the
+    right end is the farthest, before it the left end: the answer is the better of the two.
     """
     first = 0
     last = row.size - 1 - rank
@@ -115,16 +111,14 @@ def _deviation(
             last = middle
         else:
             first = middle + 1
-    best = max(row[first + rank] - median, median - row[first])
-    if first > 0:
-        best = min(best, max(median - row[first - 1], row[first - 1 + rank] - median))
-    return best
+    right = np.float64(row[first + rank]) - median
+    if first == 0:
+        return right
+    return min(right, median - np.float64(row[first - 1]))
 
 
 @kernel
-def order(
-    ordered: NDArray[np.float32] | NDArray[np.float64], table: NDArray[np.float64]
-) -> None:
+def order(ordered: NDArray[np.float32] | NDArray[np.float64], table: NDArray[np.float64]) -> None:
     """Write median, mad and iqr of rows already sorted over time.
 
     Args:

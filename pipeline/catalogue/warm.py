@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-import numpy as np
+import subprocess
+import sys
+from pathlib import Path
 
-from pipeline.catalogue.catalogue import build_catalogue
 from pipeline.catalogue.columns import Triad
+
+_KERNELS = Path(__file__).parent
 
 
 def warm_up() -> None:
     """Compile and cache all kernels for float32 and float64 rows; fast when already cached."""
+    import numpy as np
+
+    from pipeline.catalogue.catalogue import build_catalogue
+
     triad = Triad("acc", (0, 1, 2), accelerometer=True)
     catalogue = build_catalogue(("x", "y", "z"), 50.0, 32, (triad,))
     windows = np.random.default_rng(0).normal(size=(2, 32, 3))
     for dtype in (np.float32, np.float64):
         catalogue.extract(windows.astype(dtype))
+
+
+def kernels_are_cached() -> bool:
+    """Whether compiled code lies beside the kernels, newer than all of them; loads no compiler.
+
+    False where the cache is kept elsewhere (this folder is read-only): then one has to try.
+    """
+    compiled = [path.stat().st_mtime for path in (_KERNELS / "__pycache__").glob("engine.*.nbi")]
+    sources = [path.stat().st_mtime for path in _KERNELS.glob("*.py")]
+    return bool(compiled) and max(compiled) >= max(sources)
+
+
+def compile_in_child() -> None:
+    """`warm_up` in a child process: the compiler's memory (some 200 MiB) goes with it."""
+    code = "from pipeline.catalogue.warm import warm_up; warm_up()"
+    subprocess.run([sys.executable, "-c", code], check=True)

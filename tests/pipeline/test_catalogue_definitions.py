@@ -48,11 +48,7 @@ def reference_signal(x: NDArray[np.float64], rate: float) -> dict[str, float]:
 def reference_autocorrelation(z: NDArray[np.float64], rate: float) -> dict[str, float]:
     time = len(z)
     r = np.correlate(z, z, "full")[time - 1 :] / np.sum(z**2)
-    peaks = [
-        k
-        for k in scipy.signal.find_peaks(r)[0]
-        if 0.2 <= k / rate <= 1.5 and k <= time - 2
-    ]
+    peaks = [k for k in scipy.signal.find_peaks(r)[0] if 0.2 <= k / rate <= 1.5 and k <= time - 2]
     best = max(peaks, key=lambda k: r[k], default=None)
     return {
         "autocorr_peak": 0.0 if best is None else r[best],

@@ -141,6 +141,7 @@ def test_windows_below_eight_samples_and_other_shapes_are_refused() -> None:
 
 
 def test_no_window_gives_no_row() -> None:
-    assert triad_catalogue(16).extract(np.zeros((0, 16, 3))).shape == (0, len(
-        triad_catalogue(16).names
-    ))
+    assert triad_catalogue(16).extract(np.zeros((0, 16, 3))).shape == (
+        0,
+        len(triad_catalogue(16).names),
+    )

@@ -35,8 +35,8 @@ def some_windows(seed: int, n: int, time: int) -> NDArray[np.float32]:
 @given(
     st.sampled_from(sorted(CATALOGUES)),
     st.integers(0, 99),
-    st.integers(1, 150),
-    st.lists(st.integers(1, 149), max_size=4),
+    st.integers(1, 250),
+    st.lists(st.integers(1, 249), max_size=4),
 )
 def test_bits_do_not_depend_on_batch_size_or_chunking(
     time: int, seed: int, n: int, cuts: list[int]
@@ -49,7 +49,7 @@ def test_bits_do_not_depend_on_batch_size_or_chunking(
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.sampled_from(sorted(CATALOGUES)), st.integers(0, 99), st.integers(1, 150))
+@given(st.sampled_from(sorted(CATALOGUES)), st.integers(0, 99), st.integers(1, 250))
 def test_bits_do_not_depend_on_the_order_of_windows_or_their_layout(
     time: int, seed: int, n: int
 ) -> None:
@@ -65,7 +65,7 @@ def test_bits_do_not_depend_on_the_order_of_windows_or_their_layout(
 
 
 def test_the_batches_above_are_cut_by_tiles() -> None:
-    assert all(tile_windows(catalogue.plan) < 150 for catalogue in CATALOGUES.values())
+    assert all(tile_windows(catalogue.plan) < 250 for catalogue in CATALOGUES.values())
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,0 +1,84 @@
+"""Dask workers that make shards: a bounded number of tasks in flight, whatever their total."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.shard_task import SourceState, extract_shard
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def make_shards(
+    target: Path, source: Path, state: SourceState, shards: list[int], workers: int
+) -> Iterator[dict[str, int]]:
+    """Make the shards of a build in `workers` processes; yields each task's record as it ends.
+
+    One task runs and one waits per worker, so the scheduler holds a few tasks however many
+    shards there are.
+
+    Args:
+        target: where the store will stand; its build has begun.
+        source: the HDF5 file.
+        state: `pipeline.shard_task.source_state` of it when the stage began.
+        shards: which to make.
+        workers: processes of one thread each.
+
+    Raises:
+        UserError: what a task raised.
+    """
+    from distributed import as_completed
+
+    waiting = iter(shards)
+    arguments = str(target.absolute()), str(source.absolute()), state
+    with _local_client(workers) as client:
+
+        def submit(shard: int) -> Any:
+            return client.submit(
+                extract_shard, *arguments, shard, key=f"extract-shard-{shard}", pure=False
+            )
+
+        first = [submit(shard) for _, shard in zip(range(2 * workers), waiting, strict=False)]
+        running = as_completed(first, raise_errors=False)
+        for future in running:
+            yield future.result()
+            future.release()
+            for shard in waiting:
+                running.add(submit(shard))
+                break
+
+
+@contextmanager
+def _local_client(workers: int) -> Iterator[Client]:
+    """A scheduler in this process and worker processes of one thread each, on loopback."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        "distributed.worker.memory.terminate": False,
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.worker.use-file-locking": False,
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+

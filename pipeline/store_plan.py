@@ -1,0 +1,151 @@
+"""What a store will be and what making it will take, decided before any data is read."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.budget import MIB, MemoryPlan
+from pipeline.config import Config
+from pipeline.console import format_bytes
+from pipeline.memory import default_budget
+from pipeline.shard_task import batch_windows, make_catalogue
+from stores.errors import UserError
+from stores.layout import make_geometry
+from stores.manifest import FoldRecord, Manifest
+from stores.source import Source
+from stores.survey import Survey, survey_source
+
+if TYPE_CHECKING:
+    from pipeline.catalogue import Catalogue
+
+WRITERS = ("h5py", "headrace", "numba", "numcodecs", "numpy", "scipy")
+"""Packages whose version may change a byte of the store."""
+RESERVED_MAIN = 150 * MIB
+RESERVED_WORKER = 130 * MIB
+"""Anonymous memory of the scheduler's process and of a worker before data: measured on
+Linux, Python 3.11: 118 and 96 MiB."""
+
+
+def plan_store(config: Config, source: Source) -> tuple[Manifest, Survey]:
+    """Everything about the store of `source` that is decided before data is read.
+
+    Raises:
+        UserError: the configuration does not suit the source.
+    """
+    options, folds = config.store, config.folds
+    dtype = _raw_dtype(source, config)
+    geometry = make_geometry(
+        source.time * len(source.channels) * np.dtype(dtype).itemsize,
+        options.chunk_windows,
+        options.shard_windows,
+        options.block_windows,
+    )
+    survey = survey_source(source, folds.count, folds.by, folds.test_groups, geometry.block)
+    catalogue = make_catalogue(
+        config.features.model_dump(), source.channels, source.rate_hz, source.time
+    )
+    manifest = Manifest(
+        source={
+            "fingerprint": source.fingerprint(),
+            "layout": source.layout,
+            "windows": source.windows,
+            "dtype": source.dtype.name,
+        },
+        config=config.store_keys(),
+        writers={name: version(name) for name in WRITERS},
+        windows=survey.folds[-1].stop,
+        time=source.time,
+        channels=source.channels,
+        units=source.units,
+        rate_hz=source.rate_hz,
+        raw_dtype=dtype,
+        channel_scale=tuple(source.channel_scale.tolist()),
+        features=() if catalogue is None else catalogue.names,
+        classes=source.classes,
+        groups=tuple(str(name) for name in source.groups),
+        grouped=source.grouped,
+        located=source.layout == "recordings",
+        folds=tuple(
+            FoldRecord(name=f.name, start=f.start, stop=f.stop, groups=f.groups)
+            for f in survey.folds
+        ),
+        chunk=geometry.chunk,
+        shard=geometry.shard,
+        block=geometry.block,
+        compressor=config.store.compressor,
+        level=config.store.level,
+        dropped=tuple((int(low), int(high)) for low, high in survey.dropped),
+    )
+    return manifest, survey
+
+
+def plan_features(
+    config: Config, manifest: Manifest, catalogue: Catalogue | None, index_bytes: int
+) -> tuple[MemoryPlan, int]:
+    """The memory plan, and the worker processes that fit the budget.
+
+    Raises:
+        UserError: not even one worker, or the number that was asked for, fits.
+    """
+    budget = int(config.memory.budget or default_budget())
+    worker = worker_buffers(manifest, catalogue)
+    asked = config.features.workers or len(os.sched_getaffinity(0))
+    wanted = min(asked, manifest.shards)
+
+    def plan(workers: int) -> MemoryPlan:
+        buffers = {f"{name} ({workers} workers)": size * workers for name, size in worker.items()}
+        buffers["index of folds"] = index_bytes * (workers + 1)
+        reserved = RESERVED_MAIN + workers * RESERVED_WORKER
+        return MemoryPlan("features", reserved, "typical of this version", buffers, budget)
+
+    least = wanted if config.features.workers else 1
+    while wanted > least and not plan(wanted).fits:
+        wanted -= 1
+    halved = max(manifest.chunk, manifest.shard // 2 // manifest.chunk * manifest.chunk)
+    remedies = [f"store.shard_windows = {halved} for a new store"]
+    if wanted > 1:
+        remedies.insert(0, "features.workers = 1")
+    return plan(wanted).require_fit(remedies), wanted
+
+
+def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str, int]:
+    """Bytes of each buffer that a worker holds for one shard, by name."""
+    arrays = {array.name: array for array in manifest.arrays()}
+    rows = min(manifest.shard, manifest.windows)
+    window = manifest.time * len(manifest.channels)
+    source_item = np.dtype(str(manifest.source["dtype"])).itemsize
+    batch = min(batch_windows(catalogue), rows)
+    buffers = {
+        "gathered windows": rows * window * source_item,
+        "source block": 2 * manifest.block * window * max(source_item, 4),
+        "batch in units": 3 * batch * window * max(source_item, 4),
+        "chunk being encoded": 3 * manifest.chunk * arrays["raw"].row_bytes,
+        "labels and positions": 2 * rows * 28,
+    }
+    if catalogue is not None:
+        buffers["gathered features"] = rows * arrays["features"].row_bytes
+        buffers["kernel scratch"] = int(catalogue.scratch_bytes(batch))
+    return buffers
+
+
+def require_disk(target: Path, manifest: Manifest) -> None:
+    rows = sum(array.row_bytes for array in manifest.arrays())
+    needed = int(1.02 * manifest.windows * rows) + (16 << 20)
+    folder = target.absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    state = os.statvfs(folder)
+    free = state.f_bavail * state.f_frsize
+    if needed > free:
+        raise UserError(
+            f"The store may need {format_bytes(needed)} and {folder} has {format_bytes(free)} "
+            "free. Free some, or name a --store on another disk."
+        )
+
+
+def _raw_dtype(source: Source, config: Config) -> str:
+    return source.dtype.name if config.store.raw_dtype == "source" else config.store.raw_dtype

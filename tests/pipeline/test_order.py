@@ -1,0 +1,161 @@
+"""Order of training rows: every row once an epoch, found by arithmetic, for any geometry."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.order import Order, cut_ranges, first_rows, merge_ranges
+from stores.errors import UserError
+
+Ranges = list[tuple[int, int]]
+
+# A machine that is busy elsewhere may take any time over an example.
+patient = settings(deadline=None, max_examples=60)
+
+
+@st.composite
+def range_lists(draw: st.DrawFn) -> Ranges:
+    """Some of the stretches that sorted cuts make: ascending, apart or touching, some empty."""
+    cuts = sorted(draw(st.lists(st.integers(0, 300), min_size=2, max_size=8)))
+    stretches = list(itertools.pairwise(cuts))
+    return [stretch for stretch in stretches if draw(st.booleans())]
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> Order:
+    ranges = merge_ranges(draw(range_lists()))
+    chunk, buffer = draw(st.integers(1, 70)), draw(st.integers(1, 6))
+    return Order(ranges or ((3, 4),), chunk, buffer, draw(st.integers(0, 2**31 - 1)))
+
+
+def rows_of(ranges: Ranges) -> list[int]:
+    return [row for start, stop in ranges for row in range(start, stop)]
+
+
+def delivered(order: Order, epoch: int) -> list[list[int]]:
+    """Rows of each buffer of an epoch, in the order they come."""
+    buffers = []
+    for buffer in range(order.buffers):
+        rows = np.array(rows_of(order.buffer_ranges(epoch, buffer)))
+        buffers.append(rows[order.row_order(epoch, buffer, len(rows))].tolist())
+    return buffers
+
+
+@patient
+@given(orders(), st.integers(0, 5))
+def test_every_training_row_comes_exactly_once_an_epoch(order: Order, epoch: int) -> None:
+    rows = [row for buffer in delivered(order, epoch) for row in buffer]
+    assert sorted(rows) == rows_of(list(order.ranges))
+    assert order.rows == len(rows)
+
+
+@patient
+@given(orders(), st.integers(0, 5))
+def test_a_piece_is_a_chunk_cut_at_the_borders_of_the_folds(order: Order, epoch: int) -> None:
+    edges = {edge for each in order.ranges for edge in each}
+    for buffer in range(order.buffers):
+        pieces = order.buffer_ranges(epoch, buffer)
+        assert len(pieces) <= order.buffer_chunks
+        for start, stop in pieces:
+            assert start // order.chunk_windows == (stop - 1) // order.chunk_windows
+            assert start % order.chunk_windows == 0 or start in edges
+            assert stop % order.chunk_windows == 0 or stop in edges
+
+
+@patient
+@given(orders(), st.integers(0, 5))
+def test_the_start_of_a_buffer_counts_the_rows_before_it(order: Order, epoch: int) -> None:
+    sizes = [len(rows) for rows in delivered(order, epoch)]
+    starts = [order.buffer_start(epoch, buffer) for buffer in range(order.buffers + 1)]
+    assert starts == [0, *np.cumsum(sizes).tolist()]
+    assert max(sizes) <= order.buffer_rows
+
+
+@patient
+@given(orders(), st.integers(0, 5), st.data())
+def test_any_row_of_an_epoch_is_located(order: Order, epoch: int, data: st.DataObject) -> None:
+    buffers = delivered(order, epoch)
+    row = data.draw(st.integers(0, order.rows))
+    buffer, skipped = order.locate(epoch, row)
+    rest = [r for rows in buffers[buffer:] for r in rows][skipped:]
+    assert rest == [r for rows in buffers for r in rows][row:]
+    assert buffer == order.buffers or skipped < len(buffers[buffer])
+
+
+@settings(deadline=None, max_examples=20)
+@given(orders().filter(lambda order: order.rows > 30))
+def test_epochs_and_seeds_have_orders_of_their_own(order: Order) -> None:
+    other = Order(order.ranges, order.chunk_windows, order.buffer_chunks, order.seed + 1)
+    assert delivered(order, 0) == delivered(order, 0)
+    assert delivered(order, 0) != delivered(order, 1)
+    assert delivered(order, 0) != delivered(other, 0)
+
+
+@patient
+@given(orders(), st.integers(1, 50), st.integers(1, 10))
+def test_steps_are_the_batches_that_an_epoch_is_cut_into(
+    order: Order, batch: int, limit: int
+) -> None:
+    starts = range(0, order.rows, batch)
+    assert order.steps(batch, drop_remainder=False) == len(starts)
+    assert order.steps(batch, drop_remainder=False, limit=limit) == min(limit, len(starts))
+    whole = sum(start + batch <= order.rows for start in starts)
+    if whole:
+        assert order.steps(batch, drop_remainder=True) == whole
+
+
+def test_no_whole_batch_is_refused_with_the_way_out() -> None:
+    with pytest.raises(UserError, match=r"hold 5 windows, not one batch of 8.*train\.batch = 5"):
+        Order(((0, 5),), 4, 2, 0).steps(8, drop_remainder=True)
+
+
+def test_folds_without_windows_are_refused() -> None:
+    with pytest.raises(UserError, match="hold no windows"):
+        Order((), 4, 2, 0)
+
+
+def test_an_epoch_of_ten_thousand_million_rows_is_located_without_listing_it() -> None:
+    order = Order(((100, 10**10),), 256, 16, 7)
+    buffer, skipped = order.locate(3, 6_543_210_987)
+    assert order.buffer_start(3, buffer) + skipped == 6_543_210_987
+    assert len(order.buffer_ranges(3, buffer)) == 16
+
+
+@patient
+@given(range_lists(), st.data())
+def test_merged_ranges_hold_the_same_rows_and_do_not_touch(
+    ranges: Ranges, data: st.DataObject
+) -> None:
+    merged = merge_ranges(data.draw(st.permutations(ranges)))
+    assert rows_of(list(merged)) == rows_of(ranges)
+    assert all(a[1] < b[0] for a, b in itertools.pairwise(merged))
+
+
+@patient
+@given(range_lists(), st.integers(1, 400))
+def test_first_rows_are_the_limit_in_proportion_to_each_range(ranges: Ranges, limit: int) -> None:
+    taken = {start: stop - start for start, stop in first_rows(ranges, limit)}
+    total = len(rows_of(ranges))
+    assert sum(taken.values()) == min(limit, total)
+    for start, stop in ranges:
+        if start < stop:
+            share = (stop - start) * min(limit, total) / total
+            assert abs(taken.get(start, 0) - share) < 1
+            assert taken.get(start, 0) <= stop - start
+
+
+def test_first_rows_without_a_limit_are_all_rows() -> None:
+    assert first_rows([(0, 3), (3, 3), (9, 12)], None) == [(0, 3), (9, 12)]
+
+
+@patient
+@given(range_lists(), st.integers(1, 90))
+def test_cut_ranges_hold_the_same_rows_in_whole_reads(ranges: Ranges, rows: int) -> None:
+    cut = cut_ranges(ranges, rows)
+    assert rows_of(cut) == rows_of(ranges)
+    assert all(start // rows == (stop - 1) // rows for start, stop in cut)

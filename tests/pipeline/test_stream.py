@@ -1,0 +1,276 @@
+"""The stream delivers every training row once an epoch, resumes exactly, and ignores threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import stores
+from model.normalisation import normalise_features, normalise_raw
+from model.normaliser import Normaliser
+from pipeline.config import Config
+from pipeline.order import Position
+from pipeline.stream import evaluation_stream, training_order, training_stream
+from pipeline.stream_buffers import evaluation_buffers, stream_buffers, window_shape
+from stores import Store
+from stores.errors import UserError
+
+FOLDS = ("1", "2", "4", "5", "6")
+"""Training folds that are not all neighbours: borders cut chunks on both sides."""
+
+PLAIN = {"mask_probability": 0.0, "scale_probability": 0.0, "noise_probability": 0.0}
+EVERYTHING = {"mix_probability": 0.5}
+Batch = tuple[dict[str, NDArray[Any]], ...]
+
+
+@pytest.fixture(scope="module")
+def store(tiny_store: Path) -> Store:
+    return stores.open(tiny_store)
+
+
+@pytest.fixture(scope="module")
+def normaliser(store: Store) -> Normaliser:
+    found = store.moments(FOLDS)
+    sample = store.read("features", 0, store.windows)
+    return Normaliser.fit(
+        found.raw_mean, found.raw_std, found.feature_mean, found.feature_std, sample
+    )
+
+
+def changed(config: Config, **sections: dict[str, Any]) -> Config:
+    """The config with some keys of some sections replaced."""
+    table = {name: getattr(config, name).model_copy(update=keys) for name, keys in sections.items()}
+    return config.model_copy(update=table)
+
+
+def batches(store: Store, config: Config, normaliser: Normaliser, **more: Any) -> list[Batch]:
+    stream = training_stream(store, FOLDS, config, normaliser, **more)
+    return list(stream.as_numpy_iterator())
+
+
+def assert_same_bits(one: list[Batch], other: list[Batch]) -> None:
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, a, b)
+
+
+def rows_in_order(store: Store, config: Config, epoch: int) -> NDArray[np.int64]:
+    """Row of the store that each row of an epoch is, by the arithmetic of `order`."""
+    order = training_order(store, FOLDS, config)
+    rows = []
+    for buffer in range(order.buffers):
+        pieces = [np.arange(*each) for each in order.buffer_ranges(epoch, buffer)]
+        held = np.concatenate(pieces)
+        rows.append(held[order.row_order(epoch, buffer, held.size)])
+    return np.concatenate(rows)
+
+
+def fold_rows(store: Store, folds: tuple[str, ...]) -> NDArray[np.int64]:
+    return np.concatenate(
+        [np.arange(store.fold(name).start, store.fold(name).stop) for name in folds]
+    )
+
+
+@settings(deadline=None, max_examples=8)
+@given(
+    batch=st.integers(1, 200),
+    buffer_chunks=st.integers(1, 40),
+    threads=st.integers(1, 4),
+    drop=st.booleans(),
+)
+def test_every_epoch_delivers_each_training_row_once_in_the_order_of_its_arithmetic(
+    store: Store,
+    tiny_config: Config,
+    normaliser: Normaliser,
+    batch: int,
+    buffer_chunks: int,
+    threads: int,
+    drop: bool,
+) -> None:
+    config = changed(
+        tiny_config,
+        augment=PLAIN,
+        model={"inputs": "raw"},
+        train={"batch": batch},
+        stream={"buffer_chunks": buffer_chunks, "read_threads": threads, "drop_remainder": drop},
+    )
+    count = fold_rows(store, FOLDS).size
+    steps = count // batch if drop else -(-count // batch)
+    given = batches(store, config, normaliser, epochs=2)
+    raw = normalise_raw(store.read("raw", 0, store.windows), normaliser).numpy()
+    label = store.read("label", 0, store.windows)
+    assert len(given) == 2 * steps
+    for epoch in range(2):
+        rows = rows_in_order(store, config, epoch)
+        assert sorted(rows) == fold_rows(store, FOLDS).tolist()
+        part = given[epoch * steps : (epoch + 1) * steps]
+        delivered = rows[: steps * batch] if drop else rows
+        np.testing.assert_array_equal(
+            np.concatenate([inputs["raw"] for inputs, _, _ in part]), raw[delivered]
+        )
+        labels = np.concatenate([labels["label"] for _, labels, _ in part])
+        np.testing.assert_array_equal(labels.argmax(axis=1), label[delivered])
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(store: Store, tiny_config: Config, normaliser: Normaliser) -> list[Batch]:
+    return batches(store, changed(tiny_config, augment=EVERYTHING), normaliser, epochs=3)
+
+
+@settings(deadline=None, max_examples=6)
+@given(data=st.data())
+def test_a_stream_resumed_anywhere_gives_the_bits_of_the_uninterrupted_one(
+    store: Store,
+    tiny_config: Config,
+    normaliser: Normaliser,
+    uninterrupted: list[Batch],
+    data: st.DataObject,
+) -> None:
+    config = changed(tiny_config, augment=EVERYTHING)
+    steps = len(uninterrupted) // 3
+    start = Position(data.draw(st.integers(0, 2)), data.draw(st.integers(0, steps)))
+    rest = batches(store, config, normaliser, epochs=3, start=start)
+    assert_same_bits(rest, uninterrupted[start.epoch * steps + start.step :])
+
+
+def test_eight_reading_threads_give_the_bits_of_one(
+    store: Store, tiny_config: Config, normaliser: Normaliser, uninterrupted: list[Batch]
+) -> None:
+    for threads in (1, 8):
+        config = changed(
+            tiny_config, augment=EVERYTHING, stream={"read_threads": threads, "buffer_chunks": 4}
+        )
+        assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
+
+
+def test_augmented_and_mixed_rows_do_not_depend_on_the_batch_size(
+    store: Store, tiny_config: Config, normaliser: Normaliser, uninterrupted: list[Batch]
+) -> None:
+    config = changed(tiny_config, augment=EVERYTHING, train={"batch": 7})
+    given = batches(store, config, normaliser, epochs=1)
+    epoch = uninterrupted[: len(uninterrupted) // 3]
+    for part in range(3):
+        for name in given[0][part]:
+            np.testing.assert_array_equal(
+                np.concatenate([batch[part][name] for batch in given]),
+                np.concatenate([batch[part][name] for batch in epoch]),
+            )
+
+
+def test_steps_per_epoch_truncates_an_epoch_and_the_next_keeps_its_own_order(
+    store: Store, tiny_config: Config, normaliser: Normaliser, uninterrupted: list[Batch]
+) -> None:
+    config = changed(tiny_config, augment=EVERYTHING, train={"steps_per_epoch": 3})
+    given = batches(store, config, normaliser, epochs=2)
+    steps = len(uninterrupted) // 3
+    assert_same_bits(given, uninterrupted[:3] + uninterrupted[steps : steps + 3])
+
+
+def test_raw_features_and_label_of_a_row_stay_together(
+    store: Store, tiny_config: Config, normaliser: Normaliser
+) -> None:
+    config = changed(tiny_config, augment=PLAIN)
+    rows = rows_in_order(store, config, 0)
+    weights = np.arange(len(store.classes)) + 0.5
+    heads = ("label", "raw_label")
+    given = batches(store, config, normaliser, epochs=1, heads=heads, class_weights=weights)
+    label = store.read("label", 0, store.windows)[rows]
+    expected = {
+        "raw": normalise_raw(store.read("raw", 0, store.windows), normaliser).numpy()[rows],
+        "features": normalise_features(
+            store.read("features", 0, store.windows), normaliser
+        ).numpy()[rows],
+    }
+    for name, value in expected.items():
+        found = np.concatenate([inputs[name] for inputs, _, _ in given])
+        np.testing.assert_array_equal(found, value)
+    for head in heads:
+        soft = np.concatenate([labels[head] for _, labels, _ in given])
+        np.testing.assert_array_equal(soft, np.eye(len(store.classes), dtype=np.float32)[label])
+        weight = np.concatenate([weights[head] for _, _, weights in given])
+        np.testing.assert_array_equal(weight, (label + 0.5).astype(np.float32))
+
+
+def test_the_partner_of_a_mixed_row_is_the_next_of_its_buffer_and_the_first_of_the_last(
+    store: Store, tiny_config: Config, normaliser: Normaliser
+) -> None:
+    # A large alpha makes every coefficient close to a half: blends of exactly two rows.
+    config = changed(
+        tiny_config,
+        augment=PLAIN | {"mix_probability": 1.0, "mix_strength": 1e6},
+        model={"inputs": "raw"},
+    )
+    mixed = np.concatenate(
+        [inputs["raw"] for inputs, _, _ in batches(store, config, normaliser, epochs=1)]
+    )
+    raw = normalise_raw(store.read("raw", 0, store.windows), normaliser).numpy()
+    order, at = training_order(store, FOLDS, config), 0
+    rows = rows_in_order(store, config, 0)
+    for buffer in range(order.buffers):
+        stop = order.buffer_start(0, buffer + 1)
+        own = rows[at:stop]
+        blend = (raw[own] + raw[np.roll(own, -1)]) / 2
+        np.testing.assert_allclose(mixed[at:stop], blend, atol=0.02)
+        at = stop
+
+
+def test_evaluation_gives_every_row_in_store_order_and_in_units(
+    store: Store, tiny_config: Config
+) -> None:
+    folds = ("0", "3", "4")
+    rows = fold_rows(store, folds)
+    stream = evaluation_stream(store, folds, tiny_config, batch=50)
+    given = list(stream.as_numpy_iterator())
+    assert [len(batch["label"]) for batch in given[:-1]] == [50] * (len(given) - 1)
+    for name in ("raw", "features", "label", "group", "source_index"):
+        expected = store.read(name, 0, store.windows)[rows]
+        if name == "raw":
+            expected = expected.astype(np.float32) * store.channel_scale.astype(np.float32)
+        np.testing.assert_array_equal(np.concatenate([b[name] for b in given]), expected)
+
+
+def test_max_windows_takes_the_first_rows_of_each_fold(store: Store, tiny_config: Config) -> None:
+    given = list(evaluation_stream(store, ("0", "1"), tiny_config, 30).as_numpy_iterator())
+    index = np.concatenate([batch["source_index"] for batch in given])
+    assert len(index) == 30
+    for name in ("0", "1"):
+        fold = store.fold(name)
+        of_fold = store.read("source_index", fold.start, fold.stop)
+        taken = np.isin(of_fold, index)
+        assert taken.any()
+        assert taken[: taken.sum()].all()
+
+
+@pytest.mark.parametrize("inputs", ["raw", "features"])
+def test_a_network_of_one_branch_gets_only_its_array(
+    store: Store, tiny_config: Config, normaliser: Normaliser, inputs: str
+) -> None:
+    config = changed(tiny_config, model={"inputs": inputs}, augment=EVERYTHING)
+    ((given, _, _), *_) = batches(store, config, normaliser, epochs=1)
+    assert list(given) == [inputs]
+    assert np.isfinite(given[inputs]).all()
+
+
+def test_training_folds_without_windows_are_refused(
+    store: Store, tiny_config: Config, normaliser: Normaliser
+) -> None:
+    with pytest.raises(UserError, match="hold no windows"):
+        training_stream(store, (), tiny_config, normaliser)
+
+
+def test_buffers_are_named_and_grow_with_what_they_hold(store: Store, tiny_config: Config) -> None:
+    window = window_shape(store, tiny_config)
+    small = stream_buffers(tiny_config, window, store.chunk_windows)
+    wide = changed(tiny_config, stream={"read_threads": 4, "buffer_chunks": 8})
+    large = stream_buffers(wide, window, store.chunk_windows)
+    row = 64 * 3 * 4 + 4 * len(store.feature_names) + 12
+    assert small["epoch buffers"] == 4 * 4 * store.chunk_windows * row
+    assert large["epoch buffers"] == 6 * 8 * store.chunk_windows * row
+    assert set(evaluation_buffers(tiny_config, window, store.chunk_windows)).isdisjoint(small)

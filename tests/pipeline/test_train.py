@@ -1,0 +1,239 @@
+"""The train stage: what it leaves, and that an interruption changes nothing of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import stores
+from pipeline import training_loop
+from pipeline.config import Config
+from pipeline.console import Console, Request
+from pipeline.prediction import load_model
+from pipeline.run_folder import RunFolder, config_bytes, recorded_config
+from pipeline.split import choose_split
+from pipeline.train import run_train
+from pipeline.training_log import COLUMNS
+from pipeline.training_state import read_state
+from pipeline.training_statistics import class_weights, fit_normaliser
+from stores.errors import UserError
+
+EPOCHS = 5
+TIMES = ("seconds", "wait_seconds")
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: Config) -> Config:
+    """Everything that carries state is on: dropout, averages, mixing, class weights."""
+    train = {"epochs": EPOCHS, "class_weight_power": 0.5, "warmup_epochs": 0.5, "average": 0.7}
+    return tiny_config.model_copy(
+        update={
+            "train": tiny_config.train.model_copy(update=train),
+            "augment": tiny_config.augment.model_copy(update={"mix_probability": 0.5}),
+        }
+    )
+
+
+def request_for(config: Config, store: Path, run: Path | None, new: bool = False) -> Request:
+    return Request(config, None, store, run, Console(quiet=True), new)
+
+
+@pytest.fixture(scope="module")
+def complete(
+    config: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """A training that nothing interrupted; read it, never write to it."""
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "complete")
+    summary = run_train(request_for(config, tiny_store, run.path))
+    assert summary["trained"]
+    assert summary["epochs"] == EPOCHS
+    return run
+
+
+def log_of(run: RunFolder) -> list[dict[str, str]]:
+    with run.log.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def without_times(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
+
+
+def weights_of(run: RunFolder) -> list[np.ndarray[Any, Any]]:
+    return [variable.numpy() for variable in load_model(run.model).weights]
+
+
+def assert_same_result(run: RunFolder, other: RunFolder) -> None:
+    assert without_times(log_of(run)) == without_times(log_of(other))
+    for one, two in zip(weights_of(run), weights_of(other), strict=True):
+        np.testing.assert_array_equal(one, two, strict=True)
+    first, second = read_state(run.state), read_state(other.state)
+    assert first is not None
+    assert second is not None
+    for one, two in zip(first.variables, second.variables, strict=True):
+        np.testing.assert_array_equal(one, two, strict=True)
+
+
+def test_a_complete_run_holds_what_was_trained_on_and_with(
+    complete: RunFolder, config: Config, tiny_store: Path
+) -> None:
+    recorded = recorded_config(complete)
+    assert recorded.run_keys() == config.run_keys()
+    assert recorded.paths.store == tiny_store
+    assert recorded.stream.buffer_chunks == config.stream.buffer_chunks
+    rows = log_of(complete)
+    assert tuple(rows[0]) == COLUMNS
+    assert [int(row["epoch"]) for row in rows] == list(range(1, EPOCHS + 1))
+    assert complete.curves.read_bytes().startswith(b"\x89PNG")
+    assert complete.versions.is_file()
+
+
+def test_the_model_takes_rows_of_the_store_and_learnt_something(
+    complete: RunFolder, tiny_store: Path, config: Config
+) -> None:
+    store = stores.open(tiny_store)
+    fold = store.fold(choose_split(store.folds, config.split).validation[0])
+    rows = store.read_many(["raw", "features"], [(fold.start, fold.stop)])
+    raw = rows["raw"] * store.channel_scale.astype(np.float32)
+    model = keras.saving.load_model(complete.model, safe_mode=True)
+    probability = model.predict({"raw": raw, "features": rows["features"]}, verbose=0)
+    np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-5)
+    losses = [float(row["loss"]) for row in log_of(complete)]
+    assert losses[-1] < losses[0]
+
+
+def test_the_best_epoch_is_the_one_of_the_lowest_validation_loss(complete: RunFolder) -> None:
+    state = read_state(complete.state)
+    assert state is not None
+    losses = [float(row["val_loss"]) for row in log_of(complete)]
+    assert state.progress.best_epoch == int(np.argmin(losses))
+    assert state.progress.best_loss == min(losses)
+
+
+def test_a_complete_run_is_left_alone(
+    complete: RunFolder, config: Config, tiny_store: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in complete.path.rglob("*")}
+    summary = run_train(request_for(config, tiny_store, complete.path))
+    assert not summary["trained"]
+    assert {path: path.stat().st_mtime_ns for path in complete.path.rglob("*")} == before
+
+
+def test_a_killed_training_ends_with_the_same_bits(
+    complete: RunFolder, config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    file, run = tmp_path / "tiny.toml", RunFolder(tmp_path / "killed")
+    file.write_bytes(config_bytes(config))
+    command = [sys.executable, "-m", "pipeline", "train", "--quiet", "--config", str(file)]
+    command += ["--store", str(tiny_store), "--run", str(run.path)]
+    with subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}) as process:
+        while not run.state.is_file() and process.poll() is None:
+            time.sleep(0.002)
+        process.kill()
+    assert process.returncode == -9
+    assert not run.complete
+    run_train(request_for(config, tiny_store, run.path))
+    assert_same_result(run, complete)
+
+
+class Stopped(Exception):
+    """Stands for a kill at one place in the program."""
+
+
+@pytest.mark.parametrize("place", ["_run_epoch", "write_state", "write_log"])
+def test_a_training_stopped_at_any_place_ends_with_the_same_bits(
+    place: str,
+    complete: RunFolder,
+    config: Config,
+    tiny_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, original, calls = RunFolder(tmp_path / "stopped"), getattr(training_loop, place), []
+
+    def stopping(*arguments: Any) -> Any:
+        calls.append(place)
+        if len(calls) == 3:
+            raise Stopped
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_loop, place, stopping)
+        with pytest.raises(Stopped):
+            run_train(request_for(config, tiny_store, run.path))
+    assert not run.complete
+    run_train(request_for(config, tiny_store, run.path))
+    assert_same_result(run, complete)
+
+
+def test_another_seed_gives_another_model(
+    complete: RunFolder, config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    train = config.train.model_copy(update={"seed": 1, "epochs": 1})
+    run = RunFolder(tmp_path / "seed")
+    run_train(request_for(config.model_copy(update={"train": train}), tiny_store, run.path))
+    assert log_of(run)[0]["loss"] != log_of(complete)[0]["loss"]
+
+
+def test_training_stops_early_and_another_run_stands_beside(
+    tiny_config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # A learning rate that breaks the network: the first epoch stays the best.
+    train = {"epochs": 9, "patience": 2, "learning_rate": 5.0, "warmup_epochs": 0, "average": 0}
+    model = {"inputs": "features", "feature_units": (4,)}
+    config = tiny_config.model_copy(
+        update={
+            "train": tiny_config.train.model_copy(update={**train, "tensorboard": True}),
+            "model": tiny_config.model.model_copy(update=model),
+        }
+    )
+    first = run_train(request_for(config, tiny_store, None))
+    assert first["epochs"] == int(first["best"]["epoch"]) + 2 < 9
+    assert list((Path(first["run"]) / "tensorboard").iterdir())
+    second = run_train(request_for(config, tiny_store, None, new=True))
+    assert second["run"] == f"{first['run']}-2"
+    assert run_train(request_for(config, tiny_store, None))["run"] == second["run"]
+
+
+def test_statistics_see_the_training_folds_only(tiny_store: Path, tiny_config: Config) -> None:
+    store = stores.open(tiny_store)
+    split = choose_split(store.folds, tiny_config.split)
+    normaliser = fit_normaliser(store, split.train, tiny_config)
+    rows = store.read_many(
+        ["raw"], [(store.fold(name).start, store.fold(name).stop) for name in split.train]
+    )
+    raw = rows["raw"].astype(np.float64) * store.channel_scale
+    np.testing.assert_allclose(normaliser.raw_mean, raw.mean(axis=(0, 1)), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(normaliser.raw_scale, 1 / raw.std(axis=(0, 1)), rtol=1e-5)
+
+
+def test_class_weights_are_one_on_average_and_spare_absent_classes() -> None:
+    counts = np.array([100, 400, 0])
+    assert class_weights(counts, 0.0) is None
+    weights = class_weights(counts, 0.5)
+    assert weights is not None
+    assert weights[2] == 0
+    assert weights[0] == pytest.approx(2 * weights[1])
+    assert (weights * counts).sum() / counts.sum() == pytest.approx(1)
+
+
+def test_a_budget_that_is_too_small_is_refused_before_anything_is_made(
+    config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    memory = config.memory.model_copy(update={"budget": 2**20})
+    with pytest.raises(UserError, match=r"memory\.budget"):
+        run_train(
+            request_for(config.model_copy(update={"memory": memory}), tiny_store, tmp_path / "run")
+        )
+    assert not (tmp_path / "run").exists()
