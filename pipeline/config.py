@@ -69,8 +69,9 @@ class FoldOptions(Section):
 class SplitOptions(Section):
     """Which stored folds test and validate. Decides nothing that is stored."""
 
-    folds: int = Field(default=5, ge=2)
-    """k of the k-fold split; stored folds floor(jn/k) to floor((j+1)n/k)-1 make fold j."""
+    folds: int | None = Field(default=None, ge=3)
+    """k of the k-fold split, default 5 or the stored folds if fewer: stored folds floor(jn/k) to
+    floor((j+1)n/k)-1 make fold j."""
     test_fold: int = Field(default=0, ge=0)
     """Which of the k folds is the test fold of `train` (a source with a test part uses that)."""
     inside_training: bool = False
@@ -191,7 +192,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _test_fold_exists(self) -> Config:
-        if self.split.test_fold >= self.split.folds:
+        if self.split.folds is not None and self.split.test_fold >= self.split.folds:
             raise ValueError(
                 f"split.test_fold = {self.split.test_fold} must be below "
                 f"split.folds = {self.split.folds}"

@@ -34,7 +34,9 @@ def run_features(request: Request) -> dict[str, Any]:
         manifest, survey = plan_store(request.config, source)
         _describe(console, source, manifest)
         catalogue = catalogue_of(manifest)
-        plan, workers = plan_features(request.config, manifest, catalogue, survey.index.nbytes)
+        plan, workers = plan_features(
+            request.config, manifest, catalogue, source, survey.index.nbytes
+        )
         require_disk(target, manifest)
         plan_table(console, plan, f"Memory plan: features, {workers} worker processes")
         build = begin_build(target, manifest, survey.index)
@@ -126,6 +128,7 @@ def _describe(console: Console, source: Source, manifest: Manifest) -> None:
         f"{len(manifest.channels)} at {manifest.rate_hz:g} Hz, {len(manifest.classes)} classes, "
         f"{len(manifest.groups)} groups in {len(manifest.folds)} folds."
     )
+    console.say(f"Classes: {', '.join(manifest.classes)}.")
     console.say(
         f"Store: {manifest.shards} shards of {manifest.shard:,} windows, "
         f"{len(manifest.features)} features."

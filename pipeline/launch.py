@@ -17,9 +17,12 @@ MARKER = "HEADRACE_LAUNCHED"
 SETTINGS: Mapping[str, str] = {
     # Each arena keeps what it once held: two bound that, and two cores hardly contend for them.
     "MALLOC_ARENA_MAX": "2",
-    # Naming a threshold also stops glibc from raising it: freed memory keeps going back.
-    "MALLOC_TRIM_THRESHOLD_": str(64 * 1024),
-    "MALLOC_MMAP_THRESHOLD_": str(16 * 1024 * 1024),
+    # Left alone, glibc raises these to 32 and 64 MiB and freed buffers stay. Six threads churning
+    # arrays of 4 KB to 30 MB: 1.14 times the live bytes at the peak instead of 1.6 times, for
+    # twice the time in this worst case and none measured in training. A trim threshold of 64 KiB
+    # cost a training step about a tenth.
+    "MALLOC_MMAP_THRESHOLD_": str(4 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(16 * 1024 * 1024),
     # Warnings and errors only; must stand before TensorFlow's library is loaded.
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }

@@ -62,7 +62,7 @@ def extract_shard(target: str, source: str, state: SourceState, shard: int) -> d
     """
     shop = _workshop(target, source)
     recipe = shop.layout.recipe(shard, shop.fold_of)
-    raw = _gather(shop.source, recipe)
+    raw, filled = _gather(shop.source, recipe)
     _require_unchanged(Path(source), state)
     if shop.source.options.non_finite == "error":
         _require_finite(raw, recipe, shop.source)
@@ -70,7 +70,9 @@ def extract_shard(target: str, source: str, state: SourceState, shard: int) -> d
     columns = _labels(shop, recipe) | {"raw": raw}
     if features is not None:
         columns["features"] = features
-    written = shop.build.write_shard(shard, columns, recipe.order, records(columns["label"]))
+    written = shop.build.write_shard(
+        shard, columns, recipe.order, records(columns["label"]), filled
+    )
     return {"shard": shard, "windows": recipe.rows, "bytes": written}
 
 
@@ -139,12 +141,18 @@ def _workshop(target: str, source_path: str) -> Workshop:
     )
 
 
-def _gather(source: Source, recipe: Recipe) -> Array:
-    """(n, T, C) windows of the recipe's ranges, in their order, in the source's type."""
+def _gather(source: Source, recipe: Recipe) -> tuple[Array, NDArray[np.int64]]:
+    """(n, T, C) windows of the recipe's ranges, in their order, and which of them were filled."""
     raw = np.empty((recipe.rows, source.time, len(source.channels)), dtype=source.dtype)
+    filled = [np.zeros(0, np.int64)]
     for at, start, stop in _placed(recipe):
-        raw[at : at + stop - start] = source.read_windows(start, stop)
-    return raw
+        rows = slice(at, at + stop - start)
+        if source.options.non_finite == "fill":
+            raw[rows], marked = source.read_marked_windows(start, stop)
+            filled.append(start + np.flatnonzero(marked))
+        else:
+            raw[rows] = source.read_windows(start, stop)
+    return raw, np.concatenate(filled)
 
 
 def _labels(shop: Workshop, recipe: Recipe) -> dict[str, Array]:
@@ -182,9 +190,7 @@ def _extract(shop: Workshop, recipe: Recipe, raw: Array) -> tuple[Array | None, 
             if catalogue is not None and features is not None:
                 features[batch] = catalogue.extract(units)
                 feature_parts.append(column_moments(features[batch]))
-        kept.append(
-            (rows, merge_all(raw_parts, len(scale)), merge_all(feature_parts, len(names)))
-        )
+        kept.append((rows, merge_all(raw_parts, len(scale)), merge_all(feature_parts, len(names))))
     classes = len(shop.build.manifest.classes)
 
     def records(label: Array) -> list[SegmentRecord]:
@@ -231,7 +237,7 @@ def _require_finite(raw: Array, recipe: Recipe, source: Source) -> None:
         first = ", ".join(str(number) for number in np.sort(numbers[bad])[:5])
         raise UserError(
             f"{len(bad)} of {len(raw)} windows looked at in {source.path} hold NaN or infinity, "
-            f"the first are windows {first}. Set source.non_finite = \"drop\" or \"fill\", or "
+            f'the first are windows {first}. Set source.non_finite = "drop" or "fill", or '
             "correct the file."
         )
 
@@ -241,5 +247,3 @@ def _require_unchanged(path: Path, state: SourceState) -> None:
         raise UserError(
             f"{path} was changed while it was being read. Start again once nothing writes to it."
         )
-
-

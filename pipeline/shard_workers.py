@@ -81,4 +81,3 @@ def _local_client(workers: int) -> Iterator[Client]:
         Client(cluster) as client,
     ):
         yield client
-

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LEAST_FOLDS = 3
 """One fold to test, one to validate, at least one to train."""
+DEFAULT_FOLDS = 5
+"""k unless the config says otherwise, or the stored folds if they are fewer."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,9 @@ class Split:
 def choose_split(folds: Sequence[Fold], options: SplitOptions) -> Split:
     """The split that `train` uses.
 
-    A source with an official test part is tested on all of it, validated on `train/0` and trained
-    on the rest, unless `options.inside_training` keeps it inside its training part. Any other
-    source gets fold `options.test_fold` of `options.folds`.
+    A source with an official test part is tested on all of it, validated on its validation part
+    or else on `train/0`, and trained on the rest, unless `options.inside_training` keeps it
+    inside its training part. Any other source gets fold `options.test_fold` of `options.folds`.
 
     Args:
         folds: the store's folds, in row order.
@@ -43,7 +45,7 @@ def choose_split(folds: Sequence[Fold], options: SplitOptions) -> Split:
     training, testing = _parts(folds)
     if testing and not options.inside_training:
         return _official_split(training, testing)
-    return _rotated_split(training, options.folds, options.test_fold)
+    return _rotated_split(training, _fold_count(training, options), options.test_fold)
 
 
 def crossval_splits(folds: Sequence[Fold], options: SplitOptions) -> list[Split]:
@@ -57,7 +59,8 @@ def crossval_splits(folds: Sequence[Fold], options: SplitOptions) -> list[Split]
         UserError: there are too few folds to train, validate and test.
     """
     training, _ = _parts(folds)
-    return [_rotated_split(training, options.folds, fold) for fold in range(options.folds)]
+    k = _fold_count(training, options)
+    return [_rotated_split(training, k, fold) for fold in range(k)]
 
 
 def fold_ranges(store: Store, folds: Sequence[str]) -> list[tuple[int, int]]:
@@ -79,7 +82,15 @@ def _parts(folds: Sequence[Fold]) -> tuple[list[str], list[str]]:
     return training, [name for name in names if name.startswith("test/")]
 
 
+def _fold_count(names: list[str], options: SplitOptions) -> int:
+    return options.folds or max(LEAST_FOLDS, min(DEFAULT_FOLDS, len(names)))
+
+
 def _official_split(training: list[str], testing: list[str]) -> Split:
+    validation = tuple(name for name in training if name.startswith("validation/"))
+    if validation and len(validation) < len(training):
+        train = tuple(name for name in training if name not in validation)
+        return Split(train=train, validation=validation, test=tuple(testing))
     if len(training) < LEAST_FOLDS - 1:
         raise UserError(
             "A split needs one fold to validate and one to train, but the training part of this "
@@ -92,6 +103,8 @@ def _official_split(training: list[str], testing: list[str]) -> Split:
 def _rotated_split(names: list[str], k: int, test_fold: int) -> Split:
     """Fold `test_fold` of k tests, the next one (cyclically) validates, the rest train."""
     _check_folds(len(names), k)
+    if test_fold >= k:
+        raise UserError(f"split.test_fold = {test_fold} must be below split.folds = {k}.")
     parts = [tuple(names[j * len(names) // k : (j + 1) * len(names) // k]) for j in range(k)]
     validation_fold = (test_fold + 1) % k
     others = (part for j, part in enumerate(parts) if j not in (test_fold, validation_fold))
@@ -108,11 +121,6 @@ def _check_folds(stored: int, k: int) -> None:
             f"A split needs {LEAST_FOLDS} folds (to train, to validate, to test), but the store "
             f"has {stored} to divide. Lay down a new store with folds.count = {LEAST_FOLDS} or "
             "more; a fold needs at least one group."
-        )
-    if k < LEAST_FOLDS:
-        raise UserError(
-            f"split.folds = {k} leaves no fold to train on. Set it between {LEAST_FOLDS} and "
-            f"{stored}."
         )
     if k > stored:
         raise UserError(

@@ -85,15 +85,28 @@ def plan_store(config: Config, source: Source) -> tuple[Manifest, Survey]:
 
 
 def plan_features(
-    config: Config, manifest: Manifest, catalogue: Catalogue | None, index_bytes: int
+    config: Config,
+    manifest: Manifest,
+    catalogue: Catalogue | None,
+    source: Source,
+    index_bytes: int,
 ) -> tuple[MemoryPlan, int]:
     """The memory plan, and the worker processes that fit the budget.
+
+    Args:
+        config: `features.workers` and `memory.budget` of it.
+        manifest, catalogue: of the store that is to be made.
+        source: what it is made from; each worker opens its own.
+        index_bytes: what the index of folds holds, in every process.
 
     Raises:
         UserError: not even one worker, or the number that was asked for, fits.
     """
     budget = int(config.memory.budget or default_budget())
-    worker = worker_buffers(manifest, catalogue)
+    worker = worker_buffers(manifest, catalogue) | {
+        "source slices": source.buffer_bytes,
+        "HDF5 chunk cache": source.chunk_cache_bytes,
+    }
     asked = config.features.workers or len(os.sched_getaffinity(0))
     wanted = min(asked, manifest.shards)
 
@@ -122,7 +135,7 @@ def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str,
     batch = min(batch_windows(catalogue), rows)
     buffers = {
         "gathered windows": rows * window * source_item,
-        "source block": 2 * manifest.block * window * max(source_item, 4),
+        "source block": manifest.block * window * max(source_item, 4),
         "batch in units": 3 * batch * window * max(source_item, 4),
         "chunk being encoded": 3 * manifest.chunk * arrays["raw"].row_bytes,
         "labels and positions": 2 * rows * 28,

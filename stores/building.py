@@ -21,7 +21,7 @@ from stores.array_format import ArrayFormat, group_metadata, json_bytes
 from stores.disk import Bytes, make_folder, rename_folder, sync_folder, write_bytes
 from stores.errors import UserError
 from stores.fold_index import FoldIndex
-from stores.layout import Layout
+from stores.layout import Layout, join_ranges
 from stores.manifest import TABLE_ROWS, Manifest
 from stores.moments import Moments
 
@@ -67,6 +67,7 @@ class Build:
         gathered: Mapping[str, NDArray[Any]],
         order: NDArray[np.int64],
         records: list[SegmentRecord],
+        filled: NDArray[np.int64],
     ) -> int:
         """Encode and write one shard of every array, then the record that says it is whole.
 
@@ -75,6 +76,7 @@ class Build:
             gathered: (n, ...) rows of each array in the order they were gathered.
             order: (n,) row r of the shard is `gathered[name][order[r]]`.
             records: one for each segment of the shard, in row order.
+            filled: numbers of the candidates in which non-finite values were filled.
 
         Returns:
             Bytes written.
@@ -88,6 +90,7 @@ class Build:
             written += write_bytes(path, _hashed(array.encode(chunks), digest))
             digests.append(np.frombuffer(digest.digest(), np.uint8))
         columns = {
+            "filled": filled,
             "shard_digest": np.stack(digests)[None],
             "class_counts": np.stack([record.class_counts for record in records]),
             "raw_moments": np.stack([(r.raw.mean, r.raw.m2) for r in records]),
@@ -113,7 +116,9 @@ class Build:
         digests: dict[str, str] = {}
         for table in self.manifest.tables():
             digests |= self._write_table(table)
-        complete = self.manifest.model_copy(update={"table_digests": digests})
+        complete = self.manifest.model_copy(
+            update={"table_digests": digests, "filled": self._filled_ranges()}
+        )
         for array in complete.arrays():
             attributes = complete.attributes_of(array.name)
             write_bytes(self.store / array.name / "zarr.json", array.metadata(attributes))
@@ -138,11 +143,19 @@ class Build:
         digests[f"{table.name}/zarr.json"] = xxhash.xxh3_128_hexdigest(metadata)
         return digests
 
+    def _filled_ranges(self) -> tuple[tuple[int, int], ...]:
+        found = np.sort(np.concatenate([self._column(s, "filled") for s in self.finished_shards()]))
+        ranges = join_ranges(np.stack([found, found + 1], axis=1))
+        return tuple((int(start), int(stop)) for start, stop in ranges)
+
+    def _column(self, shard: int, name: str) -> NDArray[Any]:
+        with np.load(self.folder / "records" / f"{shard}.npz", allow_pickle=False) as record:
+            return np.asarray(record[name])
+
     def _table_chunks(self, name: str) -> Iterator[NDArray[Any]]:
         held: list[NDArray[Any]] = []
         for shard in range(self.manifest.shards):
-            with np.load(self.folder / "records" / f"{shard}.npz", allow_pickle=False) as record:
-                held.append(record[name])
+            held.append(self._column(shard, name))
             rows = np.concatenate(held)
             while len(rows) >= TABLE_ROWS:
                 yield rows[:TABLE_ROWS]

@@ -84,9 +84,7 @@ class RunIndex:
 
     def save(self, path: Path) -> None:
         """See `FoldIndex`."""
-        _save(
-            path, starts=self.starts, before=self.before, first=self.first, sizes=self.sizes
-        )
+        _save(path, starts=self.starts, before=self.before, first=self.first, sizes=self.sizes)
 
     @property
     def nbytes(self) -> int:
@@ -136,7 +134,9 @@ class CountIndex:
 
     def save(self, path: Path) -> None:
         """See `FoldIndex`."""
-        _save(path, before=self.before, segment=np.array(self.segment), windows=np.array(self.windows))
+        _save(
+            path, before=self.before, segment=np.array(self.segment), windows=np.array(self.windows)
+        )
 
     @property
     def nbytes(self) -> int:

@@ -134,7 +134,9 @@ class Layout:
 
     def _source_ranges(self, segment: Segment, fold_of: FoldOf) -> Integers:
         fold = self.folds[segment.fold]
-        local = self._fold_ranges(segment.fold, segment.start - fold.start, segment.stop - fold.start)
+        local = self._fold_ranges(
+            segment.fold, segment.start - fold.start, segment.stop - fold.start
+        )
         found = [self.index.ranges(segment.fold, int(a), int(b), fold_of) for a, b in local]
         return join_ranges(np.concatenate(found))
 

@@ -49,6 +49,7 @@ class Manifest(BaseModel):
         folds, chunk, shard, block: the layout.
         compressor, level: the codec.
         dropped: ranges [start, stop) of candidates that the non-finite policy dropped.
+        filled: ranges of candidates in which it filled values; known when the store is complete.
         table_digests: xxh3-128 of each file of the manifest's tables; empty while being built.
     """
 
@@ -77,6 +78,7 @@ class Manifest(BaseModel):
     compressor: str
     level: int
     dropped: tuple[tuple[int, int], ...] = ()
+    filled: tuple[tuple[int, int], ...] = ()
     table_digests: dict[str, str] = {}
 
     @property
@@ -128,17 +130,21 @@ class Manifest(BaseModel):
         names = len(self.arrays())
         found = [
             self._table("shard_digest", self.shards, (names, 16), "u1", ("shard", "array", "byte")),
+            self._table("class_counts", segments, (len(self.classes),), "i8", ("segment", "class")),
             self._table(
-                "class_counts", segments, (len(self.classes),), "i8", ("segment", "class")
-            ),
-            self._table(
-                "raw_moments", segments, (2, len(self.channels)), "f8", ("segment", "moment", "channel")
+                "raw_moments",
+                segments,
+                (2, len(self.channels)),
+                "f8",
+                ("segment", "moment", "channel"),
             ),
         ]
         if self.features:
             shape = (2, len(self.features))
             found.append(
-                self._table("feature_moments", segments, shape, "f8", ("segment", "moment", "feature"))
+                self._table(
+                    "feature_moments", segments, shape, "f8", ("segment", "moment", "feature")
+                )
             )
         return tuple(found)
 

@@ -180,9 +180,7 @@ class Store:
                 part = ts.array(target[at : at + stop - start], copy=False)
                 pending.append(part.write(array[start:stop].translate_to[0]))
                 at += stop - start
-        for name, future in zip(
-            (name for name in names for _ in wanted), pending, strict=True
-        ):
+        for name, future in zip((name for name in names for _ in wanted), pending, strict=True):
             self._wait(name, future)
         return result
 

@@ -180,5 +180,3 @@ def _close(found: Moments, recorded: NDArray[np.float64]) -> bool:
         np.all(np.abs(found.mean - recorded[0]) <= tolerance)
         and np.allclose(found.std, deviation, rtol=1e-4, atol=1e-12)
     )
-
-

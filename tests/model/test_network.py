@@ -53,9 +53,7 @@ def test_hybrid_gives_probabilities_of_the_whole_and_of_each_branch() -> None:
 
 
 @pytest.mark.parametrize(("inputs", "names"), [("raw", ["raw"]), ("features", ["features"])])
-def test_one_branch_alone_takes_its_input_and_has_one_output(
-    inputs: str, names: list[str]
-) -> None:
+def test_one_branch_alone_takes_its_input_and_has_one_output(inputs: str, names: list[str]) -> None:
     alone = network(inputs=inputs)
     assert list(alone.input) == names
     assert list(alone.output) == ["label"]
@@ -65,7 +63,9 @@ def test_every_separable_kernel_is_regularised() -> None:
     built = network(l2=1e-3)
     separable = [each for each in built.layers if isinstance(each, keras.layers.SeparableConv1D)]
     assert len(separable) == 2 * len(SMALL.dilations)
-    kernels = [kernel for layer in separable for kernel in (layer.depthwise_kernel, layer.pointwise_kernel)]
+    kernels = [
+        kernel for layer in separable for kernel in (layer.depthwise_kernel, layer.pointwise_kernel)
+    ]
     expected = sum(1e-3 * float(tf.reduce_sum(tf.square(kernel.value))) for kernel in kernels)
     assert float(sum(built.losses)) == pytest.approx(expected, rel=1e-5)
 

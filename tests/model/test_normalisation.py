@@ -63,7 +63,9 @@ def test_tied_values_get_the_score_of_the_middle_of_their_mass() -> None:
 
 def test_a_constant_feature_scores_zero_whatever_comes() -> None:
     sample = np.full((100, 1), 7.0)
-    np.testing.assert_array_equal(scores(sample, np.array([[7.0], [8.0], [-1e30]])), np.zeros((3, 1)))
+    np.testing.assert_array_equal(
+        scores(sample, np.array([[7.0], [8.0], [-1e30]])), np.zeros((3, 1))
+    )
 
 
 def test_two_valued_features_keep_their_order_and_stay_finite() -> None:

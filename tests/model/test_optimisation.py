@@ -25,7 +25,7 @@ STEPS = 3
 def compiled(seed: int = 0, **changes: object) -> keras.Model:
     keras.utils.set_random_seed(seed)
     options = NETWORK.model_copy(
-        update={name: changes.pop(name) for name in list(changes) if name in NETWORK.model_fields}
+        update={name: changes.pop(name) for name in list(changes) if hasattr(NETWORK, name)}
     )
     network = build_network(options, TIME, CHANNELS, FEATURES, CLASSES)
     compile_network(network, options, OptimiserOptions(**changes), STEPS, epochs=4)

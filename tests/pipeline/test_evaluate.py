@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from pipeline.evaluate import evaluation_config, run_evaluate
 from pipeline.prediction import load_model
 from pipeline.run_folder import RunFolder, recorded_config
 from pipeline.split import choose_split
-from pipeline.train import run_train
 from stores.errors import UserError
 
 
@@ -27,23 +27,20 @@ def request_for(config: Config, store: Path, run: Path | None) -> Request:
 
 
 @pytest.fixture(scope="module")
-def config(tiny_config: Config) -> Config:
-    """One epoch, and batches that do not divide the test folds."""
-    return tiny_config.model_copy(
-        update={
-            "train": tiny_config.train.model_copy(update={"epochs": 1}),
-            "evaluate": tiny_config.evaluate.model_copy(
-                update={"batch": 50, "mistakes": 3, "baseline_windows": 100}
-            ),
-        }
-    )
+def config(stateful_config: Config) -> Config:
+    return stateful_config
 
 
 @pytest.fixture(scope="module")
-def run(config: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def run(
+    complete_run: RunFolder,
+    config: Config,
+    tiny_store: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RunFolder:
     """A complete run, evaluated with its baseline."""
     found = RunFolder(tmp_path_factory.mktemp("runs") / "evaluated")
-    run_train(request_for(config, tiny_store, found.path))
+    shutil.copytree(complete_run.path, found.path)
     run_evaluate(request_for(config, tiny_store, found.path), baseline=True)
     return found
 

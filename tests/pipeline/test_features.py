@@ -273,6 +273,15 @@ def test_non_finite_windows_are_dropped_and_listed(
     assert np.array_equal(index, np.setdiff1d(np.arange(530), [7, 8, 300]))
 
 
+def test_filled_windows_are_listed(
+    broken_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, source={"non_finite": "fill", "fill_value": 0.0})
+    store = build_here(config, broken_source, tmp_path / "filled.zarr")
+    assert store.manifest.filled == ((7, 9), (300, 301))
+    assert np.isfinite(store.read("raw", 0, store.windows)).all()
+
+
 def test_test_groups_make_an_official_part(
     tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:

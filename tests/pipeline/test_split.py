@@ -75,14 +75,25 @@ def test_more_folds_asked_for_than_stored_is_refused_with_the_way_out() -> None:
         choose_split(numbered(4), SplitOptions(folds=5))
 
 
+def test_an_official_validation_part_validates() -> None:
+    folds = folds_named("train/0", "train/1", "test/0", "validation/0", "validation/1")
+    split = choose_split(folds, SplitOptions())
+    assert split == Split(("train/0", "train/1"), ("validation/0", "validation/1"), ("test/0",))
+
+
+@pytest.mark.parametrize(("stored", "k"), [(3, 3), (4, 4), (10, 5)])
+def test_k_is_five_or_the_stored_folds_if_fewer(stored: int, k: int) -> None:
+    assert len(crossval_splits(numbered(stored), SplitOptions())) == k
+
+
+def test_a_test_fold_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UserError, match=r"split\.test_fold = 4 must be below split\.folds = 4"):
+        choose_split(numbered(4), SplitOptions(test_fold=4))
+
+
 def test_fewer_than_three_stored_folds_are_refused_with_the_way_out() -> None:
     with pytest.raises(UserError, match=r"has 2 to divide.*folds\.count = 3"):
-        choose_split(numbered(2), SplitOptions(folds=2))
-
-
-def test_two_folds_leave_nothing_to_train_on() -> None:
-    with pytest.raises(UserError, match=r"split\.folds = 2 leaves no fold to train on"):
-        choose_split(numbered(6), SplitOptions(folds=2))
+        choose_split(numbered(2), SplitOptions())
 
 
 def test_an_official_training_part_of_one_fold_is_refused() -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import stores
+from model.optimisation import training_variables
 from pipeline import training_loop
 from pipeline.config import Config
 from pipeline.console import Console, Request
@@ -24,40 +25,16 @@ from pipeline.run_folder import RunFolder, config_bytes, recorded_config
 from pipeline.split import choose_split
 from pipeline.train import run_train
 from pipeline.training_log import COLUMNS
-from pipeline.training_state import read_state
+from pipeline.training_loop import Training
+from pipeline.training_state import Progress, TrainingState, read_state, write_state
 from pipeline.training_statistics import class_weights, fit_normaliser
 from stores.errors import UserError
 
-EPOCHS = 5
 TIMES = ("seconds", "wait_seconds")
-
-
-@pytest.fixture(scope="module")
-def config(tiny_config: Config) -> Config:
-    """Everything that carries state is on: dropout, averages, mixing, class weights."""
-    train = {"epochs": EPOCHS, "class_weight_power": 0.5, "warmup_epochs": 0.5, "average": 0.7}
-    return tiny_config.model_copy(
-        update={
-            "train": tiny_config.train.model_copy(update=train),
-            "augment": tiny_config.augment.model_copy(update={"mix_probability": 0.5}),
-        }
-    )
 
 
 def request_for(config: Config, store: Path, run: Path | None, new: bool = False) -> Request:
     return Request(config, None, store, run, Console(quiet=True), new)
-
-
-@pytest.fixture(scope="module")
-def complete(
-    config: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
-) -> RunFolder:
-    """A training that nothing interrupted; read it, never write to it."""
-    run = RunFolder(tmp_path_factory.mktemp("runs") / "complete")
-    summary = run_train(request_for(config, tiny_store, run.path))
-    assert summary["trained"]
-    assert summary["epochs"] == EPOCHS
-    return run
 
 
 def log_of(run: RunFolder) -> list[dict[str, str]]:
@@ -85,55 +62,55 @@ def assert_same_result(run: RunFolder, other: RunFolder) -> None:
 
 
 def test_a_complete_run_holds_what_was_trained_on_and_with(
-    complete: RunFolder, config: Config, tiny_store: Path
+    complete_run: RunFolder, stateful_config: Config, tiny_store: Path
 ) -> None:
-    recorded = recorded_config(complete)
-    assert recorded.run_keys() == config.run_keys()
+    recorded = recorded_config(complete_run)
+    assert recorded.run_keys() == stateful_config.run_keys()
     assert recorded.paths.store == tiny_store
-    assert recorded.stream.buffer_chunks == config.stream.buffer_chunks
-    rows = log_of(complete)
+    assert recorded.stream.buffer_chunks == stateful_config.stream.buffer_chunks
+    rows = log_of(complete_run)
     assert tuple(rows[0]) == COLUMNS
-    assert [int(row["epoch"]) for row in rows] == list(range(1, EPOCHS + 1))
-    assert complete.curves.read_bytes().startswith(b"\x89PNG")
-    assert complete.versions.is_file()
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
+    assert complete_run.curves.read_bytes().startswith(b"\x89PNG")
+    assert complete_run.versions.is_file()
 
 
 def test_the_model_takes_rows_of_the_store_and_learnt_something(
-    complete: RunFolder, tiny_store: Path, config: Config
+    complete_run: RunFolder, tiny_store: Path, stateful_config: Config
 ) -> None:
     store = stores.open(tiny_store)
-    fold = store.fold(choose_split(store.folds, config.split).validation[0])
+    fold = store.fold(choose_split(store.folds, stateful_config.split).validation[0])
     rows = store.read_many(["raw", "features"], [(fold.start, fold.stop)])
     raw = rows["raw"] * store.channel_scale.astype(np.float32)
-    model = keras.saving.load_model(complete.model, safe_mode=True)
+    model = keras.saving.load_model(complete_run.model, safe_mode=True)
     probability = model.predict({"raw": raw, "features": rows["features"]}, verbose=0)
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-5)
-    losses = [float(row["loss"]) for row in log_of(complete)]
+    losses = [float(row["loss"]) for row in log_of(complete_run)]
     assert losses[-1] < losses[0]
 
 
-def test_the_best_epoch_is_the_one_of_the_lowest_validation_loss(complete: RunFolder) -> None:
-    state = read_state(complete.state)
+def test_the_best_epoch_is_the_one_of_the_lowest_validation_loss(complete_run: RunFolder) -> None:
+    state = read_state(complete_run.state)
     assert state is not None
-    losses = [float(row["val_loss"]) for row in log_of(complete)]
+    losses = [float(row["val_loss"]) for row in log_of(complete_run)]
     assert state.progress.best_epoch == int(np.argmin(losses))
     assert state.progress.best_loss == min(losses)
 
 
 def test_a_complete_run_is_left_alone(
-    complete: RunFolder, config: Config, tiny_store: Path
+    complete_run: RunFolder, stateful_config: Config, tiny_store: Path
 ) -> None:
-    before = {path: path.stat().st_mtime_ns for path in complete.path.rglob("*")}
-    summary = run_train(request_for(config, tiny_store, complete.path))
+    before = {path: path.stat().st_mtime_ns for path in complete_run.path.rglob("*")}
+    summary = run_train(request_for(stateful_config, tiny_store, complete_run.path))
     assert not summary["trained"]
-    assert {path: path.stat().st_mtime_ns for path in complete.path.rglob("*")} == before
+    assert {path: path.stat().st_mtime_ns for path in complete_run.path.rglob("*")} == before
 
 
 def test_a_killed_training_ends_with_the_same_bits(
-    complete: RunFolder, config: Config, tiny_store: Path, tmp_path: Path
+    complete_run: RunFolder, stateful_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
     file, run = tmp_path / "tiny.toml", RunFolder(tmp_path / "killed")
-    file.write_bytes(config_bytes(config))
+    file.write_bytes(config_bytes(stateful_config))
     command = [sys.executable, "-m", "pipeline", "train", "--quiet", "--config", str(file)]
     command += ["--store", str(tiny_store), "--run", str(run.path)]
     with subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}) as process:
@@ -142,47 +119,45 @@ def test_a_killed_training_ends_with_the_same_bits(
         process.kill()
     assert process.returncode == -9
     assert not run.complete
-    run_train(request_for(config, tiny_store, run.path))
-    assert_same_result(run, complete)
+    run_train(request_for(stateful_config, tiny_store, run.path))
+    assert_same_result(run, complete_run)
 
 
 class Stopped(Exception):
     """Stands for a kill at one place in the program."""
 
 
-@pytest.mark.parametrize("place", ["_run_epoch", "write_state", "write_log"])
-def test_a_training_stopped_at_any_place_ends_with_the_same_bits(
-    place: str,
-    complete: RunFolder,
-    config: Config,
+def test_a_training_stopped_in_mid_epoch_goes_on_from_that_very_step(
+    complete_run: RunFolder,
+    stateful_config: Config,
     tiny_store: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run, original, calls = RunFolder(tmp_path / "stopped"), getattr(training_loop, place), []
+    run, run_epoch = RunFolder(tmp_path / "stopped"), training_loop._run_epoch
 
-    def stopping(*arguments: Any) -> Any:
-        calls.append(place)
-        if len(calls) == 3:
+    def stop_in_the_second(
+        training: Training, batches: Iterator[Any], step: Any, progress: Progress
+    ) -> Any:
+        if progress.epoch == 1:
+            training.network.reset_metrics()
+            for _ in range(3):
+                step(next(batches))
+            before = read_state(run.state)
+            assert before is not None
+            progress.step = 3
+            variables = [each.numpy() for each in training_variables(training.network)]
+            write_state(run.state, TrainingState(progress, variables, before.best))
             raise Stopped
-        return original(*arguments)
+        return run_epoch(training, batches, step, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training_loop, place, stopping)
+        patch.setattr(training_loop, "_run_epoch", stop_in_the_second)
         with pytest.raises(Stopped):
-            run_train(request_for(config, tiny_store, run.path))
-    assert not run.complete
-    run_train(request_for(config, tiny_store, run.path))
-    assert_same_result(run, complete)
-
-
-def test_another_seed_gives_another_model(
-    complete: RunFolder, config: Config, tiny_store: Path, tmp_path: Path
-) -> None:
-    train = config.train.model_copy(update={"seed": 1, "epochs": 1})
-    run = RunFolder(tmp_path / "seed")
-    run_train(request_for(config.model_copy(update={"train": train}), tiny_store, run.path))
-    assert log_of(run)[0]["loss"] != log_of(complete)[0]["loss"]
+            run_train(request_for(stateful_config, tiny_store, run.path))
+    run.log.unlink()
+    run_train(request_for(stateful_config, tiny_store, run.path))
+    assert_same_result(run, complete_run)
 
 
 def test_training_stops_early_and_another_run_stands_beside(
@@ -203,6 +178,7 @@ def test_training_stops_early_and_another_run_stands_beside(
     assert list((Path(first["run"]) / "tensorboard").iterdir())
     second = run_train(request_for(config, tiny_store, None, new=True))
     assert second["run"] == f"{first['run']}-2"
+    assert_same_result(RunFolder(Path(first["run"])), RunFolder(Path(second["run"])))
     assert run_train(request_for(config, tiny_store, None))["run"] == second["run"]
 
 
@@ -229,11 +205,13 @@ def test_class_weights_are_one_on_average_and_spare_absent_classes() -> None:
 
 
 def test_a_budget_that_is_too_small_is_refused_before_anything_is_made(
-    config: Config, tiny_store: Path, tmp_path: Path
+    stateful_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
-    memory = config.memory.model_copy(update={"budget": 2**20})
+    memory = stateful_config.memory.model_copy(update={"budget": 2**20})
     with pytest.raises(UserError, match=r"memory\.budget"):
         run_train(
-            request_for(config.model_copy(update={"memory": memory}), tiny_store, tmp_path / "run")
+            request_for(
+                stateful_config.model_copy(update={"memory": memory}), tiny_store, tmp_path / "run"
+            )
         )
     assert not (tmp_path / "run").exists()

@@ -1,0 +1,38 @@
+"""One complete training that several tests read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import Config
+from pipeline.console import Console, Request
+from pipeline.run_folder import RunFolder
+
+
+@pytest.fixture(scope="session")
+def stateful_config(tiny_config: Config) -> Config:
+    """Three epochs with everything on that carries state or chance from step to step."""
+    train = {"epochs": 3, "class_weight_power": 0.5, "warmup_epochs": 0.5, "average": 0.7}
+    evaluate = {"batch": 50, "mistakes": 3, "baseline_windows": 100}
+    return tiny_config.model_copy(
+        update={
+            "train": tiny_config.train.model_copy(update=train),
+            "model": tiny_config.model.model_copy(update={"dilations": (2,)}),
+            "augment": tiny_config.augment.model_copy(update={"mix_probability": 0.5}),
+            "evaluate": tiny_config.evaluate.model_copy(update=evaluate),
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def complete_run(
+    stateful_config: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunFolder:
+    """A training that nothing interrupted; read it, never write to it."""
+    from pipeline.train import run_train
+
+    run = RunFolder(tmp_path_factory.mktemp("runs") / "complete")
+    run_train(Request(stateful_config, None, tiny_store, run.path, Console(quiet=True)))
+    return run
