@@ -59,6 +59,8 @@ env: $(RUNTIME) $(KERNELS) ## Make .venv with every dependency, kernels compiled
 ifneq ($(ACTIVE),)
 	@echo "using the active environment: $(ACTIVE)"
 	@$(python) -m pipeline.catalogue
+else
+	@echo "the environment is ready: $(VENV) (the command is $(VENV)/bin/headrace)"
 endif
 
 ifeq ($(ACTIVE),)
@@ -113,8 +115,9 @@ features: data ## Extract features from the source into the store
 train: features ## Train on the store
 	$(stage)
 
+# A run that is named and complete needs no training, whatever the config.
 .PHONY: evaluate
-evaluate: train ## Evaluate the run, with and without test-time augmentation
+evaluate: $(if $(RUN),$(if $(wildcard $(RUN)/model.keras),$(RUNTIME),train),train) ## Evaluate the run, with and without test-time augmentation
 	$(stage)
 
 .PHONY: crossval

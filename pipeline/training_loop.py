@@ -251,10 +251,11 @@ def _write_model(
     run: RunFolder, training: Training, progress: Progress, best: list[np.ndarray[Any, Any]]
 ) -> None:
     """Write the curves, then the best weights' model: its presence says that all is there."""
-    for weight, value in zip(training.network.weights, best, strict=True):
-        weight.assign(value)
     disk.write_bytes(run.curves, learning_curves(progress.history))
+    # A copy that was never compiled: the training's optimizer has no place in what is kept.
+    network = keras.models.clone_model(training.network)
+    network.set_weights(best)
     draft = run.state.with_name("draft.keras")
-    training.kept.save(draft)
+    with_normalisation(network, training.normaliser).save(draft)
     disk.write_bytes(run.model, draft.read_bytes())
     draft.unlink()

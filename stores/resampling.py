@@ -8,7 +8,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import firwin, upfirdn
 
 from stores.errors import UserError
 
@@ -88,6 +87,9 @@ class Ratio:
         Returns:
             (stop - first, C) float32, summed in float64.
         """
+        # Here: the import takes a second and 30 MiB, and most sources are not resampled.
+        from scipy.signal import upfirdn
+
         taps = _filter(self)
         # One row per channel: the filter then runs along contiguous memory.
         series = np.ascontiguousarray(rows.T)
@@ -131,6 +133,8 @@ def resampling_ratio(source_hz: float, target_hz: float) -> Ratio:
 @lru_cache(maxsize=8)
 def _filter(ratio: Ratio) -> NDArray[np.float64]:
     """Taps of the low-pass, preceded by the zeros that make its delay a whole result row."""
+    from scipy.signal import firwin
+
     widest = max(ratio.up, ratio.down)
     half = ZERO_CROSSINGS * widest
     low_pass = firwin(2 * half + 1, 1 / widest, window=("kaiser", KAISER_BETA)) * ratio.up

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import pipeline.stream
 import stores
 from model.normalisation import normalise_features, normalise_raw
 from model.normaliser import Normaliser
@@ -168,9 +169,24 @@ def test_steps_per_epoch_truncates_an_epoch_and_the_next_keeps_its_own_order(
     store: Store, tiny_config: Config, normaliser: Normaliser, uninterrupted: list[Batch]
 ) -> None:
     config = changed(tiny_config, augment=EVERYTHING, train={"steps_per_epoch": 3})
-    given = batches(store, config, normaliser, epochs=2)
     steps = len(uninterrupted) // 3
-    assert_same_bits(given, uninterrupted[:3] + uninterrupted[steps : steps + 3])
+    expected = uninterrupted[:3] + uninterrupted[steps : steps + 3]
+    assert_same_bits(batches(store, config, normaliser, epochs=2), expected)
+    resumed = batches(store, config, normaliser, epochs=2, start=Position(0, 2))
+    assert_same_bits(resumed, expected[2:])
+
+
+def test_blocks_of_any_size_give_the_same_bits(
+    store: Store,
+    tiny_config: Config,
+    normaliser: Normaliser,
+    uninterrupted: list[Batch],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The windows of this store are so small that one block holds a whole buffer.
+    monkeypatch.setattr(pipeline.stream, "block_rows", lambda window: 5)
+    config = changed(tiny_config, augment=EVERYTHING)
+    assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
 
 
 def test_raw_features_and_label_of_a_row_stay_together(

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,11 @@ def test_the_model_takes_rows_of_the_store_and_learnt_something(
     assert losses[-1] < losses[0]
 
 
+def test_the_model_carries_nothing_of_its_training(complete_run: RunFolder) -> None:
+    with zipfile.ZipFile(complete_run.model) as archive:
+        assert b"optimizer" not in archive.read("config.json")
+
+
 def test_the_best_epoch_is_the_one_of_the_lowest_validation_loss(complete_run: RunFolder) -> None:
     state = read_state(complete_run.state)
     assert state is not None
@@ -164,8 +170,7 @@ def test_training_stops_early_and_another_run_stands_beside(
     tiny_config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    # A learning rate that breaks the network: the first epoch stays the best.
-    train = {"epochs": 9, "patience": 2, "learning_rate": 5.0, "warmup_epochs": 0, "average": 0}
+    train = {"epochs": 60, "patience": 2, "learning_rate": 0.1, "warmup_epochs": 0, "average": 0}
     model = {"inputs": "features", "feature_units": (4,)}
     config = tiny_config.model_copy(
         update={
@@ -174,7 +179,7 @@ def test_training_stops_early_and_another_run_stands_beside(
         }
     )
     first = run_train(request_for(config, tiny_store, None))
-    assert first["epochs"] == int(first["best"]["epoch"]) + 2 < 9
+    assert first["epochs"] == int(first["best"]["epoch"]) + 2 < 60
     assert list((Path(first["run"]) / "tensorboard").iterdir())
     second = run_train(request_for(config, tiny_store, None, new=True))
     assert second["run"] == f"{first['run']}-2"
