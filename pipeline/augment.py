@@ -18,6 +18,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
+from pipeline.config import VIEWS
 from pipeline.stream_buffers import noise_rows
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ Augmentation = Callable[[Sample], Sample]
 
 LEVELS = 4096
 """Entries of an inverse-CDF table; values lie at the middles of as many equal probabilities."""
-
-VIEWS = r"identity|noise(:\d*\.?\d+)?|scale:\d*\.?\d+"
-"""Pattern of the names of views."""
 
 # Streams keep the chances of the augmentations independent of each other.
 _SCALE, _NOISE, _MASK, _MIX, _VIEW = range(5)

@@ -196,9 +196,8 @@ def _request(options: argparse.Namespace) -> Request:
 
 def _store_path(options: argparse.Namespace, config: Config) -> Path:
     """The named store; else `data/NAME.zarr` after the config file or the named source."""
-    if options.store or config.paths.store:
-        return Path(options.store or config.paths.store)
-    return Path("data") / f"{config.name}.zarr"
+    named: Path | None = options.store or config.paths.store
+    return named or Path("data") / f"{config.name}.zarr"
 
 
 def _report_memory(console: Console, use: MemoryUse, summary: dict[str, Any]) -> None:

@@ -18,6 +18,8 @@ from stores.source_options import SourceOptions
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Strength = Annotated[float, Field(ge=0.0)]
+VIEWS = r"identity|noise(:\d*\.?\d+)?|scale:\d*\.?\d+"
+"""Pattern of the names of views: `noise:SD`, `scale:FACTOR`."""
 
 
 class Section(BaseModel):
@@ -154,11 +156,13 @@ class TrainOptions(Section):
 class EvaluateOptions(Section):
     """Evaluation with test-time augmentation, streamed."""
 
-    views: tuple[str, ...] = ("identity", "noise", "scale:0.95")
+    views: tuple[Annotated[str, Field(pattern=f"^({VIEWS})$")], ...] = Field(
+        default=("identity", "noise", "scale:0.95"), min_length=1
+    )
     """Views averaged: `identity`, `noise` or `noise:SD`, `scale:FACTOR`."""
     noise_strength: Strength = 0.05
     max_windows: int | None = Field(default=None, ge=1)
-    """Evaluate the first windows only (rows are shuffled within a fold)."""
+    """Evaluate the first windows of each fold only, in proportion (rows are shuffled)."""
     batch: int = Field(default=512, ge=1)
     mistakes: int = Field(default=20, ge=0)
     """How many of the most confident mistakes are kept."""

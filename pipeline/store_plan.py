@@ -147,6 +147,11 @@ def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str,
 
 
 def require_disk(target: Path, manifest: Manifest) -> None:
+    """Refuse a store that the disk of `target` may not hold, not compressed at all.
+
+    Raises:
+        UserError: names what is needed and what is free.
+    """
     rows = sum(array.row_bytes for array in manifest.arrays())
     needed = int(1.02 * manifest.windows * rows) + (16 << 20)
     folder = target.absolute().parent

@@ -55,9 +55,10 @@ def make_geometry(
     chunk = chunk or min(8192, max(16, 1 << (fitting.bit_length() - 1)))
     shard = shard or 32 * chunk
     if shard % chunk:
+        whole = max(1, shard // chunk) * chunk
         raise UserError(
             f"A shard is made of whole chunks: store.shard_windows = {shard} is no multiple of "
-            f"store.chunk_windows = {chunk}. Set store.shard_windows = {max(1, shard // chunk) * chunk}."
+            f"store.chunk_windows = {chunk}. Set store.shard_windows = {whole}."
         )
     return Geometry(chunk, shard, block or max(1, chunk // 4))
 

@@ -60,7 +60,8 @@ class Ratio:
         `rows` source rows is never passed.
         """
         nearest = (2 * row * self.down + self.up) // (2 * self.up)
-        return np.minimum(nearest, np.asarray(rows) - 1)
+        kept: NDArray[np.int64] = np.minimum(nearest, np.asarray(rows) - 1)
+        return kept
 
     def support(self, first: int, stop: int) -> tuple[int, int]:
         """Source rows `(first, stop)` that result rows `first` to `stop` are computed from.

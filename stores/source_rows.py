@@ -93,9 +93,8 @@ class RecordingRows:
             # Large values can pass what float32 holds: that is infinity in the store.
             over: NDArray[np.bool_] = ~np.isfinite(resampled).all(axis=1)
             if bad is not None:
-                over = over | self._ratio.reached(
-                    np.pad(bad, padding, mode="edge"), support, low, high
-                )
+                spread = self._ratio.reached(np.pad(bad, padding, mode="edge"), support, low, high)
+                over = np.logical_or(over, spread)
             bad = over
         return resampled, bad
 

@@ -20,6 +20,7 @@ from stores.manifest import Manifest, read_manifest
 from stores.moments import Moments, merge_all
 
 READ_THREADS = 2
+ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Store:
         for name in names:
             array = self.array(name)
             format_ = self._formats[name]
-            target = np.empty((rows, *format_.row_shape), format_.dtype)
+            target = _aligned_empty((rows, *format_.row_shape), format_.dtype)
             result[name] = target
             at = 0
             for start, stop in wanted:
@@ -247,7 +248,10 @@ class Store:
             "kvstore": {"driver": "file", "path": f"{self.path.resolve()}/{name}/"},
             "fill_missing_data_reads": False,
         }
-        return self._wait(name, ts.open(spec, context=self._context, read=True, open=True))
+        opened: ts.TensorStore = self._wait(
+            name, ts.open(spec, context=self._context, read=True, open=True)
+        )
+        return opened
 
     def _wait(self, name: str, future: Any) -> Any:
         try:
@@ -258,6 +262,14 @@ class Store:
                 f"{self.path}/{name} is damaged: {reason}. Find what is with headrace verify, "
                 "then delete the store and make it anew."
             ) from error
+
+
+def _aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array that TensorFlow takes as it is: it copies what does not start at 64 bytes."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % ALIGNMENT
+    return memory[first : first + size].view(dtype).reshape(shape)
 
 
 def open_store(path: Path | str, read_threads: int = READ_THREADS) -> Store:

@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline.config import Config, config_from_table
 from pipeline.console import Console, Request
+
+# A loaded machine is no failure.
+settings.register_profile("headrace", deadline=None)
+settings.load_profile("headrace")
 
 SMALL = {
     "store": {"chunk_windows": 16, "shard_windows": 64, "block_windows": 8},

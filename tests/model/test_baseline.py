@@ -11,7 +11,7 @@ from model.baseline import fit_baseline
 def rows(count: int = 120) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     label = rng.integers(3, size=count)
-    return rng.normal(size=(count, 4)).astype(np.float32) + label[:, None], label
+    return rng.normal(size=(count, 4)).astype(np.float32) + 2 * label[:, None], label
 
 
 def test_it_learns_what_features_tell() -> None:

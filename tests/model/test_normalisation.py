@@ -93,7 +93,7 @@ def test_only_the_first_rows_of_a_sample_are_used() -> None:
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sample=arrays.arrays(np.float32, st.tuples(st.integers(1, 40), st.just(2)), elements=finite),
     features=arrays.arrays(np.float32, (16, 2), elements=finite),

@@ -37,7 +37,7 @@ def scored(rows: tuple[np.ndarray, ...], step: int = 1_000, mistakes: int = 20) 
     return scores
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1_000), count=st.integers(1, 60), classes=st.integers(1, 4))
 def test_scores_equal_those_of_scikit_learn(seed: int, count: int, classes: int) -> None:
     rows = predictions(count, seed, classes)
@@ -92,7 +92,7 @@ def test_a_group_without_windows_is_left_out() -> None:
 
 
 @given(step=st.integers(1, 120))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_cutting_into_batches_changes_nothing(step: int) -> None:
     rows = predictions(100)
     whole, cut = scored(rows).summary(), scored(rows, step).summary()

@@ -100,7 +100,7 @@ def test_results_beyond_float32_saturate() -> None:
     assert (row["x__max"], row["x__min"]) == (LARGEST, -LARGEST)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     hnp.arrays(
         st.sampled_from((np.float32, np.float64, np.int16, np.int64)),

@@ -31,7 +31,7 @@ def some_windows(seed: int, n: int, time: int) -> NDArray[np.float32]:
     return (level + rng.normal(size=(n, time, 6))).astype(np.float32)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.sampled_from(sorted(CATALOGUES)),
     st.integers(0, 99),
@@ -48,7 +48,7 @@ def test_bits_do_not_depend_on_batch_size_or_chunking(
     assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(sorted(CATALOGUES)), st.integers(0, 99), st.integers(1, 250))
 def test_bits_do_not_depend_on_the_order_of_windows_or_their_layout(
     time: int, seed: int, n: int
@@ -68,7 +68,7 @@ def test_the_batches_above_are_cut_by_tiles() -> None:
     assert all(tile_windows(catalogue.plan) < 250 for catalogue in CATALOGUES.values())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 99), st.integers(-40, 40))
 def test_scaling_by_a_power_of_two_scales_exactly(seed: int, exponent: int) -> None:
     catalogue = CATALOGUES[64]
@@ -83,7 +83,7 @@ def test_scaling_by_a_power_of_two_scales_exactly(seed: int, exponent: int) -> N
         assert np.array_equal(np.ldexp(left, factor), right), name
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 99), st.integers(-1000, 1000))
 def test_shifting_whole_numbers_moves_only_what_measures_the_level(seed: int, by: int) -> None:
     catalogue = build_catalogue(("x",), 50.0, 64)
@@ -98,7 +98,7 @@ def test_shifting_whole_numbers_moves_only_what_measures_the_level(seed: int, by
             assert np.array_equal(left, right), name
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from((33, 64, 128)), st.integers(0, 99))
 def test_reversing_time_turns_the_slope_and_nothing_else(time: int, seed: int) -> None:
     catalogue = CATALOGUES[time]

@@ -25,7 +25,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         ("trian.epochs=3", r"unknown key trian\. Did you mean train\?"),
         ("train.epochs=0", r"train\.epochs = 0: .*greater than or equal to 1"),
         ("train.epochs=many", r"train\.epochs = 'many'"),
-        ("split.test_fold=9", r"split\.test_fold = 9 must be below split\.folds = 5"),
+        ("split.folds=2", r"split\.folds = 2: .*greater than or equal to 3"),
         ("epochs", r"--set takes section\.key=value"),
         ("name.x=1", r"name"),
     ],

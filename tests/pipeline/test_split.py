@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import SplitOptions
@@ -54,7 +54,6 @@ def test_a_split_inside_the_training_part_is_that_of_the_crossvalidation() -> No
     assert choose_split(OFFICIAL, options) == crossval_splits(OFFICIAL, options)[2]
 
 
-@settings(deadline=None)
 @given(st.integers(3, 40), st.data())
 def test_each_split_uses_every_fold_once_and_each_fold_is_tested_once(
     count: int, data: st.DataObject

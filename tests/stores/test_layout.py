@@ -52,7 +52,7 @@ def cases(draw: st.DrawFn) -> tuple[Integers, int, Geometry, Integers, str]:
     return group, draw(st.integers(1, groups)), geometry, dropped, kind
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cases())
 def test_every_candidate_reaches_one_row_of_its_fold(case: tuple) -> None:
     group, fold_count, geometry, dropped, kind = case
@@ -69,7 +69,7 @@ def test_every_candidate_reaches_one_row_of_its_fold(case: tuple) -> None:
         assert np.all(fold[source_index[one.start : one.stop]] == number)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(cases())
 def test_both_indices_describe_the_same_layout(case: tuple) -> None:
     group, fold_count, geometry, dropped, _ = case

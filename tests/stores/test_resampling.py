@@ -23,7 +23,7 @@ def resample_slice(rows: NDArray[np.float64], ratio: Ratio, first: int, stop: in
 
 
 @given(RATIOS, st.integers(1, 300), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_slicing_gives_the_same_bits(terms, length, data):
     ratio = Ratio(*terms)
     rows = np.random.default_rng(length).normal(9.81, 1, (length, 2))
@@ -36,7 +36,7 @@ def test_any_slicing_gives_the_same_bits(terms, length, data):
 
 
 @given(RATIOS, st.integers(1, 300))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_values_are_those_of_scipy_on_the_whole_recording(terms, length):
     ratio = Ratio(*terms)
     rows = np.random.default_rng(length).normal(9.81, 1, (length, 2))
@@ -67,7 +67,7 @@ def test_half_way_the_later_row_is_nearest():
 
 
 @given(RATIOS, st.integers(20, 200), st.integers(0, 199), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_marked_row_reaches_what_a_nan_would_reach(terms, length, bad, data):
     ratio = Ratio(*terms)
     bad %= length

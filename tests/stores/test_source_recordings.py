@@ -71,7 +71,7 @@ def test_resampled_windows_equal_those_of_whole_recordings(tmp_path, target):
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_any_range_gives_the_same_bits(tmp_path_factory, data):
     path = tmp_path_factory.getbasetemp() / "ranges.h5"
     if not path.exists():
