@@ -94,7 +94,6 @@ def prepare(store: Store, split: Split, config: Config) -> Training:
     compile_network(
         network, config.model, _optimiser_options(config.train), steps, config.train.epochs
     )
-    _build_metrics(network)
     kept = with_normalisation(network, normaliser)
     return Training(
         options=config.train,
@@ -104,15 +103,6 @@ def prepare(store: Store, split: Split, config: Config) -> Training:
         steps_per_epoch=steps,
         validate=_validation(kept, store, split, config),
     )
-
-
-def _build_metrics(network: keras.Model) -> None:
-    """Make Keras build the metrics now, not in the first step: they are part of the state."""
-    inputs = {name: tf.zeros((1, *each.shape[1:])) for name, each in network.input.items()}
-    label = {name: tf.zeros((1, each.shape[-1])) for name, each in network.output.items()}
-    weight = {name: tf.ones((1,)) for name in network.output}
-    network.test_step((inputs, label, weight))
-    network.reset_metrics()
 
 
 def _optimiser_options(options: TrainOptions) -> OptimiserOptions:
@@ -252,8 +242,9 @@ def _write_model(
 ) -> None:
     """Write the curves, then the best weights' model: its presence says that all is there."""
     disk.write_bytes(run.curves, learning_curves(progress.history))
-    # A copy that was never compiled: the training's optimizer has no place in what is kept.
-    network = keras.models.clone_model(training.network)
+    # A copy that was never compiled, for `clone_model` compiles: whoever loads the model would
+    # need the training's optimizer.
+    network = keras.Model.from_config(training.network.get_config())
     network.set_weights(best)
     draft = run.state.with_name("draft.keras")
     with_normalisation(network, training.normaliser).save(draft)

@@ -94,7 +94,7 @@ class RecordingRows:
             over: NDArray[np.bool_] = ~np.isfinite(resampled).all(axis=1)
             if bad is not None:
                 spread = self._ratio.reached(np.pad(bad, padding, mode="edge"), support, low, high)
-                over = np.logical_or(over, spread)
+                over |= spread
             bad = over
         return resampled, bad
 
