@@ -155,4 +155,4 @@ resolve = uv pip compile --quiet --upgrade --universal --python-version 3.11 --g
 .PHONY: clean
 clean: ## Remove caches and build output; .venv, data/ and runs/ stay
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache $(KERNELS)
-	find stores model pipeline tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,6 @@ from pipeline.split import fold_ranges, group_names
 from pipeline.stream import evaluation_stream
 from pipeline.stream_buffers import window_shape
 from pipeline.training_statistics import sample_rows
-from stores.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +43,8 @@ def score_run(
     """
     names = _view_names(config)
     seen = names if IDENTITY in names else [IDENTITY, *names]
-    predict = predictor(load_model(run.model), _views(seen, store, split, config))
     batches = evaluation_stream(store, split.test, config, config.evaluate.max_windows)
+    predict = predictor(load_model(run.model), _views(seen, store, split, config), batches)
     plain, tta = (
         Scores(store.classes, store.groups, mistakes=config.evaluate.mistakes) for _ in range(2)
     )
@@ -93,10 +92,7 @@ def _view_names(config: Config) -> list[str]:
 def _views(names: Sequence[str], store: Store, split: Split, config: Config) -> list[View]:
     std = store.moments(split.train).raw_std.astype(np.float32)
     strength, seed = config.evaluate.noise_strength, config.train.seed
-    try:
-        return [view(name, store.time, std, strength, seed) for name in names]
-    except ValueError as error:
-        raise UserError(f"evaluate.views = {list(names)}: {error}") from error
+    return [view(name, store.time, std, strength, seed) for name in names]
 
 
 def _columns(rows: dict[str, NDArray[Any]], store: Store) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ class MemoryUse:
         self.peak = max(self.peak, held)
         self.mapped_peak = max(self.mapped_peak, mapped)
         self.timeline.append((round(seconds, 3), held))
-        if len(self.timeline) > 4000:
+        if len(self.timeline) >= 4000:
             self.timeline = [
                 max(pair, key=lambda point: point[1])
                 for pair in zip(self.timeline[::2], self.timeline[1::2], strict=True)

@@ -27,14 +27,14 @@ def load_model(path: Path) -> keras.Model:
     return keras.models.load_model(path, custom_objects={each.__name__: each for each in layers})
 
 
-def predictor(model: keras.Model, views: Sequence[View]) -> Predictor:
-    """A compiled function of a batch in units: float32 probabilities (views, n, K).
+def predictor(model: keras.Model, views: Sequence[View], batches: tf.data.Dataset) -> Predictor:
+    """A compiled function of one of `batches`, in units: float32 probabilities (views, n, K).
 
-    The views of a batch are made one after another: what they hold is one batch each.
+    It is traced once, for full and partial batches. All views of a batch are held together.
     """
     names = list(model.input)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=[batches.element_spec])
     def predict(batch: Batch) -> tf.Tensor:
         seen = [view(batch) for view in views]
         return tf.stack([model({name: each[name] for name in names}) for each in seen])

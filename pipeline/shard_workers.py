@@ -66,6 +66,7 @@ def _local_client(workers: int) -> Iterator[Client]:
         "distributed.worker.memory.terminate": False,
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.worker.use-file-locking": False,
+        "distributed.worker.profile.enabled": False,
     }
     with (
         dask.config.set(settings),

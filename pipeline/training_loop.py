@@ -120,7 +120,7 @@ def _optimiser_options(options: TrainOptions) -> OptimiserOptions:
 def _validation(kept: keras.Model, store: Store, split: Split, config: Config) -> Callable[[], Row]:
     """A function that scores the validation folds with the weights of the moment."""
     batches = evaluation_stream(store, split.validation, config)
-    predict = predictor(kept, [dict])
+    predict = predictor(kept, [dict], batches)
 
     def validate() -> Row:
         scores = Scores(store.classes, store.groups)

@@ -59,24 +59,25 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
     features make 54 MiB. It is gone before the first batch, but the allocator may keep its place.
     """
     window = window_shape(store, config)
+    blocks = len(config.model.dilations)
     sample = 0
     if config.model.feature_scaling == "quantile":
         sample = SAMPLE_ROWS * window.features * (4 + 8 + 8)
     return {
         "quantile sample": sample,
-        "activations": 2 * config.train.batch * activation_bytes(config, store),
+        "activations": 2 * config.train.batch * activation_bytes(config, store, blocks),
         **stream_buffers(config, window, store.chunk_windows),
         **evaluation_buffers(config, window, store.chunk_windows),
     }
 
 
 def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> dict[str, int]:
-    """Bytes of what an evaluation holds beside TensorFlow; views are made one after another."""
+    """Bytes of what an evaluation holds beside TensorFlow; all views of a batch at once."""
     window = window_shape(store, config)
     batch = config.evaluate.batch * window.float_bytes
     buffers = {
         "views": 2 * batch * len(config.evaluate.views),
-        "activations": config.evaluate.batch * activation_bytes(config, store) // 2,
+        "activations": 2 * config.evaluate.batch * activation_bytes(config, store, blocks=1),
         **evaluation_buffers(config, window, store.chunk_windows),
     }
     if baseline:
@@ -87,18 +88,17 @@ def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> di
     return buffers
 
 
-def activation_bytes(config: Config, store: Store) -> int:
-    """Float32 outputs of all layers for one window, as a training step keeps them.
+def activation_bytes(config: Config, store: Store, blocks: int) -> int:
+    """Float32 outputs of the layers for one window, of `blocks` residual blocks of the tower.
 
-    Per step of the tower: 3 outputs of the stem and 8 of each residual block, `model.filters`
-    wide, and the shifted copies of its depthwise convolutions, one a tap.
+    Per step of the tower: 3 outputs of the stem and 8 of each block, `model.filters` wide. A
+    training step keeps all blocks; prediction drops a block's outputs when the next has run.
     """
     options, floats = config.model, 0
     if options.inputs != "features":
         steps = -(-store.time // options.stem_stride)
-        taps = 2 * options.kernel * len(options.dilations)
         floats += 2 * store.time * len(store.channels)
-        floats += steps * options.filters * (3 + 8 * len(options.dilations) + taps)
+        floats += steps * options.filters * (3 + 8 * blocks)
     if options.inputs != "raw":
         floats += 2 * len(store.feature_names) + 4 * sum(options.feature_units)
     return 4 * floats

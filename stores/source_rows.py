@@ -91,7 +91,7 @@ class RecordingRows:
         resampled = self._ratio.resample(values, support, low, high)
         if marks:
             # Large values can pass what float32 holds: that is infinity in the store.
-            over: NDArray[np.bool_] = ~np.isfinite(resampled).all(axis=1)
+            over = ~np.asarray(np.isfinite(resampled).all(axis=1))
             if bad is not None:
                 spread = self._ratio.reached(np.pad(bad, padding, mode="edge"), support, low, high)
                 over |= spread

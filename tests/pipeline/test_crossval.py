@@ -43,12 +43,13 @@ def test_folds_are_summed_up_and_complete_ones_left_alone(
     config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, store = tmp_path / "crossval", stores.open(tiny_store)
-    for number in (0, 1):
+    for number in range(3):
         fold = request_for(fold_config(config, number), tiny_store, folder / f"fold-{number}")
         run_train(fold)
-        run_evaluate(fold)
+        if number < 2:
+            run_evaluate(fold)
     kept = (folder / "fold-0" / "model.keras").stat().st_mtime_ns
-    # Only the last fold is left to train, in a process of its own.
+    # Only the last fold is left to evaluate, in a process of its own.
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     result = run_crossval(request_for(config, tiny_store, folder))
     assert (folder / "fold-0" / "model.keras").stat().st_mtime_ns == kept

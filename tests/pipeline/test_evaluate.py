@@ -142,9 +142,6 @@ def test_other_options_of_evaluation_score_again_and_keep_the_model(
     assert metrics["plain"]["loss"] != metrics["tta"]["loss"]
     assert any("first 40 test windows" in note for note in metrics["notes"])
     assert copy.model.read_bytes() == run.model.read_bytes()
-    wrong = config_from_table({"evaluate": {"views": ["upside_down"]}}, "a test")
-    with pytest.raises(UserError, match=r"evaluate\.views.*identity, noise"):
-        run_evaluate(request_for(wrong, tiny_store, copy.path))
 
 
 def test_only_evaluation_memory_and_paths_come_from_the_command_line(run: RunFolder) -> None:
