@@ -182,7 +182,7 @@ def _request(options: argparse.Namespace) -> Request:
     for key, path in (("data", options.data), ("store", options.store)):
         if path:
             overrides.append(f"paths.{key}={json.dumps(str(path))}")
-    named = options.data or options.store
+    named = options.store or options.data
     config = load_config(options.config, overrides, named.stem if named else None)
     return Request(
         config=config,

@@ -232,6 +232,8 @@ def load_config(
 ) -> Config:
     """Read a TOML file, apply `section.key=value` overrides and validate.
 
+    The config is called after its file; without one `name`, else "default".
+
     Values of overrides are TOML where they parse as TOML, else text: `train.epochs=3`,
     `memory.budget=2GiB`, `folds.test_groups=["3", "7"]`.
 
@@ -242,7 +244,7 @@ def load_config(
     table: dict[str, Any] = {} if file is None else _read_toml(file)
     for override in overrides:
         _apply(table, override)
-    table.setdefault("name", name or (file.stem if file is not None else "default"))
+    table.setdefault("name", file.stem if file is not None else name or "default")
     return config_from_table(table, str(file) if file is not None else "the command line")
 
 

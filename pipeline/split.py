@@ -101,17 +101,17 @@ def _official_split(training: list[str], testing: list[str]) -> Split:
 
 
 def _rotated_split(names: list[str], k: int, test_fold: int) -> Split:
-    """Fold `test_fold` of k tests, the next one (cyclically) validates, the rest train."""
+    """Fold `test_fold` of k tests, the next stored fold (cyclically) validates, the rest train."""
     _check_folds(len(names), k)
     if test_fold >= k:
         raise UserError(f"split.test_fold = {test_fold} must be below split.folds = {k}.")
-    parts = [tuple(names[j * len(names) // k : (j + 1) * len(names) // k]) for j in range(k)]
-    validation_fold = (test_fold + 1) % k
-    others = (part for j, part in enumerate(parts) if j not in (test_fold, validation_fold))
+    stop = (test_fold + 1) * len(names) // k
+    test = tuple(names[test_fold * len(names) // k : stop])
+    validation = (names[stop % len(names)],)
     return Split(
-        train=tuple(name for part in others for name in part),
-        validation=parts[validation_fold],
-        test=parts[test_fold],
+        train=tuple(name for name in names if name not in test and name not in validation),
+        validation=validation,
+        test=test,
     )
 
 

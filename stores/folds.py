@@ -101,4 +101,10 @@ def _assign(
         )
         filled[best] += shares[group]
         members[best].append(int(group))
-    return [tuple(sorted(fold)) for fold in members]
+    return _alternated([tuple(sorted(fold)) for fold in members], table)
+
+
+def _alternated(folds: list[tuple[int, ...]], table: NDArray[np.int64]) -> list[tuple[int, ...]]:
+    """Largest, smallest, second largest, ...: a k-fold split merges neighbours into even parts."""
+    falling = sorted(folds, key=lambda fold: (-int(table[list(fold)].sum()), fold))
+    return [falling[i // 2] if i % 2 == 0 else falling[-1 - i // 2] for i in range(len(falling))]

@@ -30,7 +30,7 @@ def kernels_are_cached() -> bool:
     False where the cache is kept elsewhere (this folder is read-only): then one has to try.
     """
     compiled = [path.stat().st_mtime for path in (_KERNELS / "__pycache__").glob("engine.*.nbi")]
-    sources = [path.stat().st_mtime for path in _KERNELS.glob("*.py")]
+    sources = [path.stat().st_mtime for path in _KERNELS.glob("*.py") if path.name != "warm.py"]
     return bool(compiled) and max(compiled) >= max(sources)
 
 

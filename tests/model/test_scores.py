@@ -141,6 +141,13 @@ def test_certain_predictions_fall_into_the_last_bin() -> None:
     assert BINS == 15
 
 
+def test_a_bin_is_closed_above() -> None:
+    # 0.4 = 6 / 15 ends the sixth bin.
+    probability = np.array([[0.39, 0.21, 0.2, 0.2], [0.4, 0.2, 0.2, 0.2], [0.41, 0.2, 0.2, 0.19]])
+    found = scored((probability, np.zeros(3, int), np.zeros(3, int), np.arange(3))).summary()
+    assert [each["windows"] for each in found["calibration"]] == [2, 1]
+
+
 def test_a_summary_is_json() -> None:
     json.dumps(scored(predictions(30)).summary())
     json.dumps(scored(predictions(0)).summary())

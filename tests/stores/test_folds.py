@@ -36,6 +36,14 @@ def test_a_rare_class_is_spread_over_the_folds() -> None:
     assert max(sizes) / min(sizes) < 1.7
 
 
+def test_merged_neighbours_are_even() -> None:
+    """A k-fold split of ten one-group folds pairs large groups with small ones."""
+    table = (100 + 20 * np.arange(10))[:, None]
+    folds = make_folds(table, NO_PART[:10], (), None, "balance")
+    sizes = np.array([fold.stop - fold.start for fold in folds]).reshape(5, 2).sum(axis=1)
+    assert sizes.max() == sizes.min()
+
+
 def test_official_parts_are_divided_one_by_one() -> None:
     table = np.full((6, 2), 10)
     part = np.array([0, 1, 0, 1, 0, 0], np.int8)

@@ -1,5 +1,9 @@
+"""Sources: what is detected, what is read, what is refused."""
+
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 
 import h5py
@@ -280,6 +284,8 @@ def test_bytes_touched_counts_whole_chunks_of_all_channels(tmp_path):
 def test_reading_holds_no_more_than_it_says(tmp_path, layout, options):
     write_synthetic(tmp_path / "s.h5", windows=30000, time=64, channels=4, layout=layout)
     with open_source(tmp_path / "s.h5", SourceOptions(**options)) as source:
+        # Imports are not the reading's: the first call loads what it needs.
+        source.read_marked_windows(0, 1)
         tracemalloc.start()
         windows, _ = source.read_marked_windows(0, source.windows)
         peak = tracemalloc.get_traced_memory()[1]
@@ -295,3 +301,25 @@ def test_two_ways_to_say_the_same_are_refused():
         SourceOptions(step_s=2, overlap=0.5)
     with pytest.raises(ValueError, match="split_by_window"):
         SourceOptions(split_by_window=True, groups="subject")
+
+
+def test_chunks_read_in_part_are_not_kept(tmp_path):
+    """HDF5's cache kept them all when told to evict whole chunks first."""
+    path = tmp_path / "chunked.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("X", (4096, 64, 9), "f4", chunks=(100, 64, 9))
+        data.attrs["sampling_rate_hz"] = 50.0
+        data[:] = np.random.default_rng(0).random((4096, 64, 9), dtype=np.float32)
+        file["y"] = np.arange(4096) % 3
+        file["groups"] = np.arange(4096) // 512
+    code = (
+        "import sys, psutil, numpy as np; from pathlib import Path\n"
+        "from stores.source import open_source; from stores.source_options import SourceOptions\n"
+        "source = open_source(Path(sys.argv[1]), SourceOptions())\n"
+        "source.read_windows(0, 64); before = psutil.Process().memory_full_info().uss\n"
+        "for start in np.random.default_rng(0).permutation(64) * 64:\n"
+        "    source.read_windows(int(start), int(start) + 64)\n"
+        "grown = psutil.Process().memory_full_info().uss - before\n"
+        "assert grown < source.chunk_cache_bytes + (1 << 20), grown\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
