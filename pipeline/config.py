@@ -150,6 +150,10 @@ class TrainOptions(Section):
     """Sample weight = count of its class ** -power, scaled to mean 1 (0: none, 1: balanced)."""
     patience: int = Field(default=15, ge=1)
     """Early stopping: epochs without a better validation loss."""
+    refit: bool = False
+    """Train once more, from the start, on training and validation groups together, for as many
+    epochs as the first training ran, and keep the last average of weights. Twice the time; worth
+    it where groups are few: on the watch data validation takes one subject in nine."""
     tensorboard: bool = True
 
 

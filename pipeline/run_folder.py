@@ -68,6 +68,16 @@ class RunFolder:
         return self.path / "state" / "state.npz"
 
     @property
+    def refit_state(self) -> Path:
+        """The same of the second training, when there is one."""
+        return self.path / "state" / "refit.npz"
+
+    @property
+    def refit_log(self) -> Path:
+        """One row an epoch of the second training, CSV."""
+        return self.path / "refit.csv"
+
+    @property
     def curves(self) -> Path:
         """Learning curves, PNG."""
         return self.path / "curves.png"

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.run_folder import RunFolder
 from pipeline.training_state import Row
 from stores import disk
 
@@ -33,22 +32,27 @@ COLUMNS = (
 """Epochs count from 1. `wait_seconds`: of `seconds`, how long steps waited for their batch."""
 
 
-def write_log(run: RunFolder, history: Sequence[Row]) -> None:
-    """Replace log.csv by all finished epochs."""
+def write_log(path: Path, history: Sequence[Row]) -> None:
+    """Replace a log by all finished epochs; columns that a training does not have stay empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
-    disk.write_bytes(run.log, text.getvalue().encode())
+    disk.write_bytes(path, text.getvalue().encode())
 
 
 def epoch_line(row: Row, epochs: int, best: bool) -> str:
     """One epoch for the terminal; `best` marks the lowest validation loss so far."""
-    return (
-        f"epoch {row['epoch']:>3.0f}/{epochs}  loss {row['loss']:.4f}  "
+    validation = (
         f"val_loss {row['val_loss']:.4f}  val accuracy {row['val_accuracy']:.1%}  "
-        f"val macro-F1 {row['val_macro_f1']:.3f}  {row['seconds']:.1f} s "
-        f"({row['wait_seconds']:.1f} s waiting for data){'  best' if best else ''}"
+        f"val macro-F1 {row['val_macro_f1']:.3f}  "
+        if "val_loss" in row
+        else f"accuracy {row['accuracy']:.1%}  "
+    )
+    return (
+        f"epoch {row['epoch']:>3.0f}/{epochs}  loss {row['loss']:.4f}  {validation}"
+        f"{row['seconds']:.1f} s ({row['wait_seconds']:.1f} s waiting for data)"
+        f"{'  best' if best else ''}"
     )
 
 

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -40,15 +41,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """One training: what is fitted, on what, and how it is validated."""
+    """One training: what is fitted, on what, for how long, and how it is validated."""
 
+    folds: tuple[str, ...]
+    epochs: int
     options: TrainOptions
     network: keras.Model
-    kept: keras.Model
-    """The network behind its normalisation: what is validated and saved. Shares its weights."""
     normaliser: Normaliser
     steps_per_epoch: int
-    validate: Callable[[], Row]
+    validate: Callable[[], Row] | None
+    """Scores the validation folds with the weights of the moment; None: nothing is validated."""
+    state: Path
+    log: Path
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a training leaves: its course, and the weights that are kept of it."""
+
+    progress: Progress
+    normaliser: Normaliser
+    best: list[np.ndarray[Any, Any]]
 
 
 def train_network(
@@ -56,30 +69,54 @@ def train_network(
 ) -> Progress:
     """Train to the end from wherever the run's state stands, then write the model.
 
+    With `train.refit` a second training, on training and validation folds, makes the weights.
+
     Raises:
         UserError: the loss is no longer finite, or the state is damaged.
     """
-    training = prepare(store, split, config)
-    progress, best = _resume(run, training, console)
-    batches, step = _steps(training, store, split, config, progress)
-    events = TensorBoardLog(run.tensorboard, progress.history) if config.train.tensorboard else None
-    while progress.epoch < config.train.epochs and not progress.stopped:
-        row = _run_epoch(training, batches, step, progress)
-        best = _finish_epoch(training, row, progress, best)
-        write_state(run.state, TrainingState(progress, _values(training), best))
-        write_log(run, progress.history)
-        if events is not None:
-            events.write(row)
-        console.say(epoch_line(row, config.train.epochs, progress.stale_epochs == 0))
-    if events is not None:
-        events.close()
-    _write_model(run, training, progress, best)
-    return progress
+    training = prepare(run, store, split, config)
+    found = fitted = _fit(training, run, store, config, console)
+    if config.train.refit:
+        console.say(
+            f"Training again on the training and validation groups, {found.progress.epoch} epochs."
+        )
+        del training
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(config.train.seed)
+        training = prepare_refit(run, store, split, config, found.progress.epoch)
+        fitted = _fit(training, run, store, config, console)
+    disk.write_bytes(run.curves, learning_curves(found.progress.history))
+    _write_model(run, training.network, fitted)
+    return found.progress
 
 
-def prepare(store: Store, split: Split, config: Config) -> Training:
+def prepare(run: RunFolder, store: Store, split: Split, config: Config) -> Training:
+    """The training that validation watches."""
+    return _prepare(
+        store, split.train, split.validation, config, config.train.epochs, run.state, run.log
+    )
+
+
+def prepare_refit(
+    run: RunFolder, store: Store, split: Split, config: Config, epochs: int
+) -> Training:
+    """The training on all groups but the test groups, for `epochs`."""
+    both = {*split.train, *split.validation}
+    folds = tuple(fold.name for fold in store.folds if fold.name in both)
+    return _prepare(store, folds, (), config, epochs, run.refit_state, run.refit_log)
+
+
+def _prepare(
+    store: Store,
+    folds: tuple[str, ...],
+    validation: tuple[str, ...],
+    config: Config,
+    epochs: int,
+    state: Path,
+    log: Path,
+) -> Training:
     """Build and compile the network, with every variable that the training will change."""
-    normaliser = fit_normaliser(store, split.train, config)
+    normaliser = fit_normaliser(store, folds, config)
     network = build_network(
         config.model,
         store.time,
@@ -87,22 +124,45 @@ def prepare(store: Store, split: Split, config: Config) -> Training:
         len(store.feature_names),
         len(store.classes),
     )
-    order = training_order(store, split.train, config)
+    order = training_order(store, folds, config)
     steps = order.steps(
         config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch
     )
-    compile_network(
-        network, config.model, _optimiser_options(config.train), steps, config.train.epochs
-    )
+    compile_network(network, config.model, _optimiser_options(config.train), steps, epochs)
     kept = with_normalisation(network, normaliser)
     return Training(
+        folds=folds,
+        epochs=epochs,
         options=config.train,
         network=network,
-        kept=kept,
         normaliser=normaliser,
         steps_per_epoch=steps,
-        validate=_validation(kept, store, split, config),
+        validate=_validation(kept, store, validation, config) if validation else None,
+        state=state,
+        log=log,
     )
+
+
+def _fit(
+    training: Training, run: RunFolder, store: Store, config: Config, console: Console
+) -> Fitted:
+    progress, best = _resume(training, console)
+    watched = training.validate is not None
+    events = None
+    if config.train.tensorboard and watched:
+        events = TensorBoardLog(run.tensorboard, progress.history)
+    batches, step = _steps(training, store, config, progress)
+    while progress.epoch < training.epochs and not progress.stopped:
+        row = _run_epoch(training, batches, step, progress)
+        best = _finish_epoch(training, row, progress, best)
+        write_state(training.state, TrainingState(progress, _values(training), best))
+        write_log(training.log, progress.history)
+        if events is not None:
+            events.write(row)
+        console.say(epoch_line(row, training.epochs, watched and progress.stale_epochs == 0))
+    if events is not None:
+        events.close()
+    return Fitted(progress, training.normaliser, best)
 
 
 def _optimiser_options(options: TrainOptions) -> OptimiserOptions:
@@ -117,9 +177,11 @@ def _optimiser_options(options: TrainOptions) -> OptimiserOptions:
     )
 
 
-def _validation(kept: keras.Model, store: Store, split: Split, config: Config) -> Callable[[], Row]:
+def _validation(
+    kept: keras.Model, store: Store, folds: tuple[str, ...], config: Config
+) -> Callable[[], Row]:
     """A function that scores the validation folds with the weights of the moment."""
-    batches = evaluation_stream(store, split.validation, config)
+    batches = evaluation_stream(store, folds, config)
     predict = predictor(kept, [dict], batches)
 
     def validate() -> Row:
@@ -135,36 +197,34 @@ def _validation(kept: keras.Model, store: Store, split: Split, config: Config) -
     return validate
 
 
-def _resume(
-    run: RunFolder, training: Training, console: Console
-) -> tuple[Progress, list[np.ndarray[Any, Any]]]:
-    """Restore the run's state, if there is one."""
-    state = read_state(run.state)
+def _resume(training: Training, console: Console) -> tuple[Progress, list[np.ndarray[Any, Any]]]:
+    """Restore the training's state, if there is one."""
+    state = read_state(training.state)
     if state is None:
         return Progress(), []
     variables = training_variables(training.network)
     shapes = [(tuple(variable.shape), variable.dtype) for variable in variables]
     if shapes != [(value.shape, value.dtype.name) for value in state.variables]:
         raise UserError(
-            f"{run.state} was written by another version of the network. Start the training "
+            f"{training.state} was written by another version of the network. Start the training "
             "afresh with --new."
         )
     for variable, value in zip(variables, state.variables, strict=True):
         variable.assign(value)
     progress = state.progress
-    write_log(run, progress.history)
-    console.say(f"Resuming {run.path} after epoch {progress.epoch}.")
+    write_log(training.log, progress.history)
+    console.say(f"Resuming after epoch {progress.epoch}.")
     return progress, list(state.best)
 
 
 def _steps(
-    training: Training, store: Store, split: Split, config: Config, progress: Progress
+    training: Training, store: Store, config: Config, progress: Progress
 ) -> tuple[Iterator[Any], Callable[[Any], Any]]:
     """Batches from where the training stands, and the compiled step that takes one."""
-    counts = store.class_counts(split.train)
+    counts = store.class_counts(training.folds)
     batches = training_stream(
         store,
-        split.train,
+        training.folds,
         config,
         training.normaliser,
         class_weights(counts, config.train.class_weight_power),
@@ -210,13 +270,17 @@ def _finish_epoch(
     progress: Progress,
     best: list[np.ndarray[Any, Any]],
 ) -> list[np.ndarray[Any, Any]]:
-    """Validate the averaged weights, keep them if they are the best, move to the next epoch."""
+    """Validate the averaged weights, keep them if they are the best, move to the next epoch.
+
+    Where nothing is validated the last average is kept.
+    """
     begun = time.perf_counter()
     with averaged_weights(training.network):
-        row |= training.validate()
+        if training.validate is not None:
+            row |= training.validate()
         _refuse_divergence(training, row)
-        if row["val_loss"] < progress.best_loss:
-            progress.best_loss, progress.best_epoch = row["val_loss"], progress.epoch
+        if training.validate is None or row["val_loss"] < progress.best_loss:
+            progress.best_loss, progress.best_epoch = row.get("val_loss", 0.0), progress.epoch
             best = [weight.numpy() for weight in training.network.weights]
     row["seconds"] += time.perf_counter() - begun
     progress.history.append(row)
@@ -226,7 +290,7 @@ def _finish_epoch(
 
 
 def _refuse_divergence(training: Training, row: Row) -> None:
-    if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
+    if not (math.isfinite(row["loss"]) and math.isfinite(row.get("val_loss", 0.0))):
         raise UserError(
             f"The loss is {row['loss']} in epoch {row['epoch']:.0f}. Lower train.learning_rate "
             f"(now {training.options.learning_rate:g}) and train again."
@@ -237,16 +301,13 @@ def _values(training: Training) -> list[np.ndarray[Any, Any]]:
     return [variable.numpy() for variable in training_variables(training.network)]
 
 
-def _write_model(
-    run: RunFolder, training: Training, progress: Progress, best: list[np.ndarray[Any, Any]]
-) -> None:
-    """Write the curves, then the best weights' model: its presence says that all is there."""
-    disk.write_bytes(run.curves, learning_curves(progress.history))
+def _write_model(run: RunFolder, trained: keras.Model, fitted: Fitted) -> None:
+    """Write the kept weights' model: its presence says that all is there."""
     # A copy that was never compiled, for `clone_model` compiles: whoever loads the model would
     # need the training's optimizer.
-    network = keras.Model.from_config(training.network.get_config())
-    network.set_weights(best)
+    network = keras.Model.from_config(trained.get_config())
+    network.set_weights(fitted.best)
     draft = run.state.with_name("draft.keras")
-    with_normalisation(network, training.normaliser).save(draft)
+    with_normalisation(network, fitted.normaliser).save(draft)
     disk.write_bytes(run.model, draft.read_bytes())
     draft.unlink()

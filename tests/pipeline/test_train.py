@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -219,3 +220,34 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_made(
             )
         )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
+    cheap_config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    train = cheap_config.train.model_copy(update={"refit": True})
+    config = cheap_config.model_copy(update={"train": train})
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    run_train(request_for(config, tiny_store, whole.path))
+    with whole.refit_log.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["epoch"] for row in rows] == [row["epoch"] for row in log_of(whole)]
+    assert {row["val_loss"] for row in rows} == {""}
+    once = RunFolder(tmp_path / "once")
+    run_train(request_for(cheap_config, tiny_store, once.path))
+    assert without_times(log_of(once)) == without_times(log_of(whole))
+    store = stores.open(tiny_store)
+    split = choose_split(store.folds, config.split)
+    both = store.moments([*split.train, *split.validation])
+    assert both.count > store.moments(split.train).count
+    # Killed after the first training: its state stands, the second begins in a new process.
+    shutil.copytree(whole.path, cut.path)
+    for left in (cut.model, cut.refit_state, cut.refit_log):
+        left.unlink()
+    run_train(request_for(config, tiny_store, cut.path))
+    for one, two in zip(weights_of(whole), weights_of(cut), strict=True):
+        np.testing.assert_array_equal(one, two, strict=True)
+    assert any(
+        not np.array_equal(one, two)
+        for one, two in zip(weights_of(whole), weights_of(once), strict=True)
+    )
