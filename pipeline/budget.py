@@ -48,6 +48,15 @@ class MemoryPlan:
             "budget": self.budget,
         }
 
+    def lines(self) -> list[tuple[str, int]]:
+        """What to show: reserved, the buffers from the largest down, projected and budget."""
+        return [
+            (f"reserved ({self.reserved_how})", self.reserved),
+            *sorted(self.buffers.items(), key=lambda item: -item[1]),
+            ("projected", self.projected),
+            ("budget", self.budget),
+        ]
+
     def require_fit(self, remedies: Sequence[str] = ()) -> MemoryPlan:
         """This plan, if it fits.
 

@@ -8,12 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pipeline.config import Config
-
-if TYPE_CHECKING:
-    from pipeline.budget import MemoryPlan
 
 LOG_SECONDS = 10.0
 """Between progress lines where there is no terminal."""
@@ -63,6 +60,11 @@ class Console:
             table.add_row(*row)
         RichConsole(width=None if sys.stdout.isatty() else 100).print(table)
 
+    def memory_plan(self, title: str, lines: Sequence[tuple[str, int]]) -> None:
+        """Print named sizes in bytes: `MemoryPlan.lines`."""
+        rows = [(name, format_bytes(size)) for name, size in lines]
+        self.table(f"Memory plan: {title}", ("memory", "size"), rows)
+
     @contextmanager
     def progress(self, description: str, windows: int, window_bytes: int) -> Iterator[Progress]:
         """Show how many of `windows` are done, in windows, bytes and time left.
@@ -106,18 +108,6 @@ def format_bytes(count: float) -> str:
             break
         count /= 1024
     return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.3g} {unit}"
-
-
-def plan_table(console: Console, plan: MemoryPlan, title: str) -> None:
-    """Print a memory plan: reserved, the buffers from the largest down, projected and budget."""
-    buffers = sorted(plan.buffers.items(), key=lambda item: -item[1])
-    rows = [
-        (f"reserved ({plan.reserved_how})", plan.reserved),
-        *buffers,
-        ("projected", plan.projected),
-        ("budget", plan.budget),
-    ]
-    console.table(title, ("memory", "size"), [(name, format_bytes(size)) for name, size in rows])
 
 
 class _Silence:

@@ -20,7 +20,6 @@ import stores
 from model.scores import summarise_confusion
 from pipeline.classifiers import HEADLINES, TITLES
 from pipeline.config import Config
-from pipeline.console import plan_table
 from pipeline.run_folder import RUNS, RunFolder, config_bytes, default_run, json_bytes, run_digest
 from pipeline.split import crossval_splits, group_names
 from pipeline.train import resolved_config
@@ -65,7 +64,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     config = _base_config(request, store)
     splits = crossval_splits(store.folds, config.split)
     plan = plan_crossval(config, store, baseline)
-    plan_table(request.console, plan, "Memory plan: crossval, one fold after another")
+    request.console.memory_plan("crossval, one fold after another", plan.lines())
     folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
     folds = []
     for number, split in enumerate(splits):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import stores
 from pipeline.classifiers import HEADLINES, TITLES
 from pipeline.config import Config, digest
-from pipeline.console import plan_table
 from pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -65,7 +64,7 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
         request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
         return _finish(request, run, metrics)
     plan = plan_evaluate(evaluation.config, evaluation.store, baseline)
-    plan_table(request.console, plan, "Memory plan: evaluate")
+    request.console.memory_plan("evaluate", plan.lines())
     with only_writer(run):
         metrics = _score(evaluation, metrics or {"digest": wanted}, baseline, request.console)
     return _finish(request, run, metrics) | {"memory": plan.as_table()}

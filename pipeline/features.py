@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.catalogue.warm import compile_in_child, kernels_are_cached
-from pipeline.console import Console, Request, plan_table
+from pipeline.console import Console, Request
 from pipeline.shard_task import SourceState, catalogue_of, source_state
 from pipeline.shard_workers import make_shards
 from pipeline.store_plan import plan_features, plan_store, require_disk
@@ -38,7 +38,7 @@ def run_features(request: Request) -> dict[str, Any]:
             request.config, manifest, catalogue, source, survey.index.nbytes
         )
         require_disk(target, manifest)
-        plan_table(console, plan, f"Memory plan: features, {workers} worker processes")
+        console.memory_plan(f"features, {workers} worker processes", plan.lines())
         build = begin_build(target, manifest, survey.index)
         missing = sorted(set(range(manifest.shards)) - set(build.finished_shards()))
         if len(missing) < manifest.shards:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stores
-from pipeline.console import plan_table
 from pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -49,7 +48,7 @@ def run_train(request: Request) -> dict[str, Any]:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
         return _summary(run, trained=False)
     plan = plan_train(config, store)
-    plan_table(request.console, plan, "Memory plan: train")
+    request.console.memory_plan("train", plan.lines())
     with only_writer(run):
         record_run(run, config, store.fingerprint, dataclasses.asdict(split))
         request.console.say(f"Training {run.path} ({_sizes(store, split)}).")

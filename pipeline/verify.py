@@ -28,6 +28,7 @@ def run_verify(request: Request) -> dict[str, Any]:
     """
     store = stores.open(request.store)
     plan = plan_verify(request, store).require_fit()
+    request.console.memory_plan("verify", plan.lines())
     with request.console.progress("verify", 2 * store.windows, _window_bytes(store)) as progress:
         problems = list(verify_store(store, progress.advance))
     if problems:

@@ -97,7 +97,7 @@ class Build:
             "feature_moments": np.stack([(r.features.mean, r.features.m2) for r in records]),
         }
         buffer = io.BytesIO()
-        np.savez(buffer, **columns)  # type: ignore[arg-type]
+        np.savez(buffer, allow_pickle=False, **columns)
         write_bytes(self.folder / "records" / f"{shard}.npz", buffer.getvalue())
         return written
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stores.errors import UserError
@@ -15,21 +16,34 @@ TEMPORARY_SUFFIX = ".tmp"
 def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
     """Put `parts`, one after another, into the file `path`, whole or not at all.
 
-    The folder is made if it is missing. A file of that name is replaced. Whoever opens `path`
-    sees the old content or the new; after a return, power may fail.
-
     Returns:
         The number of bytes written.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full; nothing is left behind.
+        UserError: as `whole_file`.
     """
     buffers = [parts] if isinstance(parts, (bytes, bytearray, memoryview)) else parts
+    with whole_file(path) as temporary:
+        return _write(temporary, buffers)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A name to write a file under; it becomes `path` when the block ends without an error.
+
+    The folder is made if it is missing. A file of that name is replaced. Whoever opens `path`
+    sees the old content or the new; after the block, power may fail.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     try:
         make_folder(path.parent)
         try:
-            written = _write_and_sync(temporary, buffers)
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -37,10 +51,9 @@ def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
         sync_folder(path.parent)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror}). Free disk space or name a folder "
-            "that you may write to, then start again: what is complete is kept."
+            f"{path} cannot be written ({error.strerror or error}). Free disk space or name a "
+            "folder that you may write to, then start again: what is complete is kept."
         ) from error
-    return written
 
 
 def make_folder(folder: Path) -> None:
@@ -69,7 +82,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write_and_sync(path: Path, buffers: Iterable[Bytes]) -> int:
+def _write(path: Path, buffers: Iterable[Bytes]) -> int:
     written = 0
     with path.open("wb", buffering=0) as stream:
         for buffer in buffers:
@@ -78,5 +91,4 @@ def _write_and_sync(path: Path, buffers: Iterable[Bytes]) -> int:
                 count = stream.write(view)
                 written += count
                 view = view[count:]
-        os.fsync(stream.fileno())
     return written

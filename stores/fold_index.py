@@ -174,5 +174,5 @@ def _join_runs(table: Integers) -> Integers:
 
 def _save(path: Path, **arrays: NDArray[np.int64]) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())

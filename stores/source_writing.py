@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.disk import TEMPORARY_SUFFIX, make_folder, sync_folder
-from stores.errors import UserError
+from stores.disk import whole_file
 
 
 @contextmanager
@@ -25,24 +23,8 @@ def new_source(path: Path) -> Iterator[Any]:
     Raises:
         UserError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    try:
-        make_folder(path.parent)
-        try:
-            with h5py.File(temporary, "w", track_order=False) as file:
-                yield file
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}). Free disk space or name a "
-            "folder that you may write to."
-        ) from error
+    with whole_file(path) as temporary, h5py.File(temporary, "w", track_order=False) as file:
+        yield file
 
 
 def describe_channels(
