@@ -89,7 +89,7 @@ class Build:
             path = self.store / array.name / array.key(shard)
             written += write_bytes(path, _hashed(array.encode(chunks), digest))
             digests.append(np.frombuffer(digest.digest(), np.uint8))
-        columns = {
+        columns: dict[str, NDArray[Any]] = {
             "filled": filled,
             "shard_digest": np.stack(digests)[None],
             "class_counts": np.stack([record.class_counts for record in records]),
