@@ -59,6 +59,11 @@ def buffer_chunks(options: StreamOptions) -> int:
     return options.buffer_chunks or BUFFER_CHUNKS
 
 
+def buffer_rows(config: Config, store: Store) -> int:
+    """Most windows that a buffer holds: a small store does not fill one."""
+    return min(buffer_chunks(config.stream) * store.chunk_windows, store.windows)
+
+
 def block_rows(window: WindowShape) -> int:
     """Windows that are augmented and normalised together; decides no value, only speed."""
     return int(np.clip(BLOCK_BYTES // window.float_bytes, 16, 4096))
@@ -69,15 +74,15 @@ def noise_rows(time: int, channels: int) -> int:
     return max(1, TABLE_BYTES // (4 * time * channels))
 
 
-def stream_buffers(config: Config, window: WindowShape, chunk_windows: int) -> dict[str, int]:
-    """Bytes that a training stream holds at most, by name.
+def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, int]:
+    """Bytes that a training stream with buffers of `rows` windows holds at most, by name.
 
     Buffers in flight are those being read, the one being cut into batches and the one before it
     whose last batch is unfinished: 2 + 2 = 4 of 4,096 windows of 128 x 9 float32 and 283 features,
     94 MiB. Reading another doubles its buffer for the time of a copy.
     """
     threads = config.stream.read_threads
-    buffer = buffer_chunks(config.stream) * chunk_windows * window.stored_bytes
+    buffer = rows * window.stored_bytes
     block = (block_rows(window) + 1) * window.float_bytes
     # Blocks in work, each with the temporaries of its operations, and as many that wait.
     blocks = PREPARE_CALLS * 4 * block + PREPARE_CALLS * block
@@ -92,9 +97,9 @@ def stream_buffers(config: Config, window: WindowShape, chunk_windows: int) -> d
     }
 
 
-def evaluation_buffers(config: Config, window: WindowShape, chunk_windows: int) -> dict[str, int]:
-    """Bytes that an evaluation stream holds at most, by name."""
-    training = stream_buffers(config, window, chunk_windows)
+def evaluation_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, int]:
+    """Bytes that an evaluation stream with such buffers holds at most, by name."""
+    training = stream_buffers(config, window, rows)
     batch = config.evaluate.batch * window.float_bytes
     return {
         "evaluation buffers": training["epoch buffers"],

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 from model.normaliser import SAMPLE_ROWS
 from pipeline.budget import MIB, MemoryPlan
 from pipeline.memory import default_budget
-from pipeline.stream_buffers import evaluation_buffers, stream_buffers, window_shape
+from pipeline.stream_buffers import (
+    buffer_rows,
+    evaluation_buffers,
+    stream_buffers,
+    window_shape,
+)
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -55,19 +60,20 @@ def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
 def train_buffers(config: Config, store: Store) -> dict[str, int]:
     """Bytes of what a training holds beside TensorFlow.
 
-    The quantile sample is 10,000 rows as float32 and, to take quantiles of, twice as float64: 283
-    features make 54 MiB. It is gone before the first batch, but the allocator may keep its place.
+    The quantile sample is 10,000 rows, or all of a small store, as float32 and, to take quantiles
+    of, twice as float64: 283 features make 54 MiB. It is gone before the first batch, but the
+    allocator may keep its place.
     """
     window = window_shape(store, config)
     blocks = len(config.model.dilations)
     sample = 0
     if config.model.feature_scaling == "quantile":
-        sample = SAMPLE_ROWS * window.features * (4 + 8 + 8)
+        sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
     return {
         "quantile sample": sample,
         "activations": 2 * config.train.batch * activation_bytes(config, store, blocks),
-        **stream_buffers(config, window, store.chunk_windows),
-        **evaluation_buffers(config, window, store.chunk_windows),
+        **stream_buffers(config, window, buffer_rows(config, store)),
+        **evaluation_buffers(config, window, buffer_rows(config, store)),
     }
 
 
@@ -78,7 +84,7 @@ def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> di
     buffers = {
         "views": 2 * batch * len(config.evaluate.views),
         "activations": 2 * config.evaluate.batch * activation_bytes(config, store, blocks=1),
-        **evaluation_buffers(config, window, store.chunk_windows),
+        **evaluation_buffers(config, window, buffer_rows(config, store)),
     }
     if baseline:
         columns = len(store.feature_names) or RAW_MEASURES * len(store.channels)

@@ -240,7 +240,7 @@ def _noise(draw: np.random.Generator, shape: tuple[int, int, int]) -> NDArray[np
     size = int(np.prod(shape))
     # Four 16-bit numbers from each draw; two are summed for each value.
     words = draw.integers(0, 1 << 64, -(-size // 2), dtype=np.uint64).view(np.int16)
-    noise = words[:size].astype(np.float32)
+    noise: NDArray[np.float32] = words[:size].astype(np.float32)
     noise += words[size : 2 * size]
     noise += 1.0  # int16 has the mean -1/2.
     noise *= np.float32(np.sqrt(6) / (1 << 16))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
 import statistics
 import subprocess
@@ -20,6 +21,17 @@ from packaging.utils import canonicalize_name
 from pipeline.config import load_config
 
 ROOT = Path(__file__).parents[1]
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make as a user would: what an outer make hands down, as in `make test`, is left out."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "--no-print-directory", *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=inherited, capture_output=True, text=True, check=True
+    )
+
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
 CONDA_NAMES = {"python-xxhash": "xxhash"}
@@ -87,7 +99,7 @@ def test_every_locked_version_has_hashes_and_no_registry_is_named(lock: Path) ->
 
 
 def test_make_alone_lists_every_target_with_a_description() -> None:
-    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = make()
     listed = dict(re.findall(r"^  ([a-z]+) +(\S.*)$", done.stdout, flags=re.M))
     assert set(listed) >= TARGETS
 
@@ -99,8 +111,7 @@ def test_make_passes_every_option_to_a_stage_unharmed() -> None:
         "BUDGET": "1.5GiB",
         "SET": """train.epochs=3 evaluate.views=["identity", "noise"] a.b='x y'""",
     }
-    command = ["make", "--dry-run", "features", *(f"{k}={v}" for k, v in variables.items())]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = make("--dry-run", "features", *(f"{k}={v}" for k, v in variables.items()))
     line = done.stdout.splitlines()[-1].replace("exec ", "", 1)
     shown = "import sys; print(*sys.argv[1:], sep='\\n')"
     line = re.sub(r"-m pipeline", lambda _: f'-c "{shown}"', line)

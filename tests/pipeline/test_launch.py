@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -78,7 +77,9 @@ def test_an_interrupt_exits_with_130_and_no_traceback() -> None:
     code = (
         "import sys, types, signal, os\n"
         "cli = types.ModuleType('pipeline.cli')\n"
-        f"cli.main = lambda arguments: os.kill(os.getpid(), {int(signal.SIGINT)})\n"
+        # A shell's background job ignores the signal, and Python then sets no handler.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "cli.main = lambda arguments: os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.modules['pipeline.cli'] = cli\n"
         "from pipeline.launch import main\n"
         "sys.exit(main())\n"

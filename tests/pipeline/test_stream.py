@@ -19,7 +19,7 @@ from model.normaliser import Normaliser
 from pipeline.config import Config
 from pipeline.order import Position
 from pipeline.stream import evaluation_stream, training_order, training_stream
-from pipeline.stream_buffers import evaluation_buffers, stream_buffers, window_shape
+from pipeline.stream_buffers import buffer_rows, evaluation_buffers, stream_buffers, window_shape
 from stores import Store
 from stores.errors import UserError
 
@@ -283,10 +283,12 @@ def test_training_folds_without_windows_are_refused(
 
 def test_buffers_are_named_and_grow_with_what_they_hold(store: Store, tiny_config: Config) -> None:
     window = window_shape(store, tiny_config)
-    small = stream_buffers(tiny_config, window, store.chunk_windows)
+    small = stream_buffers(tiny_config, window, buffer_rows(tiny_config, store))
     wide = changed(tiny_config, stream={"read_threads": 4, "buffer_chunks": 8})
-    large = stream_buffers(wide, window, store.chunk_windows)
+    large = stream_buffers(wide, window, buffer_rows(wide, store))
+    whole = changed(tiny_config, stream={"buffer_chunks": 1000})
     row = 64 * 3 * 4 + 4 * len(store.feature_names) + 12
     assert small["epoch buffers"] == 4 * 4 * store.chunk_windows * row
     assert large["epoch buffers"] == 6 * 8 * store.chunk_windows * row
-    assert set(evaluation_buffers(tiny_config, window, store.chunk_windows)).isdisjoint(small)
+    assert buffer_rows(whole, store) == store.windows
+    assert set(evaluation_buffers(tiny_config, window, 64)).isdisjoint(small)

@@ -25,6 +25,7 @@ def layout_of(
     kept = np.ones(len(group), dtype=bool)
     kept[dropped] = False
     table = np.bincount(group[kept], minlength=group.max() + 1)[:, None]
+    fold_count = min(fold_count, int((table > 0).sum()))
     folds = make_folds(table, np.full(len(table), -1, np.int8), (), fold_count, "balance")
     fold_of_group = np.full(len(table), -1)
     for number, fold in enumerate(folds):
