@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -64,8 +66,25 @@ def _explain(error: Exception, debug: bool) -> int:
     return OUR_FAULT
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, with the closest name that there is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2."""
+        unknown = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([\w-]+)", message)
+        known = [*self._option_string_actions]
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                for name, command in action.choices.items():
+                    known += [name, *command._option_string_actions]
+        close = difflib.get_close_matches(unknown[1], known, n=1) if unknown else []
+        text = message.split(" (choose from")[0]
+        hint = f" Did you mean {close[0]}?" if close else ""
+        self.exit(USERS_INPUT, f"headrace: {text}.{hint} See: {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="headrace",
         description="Train Keras models on windowed sensor recordings larger than memory.",
         epilog="Exit codes: 0 done, 1 a fault of the program, 2 the input, 130 interrupted.",
@@ -74,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, text in STAGES.items():
-        stage = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        stage = commands.add_parser(name, help=text, description=_sentence(text))
         _add_stage_options(stage)
         stage.set_defaults(run=_run_stage)
         if name == "train":
@@ -110,7 +129,7 @@ def _add_stage_options(stage: argparse.ArgumentParser) -> None:
 
 def _add_synth(commands: Any) -> None:
     text = "write a learnable synthetic source of any size, in constant memory"
-    synth = commands.add_parser("synth", help=text, description=text.capitalize() + ".")
+    synth = commands.add_parser("synth", help=text, description=_sentence(text))
     add = synth.add_argument
     add("--windows", type=_positive, required=True, metavar="N", help="windows")
     add("--length", type=_positive, default=128, metavar="T", help="samples of a window (128)")
@@ -121,6 +140,10 @@ def _add_synth(commands: Any) -> None:
     add("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to write")
     add("--debug", action="store_true", help=argparse.SUPPRESS)
     synth.set_defaults(run=_run_synth)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _positive(text: str) -> int:
@@ -215,8 +238,18 @@ def _report_memory(console: Console, use: MemoryUse, summary: dict[str, Any]) ->
 
 
 def _run_synth(options: argparse.Namespace) -> int:
-    from stores.synthetic import write_synthetic
+    from stores.synthetic import is_synthetic, write_synthetic
 
+    if (
+        options.output.exists()
+        and options.output.stat().st_size
+        and not is_synthetic(options.output)
+    ):
+        from stores.errors import UserError
+
+        raise UserError(
+            f"{options.output} exists and is not a synthetic source. Name another --output."
+        )
     write_synthetic(
         options.output,
         windows=options.windows,

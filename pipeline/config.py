@@ -246,10 +246,13 @@ def load_config(
             a value is out of its range.
     """
     table: dict[str, Any] = {} if file is None else _read_toml(file)
-    for override in overrides:
-        _apply(table, override)
     table.setdefault("name", file.stem if file is not None else name or "default")
-    return config_from_table(table, str(file) if file is not None else "the command line")
+    # The file alone first, so that its own faults are told from those of the command line.
+    config = config_from_table(table, str(file))
+    given = list(overrides)
+    for override in given:
+        _apply(table, override)
+    return config_from_table(table, "the command line") if given else config
 
 
 def config_from_table(table: Mapping[str, Any], where: str) -> Config:
@@ -293,6 +296,17 @@ def _apply(table: dict[str, Any], override: str) -> None:
     section[path[-1]] = value
 
 
+_PLAIN = {
+    "byte_size": 'a size is wanted, such as "1.5GiB"',
+    "byte_size_unit": 'a size is wanted, such as "1.5GiB"',
+    "model_type": "this is a section: write its keys below a line [section], or section.key=value",
+    "list_type": 'a list is wanted, such as ["a", "b"]',
+    "tuple_type": 'a list is wanted, such as ["a", "b"]',
+    "string_pattern_mismatch": "a view is identity, noise, noise:SD or scale:FACTOR",
+}
+"""Our words for pydantic's kinds of error where its own lead no further."""
+
+
 def _first_problem(error: ValidationError) -> str:
     """One line for the first of pydantic's complaints: the key, the rule, the value."""
     problem = error.errors()[0]
@@ -304,7 +318,7 @@ def _first_problem(error: ValidationError) -> str:
         hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}."
         return f"unknown key {key}. {hint}{more}"
     shown = f" = {problem['input']!r}" if key and not isinstance(problem["input"], dict) else ""
-    message = problem["msg"].removeprefix("Value error, ")
+    message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     return f"{key}{shown}: {message}.{more}" if key else f"{message}.{more}"
 
 

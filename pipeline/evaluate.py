@@ -100,7 +100,8 @@ def _find(request: Request) -> Evaluation:
     if not run.complete:
         state = "is not trained to its end" if run.config.is_file() else "does not exist"
         raise UserError(
-            f"The run {run.path} {state}. Train first: headrace train, with the same options."
+            f"The run {run.path} {state}. Train first: headrace train, with the same options "
+            "and from the same folder; or name its folder with --run."
         )
     recorded = recorded_fingerprint(run)
     if recorded != store.fingerprint:

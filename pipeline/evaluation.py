@@ -121,8 +121,8 @@ def _notes(store: Store, split: Split, config: Config) -> list[str]:
     groups = group_names(store, split.test)
     if not any(fold.name.startswith("test/") for fold in store.folds):
         notes.append(
-            f"One fold of {len(groups)} groups is a small sample; headrace crossval gives the "
-            "number that counts."
+            f"One fold of {len(groups)} group{'s' if len(groups) > 1 else ''} is a small sample; "
+            "headrace crossval gives the number that counts."
         )
     if config.evaluate.max_windows is not None:
         notes.append(f"Only the first {config.evaluate.max_windows:,} test windows are scored.")

@@ -10,8 +10,8 @@ from pipeline.console import Console, Request
 from pipeline.shard_task import SourceState, catalogue_of, source_state
 from pipeline.shard_workers import make_shards
 from pipeline.store_plan import plan_features, plan_store, require_disk
-from stores.building import Build, begin_build, build_lock
-from stores.errors import UserError
+from stores.building import Build, begin_build, build_lock, discard_build
+from stores.errors import SourceContentError, UserError
 from stores.manifest import Manifest, read_manifest
 from stores.source import Source, open_source
 
@@ -26,7 +26,9 @@ def run_features(request: Request) -> dict[str, Any]:
         UserError: anything in the source or configuration that must change first.
     """
     target, console = request.store, request.console
-    if target.exists():
+    if target.is_file():
+        raise UserError(f"{target} is a file. A store is a folder: name another --store.")
+    if target.exists() and any(target.iterdir()):
         return _already_complete(target, request, console)
     data = _require_data(request)
     with build_lock(target), open_source(data, request.config.source) as source:
@@ -46,7 +48,11 @@ def run_features(request: Request) -> dict[str, Any]:
                 f"Continuing: {manifest.shards - len(missing)} of {manifest.shards} shards stand."
             )
         if missing:
-            _make_missing(build, data, state, missing, workers, console)
+            try:
+                _make_missing(build, data, state, missing, workers, console)
+            except SourceContentError:
+                discard_build(target)
+                raise
         build.finish()
     console.say(f"Store complete: {target}")
     return _summary(target, manifest) | {"made_shards": len(missing), "memory": plan.as_table()}

@@ -45,6 +45,7 @@ def describe_store(store: Store) -> dict[str, Any]:
         "groups": list(store.groups),
         "grouped": manifest.grouped,
         "dropped_windows": sum(high - low for low, high in manifest.dropped),
+        "filled_windows": sum(high - low for low, high in manifest.filled),
         "geometry": {
             "chunk_windows": manifest.chunk,
             "shard_windows": manifest.shard,
@@ -134,5 +135,10 @@ def _print(request: Request, store: Store, summary: dict[str, Any]) -> None:
             for fold in summary["folds"]
         ],
     )
+    for what in ("dropped", "filled"):
+        if summary[f"{what}_windows"]:
+            console.say(
+                f"{summary[f'{what}_windows']:,} source windows with NaN or infinity were {what}."
+            )
     if not summary["grouped"]:
         console.say("Warning: split by window, not by group: scores will come out too high.")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import Catalogue, Triad, build_catalogue
 from stores.building import Build, SegmentRecord, layout_of, load_build, partial_folder
-from stores.errors import UserError
+from stores.errors import SourceContentError, UserError
 from stores.fold_index import load_index
 from stores.layout import Layout, Recipe, Segment
 from stores.manifest import Manifest
@@ -74,6 +74,16 @@ def extract_shard(target: str, source: str, state: SourceState, shard: int) -> d
         shard, columns, recipe.order, records(columns["label"]), filled
     )
     return {"shard": shard, "windows": recipe.rows, "bytes": written}
+
+
+def try_shard(
+    target: str, source: str, state: SourceState, shard: int
+) -> dict[str, int] | UserError:
+    """`extract_shard`, with what is the user's to mend returned: a raise would be logged too."""
+    try:
+        return extract_shard(target, source, state, shard)
+    except UserError as error:
+        return error
 
 
 def catalogue_of(manifest: Manifest) -> Catalogue | None:
@@ -235,7 +245,7 @@ def _require_finite(raw: Array, recipe: Recipe, source: Source) -> None:
     if len(bad):
         numbers = np.concatenate([np.arange(start, stop) for start, stop in recipe.ranges])
         first = ", ".join(str(number) for number in np.sort(numbers[bad])[:5])
-        raise UserError(
+        raise SourceContentError(
             f"{len(bad)} of {len(raw)} windows looked at in {source.path} hold NaN or infinity, "
             f'the first are windows {first}. Set source.non_finite = "drop" or "fill", or '
             "correct the file."
@@ -244,6 +254,6 @@ def _require_finite(raw: Array, recipe: Recipe, source: Source) -> None:
 
 def _require_unchanged(path: Path, state: SourceState) -> None:
     if source_state(path) != state:
-        raise UserError(
+        raise SourceContentError(
             f"{path} was changed while it was being read. Start again once nothing writes to it."
         )

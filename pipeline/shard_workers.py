@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.shard_task import SourceState, extract_shard
+from pipeline.shard_task import SourceState, try_shard
+from stores.errors import UserError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -40,13 +42,16 @@ def make_shards(
 
         def submit(shard: int) -> Any:
             return client.submit(
-                extract_shard, *arguments, shard, key=f"extract-shard-{shard}", pure=False
+                try_shard, *arguments, shard, key=f"extract-shard-{shard}", pure=False
             )
 
         first = [submit(shard) for _, shard in zip(range(2 * workers), waiting, strict=False)]
         running = as_completed(first, raise_errors=False)
         for future in running:
-            yield future.result()
+            record = future.result()
+            if isinstance(record, UserError):
+                raise record
+            yield record
             future.release()
             for shard in waiting:
                 running.add(submit(shard))
@@ -70,6 +75,7 @@ def _local_client(workers: int) -> Iterator[Client]:
     }
     with (
         dask.config.set(settings),
+        _interrupts_held() as let_through,
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -77,8 +83,25 @@ def _local_client(workers: int) -> Iterator[Client]:
             memory_limit=0,
             dashboard_address="127.0.0.1:0",
             host="127.0.0.1",
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):
+        let_through()
         yield client
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[Callable[[], object]]:
+    """Hold Ctrl-C back until the given function is called: threads and processes that start
+    meanwhile never see it, so that this process alone answers, in one line.
+    """
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+    def let_through() -> object:
+        return signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+    try:
+        yield let_through
+    finally:
+        let_through()

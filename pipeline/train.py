@@ -20,6 +20,7 @@ from pipeline.stream_buffers import buffer_chunks
 from pipeline.tensorflow_setup import set_up_tensorflow
 from pipeline.training_memory import plan_train
 from pipeline.training_state import read_state
+from stores.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -57,13 +58,40 @@ def run_train(request: Request) -> dict[str, Any]:
 
 
 def resolved_config(request: Request, store: Store) -> Config:
-    """The config with what the run fixes at its first start: geometry and absolute paths."""
-    config = request.config
+    """The config with what the run fixes at its first start: geometry and absolute paths.
+
+    What the store was made with is taken from the store.
+
+    Raises:
+        UserError: the config names something else for the store than it was made with.
+    """
+    config = store_config(request.config, store.manifest.config)
     stream = config.stream.model_copy(update={"buffer_chunks": buffer_chunks(config.stream)})
     paths = config.paths.model_copy(
         update={"data": _absolute(request.data), "store": _absolute(store.path)}
     )
     return config.model_copy(update={"stream": stream, "paths": paths})
+
+
+def store_config(config: Config, recorded: dict[str, Any]) -> Config:
+    """`config` with the options that the store records, which decided its bytes.
+
+    Raises:
+        UserError: `config` itself says otherwise, in a key that is not left to its default.
+    """
+    sections = {}
+    for name, options in recorded.items():
+        given = getattr(config, name)
+        said = given.model_dump(mode="json", include=given.model_fields_set)
+        differing = [key for key, value in said.items() if options.get(key, value) != value]
+        if differing:
+            raise UserError(
+                f"The store was made with another {name}.{differing[0]} "
+                f"({options[differing[0]]!r}, not {said[differing[0]]!r}). Leave that key out, or "
+                "make another store with: headrace features."
+            )
+        sections[name] = type(given).model_validate({**given.model_dump(), **options})
+    return config.model_copy(update=sections)
 
 
 def _absolute(path: Path | None) -> Path | None:

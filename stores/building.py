@@ -181,6 +181,9 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
     wanted = manifest.model_dump(mode="json")
     if plan.exists():
         differing = _differences(json.loads(plan.read_bytes()), wanted)
+        if differing and not build.finished_shards():
+            discard_build(target)
+            return begin_build(target, manifest, index)
         if differing:
             raise UserError(
                 f"{build.folder} was begun with another {', '.join(differing)}. Restore that, or "
@@ -221,11 +224,16 @@ def build_lock(target: Path) -> Iterator[None]:
     """Hold the only right to build `target`; the system gives it back when the process dies.
 
     Raises:
-        UserError: another process is building it.
+        UserError: another process is building it, or its folder cannot be written.
     """
     path = target.with_name(f"{target.name}.lock")
-    make_folder(path.parent)
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        make_folder(path.parent)
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"The store {target} cannot be made there ({error.strerror}). Name another --store."
+        ) from error
     try:
         held = _lock_now(descriptor) and _still_named(descriptor, path)
         if not held:

@@ -8,3 +8,7 @@ class UserError(ValueError):
 
     The command line prints the message without a traceback and exits with code 2.
     """
+
+
+class SourceContentError(UserError):
+    """The source's data cannot be used as it is: what was made from it so far is of no use."""

@@ -193,9 +193,14 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         attributes = json.loads(path.read_bytes())["attributes"]
         version = int(attributes["format_version"])
+    except NotADirectoryError as error:
+        raise UserError(
+            f"{folder} is a file, and a store is a folder. An HDF5 source is named with --data."
+        ) from error
     except FileNotFoundError as error:
         raise UserError(
-            f"{folder} is no finished store (no manifest). Make it with: headrace features."
+            f"{folder} is no store: it has no manifest. Name another folder, or an empty one to "
+            f"make it: headrace features --data SOURCE.h5 --store {folder}"
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(

@@ -14,6 +14,7 @@ import tensorstore as ts
 from numpy.typing import NDArray
 
 from stores.array_format import ArrayFormat
+from stores.building import partial_folder
 from stores.errors import UserError
 from stores.folds import Fold
 from stores.manifest import Manifest, read_manifest
@@ -283,6 +284,14 @@ def open_store(path: Path | str, read_threads: int = READ_THREADS) -> Store:
         UserError: there is none, it is not finished, of a newer format, or its manifest damaged.
     """
     folder = Path(path)
+    if partial_folder(folder).exists() and not folder.exists():
+        raise UserError(
+            f"The store {folder} is half made: {partial_folder(folder)}. Finish it with: "
+            f"headrace features, with the options it was begun with."
+        )
     if not folder.exists():
-        raise UserError(f"There is no store {folder}. Make it with: headrace features.")
+        raise UserError(
+            f"There is no store {folder}. Make it with: headrace features --data SOURCE.h5 "
+            f"--store {folder}"
+        )
     return Store(folder, read_manifest(folder), read_threads)

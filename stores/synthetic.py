@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from stores.errors import UserError
 from stores.source_options import DEFAULT_WINDOW_S
 from stores.source_writing import describe_channels, new_source, write_names, write_recordings
 
+TITLE = "Synthetic source"
 DEFAULT_RATE_HZ = 50.0
 DEFAULT_CLASSES = 6
 DEFAULT_GROUPS = 20
@@ -24,6 +26,15 @@ SLOWEST_HZ, FASTEST_HZ, OF_RATE = 0.6, 6.0, 0.16
 NOISE = 0.6
 TEMPO_SPREAD, GAIN_SPREAD, OFFSET_SPREAD, STRETCH_SPREAD = 0.06, 0.15, 0.3, 0.05
 STRETCH_TABLE = 4096
+
+
+def is_synthetic(path: Path) -> bool:
+    """Whether a file is an HDF5 file that `write_synthetic` wrote."""
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("title") == TITLE)
+    except OSError:
+        return False
 
 
 def write_synthetic(
@@ -77,7 +88,7 @@ def write_synthetic(
     rows = time if layout == "windows" else time - time // 2
     signal = _Signal.drawn(plan, rows, channels, rate_hz, seed)
     with new_source(path) as file:
-        file.attrs["title"] = "Synthetic source"
+        file.attrs["title"] = TITLE
         write_names(file, "classes", [f"class_{c}" for c in range(classes)])
         names = [f"ch{c}" for c in range(channels)]
         if layout == "windows":

@@ -29,12 +29,21 @@ def kernels_are_cached() -> bool:
 
     False where the cache is kept elsewhere (this folder is read-only): then one has to try.
     """
-    compiled = [path.stat().st_mtime for path in (_KERNELS / "__pycache__").glob("engine.*.nbi")]
-    sources = [path.stat().st_mtime for path in _KERNELS.glob("*.py") if path.name != "warm.py"]
-    return bool(compiled) and max(compiled) >= max(sources)
+    newest: dict[str, float] = {}
+    for path in (_KERNELS / "__pycache__").glob("*.nbi"):
+        module = path.name.split(".")[0]
+        newest[module] = max(newest.get(module, 0.0), path.stat().st_mtime)
+    return "engine" in newest and all(
+        written >= (_KERNELS / f"{module}.py").stat().st_mtime
+        for module, written in newest.items()
+        if (_KERNELS / f"{module}.py").exists()
+    )
 
 
 def compile_in_child() -> None:
-    """`warm_up` in a child process: the compiler's memory (some 200 MiB) goes with it."""
+    """`warm_up` in a child process: the compiler's memory (some 200 MiB) goes with it.
+
+    In a session of its own: an interrupt reaches this process, which then ends the child.
+    """
     code = "from pipeline.catalogue.warm import warm_up; warm_up()"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, start_new_session=True)

@@ -210,6 +210,32 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(
     assert sorted(os.listdir(tmp_path)) == ["killed.zarr", "tiny.toml"]
 
 
+def test_an_interrupt_is_answered_in_one_line_and_goes_on_to_the_same_bytes(
+    tiny_store: Path, tiny_source: Path, tmp_path: Path
+) -> None:
+    config, target = tmp_path / "tiny.toml", tmp_path / "interrupted.zarr"
+    config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
+    # As a terminal does: the signal reaches the whole process group, workers included.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pipeline.launch import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "features", "--quiet", "--config", str(config)]
+    command += ["--data", str(tiny_source), "--store", str(target)]
+    stage = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    records = partial_folder(target) / "records"
+    while not records.is_dir() and stage.poll() is None:
+        time.sleep(0.002)
+    time.sleep(0.5)
+    os.killpg(stage.pid, signal.SIGINT)
+    _, errors = stage.communicate(timeout=60)
+    assert stage.returncode == 130
+    assert errors.count("\n") == 1
+    assert errors.startswith("Interrupted")
+    subprocess.run(command, check=True)
+    assert hashes(target) == hashes(tiny_store)
+
+
 def test_a_build_of_another_config_is_not_continued(
     tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -261,6 +287,18 @@ def test_non_finite_windows_are_an_error_by_default(
     with pytest.raises(UserError, match=r"hold NaN or infinity, the first are windows"):
         build_here(tiny_config, broken_source, tmp_path / "broken.zarr")
     assert not (tmp_path / "broken.zarr").exists()
+
+
+def test_what_the_error_advises_works(
+    broken_source: Path, tiny_config: Config, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "advised.zarr"
+    with pytest.raises(UserError, match="NaN or infinity"):
+        run_features(request_for(tiny_config, broken_source, target))
+    assert sorted(os.listdir(tmp_path)) == ["broken.h5"]
+    assert "Traceback" not in capfd.readouterr().err
+    config = changed(tiny_config, source={"non_finite": "drop"})
+    assert run_features(request_for(config, broken_source, target))["windows"] == 527
 
 
 def test_non_finite_windows_are_dropped_and_listed(

@@ -25,7 +25,7 @@ from pipeline.console import Console, Request
 from pipeline.prediction import load_model
 from pipeline.run_folder import RunFolder, config_bytes, recorded_config
 from pipeline.split import choose_split
-from pipeline.train import run_train
+from pipeline.train import resolved_config, run_train
 from pipeline.training_log import COLUMNS
 from pipeline.training_loop import Training
 from pipeline.training_state import Progress, TrainingState, read_state, write_state
@@ -207,6 +207,26 @@ def test_class_weights_are_one_on_average_and_spare_absent_classes() -> None:
     assert weights[2] == 0
     assert weights[0] == pytest.approx(2 * weights[1])
     assert (weights * counts).sum() / counts.sum() == pytest.approx(1)
+
+
+def test_a_config_that_contradicts_the_store_is_refused(
+    cheap_config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    features = cheap_config.features.model_copy(update={"select": ("*rms",)})
+    other = Config.model_validate(
+        cheap_config.model_dump(exclude_unset=True) | {"features": {"select": ["*rms"]}}
+    )
+    assert other.features.select == features.select
+    with pytest.raises(UserError, match=r"store was made with another features\.select"):
+        run_train(request_for(other, tiny_store, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_run_records_what_the_store_was_made_with(tiny_store: Path) -> None:
+    plain = Config.model_validate({"train": {"epochs": 1}})
+    resolved = resolved_config(request_for(plain, tiny_store, None), stores.open(tiny_store))
+    assert resolved.store.chunk_windows == 16
+    assert resolved.features.accelerometers == ("acc",)
 
 
 def test_a_budget_that_is_too_small_is_refused_before_anything_is_made(
