@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.console import Console, Request
     from pipeline.memory import MemoryUse
 
-DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF = 0, 1, 2, 130, 141
 
 STAGES = {
     "features": "extract features from an HDF5 source into a Zarr store",
@@ -42,8 +42,9 @@ def main(arguments: Sequence[str]) -> int:
         print("Interrupted; what is complete is kept. Start again to go on.", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
+        # Whoever read our output is gone, as with `| head`: not done, and nobody to tell.
         sys.stderr.close()
-        return DONE
+        return CUT_OFF
     except Exception as error:
         return _explain(error, options.debug)
 

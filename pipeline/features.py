@@ -28,10 +28,12 @@ def run_features(request: Request) -> dict[str, Any]:
     target, console = request.store, request.console
     if target.is_file():
         raise UserError(f"{target} is a file. A store is a folder: name another --store.")
-    if target.exists() and any(target.iterdir()):
+    if _stands(target):
         return _already_complete(target, request, console)
     data = _require_data(request)
     with build_lock(target), open_source(data, request.config.source) as source:
+        if _stands(target):  # Another process made it while this one waited to begin.
+            return _already_complete(target, request, console)
         state = source_state(data)
         manifest, survey = plan_store(request.config, source)
         _describe(console, source, manifest)
@@ -39,7 +41,9 @@ def run_features(request: Request) -> dict[str, Any]:
         plan, workers = plan_features(
             request.config, manifest, catalogue, source, survey.index.nbytes
         )
-        require_disk(target, manifest)
+        finished = Build(target, manifest).finished_shards()
+        missing = sorted(set(range(manifest.shards)) - set(finished))
+        require_disk(target, manifest, min(manifest.windows, len(missing) * manifest.shard))
         console.memory_plan(f"features, {workers} worker processes", plan.lines())
         build = begin_build(target, manifest, survey.index)
         missing = sorted(set(range(manifest.shards)) - set(build.finished_shards()))
@@ -56,6 +60,10 @@ def run_features(request: Request) -> dict[str, Any]:
         build.finish()
     console.say(f"Store complete: {target}")
     return _summary(target, manifest) | {"made_shards": len(missing), "memory": plan.as_table()}
+
+
+def _stands(target: Path) -> bool:
+    return target.exists() and any(target.iterdir())
 
 
 def _make_missing(

@@ -22,6 +22,7 @@ from stores.moments import channel_moments, column_moments, merge_all
 from stores.source import Source, open_source
 from stores.source_options import SourceOptions
 from stores.survey import FoldReader
+from stores.units import in_units
 
 Array = NDArray[Any]
 SourceState = tuple[int, int, int]
@@ -62,11 +63,13 @@ def extract_shard(target: str, source: str, state: SourceState, shard: int) -> d
     """
     shop = _workshop(target, source)
     recipe = shop.layout.recipe(shard, shop.fold_of)
-    raw, filled = _gather(shop.source, recipe)
+    raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
     _require_unchanged(Path(source), state)
     if shop.source.options.non_finite == "error":
         _require_finite(raw, recipe, shop.source)
-    features, records = _extract(shop, recipe, raw)
+    stored = np.dtype(shop.build.manifest.raw_dtype)
+    _require_storable(raw, stored)
+    features, records = _extract(shop, recipe, raw, stored)
     columns = _labels(shop, recipe) | {"raw": raw}
     if features is not None:
         columns["features"] = features
@@ -151,11 +154,11 @@ def _workshop(target: str, source_path: str) -> Workshop:
     )
 
 
-def _gather(source: Source, recipe: Recipe) -> tuple[Array, NDArray[np.int64]]:
+def _gather(source: Source, recipe: Recipe, block: int) -> tuple[Array, NDArray[np.int64]]:
     """(n, T, C) windows of the recipe's ranges, in their order, and which of them were filled."""
     raw = np.empty((recipe.rows, source.time, len(source.channels)), dtype=source.dtype)
     filled = [np.zeros(0, np.int64)]
-    for at, start, stop in _placed(recipe):
+    for at, start, stop in _placed(recipe, block):
         rows = slice(at, at + stop - start)
         if source.options.non_finite == "fill":
             raw[rows], marked = source.read_marked_windows(start, stop)
@@ -185,8 +188,13 @@ def _labels(shop: Workshop, recipe: Recipe) -> dict[str, Array]:
     return columns
 
 
-def _extract(shop: Workshop, recipe: Recipe, raw: Array) -> tuple[Array | None, Any]:
-    """Features of the gathered windows, and what makes the records once labels are known."""
+def _extract(
+    shop: Workshop, recipe: Recipe, raw: Array, stored: np.dtype[Any]
+) -> tuple[Array | None, Any]:
+    """Features of the gathered windows, and what makes the records once labels are known.
+
+    Features are those of the source's values, moments those of the values as stored.
+    """
     catalogue, scale = shop.catalogue, shop.source.channel_scale
     names = () if catalogue is None else catalogue.names
     features = None if catalogue is None else np.empty((len(raw), len(names)), np.float32)
@@ -196,7 +204,10 @@ def _extract(shop: Workshop, recipe: Recipe, raw: Array) -> tuple[Array | None, 
         for at in range(rows.start, rows.stop, batch_windows(catalogue)):
             batch = slice(at, min(at + batch_windows(catalogue), rows.stop))
             units = in_units(raw[batch], scale)
-            raw_parts.append(channel_moments(units))
+            held = raw[batch].astype(stored, copy=False)
+            raw_parts.append(
+                channel_moments(units if stored == raw.dtype else in_units(held, scale))
+            )
             if catalogue is not None and features is not None:
                 features[batch] = catalogue.extract(units)
                 feature_parts.append(column_moments(features[batch]))
@@ -217,19 +228,14 @@ def batch_windows(catalogue: Catalogue | None) -> int:
     return 256 if catalogue is None else catalogue.batch_windows
 
 
-def in_units(raw: Array, scale: NDArray[np.float64]) -> Array:
-    """`raw` (n, T, C) in units: float32, or float64 where float32 would not hold the integers."""
-    wide = raw.dtype.itemsize > 4 or (raw.dtype.kind in "iu" and raw.dtype.itemsize == 4)
-    units = raw.astype(np.float64 if wide else np.float32, copy=False)
-    return units if np.all(scale == 1.0) else units * scale.astype(units.dtype)
-
-
-def _placed(recipe: Recipe) -> Iterator[tuple[int, int, int]]:
-    """(place among the gathered rows, start, stop) of every range."""
+def _placed(recipe: Recipe, most: int | None = None) -> Iterator[tuple[int, int, int]]:
+    """(place among the gathered rows, start, stop) of every range, in pieces of at most `most`."""
     at = 0
-    for start, stop in recipe.ranges.tolist():
-        yield at, start, stop
-        at += stop - start
+    for low, high in recipe.ranges.tolist():
+        for start in range(low, high, most or high - low):
+            stop = min(start + (most or high - low), high)
+            yield at, start, stop
+            at += stop - start
 
 
 def _segment_rows(segments: tuple[Segment, ...]) -> Iterator[slice]:
@@ -249,6 +255,18 @@ def _require_finite(raw: Array, recipe: Recipe, source: Source) -> None:
             f"{len(bad)} of {len(raw)} windows looked at in {source.path} hold NaN or infinity, "
             f'the first are windows {first}. Set source.non_finite = "drop" or "fill", or '
             "correct the file."
+        )
+
+
+def _require_storable(raw: Array, stored: np.dtype[Any]) -> None:
+    if stored.kind != "f" or stored == raw.dtype or not raw.size:
+        return
+    largest = max(abs(float(raw.max())), abs(float(raw.min())))
+    limit = float(np.finfo(stored).max)
+    if largest > limit:
+        raise SourceContentError(
+            f"store.raw_dtype = {stored} holds values up to {limit:g}, and the "
+            f'source has {largest:g}. Set store.raw_dtype = "source" or a wider one.'
         )
 
 

@@ -146,14 +146,14 @@ def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str,
     return buffers
 
 
-def require_disk(target: Path, manifest: Manifest) -> None:
-    """Refuse a store that the disk of `target` may not hold, not compressed at all.
+def require_disk(target: Path, manifest: Manifest, windows: int) -> None:
+    """Refuse a store that the disk may not hold: `windows` more of it, not compressed at all.
 
     Raises:
         UserError: names what is needed and what is free.
     """
     rows = sum(array.row_bytes for array in manifest.arrays())
-    needed = int(1.02 * manifest.windows * rows) + (16 << 20)
+    needed = int(1.02 * windows * rows) + (16 << 20)
     folder = target.absolute().parent
     folder.mkdir(parents=True, exist_ok=True)
     state = os.statvfs(folder)

@@ -59,7 +59,13 @@ class Build:
 
     def finished_shards(self) -> list[int]:
         """Shards whose arrays are all durable, ascending."""
-        return sorted(int(path.stem) for path in (self.folder / "records").glob("*.npz"))
+        found = sorted(int(path.stem) for path in (self.folder / "records").glob("*.npz"))
+        arrays = self.manifest.arrays()
+        return [
+            shard
+            for shard in found
+            if all((self.store / array.name / array.key(shard)).is_file() for array in arrays)
+        ]
 
     def write_shard(
         self,
@@ -179,6 +185,8 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
     build = Build(target, manifest)
     plan = build.folder / "plan.json"
     wanted = manifest.model_dump(mode="json")
+    if not (build.store.is_dir() and (build.folder / "index.npz").is_file()):
+        discard_build(target)
     if plan.exists():
         differing = _differences(json.loads(plan.read_bytes()), wanted)
         if differing and not build.finished_shards():
@@ -214,9 +222,13 @@ def layout_of(manifest: Manifest, index: FoldIndex) -> Layout:
 
 
 def discard_build(target: Path) -> None:
-    """Remove the work in progress of `target`."""
-    shutil.rmtree(partial_folder(target), ignore_errors=True)
-    sync_folder(target.parent)
+    """Remove the work in progress of `target`, first what says that it is one."""
+    folder = partial_folder(target)
+    if folder.exists():
+        (folder / "plan.json").unlink(missing_ok=True)
+        sync_folder(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        sync_folder(target.parent)
 
 
 @contextmanager

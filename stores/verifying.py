@@ -13,6 +13,7 @@ from stores.array_format import ArrayFormat, group_metadata
 from stores.manifest import Manifest, file_digest
 from stores.moments import Moments, channel_moments, column_moments, merge_all
 from stores.store import Store
+from stores.units import in_units
 
 BITMAP_WINDOWS = 1 << 27
 """Candidates that are ticked off in one pass over `source_index`: 128 MiB of marks at most."""
@@ -147,8 +148,7 @@ def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
     for row, segment in enumerate(store.manifest.segments()):
         rows = segment.start, segment.stop
         parts = [
-            channel_moments(store.read("raw", *part).astype(np.float64) * scale)
-            for part in _parts(*rows)
+            channel_moments(in_units(store.read("raw", *part), scale)) for part in _parts(*rows)
         ]
         raw = merge_all(parts, len(scale))
         if not _close(raw, tables["raw_moments"][row]):

@@ -21,12 +21,14 @@ import xarray as xr
 import stores
 from pipeline.config import Config, config_from_table
 from pipeline.features import run_features
-from pipeline.shard_task import catalogue_of, extract_shard, in_units, source_state
+from pipeline.shard_task import catalogue_of, extract_shard, source_state
 from pipeline.store_plan import plan_store
 from stores.building import begin_build, partial_folder
 from stores.errors import UserError
 from stores.source import open_source
 from stores.synthetic import write_synthetic
+from stores.units import in_units
+from stores.verifying import verify_store
 from tests.conftest import SMALL, request_for
 
 
@@ -257,6 +259,50 @@ def test_a_plan_that_does_not_fit_is_refused_before_anything_is_written(
     with pytest.raises(UserError, match=r"features needs .* above memory\.budget = 100 MiB"):
         run_features(request_for(small, tiny_source, tmp_path / "none.zarr"))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_value_that_the_stored_type_cannot_hold_is_refused(
+    tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, store={"raw_dtype": "float16"})
+    store = build_here(config, tiny_source, tmp_path / "half.zarr")
+    assert store.raw_dtype == np.float16
+    assert not list(verify_store(store, lambda _: None))
+    source = tmp_path / "large.h5"
+    source.write_bytes(tiny_source.read_bytes())
+    with h5py.File(source, "r+") as file:
+        file["X"][100, 5, 1] = 1e5
+    with pytest.raises(UserError, match=r"holds values up to 65504, and the source has 100000"):
+        build_here(config, source, tmp_path / "over.zarr")
+
+
+def test_scaled_counts_far_from_zero_verify(
+    tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    source = tmp_path / "counts.h5"
+    with h5py.File(tiny_source) as old, h5py.File(source, "w") as new:
+        counts = np.random.default_rng(0).normal(16405, 84, old["X"].shape).astype("i2")
+        new["X"] = counts
+        new["X"].attrs["sampling_rate_hz"] = 50.0
+        new["y"], new["groups"] = old["y"][:], old["groups"][:]
+        new.attrs["scale_to_units"] = [0.000598] * 3
+    store = build_here(tiny_config, source, tmp_path / "counts.zarr")
+    assert not list(verify_store(store, lambda _: None))
+
+
+def test_what_is_left_of_a_finished_build_is_no_build(
+    tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    """Killed between the last rename and the clean-up; then the store is deleted."""
+    target = tmp_path / "twice.zarr"
+    with open_source(tiny_source, tiny_config.source) as opened:
+        manifest, survey = plan_store(tiny_config, opened)
+    build = begin_build(target, manifest, survey.index)
+    for shard in range(manifest.shards):
+        extract_shard(str(target), str(tiny_source), source_state(tiny_source), shard)
+    build.store.rename(tmp_path / "elsewhere")
+    again = begin_build(target, manifest, survey.index)
+    assert again.finished_shards() == []
 
 
 def test_raw_alone_is_stored_when_no_feature_is_selected(
