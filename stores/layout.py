@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,10 +154,6 @@ class Layout:
         moved[inner] = permutation(whole, key).forward(slots[inner])
         ranges = np.stack([moved * block + lows, moved * block + highs], axis=1)
         return join_ranges(ranges[np.argsort(ranges[:, 0])])
-
-    def save(self, path: Path) -> None:
-        """Write the index beside the plan, for worker processes; see `load`."""
-        self.index.save(path)
 
 
 def shard_segments(folds: tuple[Fold, ...], shard_rows: int, shard: int) -> tuple[Segment, ...]:
