@@ -6,6 +6,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def make_shards(
 
     waiting = iter(shards)
     arguments = str(target.absolute()), str(source.absolute()), state
-    with _local_client(workers) as client:
+    with local_client(workers) as client:
 
         def submit(shard: int) -> Any:
             return client.submit(
@@ -59,7 +60,7 @@ def make_shards(
 
 
 @contextmanager
-def _local_client(workers: int) -> Iterator[Client]:
+def local_client(workers: int) -> Iterator[Client]:
     """A scheduler in this process and worker processes of one thread each, on loopback."""
     import dask
     from distributed import Client, LocalCluster
@@ -96,6 +97,9 @@ def _interrupts_held() -> Iterator[Callable[[], object]]:
     """Hold Ctrl-C back until the given function is called: threads and processes that start
     meanwhile never see it, so that this process alone answers, in one line.
     """
+    # Started later, by the first worker's thread, it would let Ctrl-C through to that worker:
+    # multiprocessing unblocks the signal for its caller once its tracker runs.
+    resource_tracker.ensure_running()
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
     def let_through() -> object:

@@ -238,6 +238,19 @@ def test_an_interrupt_is_answered_in_one_line_and_goes_on_to_the_same_bytes(
     assert hashes(target) == hashes(tiny_store)
 
 
+def test_no_worker_can_be_interrupted_from_its_first_instruction() -> None:
+    code = (
+        "import signal\n"
+        "from pipeline.shard_workers import local_client\n"
+        "if __name__ == '__main__':\n"
+        "    with local_client(2) as client:\n"
+        "        masks = client.run(signal.pthread_sigmask, signal.SIG_BLOCK, ())\n"
+        "    print([signal.SIGINT in mask for mask in masks.values()])\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.stdout.strip() == "[True, True]", answer.stderr
+
+
 def test_a_build_of_another_config_is_not_continued(
     tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
