@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalogue.warm import compile_in_child, kernels_are_cached
+from pipeline.catalogue.kernel_cache import kernels_are_cached
+from pipeline.catalogue.warm import compile_in_child
 from pipeline.console import Console, Request
 from pipeline.shard_task import SourceState, catalogue_of, source_state
 from pipeline.shard_workers import make_shards
@@ -75,7 +76,7 @@ def _make_missing(
     console: Console,
 ) -> None:
     if build.manifest.features and not kernels_are_cached():
-        console.say("Compiling the feature kernels, once: about half a minute.")
+        console.say("Compiling the feature kernels, once: some ten seconds.")
         compile_in_child()
     console.say(f"Starting {workers} worker processes.")
     rows, window = build.manifest.shard, build.manifest.arrays()[0].row_bytes

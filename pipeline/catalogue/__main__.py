@@ -10,7 +10,7 @@ from pipeline.catalogue.warm import warm_up
 
 def main() -> int:
     """Compile, and say what is waited for."""
-    print("Compiling the feature kernels (once, some 15 seconds) ...", flush=True)
+    print("Compiling the feature kernels (once, some ten seconds) ...", flush=True)
     started = time.perf_counter()
     warm_up()
     print(f"Feature kernels ready after {time.perf_counter() - started:.1f} s.")

@@ -95,7 +95,7 @@ class Catalogue:
         """
         from pipeline.catalogue import engine
 
-        total = engine.scratch_bytes(self.plan, windows, dtype)
+        total = engine.scratch_bytes(self.plan, windows, len(self.channels), dtype)
         if self.custom:
             widest = max(len(feature.names) for feature in self.custom)
             row = 4 * (self.time * len(self.channels) + 3 * widest)

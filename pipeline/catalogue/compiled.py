@@ -2,8 +2,8 @@
 
 Kernels work on one signal (one row) at a time, so that a value depends on that row and on nothing
 else in the batch. Within a row LLVM may reorder a sum to vectorise it: the order is then fixed by
-the row's length and the CPU type. ``nnan`` is allowed because windows are finite by contract; it
-is what lets a minimum and a maximum vectorise. Infinities keep their meaning. Divisions follow
+the row's length and the CPU type. ``nnan`` is allowed because windows are finite by contract.
+Infinities keep their meaning. Divisions follow
 NumPy, because Python's test for zero in each keeps a loop from being vectorised (the entropy of a
 spectrum took eight times as long); every kernel guards its own divisors.
 """
@@ -15,6 +15,8 @@ from typing import TypeVar, cast
 
 import numba
 
+from pipeline.catalogue.kernel_cache import cache_folder
+
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
 _FLAGS = {"reassoc", "contract", "nsz", "arcp", "nnan"}
@@ -22,5 +24,10 @@ _FLAGS = {"reassoc", "contract", "nsz", "arcp", "nnan"}
 
 def kernel(function: Kernel) -> Kernel:
     """Compile ``function`` on its first call; the code is cached on disk and releases the GIL."""
-    compiled = numba.njit(cache=True, nogil=True, fastmath=_FLAGS, error_model="numpy")(function)
-    return cast(Kernel, compiled)
+    compile_it = numba.njit(cache=True, nogil=True, fastmath=_FLAGS, error_model="numpy")
+    given = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())  # Read once, when a cache is made for a function.
+    try:
+        return cast(Kernel, compile_it(function))
+    finally:
+        numba.config.CACHE_DIR = given

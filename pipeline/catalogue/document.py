@@ -35,6 +35,34 @@ Names are part of the store's format, and their number does not depend on the wi
 "Constant" is the value for a signal that does not change; a zero signal is one.
 """
 
+_PEERS = """## Where other libraries differ
+
+The tests compare every feature with TSFEL 0.2, tsfresh 0.21 and pycatch22 1.0 (catch24) wherever
+these define the same quantity, through these conversions. What is not listed is equal, or has no
+counterpart there.
+"""
+
+_DIFFERENCES = (
+    ("std", "pycatch22", "of the sample, T - 1: here = theirs sqrt((T - 1) / T)"),
+    ("skewness", "tsfresh", "unbiased (pandas): here = theirs (T - 2) / sqrt(T (T - 1))"),
+    ("kurtosis", "tsfresh",
+     "unbiased (pandas): here = (theirs (T - 2) (T - 3) / (T - 1) - 6) / (T + 1)"),
+    ("zero_crossing_rate", "TSFEL", "`zero_cross` is a count, of the signal as given"),
+    ("zero_crossing_rate", "tsfresh", "`number_crossing_m` is a count; zero counts as below"),
+    ("slope", "TSFEL, tsfresh", "per sample: here = theirs x rate"),
+    ("autocorr_peak", "TSFEL", "`autocorr` is another thing: the first lag below 1 / e"),
+    ("autocorr_peak", "tsfresh",
+     "`autocorrelation` of a lag averages T - k products: r_k = theirs (T - k) / T"),
+    ("spectral_centroid, spectral_spread", "TSFEL, tsfresh",
+     "weighed by the amplitude, not the power, DC included; tsfresh's in bins"),
+    ("spectral_entropy", "TSFEL",
+     "over the logarithm of the bins that are not zero: often T // 2 + 1, with DC, not T // 2"),
+    ("rolloff_85", "TSFEL", "95 % of the amplitudes, DC included"),
+    ("dominant_freq", "TSFEL",
+     "`fundamental_frequency` is the lowest peak above 0.3 of the largest amplitude"),
+)  # fmt: skip
+"""(feature, library, what it does otherwise); tests/pipeline/test_catalogue_peers.py converts."""
+
 
 def feature_page() -> str:
     """The whole page, in Markdown."""
@@ -43,28 +71,23 @@ def feature_page() -> str:
         _table(f"## Of every signal ({len(SIGNAL)}): `<signal>__<name>`", SIGNAL),
         _table(f"## Across every triad ({len(TRIAD)}): `<triad>__<name>`", TRIAD),
         _table(f"## Across an accelerometer's triad ({len(GRAVITY)}): `<triad>__<name>`", GRAVITY),
+        _PEERS,
+        _lines(("here", "library", "there"), [(f"`{d[0]}`", *d[1:]) for d in _DIFFERENCES]),
     ]
     return "\n".join(parts)
 
 
 def _table(heading: str, definitions: Sequence[Definition]) -> str:
-    lines = [
-        heading,
-        "",
-        "| name | formula | unit | range | constant | source |",
-        "|---|---|---|---|---|---|",
+    columns = ("name", "formula", "unit", "range", "constant", "source")
+    rows = [
+        (f"`{d.name}`", d.formula, d.unit, d.range, d.degenerate, d.source) for d in definitions
     ]
-    lines += [
-        "| "
-        + " | ".join(
-            cell.replace("|", "\\|")
-            for cell in (
-                f"`{d.name}`", d.formula, d.unit, d.range, d.degenerate, d.source,
-            )
-        )
-        + " |"
-        for d in definitions
-    ]  # fmt: skip
+    return f"{heading}\n\n{_lines(columns, rows)}"
+
+
+def _lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 

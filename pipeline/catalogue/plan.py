@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from pipeline.catalogue.columns import Triad, signal_names
 from pipeline.catalogue.registry import AUTOCORR_SECONDS, BANDS_HZ, SIGNAL, Family
 
-LAGS_AT_ONCE: Final = 4
-"""Lags whose sums share each load of the signal."""
+LAGS_AT_ONCE: Final = 12
+"""Lags whose sums run together: three times four of them share seven loads of the signal."""
 
-VECTOR: Final = 32
-"""Samples a sum of the autocorrelation is rounded up to: two 512-bit registers of float32."""
+LEAD: Final = 8
+"""Zeros before each centred row: what the sums of the shorter lags of twelve begin with."""
+
+VECTOR: Final = 16
+"""Samples a sum of the autocorrelation is rounded up to: one 512-bit register of float32."""
 
 
 @dataclass(frozen=True)

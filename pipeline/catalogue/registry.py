@@ -11,6 +11,7 @@ from typing import Final, Literal
 Family = Literal["moments", "order", "temporal", "autocorrelation", "spectrum", "triad", "gravity"]
 
 TSFEL: Final = "TSFEL (Barandas et al. 2020)"
+TSFEL_POWER: Final = "after TSFEL, of the power"
 UCI: Final = "UCI HAR features_info (Anguita et al. 2013)"
 TEXTBOOK: Final = "textbook definition"
 
@@ -91,11 +92,14 @@ SIGNAL: Final[tuple[Definition, ...]] = (
     _spectrum("dominant_power_ratio", "largest P_k / P", "-", "[0, 1]", source=TEXTBOOK),
     _spectrum("log_total_power", "log10(P + 1e-12)", "log10 u^2", ">= -12", "-12",
               source=TEXTBOOK),
-    _spectrum("spectral_centroid", "c = sum(f_k P_k) / P", "Hz", "[0, rate/2]"),
-    _spectrum("spectral_spread", "sqrt(sum((f_k - c)^2 P_k) / P)", "Hz", "[0, rate/2]"),
+    _spectrum("spectral_centroid", "c = sum(f_k P_k) / P", "Hz", "[0, rate/2]",
+              source=TSFEL_POWER),
+    _spectrum("spectral_spread", "sqrt(sum((f_k - c)^2 P_k) / P)", "Hz", "[0, rate/2]",
+              source=TSFEL_POWER),
     _spectrum("spectral_entropy", "-sum(p_k log p_k) / log(number of bins), p_k = P_k / P", "-",
               "[0, 1]"),
-    _spectrum("rolloff_85", "lowest f_k with P_1 + ... + P_k >= 0.85 P", "Hz", "[0, rate/2]"),
+    _spectrum("rolloff_85", "lowest f_k with P_1 + ... + P_k >= 0.85 P", "Hz", "[0, rate/2]",
+              source=TSFEL_POWER),
     *(_band(low, high) for low, high in BANDS_HZ),
 )  # fmt: skip
 """The features of one signal, in column order."""

@@ -21,6 +21,9 @@ SPECTRAL_ENTROPY: Final = _AT["spectral_entropy"]
 ROLLOFF_85: Final = _AT["rolloff_85"]
 FIRST_BAND: Final = _AT[f"band_power_{BANDS_HZ[0][0]:g}_{BANDS_HZ[0][1]:g}"]
 
+_BLOCK: Final = 16
+"""Bins summed at once in search of the rolloff."""
+
 _f4: Final = np.float32
 _i4: Final = np.int32
 _ROOT_HALF_BITS: Final = np.float32(math.sqrt(0.5)).view(np.int32)
@@ -29,7 +32,7 @@ _LOG2_E: Final = np.float32(math.log2(math.e))
 
 @kernel
 def spectrum(
-    transform: NDArray[np.complex64],
+    powers: NDArray[np.float32],
     bin_hz: float,
     bands: NDArray[np.int64],
     scale: NDArray[np.float64],
@@ -38,24 +41,24 @@ def spectrum(
     """Write all spectral columns.
 
     Args:
-        transform: (signals, time // 2 + 1) rfft of the centred rows.
+        powers: (signals, time // 2 + 1) of the centred rows; that of bin 0 is set to 0.
         bin_hz: Distance of two bins, rate / time.
         bands: (bands, 2) from `band_bins`.
         scale: (signals,) what the centred rows were divided by.
         table: (signals, 27) written at the spectral columns.
     """
-    bins = transform.shape[1]
-    power = np.empty(bins, dtype=np.float32)
+    bins = powers.shape[1]
     full_entropy = math.log2(bins - 1)
-    for s in range(transform.shape[0]):
-        row = transform[s]
-        for k in range(bins):
-            power[k] = row[k].real * row[k].real + row[k].imag * row[k].imag
+    patterns = powers.view(np.int32)
+    for s in range(powers.shape[0]):
+        power, pattern = powers[s], patterns[s]
         power[0] = _f4(0.0)
-        # One loop for each type of sum: mixed ones are not vectorised.
-        largest = _f4(0.0)
+        # Powers are not negative, so their bits are ordered as they are, and maxima of integers
+        # are vectorised. One loop for each type of sum: mixed ones are not.
+        largest_bits = _i4(0)
         for k in range(bins):
-            largest = max(largest, power[k])
+            largest_bits = max(largest_bits, pattern[k])
+        largest = _i4(largest_bits).view(np.float32)
         total = 0.0
         first = 0.0
         second = 0.0
@@ -95,9 +98,19 @@ def _first_at_least(power: NDArray[np.float32], limit: np.float32) -> int:
 
 @kernel
 def _rolloff_bin(power: NDArray[np.float32], target: float) -> int:
+    """First bin where the running sum reaches ``target``: whole blocks first, then within one."""
     reached = 0.0
-    for k in range(1, power.size):
-        reached += power[k]
+    start = 0
+    while start + _BLOCK < power.size:
+        block = 0.0
+        for k in range(start, start + _BLOCK):
+            block += np.float64(power[k])
+        if reached + block >= target:
+            break
+        reached += block
+        start += _BLOCK
+    for k in range(start, power.size):
+        reached += np.float64(power[k])
         if reached >= target:
             return k
     return power.size - 1

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue.compiled import kernel
+from pipeline.catalogue.plan import LEAD
 from pipeline.catalogue.statistical import MEAN
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -80,7 +81,8 @@ def across(
     """Write the features across a triad: correlations, sma, and gravity where ``out`` has room.
 
     Args:
-        centred: (windows, signals, >= time) mean removed, divided by ``scale``.
+        centred: (windows, signals, >= LEAD + time) mean removed, divided by ``scale``, after LEAD
+            zeros.
         time: Samples of a signal.
         scale: (windows, signals)
         table: (windows, signals, 27) with the means.
@@ -90,7 +92,9 @@ def across(
         out: (windows, 4) or, with gravity, (windows, 9), written.
     """
     for w in range(centred.shape[0]):
-        a, b, c = centred[w, x], centred[w, y], centred[w, z]
+        a = centred[w, x, LEAD : LEAD + time]
+        b = centred[w, y, LEAD : LEAD + time]
+        c = centred[w, z, LEAD : LEAD + time]
         ab, ac, bc, aa, bb, cc = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         area_a, area_b, area_c = 0.0, 0.0, 0.0
         for t in range(time):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 from pipeline.catalogue.columns import Triad
-
-_KERNELS = Path(__file__).parent
+from pipeline.catalogue.kernel_cache import mark_cached
 
 
 def warm_up() -> None:
@@ -22,22 +20,7 @@ def warm_up() -> None:
     windows = np.random.default_rng(0).normal(size=(2, 32, 3))
     for dtype in (np.float32, np.float64):
         catalogue.extract(windows.astype(dtype))
-
-
-def kernels_are_cached() -> bool:
-    """Whether compiled code lies beside the kernels, newer than all of them; loads no compiler.
-
-    False where the cache is kept elsewhere (this folder is read-only): then one has to try.
-    """
-    newest: dict[str, float] = {}
-    for path in (_KERNELS / "__pycache__").glob("*.nbi"):
-        module = path.name.split(".")[0]
-        newest[module] = max(newest.get(module, 0.0), path.stat().st_mtime)
-    return "engine" in newest and all(
-        written >= (_KERNELS / f"{module}.py").stat().st_mtime
-        for module, written in newest.items()
-        if (_KERNELS / f"{module}.py").exists()
-    )
+    mark_cached()
 
 
 def compile_in_child() -> None:

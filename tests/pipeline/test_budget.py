@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -43,23 +44,15 @@ def test_memory_held_is_measured() -> None:
     assert use.timeline[-1][0] >= 0.2
 
 
-def _hold(ready: multiprocessing.synchronize.Event, go: multiprocessing.synchronize.Event) -> None:
-    held = np.ones(64 * MIB, dtype=np.uint8)
-    ready.set()
-    go.wait(30)
-    assert held[0] == 1
-
-
 def test_memory_of_child_processes_counts() -> None:
-    context = multiprocessing.get_context("spawn")
-    ready, go = context.Event(), context.Event()
+    code = "held = b'1' * (64 << 20); print('held', flush=True); input()"
     before = tree_memory(os.getpid())[0]
-    child = context.Process(target=_hold, args=(ready, go))
-    child.start()
-    assert ready.wait(30)
-    assert tree_memory(os.getpid())[0] - before > 64 * MIB
-    go.set()
-    child.join()
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        assert tree_memory(os.getpid())[0] - before > 64 * MIB
+        child.communicate(b"\n")
 
 
 def test_the_default_budget_is_a_part_of_what_is_available() -> None:

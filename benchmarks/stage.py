@@ -1,0 +1,99 @@
+"""The features stage against itself without features, and against a plain zarr-python copy.
+
+    python -m benchmarks.stage [--windows 300000] [--folder data/benchmarks] [--rounds 5]
+
+Whole processes, one after another in every round, over a source in the page cache. The copy does
+what zarr-python does by itself: read a shard's rows, write them (chunks of 256, shards of 16,384,
+blosc-lz4 level 1 with shuffle); it neither shuffles rows nor waits for the disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.timing import interleaved, machine, table, version
+
+FLOOR = 0.6
+TIME, CHANNELS = 128, 9
+CHUNK, SHARD = 256, 16_384
+
+
+def copy_with_zarr(source: Path, target: Path) -> None:
+    """Copy `X` of an HDF5 file to a zarr array, shard by shard."""
+    import h5py
+    import zarr
+    from zarr.codecs import BloscCodec
+
+    with h5py.File(source, "r") as file:
+        windows = file["X"]
+        array = zarr.create_array(
+            str(target),
+            shape=windows.shape,
+            dtype=windows.dtype,
+            chunks=(CHUNK, *windows.shape[1:]),
+            shards=(SHARD, *windows.shape[1:]),
+            compressors=BloscCodec(cname="lz4", clevel=1, shuffle="shuffle"),
+        )
+        for start in range(0, len(windows), SHARD):
+            array[start : start + SHARD] = windows[start : start + SHARD]
+
+
+def contenders(source: Path, folder: Path) -> dict[str, Callable[[], object]]:
+    """What is timed: each starts from nothing and leaves a store."""
+    target = folder / "made"
+
+    def process(*command: str) -> Callable[[], object]:
+        def run() -> None:
+            shutil.rmtree(target, ignore_errors=True)
+            subprocess.run([sys.executable, "-m", *command], check=True)
+
+        return run
+
+    stage = ("pipeline", "features", "--quiet", "--data", str(source), "--store", str(target))
+    return {
+        "headrace features": process(*stage),
+        "without features": process(*stage, "--set", "features.select=[]"),
+        "zarr-python copy": process("benchmarks.stage", "--copy", str(source), str(target)),
+    }
+
+
+def main() -> int:
+    """Print the table; 1 if a ratio is below the floor."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--windows", type=int, default=300_000)
+    parser.add_argument("--folder", type=Path, default=Path("data/benchmarks"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--copy", type=Path, nargs=2, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.copy:
+        copy_with_zarr(*given.copy)
+        return 0
+    given.folder.mkdir(parents=True, exist_ok=True)
+    source = given.folder / f"windows-{given.windows}.h5"
+    if not source.exists():
+        shape = ["--length", str(TIME), "--channels", str(CHANNELS)]
+        size = ["--windows", str(given.windows), "--output", str(source)]
+        subprocess.run([sys.executable, "-m", "pipeline", "synth", *size, *shape], check=True)
+    print(f"{machine()}; {version('zarr', 'numcodecs', 'h5py', 'distributed')}\n")
+    begun = time.perf_counter()
+    taken = interleaved(contenders(source, given.folder), given.rounds)
+    shutil.rmtree(given.folder / "made", ignore_errors=True)
+    ours = taken["headrace features"]
+    rows = [
+        (name, f"{seconds:.1f}", f"{given.windows / seconds:,.0f}", f"{seconds / ours:.2f}")
+        for name, seconds in taken.items()
+    ]
+    title = f"{given.windows:,} windows of {TIME} x {CHANNELS}, whole processes"
+    print(table(title, ("process", "s", "windows/s", "its time over ours"), rows))
+    print(f"Medians of {given.rounds} rounds, {time.perf_counter() - begun:.0f} s in all.")
+    return int(min(taken.values()) / ours < FLOOR)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

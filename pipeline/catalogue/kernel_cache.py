@@ -1,0 +1,74 @@
+"""Where compiled kernels are kept: a folder named after all that they were compiled from.
+
+Numba looks at the file of a function only. Kernels call kernels of other files and hold constants
+of other modules, so after a change there it would run the old code; here every change of any file
+of this package, of Numba or of the processor names another folder. Loads no compiler.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import sys
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+_SOURCES = Path(__file__).parent
+
+
+@cache
+def cache_folder() -> Path:
+    """The folder: in NUMBA_CACHE_DIR if set, else beside the kernels, else in the user's cache."""
+    name = f"kernels-{_fingerprint()}"
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    if chosen:
+        return Path(chosen) / name
+    beside = _SOURCES / "__pycache__" / name
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        writable = False
+    else:
+        writable = os.access(beside, os.W_OK)
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return beside if writable else users / "headrace" / name
+
+
+def kernels_are_cached() -> bool:
+    """Whether all kernels have been compiled by this Python, for what is here now."""
+    return _marker().is_file()
+
+
+def mark_cached() -> None:
+    """Say so, and drop what other versions of the kernels left beside them."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    _marker().touch()
+    if folder.parent == _SOURCES / "__pycache__":
+        for other in folder.parent.glob("kernels-*"):
+            if other != folder:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _marker() -> Path:
+    return cache_folder() / f"complete-{sys.implementation.cache_tag}"
+
+
+def _fingerprint() -> str:
+    digest = hashlib.sha256(version("numba").encode())
+    digest.update(_processor().encode())
+    for path in sorted(_SOURCES.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            kept = [line for line in lines if line.startswith(("model name", "flags", "Features"))]
+        return "".join(sorted(set(kept)))
+    except OSError:
+        return platform.processor()
