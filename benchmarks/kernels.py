@@ -30,6 +30,7 @@ from pipeline.catalogue import (
     statistical,
     temporal,
 )
+from pipeline.catalogue.sizes import tile_windows
 
 FLOOR, AIM = 60_000, 100_000
 """Windows/s on one core for windows of 128 x 9 without magnitudes."""
@@ -107,7 +108,7 @@ def parts(shape: Shape) -> tuple[list[Part], int]:
     """The kernels as the engine calls them on a tile that stays in cache; signals of the tile."""
     catalogue = shape.catalogue()
     plan, group = catalogue.plan, catalogue.plan.full
-    tile = engine.tile_windows(plan)
+    tile = tile_windows(plan)
     windows = shape.windows(tile)
     buffers = engine._allocate(group, tile, np.float32)
     jerks = engine._allocate(plan.jerk, tile, np.float32)

@@ -25,6 +25,8 @@ from stores.survey import FoldReader
 from stores.units import in_units
 
 Array = NDArray[Any]
+BATCH_WINDOWS = 256
+"""Windows converted to units, extracted and summed up at a time: about what a cache holds."""
 SourceState = tuple[int, int, int]
 """(size, time of change, file number) of a source; see `source_state`."""
 
@@ -201,15 +203,15 @@ def _extract(
     kept = []
     for rows in _segment_rows(recipe.segments):
         raw_parts, feature_parts = [], []
-        for at in range(rows.start, rows.stop, batch_windows(catalogue)):
-            batch = slice(at, min(at + batch_windows(catalogue), rows.stop))
+        for at in range(rows.start, rows.stop, BATCH_WINDOWS):
+            batch = slice(at, min(at + BATCH_WINDOWS, rows.stop))
             units = in_units(raw[batch], scale)
             held = raw[batch].astype(stored, copy=False)
             raw_parts.append(
                 channel_moments(units if stored == raw.dtype else in_units(held, scale))
             )
             if catalogue is not None and features is not None:
-                features[batch] = catalogue.extract(units)
+                catalogue.extract(units, out=features[batch])
                 feature_parts.append(column_moments(features[batch]))
         kept.append((rows, merge_all(raw_parts, len(scale)), merge_all(feature_parts, len(names))))
     classes = len(shop.build.manifest.classes)
@@ -221,11 +223,6 @@ def _extract(
         ]
 
     return features, records
-
-
-def batch_windows(catalogue: Catalogue | None) -> int:
-    """Windows converted to units and extracted at a time."""
-    return 256 if catalogue is None else catalogue.batch_windows
 
 
 def _placed(recipe: Recipe, most: int | None = None) -> Iterator[tuple[int, int, int]]:

@@ -13,7 +13,7 @@ from pipeline.budget import MIB, MemoryPlan
 from pipeline.config import Config
 from pipeline.console import format_bytes
 from pipeline.memory import default_budget
-from pipeline.shard_task import batch_windows, make_catalogue
+from pipeline.shard_task import BATCH_WINDOWS, make_catalogue
 from stores.errors import UserError
 from stores.layout import make_geometry
 from stores.manifest import FoldRecord, Manifest
@@ -132,7 +132,7 @@ def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str,
     rows = min(manifest.shard, manifest.windows)
     window = manifest.time * len(manifest.channels)
     source_item = np.dtype(str(manifest.source["dtype"])).itemsize
-    batch = min(batch_windows(catalogue), rows)
+    batch = min(BATCH_WINDOWS, rows)
     buffers = {
         "gathered windows": rows * window * source_item,
         "source block": manifest.block * window * max(source_item, 4),

@@ -57,16 +57,17 @@ def merge_all(parts: Iterable[Moments], columns: int) -> Moments:
 
 
 def column_moments(values: NDArray[Any]) -> Moments:
-    """Moments of the columns of `values` (n, D), real; two passes in float64 sums."""
+    """Moments of the columns of `values` (n, D), real; two passes in float64.
+
+    A copy in float64 is made: give it rows that fit the processor's cache.
+    """
     count, columns = values.shape
     if count == 0:
         return empty_moments(columns)
-    shift = values.mean(axis=0, dtype=np.float64)
-    deviation = values - shift.astype(values.dtype if values.dtype.kind == "f" else np.float64)
-    first = deviation.sum(axis=0, dtype=np.float64)
-    second = np.square(deviation, out=deviation).sum(axis=0, dtype=np.float64)
-    rounded = shift.astype(values.dtype).astype(np.float64) if values.dtype.kind == "f" else shift
-    return Moments(count, rounded + first / count, np.maximum(second - first * first / count, 0.0))
+    wide = values.astype(np.float64)
+    mean = wide.sum(axis=0) / count
+    wide -= mean
+    return Moments(count, mean, np.square(wide, out=wide).sum(axis=0))
 
 
 def channel_moments(windows: NDArray[Any]) -> Moments:

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from pipeline.catalogue.columns import Triad, column_names, select_columns
 from pipeline.catalogue.custom import CustomFeature, load_custom
 from pipeline.catalogue.plan import Plan, make_plan
+from pipeline.catalogue.sizes import scratch_bytes
 
 SHORTEST_WINDOW: Final = 8
 """Fewest samples of a window: below, the spectrum of a jerk has fewer than three bins."""
@@ -40,7 +41,9 @@ class Catalogue:
     custom: tuple[CustomFeature, ...]
     batch_windows: int = 4096
 
-    def extract(self, windows: NDArray[Any]) -> NDArray[np.float32]:
+    def extract(
+        self, windows: NDArray[Any], out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Features of each window.
 
         A row depends on its own window only: not on the other windows, their number or their
@@ -49,6 +52,7 @@ class Catalogue:
 
         Args:
             windows: (n, time, channel), any real dtype, in units, finite.
+            out: (n, features) contiguous, to write into; made if it is not given.
 
         Returns:
             (n, features) float32, finite.
@@ -67,7 +71,8 @@ class Catalogue:
                 f"Windows have shape {windows.shape}, the catalogue was built for "
                 f"(n, {expected[0]}, {expected[1]}). Build one for this shape."
             )
-        out = np.empty((len(windows), len(self.names)), dtype=np.float32)
+        if out is None:
+            out = np.empty((len(windows), len(self.names)), dtype=np.float32)
         engine.extract(self.plan, self.rate_hz, windows, out)
         self._extract_custom(windows, out)
         return out
@@ -93,9 +98,7 @@ class Catalogue:
             float32 copy and their columns of ``batch_windows`` windows. What such a function
             allocates itself is unknown.
         """
-        from pipeline.catalogue import engine
-
-        total = engine.scratch_bytes(self.plan, windows, len(self.channels), dtype)
+        total = scratch_bytes(self.plan, windows, len(self.channels), dtype)
         if self.custom:
             widest = max(len(feature.names) for feature in self.custom)
             row = 4 * (self.time * len(self.channels) + 3 * widest)

@@ -12,35 +12,9 @@ from pipeline.catalogue import fourier, spectral, statistical, temporal, triads
 from pipeline.catalogue.compiled import kernel
 from pipeline.catalogue.plan import LEAD, Group, Plan
 from pipeline.catalogue.registry import SIGNAL
+from pipeline.catalogue.sizes import tile_windows, working_dtype
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
-
-_TILE_SAMPLES: Final = 1 << 16
-"""Samples of all signals of a tile: its arrays, 1.2 MB together, stay in the caches of a core.
-
-Measured on 128 x 9, microseconds a window: 2^13 11.1, 2^14 10.2, 2^15 9.7, 2^16 9.3, 2^17 9.0. What
-small tiles lose is the calls.
-"""
-
-
-def tile_windows(plan: Plan) -> int:
-    """Windows computed at once. Results do not depend on it."""
-    samples = plan.full.signals * plan.full.time + plan.jerk.signals * plan.jerk.time
-    return max(1, _TILE_SAMPLES // samples)
-
-
-def working_dtype(dtype: DTypeLike) -> np.dtype[np.float32] | np.dtype[np.float64]:
-    """float32 when it holds every value of ``dtype`` exactly, else float64.
-
-    Raises:
-        TypeError: Not a real number type.
-    """
-    given = np.dtype(dtype)
-    if given.kind not in "biuf":
-        raise TypeError(f"Windows of dtype {given} have no features. Convert them to real numbers.")
-    if np.can_cast(given, np.float32):
-        return np.dtype(np.float32)
-    return np.dtype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -55,6 +29,20 @@ class _Buffers:
     table: NDArray[np.float64]
     powers: NDArray[np.float32]
     direct: fourier.Direct | None
+
+    def first(self, windows: int) -> _Buffers:
+        """The same memory for fewer windows."""
+        rows = windows * self.signals.shape[1]
+        return _Buffers(
+            self.signals[:windows],
+            self.centred[:rows],
+            self.limits[:rows],
+            self.scale[:rows],
+            self.energy[:rows],
+            self.table[:rows],
+            self.powers[:rows],
+            self.direct,
+        )
 
 
 def _allocate(group: Group, windows: int, dtype: DTypeLike) -> _Buffers:
@@ -71,20 +59,6 @@ def _allocate(group: Group, windows: int, dtype: DTypeLike) -> _Buffers:
     )
 
 
-def scratch_bytes(plan: Plan, windows: int, channels: int, dtype: DTypeLike) -> int:
-    """Bytes allocated at once by `extract` besides its result; windows have ``channels``."""
-    tile = min(windows, tile_windows(plan))
-    item = working_dtype(dtype).itemsize
-    total = tile * plan.full.time * channels * item
-    for group in (plan.full, plan.jerk):
-        row = group.time * item + (LEAD + group.time + group.lags.zeros) * 4
-        row += 2 * item + 16 + len(SIGNAL) * 8
-        row += (group.time // 2 + 1) * 4
-        total += tile * group.signals * row
-        total += fourier.scratch_bytes(tile * group.signals, group.time)
-    return total + tile * sum(across.width for across in plan.across) * 8
-
-
 def extract(
     plan: Plan, rate_hz: float, windows: NDArray[np.generic], out: NDArray[np.float32]
 ) -> None:
@@ -96,8 +70,7 @@ def extract(
     for start in range(0, len(windows), max(tile, 1)):
         part = np.ascontiguousarray(windows[start : start + tile], dtype=dtype)
         if len(part) < tile:
-            full = _allocate(plan.full, len(part), dtype)
-            jerk = _allocate(plan.jerk, len(part), dtype)
+            full, jerk = full.first(len(part)), jerk.first(len(part))
         _derive(plan, rate_hz, part, full.signals, jerk.signals)
         _extract_tile(plan, rate_hz, full, jerk, out[start : start + tile])
 

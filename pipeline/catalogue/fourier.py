@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
 from pipeline.catalogue.compiled import kernel
-from pipeline.catalogue.plan import LEAD
-
-LARGE_PRIME: Final = 31
-LONGEST_DIRECT: Final = 256
-"""Direct sums serve up to this length where the largest prime factor is `LARGE_PRIME` or more.
-
-An FFT is slow there, and the jerk of a window of 128 or 200 samples has 127 or 199. Time of the
-FFT over that of the sums, one core: 31 samples 1.8, 127 3.9, 199 2.0, 249 (3 x 83) 1.3.
-"""
-
-_ROWS, _COLUMNS, _VECTOR = 3, 4, 16
+from pipeline.catalogue.plan import LEAD, VECTOR
+from pipeline.catalogue.sizes import DIRECT_COLUMNS, DIRECT_ROWS, sums_directly, up_to
 
 
 @dataclass(frozen=True)
@@ -47,20 +37,12 @@ class Direct:
 
 def prepare_direct(signals: int, time: int) -> Direct | None:
     """What `power` needs for rows of ``time`` samples; None where an FFT serves better."""
-    if time > LONGEST_DIRECT or _largest_prime(time) < LARGE_PRIME:
+    if not sums_directly(time):
         return None
     cosine, sine = _tables(time)
-    rows, (bins, terms) = _up(signals, _ROWS), cosine.shape
+    rows, (bins, terms) = up_to(signals, DIRECT_ROWS), cosine.shape
     scratch = [np.zeros((rows, width), np.float32) for width in (terms, terms, bins, bins)]
     return Direct(cosine, sine, *scratch)
-
-
-def scratch_bytes(signals: int, time: int) -> int:
-    """Bytes that `power` allocates for ``signals`` rows, besides its result."""
-    if time > LONGEST_DIRECT or _largest_prime(time) < LARGE_PRIME:
-        return signals * (time // 2 + 1) * 8
-    terms, bins = _up(time // 2 + 1, _VECTOR), _up(time // 2 + 1, _COLUMNS)
-    return 8 * _up(signals, _ROWS) * (terms + bins) + 8 * terms * bins
 
 
 def power(
@@ -90,26 +72,13 @@ def _tables(time: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     half = np.arange(time // 2 + 1)
     # The product is reduced first: an angle of many turns has fewer correct digits.
     angle = 2.0 * np.pi * (half[:, None] * half[None, :] % time) / time
-    shape = _up(len(half), _COLUMNS), _up(len(half), _VECTOR)
+    shape = up_to(len(half), DIRECT_COLUMNS), up_to(len(half), VECTOR)
     tables = []
     for values in (np.cos(angle), np.sin(angle)):
         table = np.zeros(shape, np.float32)
         table[: len(half), : len(half)] = values
         tables.append(table)
     return tables[0], tables[1]
-
-
-def _up(count: int, multiple: int) -> int:
-    return -(-count // multiple) * multiple
-
-
-def _largest_prime(number: int) -> int:
-    largest, factor = 1, 2
-    while factor * factor <= number:
-        while number % factor == 0:
-            largest, number = factor, number // factor
-        factor += 1
-    return max(largest, number)
 
 
 @kernel
@@ -137,9 +106,9 @@ def _products(
     Not a BLAS, whose sums depend on how many rows it is given.
     """
     zero = np.float32(0.0)
-    for s in range(0, signals, _ROWS):
+    for s in range(0, signals, DIRECT_ROWS):
         x, y, z = rows[s], rows[s + 1], rows[s + 2]
-        for k in range(0, table.shape[0], _COLUMNS):
+        for k in range(0, table.shape[0], DIRECT_COLUMNS):
             t0, t1, t2, t3 = table[k], table[k + 1], table[k + 2], table[k + 3]
             x0, x1, x2, x3 = zero, zero, zero, zero
             y0, y1, y2, y3 = zero, zero, zero, zero
