@@ -143,6 +143,12 @@ lint: tools ## Check style, types and layering
 	$(python) -m mypy
 	$(python) -c 'import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())'
 
+.PHONY: bench
+bench: tools ## Run the benchmarks: kernels, libraries side by side, the whole stage (15 minutes, 6 GB)
+	$(python) -m benchmarks.kernels
+	$(python) -m benchmarks.peers
+	$(python) -m benchmarks.stage
+
 .PHONY: lock
 lock: ## Resolve the lock files again (needs uv)
 	$(call resolve,requirements.lock,)

@@ -1,6 +1,6 @@
 """The features stage against itself without features, and against a plain zarr-python copy.
 
-    python -m benchmarks.stage [--windows 300000] [--folder data/benchmarks] [--rounds 5]
+    python -m benchmarks.stage [--windows 300000] [--sizes 100000 900000] [--rounds 5]
 
 Whole processes, one after another in every round, over a source in the page cache. The copy does
 what zarr-python does by itself: read a shard's rows, write them (chunks of 256, shards of 16,384,
@@ -13,7 +13,6 @@ import argparse
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,10 +62,49 @@ def contenders(source: Path, folder: Path) -> dict[str, Callable[[], object]]:
     }
 
 
+def source_of(windows: int, folder: Path) -> Path:
+    """A synthetic source of that many windows, made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / f"windows-{windows}.h5"
+    if not source.exists():
+        shape = ["--length", str(TIME), "--channels", str(CHANNELS)]
+        size = ["--windows", str(windows), "--output", str(source)]
+        subprocess.run([sys.executable, "-m", "pipeline", "synth", *size, *shape], check=True)
+    return source
+
+
+def compare(windows: int, folder: Path, rounds: int) -> tuple[str, float]:
+    """The table of the three processes, and the least of their times over the stage's."""
+    taken = interleaved(contenders(source_of(windows, folder), folder), rounds)
+    ours = taken["headrace features"]
+    rows = [
+        (name, f"{seconds:.1f}", f"{windows / seconds:,.0f}", f"{seconds / ours:.2f}")
+        for name, seconds in taken.items()
+    ]
+    title = f"{windows:,} windows of {TIME} x {CHANNELS}, whole processes"
+    made = table(title, ("process", "s", "windows/s", "its time over ours"), rows)
+    return made, min(taken.values()) / ours
+
+
+def growth(sizes: list[int], folder: Path, rounds: int) -> str:
+    """The stage's time by number of windows."""
+    stages = {
+        f"{size:,}": contenders(source_of(size, folder), folder)["headrace features"]
+        for size in sizes
+    }
+    taken = interleaved(stages, rounds)
+    rows = [
+        (name, f"{taken[name]:.1f}", f"{size / taken[name]:,.0f}")
+        for name, size in zip(stages, sizes, strict=True)
+    ]
+    return table("The features stage by size", ("windows", "s", "windows/s"), rows)
+
+
 def main() -> int:
-    """Print the table; 1 if a ratio is below the floor."""
+    """Print the tables; 1 if a ratio is below the floor."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--windows", type=int, default=300_000)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[100_000, 300_000, 900_000])
     parser.add_argument("--folder", type=Path, default=Path("data/benchmarks"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--copy", type=Path, nargs=2, help=argparse.SUPPRESS)
@@ -74,25 +112,13 @@ def main() -> int:
     if given.copy:
         copy_with_zarr(*given.copy)
         return 0
-    given.folder.mkdir(parents=True, exist_ok=True)
-    source = given.folder / f"windows-{given.windows}.h5"
-    if not source.exists():
-        shape = ["--length", str(TIME), "--channels", str(CHANNELS)]
-        size = ["--windows", str(given.windows), "--output", str(source)]
-        subprocess.run([sys.executable, "-m", "pipeline", "synth", *size, *shape], check=True)
     print(f"{machine()}; {version('zarr', 'numcodecs', 'h5py', 'distributed')}\n")
-    begun = time.perf_counter()
-    taken = interleaved(contenders(source, given.folder), given.rounds)
+    made, least = compare(given.windows, given.folder, given.rounds)
+    print(f"{made}\nMedians of {given.rounds} rounds; the floor of a ratio is {FLOOR}.\n")
+    if given.sizes:
+        print(growth(given.sizes, given.folder, max(1, given.rounds // 2)))
     shutil.rmtree(given.folder / "made", ignore_errors=True)
-    ours = taken["headrace features"]
-    rows = [
-        (name, f"{seconds:.1f}", f"{given.windows / seconds:,.0f}", f"{seconds / ours:.2f}")
-        for name, seconds in taken.items()
-    ]
-    title = f"{given.windows:,} windows of {TIME} x {CHANNELS}, whole processes"
-    print(table(title, ("process", "s", "windows/s", "its time over ours"), rows))
-    print(f"Medians of {given.rounds} rounds, {time.perf_counter() - begun:.0f} s in all.")
-    return int(min(taken.values()) / ours < FLOOR)
+    return int(least < FLOOR)
 
 
 if __name__ == "__main__":

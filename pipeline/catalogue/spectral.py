@@ -24,6 +24,10 @@ FIRST_BAND: Final = _AT[f"band_power_{BANDS_HZ[0][0]:g}_{BANDS_HZ[0][1]:g}"]
 _BLOCK: Final = 16
 """Bins summed at once in search of the rolloff."""
 
+_BIN_BITS: Final = 24
+_BIN_MASK: Final = (1 << _BIN_BITS) - 1
+"""Bits of a bin's number in a key; windows of 2^25 samples are far off."""
+
 _f4: Final = np.float32
 _i4: Final = np.int32
 _ROOT_HALF_BITS: Final = np.float32(math.sqrt(0.5)).view(np.int32)
@@ -53,12 +57,14 @@ def spectrum(
     for s in range(powers.shape[0]):
         power, pattern = powers[s], patterns[s]
         power[0] = _f4(0.0)
-        # Powers are not negative, so their bits are ordered as they are, and maxima of integers
-        # are vectorised. One loop for each type of sum: mixed ones are not.
-        largest_bits = _i4(0)
+        # Powers are not negative, so their bits are ordered as they are; with the bin below them
+        # the largest key is the largest power at its lowest bin. Maxima of integers are
+        # vectorised, those of floats are not. One loop for each type of sum: mixed ones are not.
+        largest_key = np.int64(0)
         for k in range(bins):
-            largest_bits = max(largest_bits, pattern[k])
-        largest = _i4(largest_bits).view(np.float32)
+            largest_key = max(largest_key, (np.int64(pattern[k]) << _BIN_BITS) - k)
+        dominant = -largest_key & _BIN_MASK
+        largest = power[dominant]
         total = 0.0
         first = 0.0
         second = 0.0
@@ -76,7 +82,7 @@ def spectrum(
         centroid = first / total
         table[s, SPECTRAL_CENTROID] = centroid * bin_hz
         table[s, SPECTRAL_SPREAD] = math.sqrt(max(second / total - centroid**2, 0.0)) * bin_hz
-        table[s, DOMINANT_FREQ] = _first_at_least(power, largest) * bin_hz
+        table[s, DOMINANT_FREQ] = dominant * bin_hz
         table[s, DOMINANT_POWER_RATIO] = largest / total
         entropy = float(_entropy_bits(power, total)) / full_entropy
         table[s, SPECTRAL_ENTROPY] = min(max(entropy, 0.0), 1.0)
@@ -89,16 +95,11 @@ def spectrum(
 
 
 @kernel
-def _first_at_least(power: NDArray[np.float32], limit: np.float32) -> int:
-    for k in range(1, power.size):
-        if power[k] >= limit:
-            return k
-    return 0
-
-
-@kernel
 def _rolloff_bin(power: NDArray[np.float32], target: float) -> int:
-    """First bin where the running sum reaches ``target``: whole blocks first, then within one."""
+    """First bin where the running sum reaches ``target``: the block first, then the bin in it.
+
+    Within the block it counts: leaving a loop at a place that the data decide costs more.
+    """
     reached = 0.0
     start = 0
     while start + _BLOCK < power.size:
@@ -109,11 +110,11 @@ def _rolloff_bin(power: NDArray[np.float32], target: float) -> int:
             break
         reached += block
         start += _BLOCK
-    for k in range(start, power.size):
+    found = start
+    for k in range(start, min(start + _BLOCK, power.size)):
         reached += np.float64(power[k])
-        if reached >= target:
-            return k
-    return power.size - 1
+        found += int(reached < target)
+    return min(max(found, 1), power.size - 1)
 
 
 @kernel

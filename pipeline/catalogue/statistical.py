@@ -125,25 +125,22 @@ def _quantile(row: NDArray[np.float32] | NDArray[np.float64], share: float) -> f
 
 
 @kernel
-def _deviation(row: NDArray[np.float32] | NDArray[np.float64], median: float, rank: int) -> float:
-    """The ``rank``-th smallest (from 0) of |x - median| in a sorted row, in O(log time).
+def _nearest(row: NDArray[np.float32] | NDArray[np.float64], median: float, count: int) -> int:
+    """Where the ``count`` values of a sorted row that are nearest to the median begin.
 
-    The rank + 1 smallest deviations are neighbours row[a .. a + rank]; bisection finds the first
-    a whose left end is no farther from the median than its right end. From there on the
-    right end is the farthest, before it the left end: the answer is the better of the two.
+    They are neighbours. Bisection finds the first start whose left end is no farther from the
+    median than its right end; the nearest begin there or one before.
     """
     first = 0
-    last = row.size - 1 - rank
+    last = row.size - count
     while first < last:
         middle = (first + last) // 2
-        if median - row[middle] <= row[middle + rank] - median:
-            last = middle
-        else:
-            first = middle + 1
-    right = np.float64(row[first + rank]) - median
-    if first == 0:
-        return right
-    return min(right, median - np.float64(row[first - 1]))
+        right_is_farther = median - row[middle] <= row[middle + count - 1] - median
+        last = middle if right_is_farther else last
+        first = first if right_is_farther else middle + 1
+    before = max(first - 1, 0)
+    right = np.float64(row[first + count - 1]) - median
+    return before if median - np.float64(row[before]) < right else first
 
 
 @kernel
@@ -161,9 +158,15 @@ def order(ordered: NDArray[np.float32] | NDArray[np.float64], table: NDArray[np.
         row = ordered[s]
         # Halved before the sum: two huge values must not overflow.
         median = 0.5 * np.float64(row[lower]) + 0.5 * np.float64(row[upper])
-        deviation = _deviation(row, median, lower)
+        first = _nearest(row, median, lower + 1)
+        left = median - np.float64(row[first])
+        right = np.float64(row[first + lower]) - median
+        deviation = max(left, right)
         if upper > lower:
-            deviation = 0.5 * deviation + 0.5 * _deviation(row, median, upper)
+            # The next nearest value is the nearer of the two neighbours of those.
+            below = median - np.float64(row[first - 1]) if first > 0 else np.inf
+            above = np.float64(row[first + upper]) - median if first + upper < time else np.inf
+            deviation = 0.5 * deviation + 0.5 * min(below, above)
         table[s, MEDIAN] = median
         table[s, MAD] = deviation
         table[s, IQR] = _quantile(row, 0.75) - _quantile(row, 0.25)

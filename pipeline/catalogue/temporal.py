@@ -17,6 +17,11 @@ SLOPE: Final = _AT["slope"]
 PEAK: Final = _AT["autocorr_peak"]
 PEAK_LAG: Final = _AT["autocorr_peak_lag"]
 
+_LAG_BITS: Final = 24
+_LAG_MASK: Final = (1 << _LAG_BITS) - 1
+_POSITIVE: Final = (1 << 31) - 1
+_NO_PEAK: Final = -(1 << 62)
+
 
 @kernel
 def trend(
@@ -90,6 +95,7 @@ def autocorrelation_peak(
     # Unsigned indices: signed ones carry a test for negatives, which bars vectors.
     four, eight, one, two, three = np.uintp(4), np.uintp(8), np.uintp(1), np.uintp(2), np.uintp(3)
     products = np.empty(last - first + 3 + LAGS_AT_ONCE, dtype=np.float32)
+    patterns = products.view(np.int32)
     for s in range(centred.shape[0]):
         row = centred[s]
         for lag in range(first - 1, last + 2, LAGS_AT_ONCE):
@@ -119,12 +125,18 @@ def autocorrelation_peak(
             products[at], products[at + 1], products[at + 2], products[at + 3] = b0, b1, b2, b3
             at += 4
             products[at], products[at + 1], products[at + 2], products[at + 3] = c0, c1, c2, c3
-        peak = -np.inf
-        peak_lag = 0
+        # Keys as in the spectrum; sums may be negative, and bits of those run the other way.
+        best = np.int64(_NO_PEAK)
         for place in range(1, last - first + 2):
             value = products[place]
-            if value > peak and value > products[place - 1] and value > products[place + 1]:
-                peak = value
-                peak_lag = first - 1 + place
-        table[s, PEAK] = min(max(peak / energy[s], -1.0), 1.0) if peak_lag > 0 else 0.0
+            is_peak = (value > products[place - 1]) & (value > products[place + 1])
+            bits = np.int64(patterns[place])
+            ordered = bits if bits >= 0 else bits ^ _POSITIVE
+            key = (ordered << _LAG_BITS) - place if is_peak else np.int64(_NO_PEAK)
+            best = max(best, key)
+        chosen = -best & _LAG_MASK
+        peak_lag = first - 1 + chosen if best > _NO_PEAK else 0
+        peak = products[chosen] if best > _NO_PEAK else zero
+        share = np.float64(peak) / energy[s] if best > _NO_PEAK else 0.0
+        table[s, PEAK] = min(max(share, -1.0), 1.0)
         table[s, PEAK_LAG] = peak_lag / rate_hz
