@@ -14,6 +14,7 @@ STORE ?=
 RUN ?=
 BUDGET ?=
 SET ?=
+BENCH ?= kernels peers stage
 # Only for `make env`: the interpreter that makes .venv, and TensorFlow for NVIDIA GPUs.
 PYTHON ?= python3
 GPU ?= $(if $(wildcard $(VENV)/requirements-gpu.stamp),1)
@@ -144,10 +145,8 @@ lint: tools ## Check style, types and layering
 	$(python) -c 'import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())'
 
 .PHONY: bench
-bench: tools ## Run the benchmarks: kernels, libraries side by side, the whole stage (15 minutes, 6 GB)
-	$(python) -m benchmarks.kernels
-	$(python) -m benchmarks.peers
-	$(python) -m benchmarks.stage
+bench: tools ## Run the benchmarks (15 minutes, 6 GB): BENCH="kernels peers stage"
+	@set -e; for part in $(BENCH); do $(python) -m benchmarks.$$part; done
 
 .PHONY: lock
 lock: ## Resolve the lock files again (needs uv)
