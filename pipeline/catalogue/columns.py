@@ -53,11 +53,14 @@ def select_columns(names: Sequence[str], patterns: Sequence[str]) -> tuple[int, 
     """Positions of the selected ``names``, ascending, whatever the order of the patterns.
 
     A pattern is a name or a glob (``*``, ``?``, ``[...]``, case-sensitive); with a leading ``!``
-    it excludes. Excluding wins; with exclusions only, everything else is kept.
+    it excludes. Excluding wins; with exclusions only, everything else is kept; without patterns
+    nothing is.
 
     Raises:
         ValueError: A pattern matches no column, or nothing is left.
     """
+    if not patterns:
+        return ()
     wanted = [pattern for pattern in patterns if not pattern.startswith("!")]
     unwanted = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
     kept = _matching(names, wanted) if wanted else set(range(len(names)))

@@ -64,6 +64,8 @@ def extract(
 ) -> None:
     """Write the planned columns of ``windows`` (n, time, channel) to ``out`` (n, >= columns)."""
     dtype = working_dtype(windows.dtype)
+    if not plan.columns:
+        return
     tile = min(len(windows), tile_windows(plan))
     full = _allocate(plan.full, tile, dtype)
     jerk = _allocate(plan.jerk, tile, dtype)

@@ -93,6 +93,12 @@ class Plan:
     jerk: Group
     across: tuple[Across, ...]
 
+    @property
+    def columns(self) -> int:
+        """How many columns there are."""
+        own = self.full.columns.size + self.jerk.columns.size
+        return own + sum(across.columns.size for across in self.across)
+
 
 @dataclass
 class _Chosen:

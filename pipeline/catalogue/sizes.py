@@ -57,6 +57,8 @@ def sums_directly(time: int) -> bool:
 
 def scratch_bytes(plan: Plan, windows: int, channels: int, dtype: DTypeLike) -> int:
     """Bytes allocated at once by `extract` besides its result; windows have ``channels``."""
+    if not plan.columns:
+        return 0
     tile = min(windows, tile_windows(plan))
     item = working_dtype(dtype).itemsize
     total = tile * plan.full.time * channels * item

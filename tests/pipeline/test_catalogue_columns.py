@@ -118,6 +118,13 @@ def test_scratch_does_not_grow_with_the_batch() -> None:
     assert catalogue.scratch_bytes(1024, np.float64) > catalogue.scratch_bytes(1024)
 
 
+def test_a_function_of_the_users_may_be_all_there_is(own: str) -> None:
+    catalogue = build_catalogue(FOUR, 50.0, 64, (ACC,), (), (f"{own}:ends",))
+    assert catalogue.names == ("first", "last")
+    windows = some_windows(9)
+    np.testing.assert_array_equal(catalogue.extract(windows), windows[:, [0, -1], 0] * 50)
+
+
 def test_a_function_of_the_users_adds_its_columns_last(own: str) -> None:
     catalogue = build_catalogue(FOUR, 50.0, 64, (), ("*__mean",), (f"{own}:ends",))
     assert catalogue.names[-2:] == ("first", "last")
