@@ -145,7 +145,7 @@ lint: tools ## Check style, types and layering
 	$(python) -c 'import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())'
 
 .PHONY: bench
-bench: tools ## Run the benchmarks (15 minutes, 6 GB): BENCH="kernels peers stage"
+bench: tools ## Run the benchmarks (15 minutes, 12 GB): BENCH="kernels peers stage"
 	@set -e; for part in $(BENCH); do $(python) -m benchmarks.$$part; done
 
 .PHONY: lock

@@ -1,9 +1,10 @@
 """Feature libraries side by side: windows/s of one process on one core.
 
-    python -m benchmarks.peers [--seconds 2]
+    python -m benchmarks.peers [--rounds 5]
 
-Each contender gets the same windows of 128 x 9 (float32, 50 Hz) in the form that it wants, and as
-many at a time as it needs to work well. What they compute differs: columns are in the table. The
+Each contender gets the same windows of 128 x 9 (float32, 50 Hz) in the form that it wants, so many
+at a time that a call takes tenths of a second. What they compute differs: columns are in the
+table. The
 loop is what a user writes today: this catalogue's own definitions, one window and one signal at a
 time, with NumPy and SciPy.
 """

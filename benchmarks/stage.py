@@ -10,6 +10,7 @@ blosc-lz4 level 1 with shuffle); it neither shuffles rows nor waits for the disk
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
@@ -43,16 +44,18 @@ def copy_with_zarr(source: Path, target: Path) -> None:
             array[start : start + SHARD] = windows[start : start + SHARD]
 
 
+def clear(folder: Path) -> None:
+    """Delete the last result, and let the disk come to rest."""
+    shutil.rmtree(folder / "made", ignore_errors=True)
+    os.sync()
+
+
 def contenders(source: Path, folder: Path) -> dict[str, Callable[[], object]]:
     """What is timed: each starts from nothing and leaves a store."""
     target = folder / "made"
 
     def process(*command: str) -> Callable[[], object]:
-        def run() -> None:
-            shutil.rmtree(target, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", *command], check=True)
-
-        return run
+        return lambda: subprocess.run([sys.executable, "-m", *command], check=True)
 
     stage = ("pipeline", "features", "--quiet", "--data", str(source), "--store", str(target))
     return {
@@ -75,7 +78,8 @@ def source_of(windows: int, folder: Path) -> Path:
 
 def compare(windows: int, folder: Path, rounds: int) -> tuple[str, float]:
     """The table of the three processes, and the least of their times over the stage's."""
-    taken = interleaved(contenders(source_of(windows, folder), folder), rounds)
+    runs = contenders(source_of(windows, folder), folder)
+    taken = interleaved(runs, rounds, before=lambda: clear(folder))
     ours = taken["headrace features"]
     rows = [
         (name, f"{seconds:.1f}", f"{windows / seconds:,.0f}", f"{seconds / ours:.2f}")
@@ -92,7 +96,7 @@ def growth(sizes: list[int], folder: Path, rounds: int) -> str:
         f"{size:,}": contenders(source_of(size, folder), folder)["headrace features"]
         for size in sizes
     }
-    taken = interleaved(stages, rounds)
+    taken = interleaved(stages, rounds, before=lambda: clear(folder))
     rows = [
         (name, f"{taken[name]:.1f}", f"{size / taken[name]:,.0f}")
         for name, size in zip(stages, sizes, strict=True)
@@ -116,8 +120,8 @@ def main() -> int:
     made, least = compare(given.windows, given.folder, given.rounds)
     print(f"{made}\nMedians of {given.rounds} rounds; the floor of a ratio is {FLOOR}.\n")
     if given.sizes:
-        print(growth(given.sizes, given.folder, max(1, given.rounds // 2)))
-    shutil.rmtree(given.folder / "made", ignore_errors=True)
+        print(growth(given.sizes, given.folder, given.rounds))
+    clear(given.folder)
     return int(least < FLOOR)
 
 

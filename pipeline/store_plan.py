@@ -19,6 +19,7 @@ from stores.layout import make_geometry
 from stores.manifest import FoldRecord, Manifest
 from stores.source import Source
 from stores.survey import Survey, survey_source
+from stores.units import in_units
 
 if TYPE_CHECKING:
     from pipeline.catalogue import Catalogue
@@ -131,18 +132,21 @@ def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str,
     arrays = {array.name: array for array in manifest.arrays()}
     rows = min(manifest.shard, manifest.windows)
     window = manifest.time * len(manifest.channels)
-    source_item = np.dtype(str(manifest.source["dtype"])).itemsize
+    source_type, raw_type = np.dtype(str(manifest.source["dtype"])), np.dtype(manifest.raw_dtype)
+    source_item = source_type.itemsize
+    units = in_units(np.empty((0, 0, 1), source_type), np.ones(1)).dtype
     batch = min(BATCH_WINDOWS, rows)
     buffers = {
         "gathered windows": rows * window * source_item,
         "source block": manifest.block * window * max(source_item, 4),
-        "batch in units": 3 * batch * window * max(source_item, 4),
+        # In units, as stored, that in units, and in float64 for the moments.
+        "batch in units": batch * window * (2 * units.itemsize + raw_type.itemsize + 8),
         "chunk being encoded": 3 * manifest.chunk * arrays["raw"].row_bytes,
         "labels and positions": 2 * rows * 28,
     }
     if catalogue is not None:
         buffers["gathered features"] = rows * arrays["features"].row_bytes
-        buffers["kernel scratch"] = int(catalogue.scratch_bytes(batch))
+        buffers["kernel scratch"] = int(catalogue.scratch_bytes(batch, units))
     return buffers
 
 

@@ -154,10 +154,7 @@ def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
         if not _close(raw, tables["raw_moments"][row]):
             yield Problem("manifest/raw_moments", "differ from those of the rows", *rows)
         if store.feature_names:
-            columns = [
-                column_moments(store.read("features", *part).astype(np.float64))
-                for part in _parts(*rows)
-            ]
+            columns = [column_moments(store.read("features", *part)) for part in _parts(*rows)]
             features = merge_all(columns, len(store.feature_names))
             if not _close(features, store.table("feature_moments")[row]):
                 yield Problem("manifest/feature_moments", "differ from those of the rows", *rows)

@@ -30,7 +30,7 @@ class Catalogue:
         time: Samples of a window.
         plan: Work for the columns of the catalogue's own.
         custom: Functions of the user's, whose columns come last.
-        batch_windows: Windows that are worth giving to one call of `extract`.
+        custom_windows: Windows that a function of the user's is given at a time.
     """
 
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Catalogue:
     time: int
     plan: Plan
     custom: tuple[CustomFeature, ...]
-    batch_windows: int = 4096
+    custom_windows: int = 4096
 
     def extract(
         self, windows: NDArray[Any], out: NDArray[np.float32] | None = None
@@ -59,8 +59,8 @@ class Catalogue:
 
         Raises:
             TypeError: The windows are not real numbers.
-            ValueError: Another shape than the catalogue was built for, or a function of the
-                user's returned something unusable.
+            ValueError: Another shape than the catalogue was built for, an ``out`` that does not
+                fit, or a function of the user's returned something unusable.
         """
         # Numba and SciPy take half a second to import; names and plans do without.
         from pipeline.catalogue import engine
@@ -71,8 +71,13 @@ class Catalogue:
                 f"Windows have shape {windows.shape}, the catalogue was built for "
                 f"(n, {expected[0]}, {expected[1]}). Build one for this shape."
             )
+        shape = (len(windows), len(self.names))
         if out is None:
-            out = np.empty((len(windows), len(self.names)), dtype=np.float32)
+            out = np.empty(shape, dtype=np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.carray:
+            raise ValueError(
+                f"out is {out.dtype} {out.shape}; contiguous float32 {shape} is needed."
+            )
         engine.extract(self.plan, self.rate_hz, windows, out)
         self._extract_custom(windows, out)
         return out
@@ -80,8 +85,8 @@ class Catalogue:
     def _extract_custom(self, windows: NDArray[Any], out: NDArray[np.float32]) -> None:
         column = len(self.names) - sum(len(feature.names) for feature in self.custom)
         for feature in self.custom:
-            for start in range(0, len(windows), self.batch_windows):
-                part = slice(start, start + self.batch_windows)
+            for start in range(0, len(windows), self.custom_windows):
+                part = slice(start, start + self.custom_windows)
                 values = feature.extract(windows[part].astype(np.float32), self.rate_hz)
                 out[part, column : column + len(feature.names)] = values
             column += len(feature.names)
@@ -95,14 +100,14 @@ class Catalogue:
 
         Returns:
             At most a few MiB, whatever ``windows``; with functions of the user's, plus one
-            float32 copy and their columns of ``batch_windows`` windows. What such a function
+            float32 copy and their columns of ``custom_windows`` windows. What such a function
             allocates itself is unknown.
         """
         total = scratch_bytes(self.plan, windows, len(self.channels), dtype)
         if self.custom:
             widest = max(len(feature.names) for feature in self.custom)
             row = 4 * (self.time * len(self.channels) + 3 * widest)
-            total += min(windows, self.batch_windows) * row
+            total += min(windows, self.custom_windows) * row
         return total
 
 

@@ -37,9 +37,9 @@ Names are part of the store's format, and their number does not depend on the wi
 
 _PEERS = """## Where other libraries differ
 
-The tests compare every feature with TSFEL 0.2, tsfresh 0.21 and pycatch22 1.0 (catch24) wherever
-these define the same quantity, through these conversions. What is not listed is equal, or has no
-counterpart there.
+The tests compare with TSFEL 0.2, tsfresh 0.21 and pycatch22 1.0 (catch24) every feature of a
+signal that these define too, by the equations below where there is one. Bands, rolloff and the
+features across a triad have no counterpart there.
 """
 
 _DIFFERENCES = (

@@ -46,7 +46,7 @@ class _Buffers:
 
 
 def _allocate(group: Group, windows: int, dtype: DTypeLike) -> _Buffers:
-    rows = windows * group.signals
+    rows, spectrum = windows * group.signals, "spectrum" in group.families
     return _Buffers(
         np.empty((windows, group.signals, group.time), dtype=dtype),
         np.zeros((rows, LEAD + group.time + group.lags.zeros), dtype=np.float32),
@@ -54,8 +54,8 @@ def _allocate(group: Group, windows: int, dtype: DTypeLike) -> _Buffers:
         np.empty(rows),
         np.empty(rows),
         np.empty((rows, len(SIGNAL))),
-        np.empty((rows, group.time // 2 + 1), dtype=np.float32),
-        fourier.prepare_direct(rows, group.time),
+        np.empty((rows if spectrum else 0, group.time // 2 + 1), dtype=np.float32),
+        fourier.prepare_direct(rows, group.time) if spectrum else None,
     )
 
 

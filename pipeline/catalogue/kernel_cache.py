@@ -12,11 +12,16 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
+import time
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+KEPT_SECONDS = 30 * 24 * 3600
+"""Before a folder of kernels that are not these is removed."""
 _SOURCES = Path(__file__).parent
+_CPU_SETTINGS = [os.environ.get(f"NUMBA_CPU_{name}", "") for name in ("NAME", "FEATURES")]
 
 
 @cache
@@ -33,8 +38,7 @@ def cache_folder() -> Path:
         writable = False
     else:
         writable = os.access(beside, os.W_OK)
-    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return beside if writable else users / "headrace" / name
+    return beside if writable else _users_cache() / "headrace" / name
 
 
 def kernels_are_cached() -> bool:
@@ -43,23 +47,33 @@ def kernels_are_cached() -> bool:
 
 
 def mark_cached() -> None:
-    """Say so, and drop what other versions of the kernels left beside them."""
+    """Say so, and drop what other versions of the kernels left long ago.
+
+    What is younger may be in use: by another Python, Numba or processor over one checkout.
+    """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True)
     _marker().touch()
-    if folder.parent == _SOURCES / "__pycache__":
-        for other in folder.parent.glob("kernels-*"):
-            if other != folder:
-                shutil.rmtree(other, ignore_errors=True)
+    for other in folder.parent.glob("kernels-*"):
+        if time.time() - other.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _marker() -> Path:
     return cache_folder() / f"complete-{sys.implementation.cache_tag}"
 
 
+def _users_cache() -> Path:
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # A user without a home.
+        return Path(tempfile.gettempdir())
+
+
 def _fingerprint() -> str:
-    digest = hashlib.sha256(version("numba").encode())
-    digest.update(_processor().encode())
+    # The place too: Numba's own names in the folder depend on it.
+    parts = (version("numba"), str(_SOURCES.resolve()), _processor(), *_CPU_SETTINGS)
+    digest = hashlib.sha256("\n".join(parts).encode())
     for path in sorted(_SOURCES.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

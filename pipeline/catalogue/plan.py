@@ -20,7 +20,7 @@ LEAD: Final = 8
 """Zeros before each centred row: what the sums of the shorter lags of twelve begin with."""
 
 VECTOR: Final = 16
-"""Samples a sum of the autocorrelation is rounded up to: one 512-bit register of float32."""
+"""Terms that sums of products are rounded up to: one 512-bit register of float32."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,11 @@ class Lags:
 
     @property
     def zeros(self) -> int:
-        """Zeros that must follow each centred row, so that no sum needs a border case."""
-        return self.last + 1 + LAGS_AT_ONCE + VECTOR if self.last >= self.first else 0
+        """Zeros that must follow each centred row, so that no sum needs a border case.
+
+        A sum over t runs up to VECTOR - 1 past its end, and looks three lags further.
+        """
+        return VECTOR + 3 if self.last >= self.first else 0
 
 
 def searched_lags(time: int, rate_hz: float) -> Lags:

@@ -65,9 +65,9 @@ def scratch_bytes(plan: Plan, windows: int, channels: int, dtype: DTypeLike) -> 
     for group in (plan.full, plan.jerk):
         row = group.time * item + (LEAD + group.time + group.lags.zeros) * 4
         row += 2 * item + 16 + len(SIGNAL) * 8
-        row += (group.time // 2 + 1) * 4
         total += tile * group.signals * row
-        total += _spectrum_bytes(tile * group.signals, group.time)
+        if "spectrum" in group.families:
+            total += _spectrum_bytes(tile * group.signals, group.time)
     return total + tile * sum(across.width for across in plan.across) * 8
 
 
@@ -77,10 +77,12 @@ def up_to(count: int, multiple: int) -> int:
 
 
 def _spectrum_bytes(signals: int, time: int) -> int:
+    half = time // 2 + 1
     if not sums_directly(time):
-        return signals * (time // 2 + 1) * 8
-    terms, bins = up_to(time // 2 + 1, VECTOR), up_to(time // 2 + 1, DIRECT_COLUMNS)
-    return 8 * up_to(signals, DIRECT_ROWS) * (terms + bins) + 8 * terms * bins
+        return signals * half * (4 + 8)
+    terms, bins = up_to(half, VECTOR), up_to(half, DIRECT_COLUMNS)
+    tables = 8 * terms * bins + 4 * 8 * half**2  # Made in float64.
+    return 4 * signals * half + 8 * up_to(signals, DIRECT_ROWS) * (terms + bins) + tables
 
 
 def _largest_prime(number: int) -> int:

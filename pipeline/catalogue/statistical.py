@@ -24,6 +24,8 @@ SKEWNESS: Final = _AT["skewness"]
 KURTOSIS: Final = _AT["kurtosis"]
 PEAK_TO_PEAK: Final = _AT["peak_to_peak"]
 
+_LEAST_EXPONENT: Final = -1000
+
 
 @kernel
 def extremes(
@@ -88,9 +90,10 @@ def moments(
             total += row[t]
         # Clamped, so that the rounding of a sum cannot move a constant off its level.
         mean = min(max(total / time, low), high)
-        exponent = max(math.frexp(max(high - mean, mean - low))[1], -1000)
+        exponent = max(math.frexp(max(high - mean, mean - low))[1], _LEAST_EXPONENT)
         unit = math.ldexp(1.0, exponent)
-        shrink = math.ldexp(1.0, -exponent)
+        # Deviations that small count as none: squares of their powers would leave float32.
+        shrink = math.ldexp(1.0, -exponent) if exponent > _LEAST_EXPONENT else 0.0
         second = 0.0
         third = 0.0
         fourth = 0.0

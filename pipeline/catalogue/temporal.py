@@ -75,10 +75,10 @@ def autocorrelation_peak(
     Twelve lags, lag + 4 j + r, share three loads (j) and four (r) of the signal for twelve
     products; the zeros around the signal make every sum a whole number of vectors. On long rows
     this runs at what the core can multiply and add, and beats a padded FFT and its inverse at
-    every length tried (64 to 2,048 samples, up to 260 lags).
+    every length tried from 64 to 2,048 samples with up to 260 lags (not with 26,000).
 
     Args:
-        centred: (signals, LEAD + time + padded_zeros) mean removed, in [-1, 1], zero around the
+        centred: (signals, LEAD + time + `Lags.zeros`) mean removed, in [-1, 1], zero around the
             signal.
         time: Samples of a signal.
         first: Shortest lag, at least 1.

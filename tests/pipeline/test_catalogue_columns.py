@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from unittest.mock import patch
 
@@ -116,6 +117,39 @@ def test_scratch_does_not_grow_with_the_batch() -> None:
     assert catalogue.scratch_bytes(8192) == catalogue.scratch_bytes(1024) < 4 << 20
     assert catalogue.scratch_bytes(1) < catalogue.scratch_bytes(8192)
     assert catalogue.scratch_bytes(1024, np.float64) > catalogue.scratch_bytes(1024)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("time", [64, 128, 127, 251])
+def test_no_more_is_allocated_than_was_said(time: int, dtype: type) -> None:
+    catalogue = build_catalogue(FOUR, 50.0, time, (ACC,))
+    windows = np.random.default_rng(0).normal(size=(300, time, 4)).astype(dtype)
+    out = np.empty((300, len(catalogue.names)), np.float32)
+    catalogue.extract(windows[:1])  # Compiles.
+    fourier._tables.cache_clear()
+    tracemalloc.start()
+    catalogue.extract(windows, out=out)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < catalogue.scratch_bytes(300, dtype) + 100_000
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.empty((2, 27), np.float32),
+        np.empty((3, 26), np.float32),
+        np.empty((3, 27)),
+        np.empty((27, 3), np.float32).T,
+    ],
+)
+def test_a_place_for_the_result_that_does_not_fit_is_refused(out: np.ndarray) -> None:
+    catalogue = build_catalogue(("x",), 50.0, 64)
+    windows = np.zeros((3, 64, 1), np.float32)
+    with pytest.raises(ValueError, match=r"contiguous float32 \(3, 27\) is needed"):
+        catalogue.extract(windows, out=out)
+    fitting = np.empty((3, 27), np.float32)
+    assert catalogue.extract(windows, out=fitting) is fitting
 
 
 def test_a_function_of_the_users_may_be_all_there_is(own: str) -> None:

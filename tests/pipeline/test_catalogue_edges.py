@@ -90,6 +90,14 @@ def test_any_amplitude_keeps_the_features_without_a_unit(time: int, scale: float
         np.testing.assert_allclose(got[:, unitless], expected, rtol=2e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("value", [5e-324, 1e-321, 1e-310, 1e-302, 1e-300])
+@pytest.mark.parametrize("time", [8, 31, 128])
+def test_values_below_what_float32_can_square_give_finite_features(time: int, value: float) -> None:
+    windows = np.zeros((1, time, 3))
+    windows[:, ::3] = value
+    assert np.isfinite(triad_catalogue(time).extract(windows)).all()
+
+
 def test_results_beyond_float32_saturate() -> None:
     windows = np.tile(np.array([LARGEST, -LARGEST]), 8)[None, :, None].repeat(3, axis=2)
     for dtype in (np.float32, np.float64):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +29,37 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     kernel_cache.cache_folder.cache_clear()
 
 
-def test_kernels_count_as_cached_once_all_are_compiled(sources: Path) -> None:
+MISSES = """
+import numpy as np
+from numba.core.dispatcher import Dispatcher
+from pipeline.catalogue import Triad, build_catalogue, engine, fourier, kernel_cache
+from pipeline.catalogue import spectral, statistical, temporal, triads
+print(kernel_cache.kernels_are_cached())
+triad = Triad("acc", (0, 1, 2), accelerometer=True)
+for time in (64, 128):  # A jerk of 127 samples takes the direct sums.
+    catalogue = build_catalogue(("x", "y", "z"), 50.0, time, (triad,))
+    for dtype in (np.float32, np.float64):
+        catalogue.extract(np.random.default_rng(0).normal(size=(3, time, 3)).astype(dtype))
+modules = (engine, fourier, spectral, statistical, temporal, triads)
+kernels = {f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)}
+print(sum(sum(f.stats.cache_misses.values()) for f in kernels))
+print(sum(sum(f.stats.cache_hits.values()) for f in kernels) > len(kernels) // 2)
+"""
+
+
+def test_what_is_compiled_once_is_found_by_every_later_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def run(code: str) -> list[str]:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.split()
+
+    run("from pipeline.catalogue.warm import warm_up; warm_up()")
+    assert run(MISSES) == ["True", "0", "True"]
+
+
+def test_kernels_count_as_cached_when_they_are_marked(sources: Path) -> None:
     assert not kernel_cache.kernels_are_cached()
     kernel_cache.mark_cached()
     assert kernel_cache.kernels_are_cached()
@@ -39,6 +73,27 @@ def test_a_constant_of_another_file_makes_the_code_stale(sources: Path) -> None:
     kernel_cache.cache_folder.cache_clear()
     assert not kernel_cache.kernels_are_cached()
     assert kernel_cache.cache_folder() != before
+    kernel_cache.mark_cached()
+    assert before.exists()
+
+
+def test_another_place_makes_the_code_stale(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "shared"))
+    kernel_cache.mark_cached()
+    monkeypatch.setattr(kernel_cache, "_SOURCES", sources.rename(tmp_path / "moved"))
+    kernel_cache.cache_folder.cache_clear()
+    assert not kernel_cache.kernels_are_cached()
+
+
+def test_what_was_left_long_ago_is_removed(sources: Path) -> None:
+    kernel_cache.mark_cached()
+    before = kernel_cache.cache_folder()
+    long_ago = time.time() - kernel_cache.KEPT_SECONDS - 60
+    os.utime(before, (long_ago, long_ago))
+    (sources / "constants.py").write_text("PLACE = 3\n")
+    kernel_cache.cache_folder.cache_clear()
     kernel_cache.mark_cached()
     assert not before.exists()
 
