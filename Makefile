@@ -15,6 +15,7 @@ RUN ?=
 BUDGET ?=
 SET ?=
 BENCH ?= kernels peers stage
+GB ?= 10
 # Only for `make env`: the interpreter that makes .venv, and TensorFlow for NVIDIA GPUs.
 PYTHON ?= python3
 GPU ?= $(if $(wildcard $(VENV)/requirements-gpu.stamp),1)
@@ -53,7 +54,7 @@ help: ## List the targets
 	@echo 'usage: make TARGET [CONFIG=$(CONFIG)] [DATA=my.h5] [STORE=my.zarr] [RUN=folder]'
 	@echo '                   [BUDGET=1.5GiB] [SET="train.epochs=3 train.seed=1"]'
 	@echo
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 14
 
 .PHONY: env
 env: $(RUNTIME) $(KERNELS) ## Make .venv with every dependency, kernels compiled (GPU=1: with CUDA, untested)
@@ -125,6 +126,10 @@ evaluate: $(if $(RUN),$(if $(wildcard $(RUN)/model.keras),$(RUNTIME),train),trai
 crossval: features ## Train and evaluate every fold of groups, over the same store
 	$(stage)
 
+.PHONY: plan
+plan: data ## Show what every stage will hold in memory, before any starts
+	$(stage)
+
 .PHONY: inspect
 inspect: $(RUNTIME) ## Show what the store holds
 	$(stage)
@@ -136,6 +141,10 @@ verify: $(RUNTIME) ## Check the store: shapes, checksums, each window once, mome
 .PHONY: test
 test: tools ## Run the tests
 	@exec $(python) -m pytest
+
+.PHONY: test-memory
+test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on GB= of data (10)
+	@HEADRACE_TEST_GB=$(GB) exec $(python) -m pytest -m memory tests/pipeline/test_memory.py
 
 .PHONY: lint
 lint: tools ## Check style, types and layering

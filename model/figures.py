@@ -104,6 +104,30 @@ def calibration_curve(summary: Summary) -> bytes:
     return _png(figure)
 
 
+def memory_timelines(stages: Sequence[Mapping[str, Any]]) -> bytes:
+    """Memory held over time, one panel a stage, with what was projected and the budget.
+
+    Stages hold `stage`, `timeline` of (seconds, bytes), `projected` and `budget` in bytes. A
+    budget of more than twice the projection is only named: drawn, it would flatten the course.
+    """
+    mib = 2.0**20
+    figure = _figure(5 * len(stages), 3.5)
+    for axes, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages, strict=True):
+        points = np.asarray(stage["timeline"], np.float64).reshape(-1, 2)
+        axes.fill_between(points[:, 0], points[:, 1] / mib, color=BLUE, alpha=0.3, linewidth=0)
+        axes.plot(points[:, 0], points[:, 1] / mib, color=BLUE, label="measured")
+        projected, budget = stage["projected"] / mib, stage["budget"] / mib
+        axes.axhline(projected, color=ORANGE, label=f"projected {projected:,.0f}")
+        name = f"budget {budget:,.0f}"
+        if budget <= 2 * projected:
+            axes.axhline(budget, color=GREEN, linestyle="--", label=name)
+        else:
+            axes.plot([], [], " ", label=name)
+        axes.set(title=stage["stage"], xlabel="seconds", ylabel="MiB", ylim=(0, None))
+        axes.legend(loc="lower right")
+    return _png(figure)
+
+
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.console import format_bytes
@@ -21,6 +21,7 @@ class MemoryPlan:
         reserved_how: where that figure comes from.
         buffers: name -> bytes of every buffer of data.
         budget: bytes that the whole process tree may hold.
+        remedies: settings besides the budget with which it would fit, most useful first.
     """
 
     stage: str
@@ -28,6 +29,7 @@ class MemoryPlan:
     reserved_how: str
     buffers: Mapping[str, int]
     budget: int
+    remedies: tuple[str, ...] = ()
 
     @property
     def projected(self) -> int:
@@ -57,11 +59,8 @@ class MemoryPlan:
             ("budget", self.budget),
         ]
 
-    def require_fit(self, remedies: Sequence[str] = ()) -> MemoryPlan:
+    def require_fit(self) -> MemoryPlan:
         """This plan, if it fits.
-
-        Args:
-            remedies: values that would make it fit, most useful first.
 
         Raises:
             UserError: it does not; names the largest buffer and the least budget that would do.
@@ -70,7 +69,7 @@ class MemoryPlan:
             return self
         worst = max(self.buffers, key=lambda name: self.buffers[name])
         wanted = -(-self.projected // MIB)
-        ways = [f"memory.budget = {wanted}MiB", *remedies]
+        ways = [f"memory.budget = {wanted}MiB", *self.remedies]
         raise UserError(
             f"{self.stage} needs {format_bytes(self.projected)}, above memory.budget = "
             f"{format_bytes(self.budget)}: {format_bytes(self.reserved)} are reserved "

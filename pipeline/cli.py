@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 import json
 import re
@@ -14,16 +15,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from pipeline.config import Config
-    from pipeline.console import Console, Request
+    from pipeline.console import Request
     from pipeline.memory import MemoryUse
 
 DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF = 0, 1, 2, 130, 141
+
+RECORDED = ("features", "train", "evaluate", "crossval")
+"""Stages whose use of memory is kept, over time, where their result is."""
 
 STAGES = {
     "features": "extract features from an HDF5 source into a Zarr store",
     "train": "train on a store",
     "evaluate": "score a run on its test folds, with and without test-time augmentation",
     "crossval": "train and evaluate every fold of groups, over the same store",
+    "plan": "show what every stage will hold in memory, before any starts",
     "inspect": "show what a store holds",
     "verify": "check a store: shapes, checksums, each window once, moments recomputed",
 }
@@ -99,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         stage.set_defaults(run=_run_stage)
         if name == "train":
             stage.add_argument("--new", action="store_true", help="train another run")
-        if name in ("evaluate", "crossval"):
+        if name in ("evaluate", "crossval", "plan"):
             stage.add_argument(
                 "--baseline", action="store_true", help="score extra trees on the features too"
             )
@@ -159,8 +164,9 @@ def _run_stage(options: argparse.Namespace) -> int:
 
     request = _request(options)
     with watch_memory() as use:
-        summary = _stage(options)(request)
-    _report_memory(request.console, use, summary)
+        summary = _stage(options)(dataclasses.replace(request, memory=use))
+    if options.command != "plan":
+        _report_memory(options.command, request, use, summary)
     if request.console.json:
         print(json.dumps(summary, indent=1))
     return int(summary.pop("exit_code", DONE))
@@ -185,6 +191,10 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
             from pipeline.crossval import run_crossval
 
             return lambda request: run_crossval(request, baseline=options.baseline)
+        case "plan":
+            from pipeline.plan import run_plan
+
+            return lambda request: run_plan(request, baseline=options.baseline)
         case "inspect":
             from pipeline.inspect import run_inspect
 
@@ -224,13 +234,19 @@ def _store_path(options: argparse.Namespace, config: Config) -> Path:
     return named or Path("data") / f"{config.name}.zarr"
 
 
-def _report_memory(console: Console, use: MemoryUse, summary: dict[str, Any]) -> None:
+def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[str, Any]) -> None:
+    """Say what was held, and keep its course where the stage left its result."""
     from pipeline.console import format_bytes
+    from pipeline.memory_record import record_of, record_path, write_record
 
     memory = summary.setdefault("memory", {})
     memory |= {"measured_peak": use.peak, "mapped_files_peak": use.mapped_peak}
     projected = memory.get("projected")
-    console.say(
+    if projected and stage in RECORDED:
+        run = summary.get("run") or summary.get("folder")
+        path = record_path(stage, None if run is None else Path(run), request.store)
+        write_record(path, record_of(stage, memory["budget"], projected, use))
+    request.console.say(
         f"Memory: {format_bytes(use.peak)} measured at the peak"
         + (f", {format_bytes(projected)} projected" if projected else "")
         + f" (whole process tree, anonymous + shared; mapped files {format_bytes(use.mapped_peak)}"

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pipeline.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.memory import MemoryUse
 
 LOG_SECONDS = 10.0
 """Between progress lines where there is no terminal."""
@@ -91,6 +94,7 @@ class Request:
         run: the run folder, when one is named.
         console: where to speak.
         new: begin another run beside a complete one.
+        memory: what the process tree holds, sampled while the stage runs.
     """
 
     config: Config
@@ -99,6 +103,7 @@ class Request:
     run: Path | None
     console: Console
     new: bool = False
+    memory: MemoryUse | None = None
 
 
 def format_bytes(count: float) -> str:

@@ -63,7 +63,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     store = stores.open(request.store)
     config = _base_config(request, store)
     splits = crossval_splits(store.folds, config.split)
-    plan = plan_crossval(config, store, baseline)
+    plan = plan_crossval(config, store, baseline).require_fit()
     request.console.memory_plan("crossval, one fold after another", plan.lines())
     folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
     folds = []
@@ -77,7 +77,11 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     disk.write_bytes(folder / "crossval.json", json_bytes(result))
     _print(request, result, len(folds))
     request.console.say(f"Cross-validation: {folder / 'crossval.json'}")
-    summary = {"crossval": str(folder / "crossval.json"), "memory": plan.as_table()}
+    summary = {
+        "crossval": str(folder / "crossval.json"),
+        "folder": str(folder),
+        "memory": plan.as_table(),
+    }
     return summary | result
 
 

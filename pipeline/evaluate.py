@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import stores
 from pipeline.classifiers import HEADLINES, TITLES
 from pipeline.config import Config, digest
+from pipeline.memory_record import read_record, record_of
 from pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -27,7 +28,9 @@ from stores import disk
 from stores.errors import UserError
 
 if TYPE_CHECKING:
+    from pipeline.budget import MemoryPlan
     from pipeline.console import Console, Request
+    from pipeline.memory import MemoryUse
     from stores import Store
 
 
@@ -63,10 +66,11 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
     if metrics is not None and run.report.is_file() and (not baseline or "baseline" in metrics):
         request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
         return _finish(request, run, metrics)
-    plan = plan_evaluate(evaluation.config, evaluation.store, baseline)
+    plan = plan_evaluate(evaluation.config, evaluation.store, baseline).require_fit()
     request.console.memory_plan("evaluate", plan.lines())
     with only_writer(run):
         metrics = _score(evaluation, metrics or {"digest": wanted}, baseline, request.console)
+        _write_results(evaluation, metrics, plan, request.memory)
     return _finish(request, run, metrics) | {"memory": plan.as_table()}
 
 
@@ -120,20 +124,32 @@ def _store_path(request: Request, config: Config) -> Path:
 def _score(
     evaluation: Evaluation, metrics: dict[str, Any], baseline: bool, console: Console
 ) -> dict[str, Any]:
-    """Add what `metrics` lacks, and write metrics, figures and report."""
+    """Add what `metrics` lacks."""
     run, store, config = evaluation.run, evaluation.store, evaluation.config
     set_up_tensorflow(config.train.seed, config.train.deterministic)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
     from pipeline.evaluation import score_baseline, score_run
-    from pipeline.report import write_report
 
     if "plain" not in metrics:
         metrics |= score_run(run, store, evaluation.split, config, console)
     if baseline and "baseline" not in metrics:
         metrics["baseline"] = score_baseline(store, evaluation.split, config, console)
-    write_report(run, config, metrics, store.classes)
-    disk.write_bytes(run.metrics, json_bytes(metrics))
     return metrics
+
+
+def _write_results(
+    evaluation: Evaluation, metrics: dict[str, Any], plan: MemoryPlan, use: MemoryUse | None
+) -> None:
+    """Write figures and report, and last the metrics: their presence says that all is there."""
+    from pipeline.report import write_report
+
+    run = evaluation.run
+    trained = read_record(run.path, "train")
+    held = [] if trained is None else [trained]
+    if use is not None:
+        held.append(record_of("evaluate", plan.budget, plan.projected, use))
+    write_report(run, evaluation.config, metrics, evaluation.store.classes, held)
+    disk.write_bytes(run.metrics, json_bytes(metrics))
 
 
 def _digest(evaluation: Evaluation) -> str:

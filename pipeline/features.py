@@ -42,6 +42,7 @@ def run_features(request: Request) -> dict[str, Any]:
         plan, workers = plan_features(
             request.config, manifest, catalogue, source, survey.index.nbytes
         )
+        plan.require_fit()
         finished = Build(target, manifest).finished_shards()
         missing = sorted(set(range(manifest.shards)) - set(finished))
         require_disk(target, manifest, min(manifest.windows, len(missing) * manifest.shard))

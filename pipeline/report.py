@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from model.figures import (
     confusion_matrix,
     group_bars,
     learning_curves,
+    memory_timelines,
 )
 from pipeline.classifiers import TITLES
 from pipeline.run_folder import config_bytes
@@ -21,6 +23,7 @@ from stores import disk
 
 if TYPE_CHECKING:
     from pipeline.config import Config
+    from pipeline.memory_record import MemoryRecord
     from pipeline.run_folder import RunFolder
 
 STYLE = """
@@ -36,7 +39,13 @@ pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
 Metrics = Mapping[str, Any]
 
 
-def write_report(run: RunFolder, config: Config, metrics: Metrics, classes: Sequence[str]) -> None:
+def write_report(
+    run: RunFolder,
+    config: Config,
+    metrics: Metrics,
+    classes: Sequence[str],
+    memory: Sequence[MemoryRecord],
+) -> None:
     """Draw the figures of the views' scores and write them and report.html into the run folder.
 
     Args:
@@ -44,6 +53,7 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, classes: Sequ
         config: that the run was evaluated with; shown whole.
         metrics: as metrics.json holds them.
         classes: names in the order of the confusion counts.
+        memory: of the stages so far.
     """
     scores = metrics["tta"]
     figures = {
@@ -53,6 +63,8 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, classes: Sequ
         "groups": group_bars(scores),
         "calibration": calibration_curve(scores),
     }
+    if memory:
+        figures["memory"] = memory_timelines([asdict(record) for record in memory])
     for name, image in figures.items():
         disk.write_bytes(run.path / f"{name}.png", image)
     page = _page(f"{config.name}: {run.path.name}", _body(config, metrics, figures))
@@ -111,6 +123,11 @@ def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str
         ),
         "<h2>Training</h2>",
         _image("learning curves", figures["curves"]),
+        *(
+            ["<h2>Memory</h2>", _image("memory held by each stage", figures["memory"])]
+            if "memory" in figures
+            else []
+        ),
         "<h2>Configuration</h2>",
         f"<pre>{escape(config_bytes(config).decode())}</pre>",
     ]

@@ -92,39 +92,45 @@ def plan_features(
     source: Source,
     index_bytes: int,
 ) -> tuple[MemoryPlan, int]:
-    """The memory plan, and the worker processes that fit the budget.
+    """The memory plan, and as many worker processes as fit the budget, but at least one.
 
     Args:
-        config: `features.workers` and `memory.budget` of it.
+        config: `features.workers` (taken as it is, when given) and `memory.budget` of it.
         manifest, catalogue: of the store that is to be made.
         source: what it is made from; each worker opens its own.
         index_bytes: what the index of folds holds, in every process.
-
-    Raises:
-        UserError: not even one worker, or the number that was asked for, fits.
     """
     budget = int(config.memory.budget or default_budget())
-    worker = worker_buffers(manifest, catalogue) | {
-        "source slices": source.buffer_bytes,
-        "HDF5 chunk cache": source.chunk_cache_bytes,
-    }
-    asked = config.features.workers or len(os.sched_getaffinity(0))
-    wanted = min(asked, manifest.shards)
+    chosen = config.features.workers
 
-    def plan(workers: int) -> MemoryPlan:
+    def plan(workers: int, shard: int, remedies: tuple[str, ...] = ()) -> MemoryPlan:
+        smaller = manifest.model_copy(update={"shard": shard})
+        worker = worker_buffers(smaller, catalogue) | {
+            "source slices": source.buffer_bytes,
+            "HDF5 chunk cache": source.chunk_cache_bytes,
+        }
         buffers = {f"{name} ({workers} workers)": size * workers for name, size in worker.items()}
         buffers["index of folds"] = index_bytes * (workers + 1)
         reserved = RESERVED_MAIN + workers * RESERVED_WORKER
-        return MemoryPlan("features", reserved, "typical of this version", buffers, budget)
+        return MemoryPlan(
+            "features", reserved, "typical of this version", buffers, budget, remedies
+        )
 
-    least = wanted if config.features.workers else 1
-    while wanted > least and not plan(wanted).fits:
-        wanted -= 1
-    halved = max(manifest.chunk, manifest.shard // 2 // manifest.chunk * manifest.chunk)
-    remedies = [f"store.shard_windows = {halved} for a new store"]
-    if wanted > 1:
-        remedies.insert(0, "features.workers = 1")
-    return plan(wanted).require_fit(remedies), wanted
+    workers = min(chosen or len(os.sched_getaffinity(0)), manifest.shards)
+    while workers > 1 and not chosen and not plan(workers, manifest.shard).fits:
+        workers -= 1
+    found = plan(workers, manifest.shard)
+    if found.fits:
+        return found, workers
+    remedies = []
+    if workers > 1 and plan(1, manifest.shard).fits:
+        remedies.append("features.workers = 1")
+    shard = manifest.shard
+    while shard > manifest.chunk and not plan(workers, shard).fits:
+        shard = max(manifest.chunk, shard // 2 // manifest.chunk * manifest.chunk)
+    if plan(workers, shard).fits:
+        remedies.append(f"store.shard_windows = {shard} for a new store")
+    return plan(workers, manifest.shard, tuple(remedies)), workers
 
 
 def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str, int]:
@@ -156,17 +162,25 @@ def require_disk(target: Path, manifest: Manifest, windows: int) -> None:
     Raises:
         UserError: names what is needed and what is free.
     """
-    rows = sum(array.row_bytes for array in manifest.arrays())
-    needed = int(1.02 * windows * rows) + (16 << 20)
-    folder = target.absolute().parent
-    folder.mkdir(parents=True, exist_ok=True)
-    state = os.statvfs(folder)
-    free = state.f_bavail * state.f_frsize
+    needed, free = needed_disk(manifest, windows), free_disk(target)
     if needed > free:
         raise UserError(
-            f"The store may need {format_bytes(needed)} and {folder} has {format_bytes(free)} "
-            "free. Free some, or name a --store on another disk."
+            f"The store may need {format_bytes(needed)} and {target.absolute().parent} has "
+            f"{format_bytes(free)} free. Free some, or name a --store on another disk."
         )
+
+
+def needed_disk(manifest: Manifest, windows: int) -> int:
+    """Most bytes that `windows` windows of a store take on disk: as if nothing were compressed."""
+    rows = sum(array.row_bytes for array in manifest.arrays())
+    return int(1.02 * windows * rows) + (16 << 20)
+
+
+def free_disk(target: Path) -> int:
+    """Bytes free where `target` will stand."""
+    folder = next(parent for parent in target.absolute().parents if parent.is_dir())
+    state = os.statvfs(folder)
+    return state.f_bavail * state.f_frsize
 
 
 def _raw_dtype(source: Source, config: Config) -> str:

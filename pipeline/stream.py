@@ -16,6 +16,7 @@ from pipeline.augment import Sample, augmentations_in_units, augmentations_once_
 from pipeline.order import BEGINNING, Order, Position, cut_ranges, first_rows, merge_ranges
 from pipeline.split import fold_ranges
 from pipeline.stream_buffers import (
+    EVALUATION_CHUNKS,
     PREFETCHED_BATCHES,
     PREPARE_CALLS,
     block_rows,
@@ -122,8 +123,7 @@ def evaluation_stream(
     """
     names = (*input_names(store, config), "label", "group", "source_index")
     chosen = first_rows(fold_ranges(store, folds), max_windows)
-    rows = buffer_chunks(config.stream) * store.chunk_windows
-    pieces = cut_ranges(merge_ranges(chosen), rows)
+    pieces = cut_ranges(merge_ranges(chosen), EVALUATION_CHUNKS * store.chunk_windows)
 
     def read(number: np.int64) -> list[NDArray[Any]]:
         columns = store.read_many(names, [pieces[int(number)]])

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 BUFFER_CHUNKS = 16
 """Chunks of a buffer unless the config says otherwise: 4,096 windows in chunks of 256."""
+EVALUATION_CHUNKS = 4
+"""Chunks read at a time where nothing is shuffled; decides no value."""
 PREPARE_CALLS = 2
 """Blocks that are augmented and normalised at a time."""
 PREFETCHED_BATCHES = 2
@@ -97,12 +99,18 @@ def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, 
     }
 
 
+def evaluation_rows(store: Store) -> int:
+    """Most windows that an evaluation stream reads at a time."""
+    return min(EVALUATION_CHUNKS * store.chunk_windows, store.windows)
+
+
 def evaluation_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, int]:
-    """Bytes that an evaluation stream with such buffers holds at most, by name."""
-    training = stream_buffers(config, window, rows)
+    """Bytes that an evaluation stream which reads `rows` windows at a time holds, by name."""
+    threads = config.stream.read_threads
+    buffer = rows * window.stored_bytes
     batch = config.evaluate.batch * window.float_bytes
     return {
-        "evaluation buffers": training["epoch buffers"],
-        "evaluation buffers being read": training["buffers being read"],
+        "evaluation buffers": (threads + 2) * buffer,
+        "evaluation buffers being read": threads * buffer,
         "evaluation batches": (PREFETCHED_BATCHES + 2) * batch,
     }

@@ -18,7 +18,7 @@ from pipeline.run_folder import (
 from pipeline.split import choose_split, fold_ranges
 from pipeline.stream_buffers import buffer_chunks
 from pipeline.tensorflow_setup import set_up_tensorflow
-from pipeline.training_memory import plan_train
+from pipeline.training_memory import fit_read_ahead, plan_train
 from pipeline.training_state import read_state
 from stores.errors import UserError
 
@@ -48,7 +48,8 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
         return _summary(run, trained=False)
-    plan = plan_train(config, store)
+    config = fit_read_ahead(config, lambda c: plan_train(c, store))
+    plan = plan_train(config, store).require_fit()
     request.console.memory_plan("train", plan.lines())
     with only_writer(run):
         record_run(run, config, store.fingerprint, dataclasses.asdict(split))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model.normaliser import SAMPLE_ROWS
 from pipeline.budget import MIB, MemoryPlan
 from pipeline.memory import default_budget
 from pipeline.stream_buffers import (
+    buffer_chunks,
     buffer_rows,
     evaluation_buffers,
+    evaluation_rows,
     stream_buffers,
     window_shape,
 )
@@ -24,37 +28,51 @@ RESERVED_PARENT = 150 * MIB
 """Of the process that starts the folds of a cross-validation; it holds no TensorFlow."""
 TREE_BYTES = 4096
 """Of the baseline's forest and its fitting, per training row: 300 trees of 2 nodes a leaf."""
+BUFFER_CHUNKS_KEY = ("stream", "buffer_chunks", " for a new run")
+EVALUATE_BATCH_KEY = ("evaluate", "batch", "")
+BASELINE_KEY = ("evaluate", "baseline_windows", "")
+"""(section, key, scope) that a smaller value of makes room."""
 RAW_MEASURES = 6
 """Columns a channel that the baseline gets of windows without features."""
 
 
 def plan_train(config: Config, store: Store) -> MemoryPlan:
-    """The memory plan of a training.
-
-    Raises:
-        UserError: it does not fit the budget.
-    """
-    return _plan("train", RESERVED, train_buffers(config, store), config)
+    """The memory plan of a training."""
+    return _plan("train", RESERVED, config, lambda c: train_buffers(c, store), (BUFFER_CHUNKS_KEY,))
 
 
 def plan_evaluate(config: Config, store: Store, baseline: bool) -> MemoryPlan:
-    """The memory plan of an evaluation.
-
-    Raises:
-        UserError: it does not fit the budget.
-    """
-    return _plan("evaluate", RESERVED, evaluate_buffers(config, store, baseline), config)
+    """The memory plan of an evaluation."""
+    keys = (EVALUATE_BATCH_KEY, *([BASELINE_KEY] if baseline else []))
+    return _plan("evaluate", RESERVED, config, lambda c: evaluate_buffers(c, store, baseline), keys)
 
 
 def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
-    """The memory plan of a cross-validation: its parent, and the larger stage of a fold.
+    """The memory plan of a cross-validation: its parent, and the larger stage of a fold."""
 
-    Raises:
-        UserError: it does not fit the budget.
+    def largest(config: Config) -> dict[str, int]:
+        stages = (train_buffers(config, store), evaluate_buffers(config, store, baseline))
+        return max(stages, key=lambda buffers: sum(buffers.values()))
+
+    keys = (BUFFER_CHUNKS_KEY, EVALUATE_BATCH_KEY)
+    return _plan("crossval", RESERVED + RESERVED_PARENT, config, largest, keys)
+
+
+def fit_read_ahead(config: Config, plan: Callable[[Config], MemoryPlan]) -> Config:
+    """`config` reading ahead as much as the budget allows: `stream.read_threads`, if not chosen.
+
+    Args:
+        config: resolved.
+        plan: the memory plan of the stage under a config.
     """
-    stages = (train_buffers(config, store), evaluate_buffers(config, store, baseline))
-    largest = max(stages, key=lambda buffers: sum(buffers.values()))
-    return _plan("crossval", RESERVED + RESERVED_PARENT, largest, config)
+    if "read_threads" in config.stream.model_fields_set:
+        return config
+    fewer = config
+    for threads in range(config.stream.read_threads, 0, -1):
+        fewer = _changed(config, "stream", "read_threads", threads)
+        if plan(fewer).fits:
+            break
+    return fewer
 
 
 def train_buffers(config: Config, store: Store) -> dict[str, int]:
@@ -73,7 +91,7 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
         "quantile sample": sample,
         "activations": 2 * config.train.batch * activation_bytes(config, store, blocks),
         **stream_buffers(config, window, buffer_rows(config, store)),
-        **evaluation_buffers(config, window, buffer_rows(config, store)),
+        **evaluation_buffers(config, window, evaluation_rows(store)),
     }
 
 
@@ -84,7 +102,7 @@ def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> di
     buffers = {
         "views": 2 * batch * len(config.evaluate.views),
         "activations": 2 * config.evaluate.batch * activation_bytes(config, store, blocks=1),
-        **evaluation_buffers(config, window, buffer_rows(config, store)),
+        **evaluation_buffers(config, window, evaluation_rows(store)),
     }
     if baseline:
         columns = len(store.feature_names) or RAW_MEASURES * len(store.channels)
@@ -110,13 +128,32 @@ def activation_bytes(config: Config, store: Store, blocks: int) -> int:
     return 4 * floats
 
 
-def _plan(stage: str, reserved: int, buffers: dict[str, int], config: Config) -> MemoryPlan:
+def _plan(
+    stage: str,
+    reserved: int,
+    config: Config,
+    buffers: Callable[[Config], dict[str, int]],
+    keys: Sequence[tuple[str, str, str]],
+) -> MemoryPlan:
+    """The plan of a stage; where it does not fit, with the values of `keys` that would."""
     budget = int(config.memory.budget or default_budget())
-    plan = MemoryPlan(stage, reserved, "typical of this version", buffers, budget)
-    chunks, batch = config.stream.buffer_chunks or 16, config.evaluate.batch
-    return plan.require_fit(
-        [
-            f"stream.buffer_chunks = {max(1, chunks // 2)} for a new run",
-            f"evaluate.batch = {max(1, batch // 2)}",
-        ]
-    )
+    how = "typical of this version"
+    found = MemoryPlan(stage, reserved, how, buffers(config), budget)
+    if found.fits:
+        return found
+    remedies = []
+    for section, key, scope in keys:
+        value, smaller = getattr(getattr(config, section), key), config
+        if key == "buffer_chunks":
+            value = buffer_chunks(config.stream)
+        while value > 1 and not MemoryPlan(stage, reserved, how, buffers(smaller), budget).fits:
+            value //= 2
+            smaller = _changed(config, section, key, value)
+        if MemoryPlan(stage, reserved, how, buffers(smaller), budget).fits:
+            remedies.append(f"{section}.{key} = {value}{scope}")
+    return replace(found, remedies=tuple(remedies))
+
+
+def _changed(config: Config, section: str, key: str, value: int) -> Config:
+    options = getattr(config, section).model_copy(update={key: value})
+    return config.model_copy(update={section: options})

@@ -37,7 +37,7 @@ LOCKS = sorted(ROOT.glob("requirements*.lock"))
 CONDA_NAMES = {"python-xxhash": "xxhash"}
 TARGETS = {
     *("env", "data", "features", "train", "evaluate", "crossval"),
-    *("inspect", "verify", "test", "lint", "bench", "clean"),
+    *("plan", "inspect", "verify", "test", "lint", "bench", "clean"),
 }
 HEAVY = ("numpy", "tensorflow", "dask", "pydantic", "h5py", "zarr", "rich")
 

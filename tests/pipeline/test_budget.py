@@ -15,9 +15,9 @@ from pipeline.memory import available_memory, default_budget, tree_memory, watch
 from stores.errors import UserError
 
 
-def plan(budget: int) -> MemoryPlan:
+def plan(budget: int, *remedies: str) -> MemoryPlan:
     buffers = {"gathered windows": 300 * MIB, "batch": 20 * MIB}
-    return MemoryPlan("features", 100 * MIB, "measured", buffers, budget)
+    return MemoryPlan("features", 100 * MIB, "measured", buffers, budget, remedies)
 
 
 def test_a_plan_within_its_budget_is_kept() -> None:
@@ -26,7 +26,7 @@ def test_a_plan_within_its_budget_is_kept() -> None:
 
 def test_a_plan_above_its_budget_is_refused_with_remedies() -> None:
     with pytest.raises(UserError) as error:
-        plan(419 * MIB).require_fit(["features.workers = 1"])
+        plan(419 * MIB, "features.workers = 1").require_fit()
     text = str(error.value)
     for part in ("420 MiB", "419 MiB", "gathered windows with 300 MiB", "memory.budget = 420MiB"):
         assert part in text

@@ -209,7 +209,8 @@ def test_a_killed_stage_goes_on_to_the_same_bytes(
     assert partial_folder(target).exists()
     subprocess.run(command, check=True)
     assert hashes(target) == hashes(tiny_store)
-    assert sorted(os.listdir(tmp_path)) == ["killed.zarr", "tiny.toml"]
+    left = ["killed.zarr", "killed.zarr.memory.json", "tiny.toml"]
+    assert sorted(os.listdir(tmp_path)) == left
 
 
 def test_an_interrupt_is_answered_in_one_line_and_goes_on_to_the_same_bytes(

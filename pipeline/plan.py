@@ -1,0 +1,75 @@
+"""The plan command: what every stage will hold in memory, before any of them starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import stores
+from pipeline.budget import MemoryPlan
+from pipeline.console import Request, format_bytes
+from pipeline.shard_task import catalogue_of
+from pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
+from pipeline.train import resolved_config
+from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluate, plan_train
+from stores import Store
+from stores.errors import UserError
+from stores.source import open_source
+
+
+def run_plan(request: Request, baseline: bool = False) -> dict[str, Any]:
+    """Print the memory plan of each stage; neither source windows nor the store are read.
+
+    Where there is no store yet, it is planned from the source: groups and labels are counted.
+
+    Args:
+        request: as for the stages themselves.
+        baseline: evaluate and crossval score the classic baseline too.
+
+    Returns:
+        stages: name -> the plan's lines in bytes; what the store takes on disk, unless it stands.
+
+    Raises:
+        UserError: a stage does not fit the budget; all plans are printed first.
+    """
+    store, plans, summary = _store(request)
+    config = resolved_config(request, store)
+    training = fit_read_ahead(config, lambda c: plan_train(c, store))
+    plans["train"] = plan_train(training, store)
+    plans["evaluate"] = plan_evaluate(config, store, baseline)
+    plans["crossval"] = plan_crossval(config, store, baseline)
+    for name, plan in plans.items():
+        request.console.memory_plan(name, plan.lines())
+    for plan in plans.values():
+        plan.require_fit()
+    worst = max(plans.values(), key=lambda plan: plan.projected)
+    request.console.say(
+        f"Every stage fits the budget of {format_bytes(worst.budget)}; the most is "
+        f"{format_bytes(worst.projected)}, for {worst.stage}."
+    )
+    return summary | {"stages": {name: plan.as_table() for name, plan in plans.items()}}
+
+
+def _store(request: Request) -> tuple[Store, dict[str, MemoryPlan], dict[str, Any]]:
+    """The store, as it stands or as it will be, and the plan of making it."""
+    if request.store.exists():
+        store = stores.open(request.store)
+        request.console.say(f"The store {request.store} stands: {store.windows:,} windows.")
+        return store, {}, {"store": str(request.store)}
+    if request.data is None or not request.data.exists():
+        raise UserError(
+            f"There is neither a store {request.store} nor a source to plan it from. Name the "
+            "HDF5 file with --data."
+        )
+    with open_source(request.data, request.config.source) as source:
+        manifest, survey = plan_store(request.config, source)
+        plan, workers = plan_features(
+            request.config, manifest, catalogue_of(manifest), source, survey.index.nbytes
+        )
+    needed, free = needed_disk(manifest, manifest.windows), free_disk(request.store)
+    request.console.say(
+        f"The store {request.store} is still to be made: {manifest.windows:,} windows in "
+        f"{manifest.shards} shards by {workers} worker processes. It may take "
+        f"{format_bytes(needed)} of disk; {format_bytes(free)} are free."
+    )
+    disk = {"store": str(request.store), "needed_disk": needed, "free_disk": free}
+    return Store(request.store, manifest), {"features": plan}, disk

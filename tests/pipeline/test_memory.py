@@ -1,0 +1,117 @@
+"""Real stages on real data larger than their budget, capped by the kernel. Not in the fast suite.
+
+`make test-memory` sets how much data there is: 10 GB, or GB= as it says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pipeline.memory_cap import Cap, memory_cap
+
+pytestmark = [pytest.mark.memory, pytest.mark.timeout(3600)]
+
+GIB, MIB = 1 << 30, 1 << 20
+BUDGET = GIB
+WINDOW_BYTES = 128 * 9 * 4
+DATA_BYTES = int(float(os.environ.get("HEADRACE_TEST_GB", "10")) * 1e9)
+CONFIG = """
+[train]
+epochs = 1
+steps_per_epoch = 200
+[evaluate]
+max_windows = 20000
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that is emptied at the end: pytest would keep its gigabytes."""
+    folder = tmp_path_factory.mktemp("memory")
+    (folder / "big.toml").write_text(CONFIG)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def cap(request: pytest.FixtureRequest) -> Iterator[Cap]:
+    """1 GiB, enforced by the kernel where that is permitted."""
+    with memory_cap(BUDGET) as cap:
+        if not cap.enforced:
+            terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+            terminal.write_line(
+                "No control group may be made here: peaks are measured, not capped."
+            )
+        yield cap
+
+
+def make_source(folder: Path, data_bytes: int) -> Path:
+    """A synthetic source of about so many bytes of float32 windows of 128 x 9."""
+    windows = data_bytes // WINDOW_BYTES
+    source = folder / f"windows-{windows}.h5"
+    if not source.exists():
+        command = [sys.executable, "-m", "pipeline", "synth", "--windows", str(windows)]
+        with memory_cap(BUDGET) as cap:
+            assert cap.run([*command, "--output", str(source)]).returncode == 0
+    return source
+
+
+def run_stage(cap: Cap, stage: str, folder: Path, source: Path, *options: str) -> dict[str, Any]:
+    """Run a stage under the cap; its memory plan and what was measured, in bytes."""
+    command = [sys.executable, "-m", "pipeline", stage, "--json", "--budget", str(BUDGET)]
+    command += ["--config", str(folder / "big.toml"), "--data", str(source)]
+    command += ["--store", str(source.with_suffix(".zarr")), *options]
+    done = cap.run(command, cwd=folder)
+    assert done.returncode == 0, f"{stage}: exit code {done.returncode}\n{done.stderr[-2000:]}"
+    summary: dict[str, Any] = json.loads(done.stdout)
+    return summary["memory"] | {"run": summary.get("run")}
+
+
+def test_every_stage_keeps_within_1_gib_however_large_the_data(folder: Path, cap: Cap) -> None:
+    source = make_source(folder, DATA_BYTES)
+    assert source.stat().st_size > 2 * BUDGET
+    for stage in ("features", "train", "evaluate", "verify"):
+        memory = run_stage(cap, stage, folder, source)
+        assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET, stage
+
+
+def test_sixteen_times_the_data_takes_no_more_memory(folder: Path, cap: Cap) -> None:
+    peaks: dict[tuple[str, int], list[int]] = {}
+    for share in (16, 1):
+        source = make_source(folder, DATA_BYTES // share)
+        store = source.with_suffix(".zarr")
+        for _ in range(3):
+            shutil.rmtree(store, ignore_errors=True)
+            for stage in ("features", "train", "evaluate"):
+                options = ["--run", str(folder / f"run-{share}")] if stage != "features" else []
+                memory = run_stage(cap, stage, folder, source, *options)
+                peaks.setdefault((stage, share), []).append(memory["measured_peak"])
+            shutil.rmtree(folder / f"run-{share}")
+    for stage in ("features", "train", "evaluate"):
+        small, large = (statistics.median(peaks[stage, share]) for share in (16, 1))
+        assert large - small <= 24 * MIB, f"{stage}: {small / MIB:.0f} to {large / MIB:.0f} MiB"
+
+
+def test_memory_is_level_over_twenty_epochs(folder: Path, cap: Cap) -> None:
+    source = make_source(folder, DATA_BYTES // 16)
+    if not source.with_suffix(".zarr").exists():
+        run_stage(cap, "features", folder, source)
+    epochs = ["--set", "train.epochs=20", "--set", "train.patience=20"]
+    steps = ["--set", "train.steps_per_epoch=50", "--run", str(folder / "long")]
+    run_stage(cap, "train", folder, source, *epochs, *steps)
+    record = json.loads((folder / "long" / "memory-train.json").read_text())
+    last = record["timeline"][-1][0]
+    quarters: dict[int, list[int]] = {2: [], 3: []}
+    for seconds, held in record["timeline"]:
+        quarter = min(int(4 * seconds / last), 3)
+        quarters.setdefault(quarter, []).append(held)
+    assert statistics.median(quarters[3]) <= 1.01 * statistics.median(quarters[2])
