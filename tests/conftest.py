@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -70,3 +71,11 @@ def request_for(
 ) -> Request:
     """A quiet request."""
     return Request(config, data, store, run, Console(quiet=True), new)
+
+
+def changed(config: Config, **sections: dict[str, Any]) -> Config:
+    """`config` with some sections replaced key by key."""
+    table = config.model_dump(exclude_unset=True, mode="json")
+    for name, keys in sections.items():
+        table[name] = {**table.get(name, {}), **keys}
+    return config_from_table(table, "test")

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -19,7 +18,7 @@ import tomli_w
 import xarray as xr
 
 import stores
-from pipeline.config import Config, config_from_table
+from pipeline.config import Config
 from pipeline.features import run_features
 from pipeline.shard_task import catalogue_of, extract_shard, source_state
 from pipeline.store_plan import plan_store
@@ -29,7 +28,7 @@ from stores.source import open_source
 from stores.synthetic import write_synthetic
 from stores.units import in_units
 from stores.verifying import verify_store
-from tests.conftest import SMALL, request_for
+from tests.conftest import SMALL, changed, request_for
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -50,14 +49,6 @@ def build_here(config: Config, source: Path, target: Path) -> stores.Store:
         extract_shard(str(target), str(source), source_state(source), shard)
     build.finish()
     return stores.open(target)
-
-
-def changed(config: Config, **sections: dict[str, Any]) -> Config:
-    """`config` with some sections replaced key by key."""
-    table = config.model_dump(exclude_unset=True, mode="json")
-    for name, keys in sections.items():
-        table[name] = {**table.get(name, {}), **keys}
-    return config_from_table(table, "test")
 
 
 def assert_rows_are_the_sources(store: stores.Store, source: Path, config: Config) -> None:

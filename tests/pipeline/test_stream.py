@@ -22,6 +22,7 @@ from pipeline.stream import evaluation_stream, training_order, training_stream
 from pipeline.stream_buffers import buffer_rows, evaluation_buffers, stream_buffers, window_shape
 from stores import Store
 from stores.errors import UserError
+from tests.conftest import changed
 
 FOLDS = ("1", "2", "4", "5", "6")
 """Training folds that are not all neighbours: borders cut chunks on both sides."""
@@ -43,12 +44,6 @@ def normaliser(store: Store) -> Normaliser:
     return Normaliser.fit(
         found.raw_mean, found.raw_std, found.feature_mean, found.feature_std, sample
     )
-
-
-def changed(config: Config, **sections: dict[str, Any]) -> Config:
-    """The config with some keys of some sections replaced."""
-    table = {name: getattr(config, name).model_copy(update=keys) for name, keys in sections.items()}
-    return config.model_copy(update=table)
 
 
 def batches(store: Store, config: Config, normaliser: Normaliser, **more: Any) -> list[Batch]:

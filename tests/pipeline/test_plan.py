@@ -1,0 +1,152 @@
+"""The plan command: every stage's memory before any starts, and values that would fit."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stores
+from pipeline.budget import MIB
+from pipeline.config import Config
+from pipeline.plan import run_plan
+from pipeline.train import resolved_config
+from pipeline.training_memory import fit_read_ahead, plan_train
+from stores import Store
+from stores.errors import UserError
+from stores.synthetic import write_synthetic
+from tests.conftest import changed, request_for
+
+
+@pytest.fixture(scope="module")
+def wide_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Windows large enough for shards and buffers to weigh: 2,048 x 9."""
+    path = tmp_path_factory.mktemp("wide") / "wide.h5"
+    write_synthetic(path, windows=3000, time=2048, channels=9, groups=8)
+    return path
+
+
+def budgeted(config: Config, mib: int) -> Config:
+    return changed(config, memory={"budget": mib * MIB})
+
+
+def test_a_store_to_be_made_is_planned_as_it_will_stand(
+    tiny_source: Path, tiny_store: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent" / "tiny.zarr"
+    before = run_plan(request_for(tiny_config, tiny_source, absent))
+    after = run_plan(request_for(tiny_config, tiny_source, tiny_store))
+    assert set(before["stages"]) == {"features", *after["stages"]}
+    assert set(after["stages"]) == {"train", "evaluate", "crossval"}
+    for stage, lines in after["stages"].items():
+        assert {**before["stages"][stage], "budget": 0} == {**lines, "budget": 0}
+    assert before["needed_disk"] > 0
+    assert not absent.parent.exists()
+
+
+def test_every_line_is_bytes_and_they_add_up(
+    tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    found = run_plan(request_for(tiny_config, tiny_source, tmp_path / "t.zarr"))["stages"]
+    for lines in found.values():
+        parts = {name: size for name, size in lines.items() if name not in ("projected", "budget")}
+        assert sum(parts.values()) == lines["projected"] <= lines["budget"]
+
+
+def test_values_that_are_offered_do_fit(
+    wide_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    config = changed(budgeted(tiny_config, 420), store={"chunk_windows": 64, "shard_windows": 2048})
+    request = request_for(config, wide_source, tmp_path / "w.zarr")
+    with pytest.raises(UserError, match=r"^features needs .* largest buffer is gathered") as error:
+        run_plan(request)
+    offered = re.search(r"store\.shard_windows = (\d+)", str(error.value))
+    assert offered
+    smaller = changed(config, store={"chunk_windows": 64, "shard_windows": int(offered[1])})
+    with pytest.raises(UserError, match=r"^(train|evaluate|crossval) needs"):
+        run_plan(request_for(smaller, wide_source, tmp_path / "w.zarr"))
+    least = re.search(r"memory\.budget = (\d+)MiB", str(error.value))
+    assert least
+    enough = budgeted(config, int(least[1]))
+    with pytest.raises(UserError, match=r"^(train|evaluate|crossval) needs"):
+        run_plan(request_for(enough, wide_source, tmp_path / "w.zarr"))
+
+
+def test_reading_ahead_gives_way_to_the_budget_unless_it_is_chosen(
+    tiny_store: Path, tiny_config: Config
+) -> None:
+    store = stores.open(tiny_store)
+    config = resolved_config(request_for(tiny_config, None, tiny_store), store)
+
+    def projected(threads: int) -> int:
+        return plan_train(changed(config, stream={"read_threads": threads}), store).projected
+
+    between = (projected(1) + projected(2)) // 2
+    tight = changed(config, memory={"budget": between})
+    assert fit_read_ahead(tight, lambda c: plan_train(c, store)).stream.read_threads == 1
+    chosen = changed(tight, stream={"read_threads": 2})
+    assert fit_read_ahead(chosen, lambda c: plan_train(c, store)).stream.read_threads == 2
+    assert fit_read_ahead(config, lambda c: plan_train(c, store)).stream.read_threads == 2
+
+
+def test_without_store_and_source_the_way_out_is_named(tiny_config: Config, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Name the HDF5 file with --data"):
+        run_plan(request_for(tiny_config, None, tmp_path / "none.zarr"))
+
+
+def test_the_command_prints_all_plans_and_then_refuses(tiny_source: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "plan", "--data", str(tiny_source)]
+    command += ["--store", str(tmp_path / "t.zarr")]
+    refused = subprocess.run([*command, "--budget", "500MiB"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert refused.stdout.count("Memory plan: ") == 4
+    assert refused.stderr.count("\n") == 1
+    assert "train needs" in refused.stderr
+    fitting = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(fitting.stdout)
+    assert found["stages"]["train"]["projected"] > 0
+
+
+def test_a_plan_needs_no_tensorflow(tiny_source: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pipeline.cli import main; main(sys.argv[1:]);"
+        "assert 'tensorflow' not in sys.modules and 'numba' not in sys.modules"
+    )
+    options = ["plan", "--quiet", "--data", str(tiny_source), "--store", str(tmp_path / "t.zarr")]
+    subprocess.run([sys.executable, "-c", code, *options], check=True)
+
+
+def test_stages_leave_what_they_held_beside_their_result(tiny_source: Path, tmp_path: Path) -> None:
+    store, run = tmp_path / "t.zarr", tmp_path / "run"
+    common = ["--quiet", "--data", str(tiny_source), "--store", str(store), "--run", str(run)]
+    quick = ["--set", "train.epochs=1", "--set", "train.steps_per_epoch=2"]
+    for stage in ("features", "train", "evaluate"):
+        command = [sys.executable, "-m", "pipeline", stage, *common, *quick]
+        subprocess.run(command, check=True, cwd=tmp_path)
+    for path in (
+        tmp_path / "t.zarr.memory.json", run / "memory-train.json", run / "memory-evaluate.json"
+    ):  # fmt: skip
+        record = json.loads(path.read_text())
+        assert max(held for _, held in record["timeline"]) <= record["measured_peak"]
+        assert 0 < record["measured_peak"] <= record["projected"] <= record["budget"]
+        assert record["mapped_files_peak"] > 0
+    assert (run / "memory.png").is_file()
+    assert "<h2>Memory</h2>" in (run / "report.html").read_text()
+
+
+def test_ten_thousand_million_windows_are_planned_by_arithmetic(
+    tiny_config: Config, tiny_store: Path
+) -> None:
+    store = stores.open(tiny_store)
+    manifest = store.manifest.model_copy(
+        update={"windows": 10**10, "chunk": 256, "shard": 8192, "block": 64}
+    )
+    huge = Store(store.path, manifest)
+    config = resolved_config(request_for(tiny_config, None, tiny_store), store)
+    small = Store(store.path, manifest.model_copy(update={"windows": 10**6}))
+    assert plan_train(config, huge).projected == plan_train(config, small).projected
