@@ -16,6 +16,7 @@ BUDGET ?=
 SET ?=
 BENCH ?= kernels peers stage
 GB ?= 10
+ONLY ?=
 # Only for `make env`: the interpreter that makes .venv, and TensorFlow for NVIDIA GPUs.
 PYTHON ?= python3
 GPU ?= $(if $(wildcard $(VENV)/requirements-gpu.stamp),1)
@@ -143,8 +144,8 @@ test: tools ## Run the tests
 	@exec $(python) -m pytest
 
 .PHONY: test-memory
-test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on GB= of data (10)
-	@HEADRACE_TEST_GB=$(GB) exec $(python) -m pytest -m memory tests/pipeline/test_memory.py
+test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on GB= of data (10; ONLY=cap: that alone)
+	@HEADRACE_TEST_GB=$(GB) exec $(python) -m pytest -m memory $(if $(ONLY),-k $(ONLY)) tests/pipeline/test_memory.py
 
 .PHONY: lint
 lint: tools ## Check style, types and layering

@@ -76,7 +76,7 @@ def run_stage(cap: Cap, stage: str, folder: Path, source: Path, *options: str) -
     return summary["memory"] | {"run": summary.get("run")}
 
 
-def test_every_stage_keeps_within_1_gib_however_large_the_data(folder: Path, cap: Cap) -> None:
+def test_every_stage_keeps_within_a_cap_of_1_gib(folder: Path, cap: Cap) -> None:
     source = make_source(folder, DATA_BYTES)
     assert source.stat().st_size > 2 * BUDGET
     for stage in ("features", "train", "evaluate", "verify"):
