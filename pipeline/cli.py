@@ -104,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
         stage.set_defaults(run=_run_stage)
         if name == "train":
             stage.add_argument("--new", action="store_true", help="train another run")
+        if name == "plan":
+            stage.add_argument(
+                "--measure", action="store_true", help="measure the network's own part first"
+            )
         if name in ("evaluate", "crossval", "plan"):
             stage.add_argument(
                 "--baseline", action="store_true", help="score extra trees on the features too"
@@ -194,7 +198,9 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
         case "plan":
             from pipeline.plan import run_plan
 
-            return lambda request: run_plan(request, baseline=options.baseline)
+            return lambda request: run_plan(
+                request, baseline=options.baseline, measure=options.measure
+            )
         case "inspect":
             from pipeline.inspect import run_inspect
 

@@ -7,6 +7,7 @@ from typing import Any
 import stores
 from pipeline.budget import MemoryPlan
 from pipeline.console import Request, format_bytes
+from pipeline.reserved import measure_reserved
 from pipeline.shard_task import catalogue_of
 from pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
 from pipeline.train import resolved_config
@@ -16,7 +17,7 @@ from stores.errors import UserError
 from stores.source import open_source
 
 
-def run_plan(request: Request, baseline: bool = False) -> dict[str, Any]:
+def run_plan(request: Request, baseline: bool = False, measure: bool = False) -> dict[str, Any]:
     """Print the memory plan of each stage; neither source windows nor the store are read.
 
     Where there is no store yet, it is planned from the source: groups and labels are counted.
@@ -24,6 +25,7 @@ def run_plan(request: Request, baseline: bool = False) -> dict[str, Any]:
     Args:
         request: as for the stages themselves.
         baseline: evaluate and crossval score the classic baseline too.
+        measure: run the network on noise first, and keep what it takes for all later plans.
 
     Returns:
         stages: name -> the plan's lines in bytes; what the store takes on disk, unless it stands.
@@ -33,6 +35,9 @@ def run_plan(request: Request, baseline: bool = False) -> dict[str, Any]:
     """
     store, plans, summary = _store(request)
     config = resolved_config(request, store)
+    if measure:
+        request.console.say("Measuring what TensorFlow and this network take, some 30 seconds.")
+        measure_reserved(config, store)
     training = fit_read_ahead(config, lambda c: plan_train(c, store))
     plans["train"] = plan_train(training, store)
     plans["evaluate"] = plan_evaluate(config, store, baseline)

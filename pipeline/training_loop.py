@@ -128,7 +128,7 @@ def _prepare(
     steps = order.steps(
         config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch
     )
-    compile_network(network, config.model, _optimiser_options(config.train), steps, epochs)
+    compile_network(network, config.model, optimiser_options(config.train), steps, epochs)
     kept = with_normalisation(network, normaliser)
     return Training(
         folds=folds,
@@ -165,7 +165,8 @@ def _fit(
     return Fitted(progress, training.normaliser, best)
 
 
-def _optimiser_options(options: TrainOptions) -> OptimiserOptions:
+def optimiser_options(options: TrainOptions) -> OptimiserOptions:
+    """The optimiser's part of the training options."""
     return OptimiserOptions(
         learning_rate=options.learning_rate,
         final_fraction=options.final_learning_rate,

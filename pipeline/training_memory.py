@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from model.normaliser import SAMPLE_ROWS
 from pipeline.budget import MIB, MemoryPlan
 from pipeline.memory import default_budget
+from pipeline.reserved import known_reserved
 from pipeline.stream_buffers import (
     buffer_chunks,
     buffer_rows,
@@ -26,6 +27,7 @@ RESERVED = 520 * MIB
 """Anonymous memory of Python, TensorFlow and the default network, after its first steps."""
 RESERVED_PARENT = 150 * MIB
 """Of the process that starts the folds of a cross-validation; it holds no TensorFlow."""
+ACTIVATIONS = "activations"
 TREE_BYTES = 4096
 """Of the baseline's forest and its fitting, per training row: 300 trees of 2 nodes a leaf."""
 BUFFER_CHUNKS_KEY = ("stream", "buffer_chunks", " for a new run")
@@ -38,13 +40,20 @@ RAW_MEASURES = 6
 
 def plan_train(config: Config, store: Store) -> MemoryPlan:
     """The memory plan of a training."""
-    return _plan("train", RESERVED, config, lambda c: train_buffers(c, store), (BUFFER_CHUNKS_KEY,))
+    measured = known_reserved(config, store).get("train")
+    keys = (BUFFER_CHUNKS_KEY,)
+    return _plan("train", measured, 0, config, lambda c: train_buffers(c, store), keys)
 
 
 def plan_evaluate(config: Config, store: Store, baseline: bool) -> MemoryPlan:
     """The memory plan of an evaluation."""
     keys = (EVALUATE_BATCH_KEY, *([BASELINE_KEY] if baseline else []))
-    return _plan("evaluate", RESERVED, config, lambda c: evaluate_buffers(c, store, baseline), keys)
+    measured = known_reserved(config, store).get("evaluate")
+
+    def buffers(config: Config) -> dict[str, int]:
+        return evaluate_buffers(config, store, baseline)
+
+    return _plan("evaluate", measured, 0, config, buffers, keys)
 
 
 def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
@@ -55,7 +64,8 @@ def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
         return max(stages, key=lambda buffers: sum(buffers.values()))
 
     keys = (BUFFER_CHUNKS_KEY, EVALUATE_BATCH_KEY)
-    return _plan("crossval", RESERVED + RESERVED_PARENT, config, largest, keys)
+    measured = max(known_reserved(config, store).values(), default=None)
+    return _plan("crossval", measured, RESERVED_PARENT, config, largest, keys)
 
 
 def fit_read_ahead(config: Config, plan: Callable[[Config], MemoryPlan]) -> Config:
@@ -89,7 +99,7 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
         sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
     return {
         "quantile sample": sample,
-        "activations": 2 * config.train.batch * activation_bytes(config, store, blocks),
+        ACTIVATIONS: 2 * config.train.batch * activation_bytes(config, store, blocks),
         **stream_buffers(config, window, buffer_rows(config, store)),
         **evaluation_buffers(config, window, evaluation_rows(store)),
     }
@@ -101,7 +111,7 @@ def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> di
     batch = config.evaluate.batch * window.float_bytes
     buffers = {
         "views": 2 * batch * len(config.evaluate.views),
-        "activations": 2 * config.evaluate.batch * activation_bytes(config, store, blocks=1),
+        ACTIVATIONS: 2 * config.evaluate.batch * activation_bytes(config, store, blocks=1),
         **evaluation_buffers(config, window, evaluation_rows(store)),
     }
     if baseline:
@@ -130,15 +140,26 @@ def activation_bytes(config: Config, store: Store, blocks: int) -> int:
 
 def _plan(
     stage: str,
-    reserved: int,
+    measured: int | None,
+    parent: int,
     config: Config,
     buffers: Callable[[Config], dict[str, int]],
     keys: Sequence[tuple[str, str, str]],
 ) -> MemoryPlan:
-    """The plan of a stage; where it does not fit, with the values of `keys` that would."""
+    """The plan of a stage; where it does not fit, with the values of `keys` that would.
+
+    What was measured holds the network's activations already.
+    """
     budget = int(config.memory.budget or default_budget())
-    how = "typical of this version"
-    found = MemoryPlan(stage, reserved, how, buffers(config), budget)
+
+    def plan(config: Config) -> MemoryPlan:
+        held = buffers(config)
+        if measured is None:
+            return MemoryPlan(stage, RESERVED + parent, "typical of this version", held, budget)
+        held.pop(ACTIVATIONS)
+        return MemoryPlan(stage, measured + parent, "measured", held, budget)
+
+    found = plan(config)
     if found.fits:
         return found
     remedies = []
@@ -146,10 +167,10 @@ def _plan(
         value, smaller = getattr(getattr(config, section), key), config
         if key == "buffer_chunks":
             value = buffer_chunks(config.stream)
-        while value > 1 and not MemoryPlan(stage, reserved, how, buffers(smaller), budget).fits:
+        while value > 1 and not plan(smaller).fits:
             value //= 2
             smaller = _changed(config, section, key, value)
-        if MemoryPlan(stage, reserved, how, buffers(smaller), budget).fits:
+        if plan(smaller).fits:
             remedies.append(f"{section}.{key} = {value}{scope}")
     return replace(found, remedies=tuple(remedies))
 

@@ -12,11 +12,12 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
+from pipeline.user_cache import user_cache
 
 KEPT_SECONDS = 30 * 24 * 3600
 """Before a folder of kernels that are not these is removed."""
@@ -38,7 +39,7 @@ def cache_folder() -> Path:
         writable = False
     else:
         writable = os.access(beside, os.W_OK)
-    return beside if writable else _users_cache() / "headrace" / name
+    return beside if writable else user_cache() / name
 
 
 def kernels_are_cached() -> bool:
@@ -61,13 +62,6 @@ def mark_cached() -> None:
 
 def _marker() -> Path:
     return cache_folder() / f"complete-{sys.implementation.cache_tag}"
-
-
-def _users_cache() -> Path:
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # A user without a home.
-        return Path(tempfile.gettempdir())
 
 
 def _fingerprint() -> str:

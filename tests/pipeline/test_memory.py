@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,3 +116,25 @@ def test_memory_is_level_over_twenty_epochs(folder: Path, cap: Cap) -> None:
         quarter = min(int(4 * seconds / last), 3)
         quarters.setdefault(quarter, []).append(held)
     assert statistics.median(quarters[3]) <= 1.01 * statistics.median(quarters[2])
+
+
+def test_what_the_network_takes_is_measured_once_and_holds(
+    tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = ["--store", str(tiny_store), "--run", str(tmp_path / "run")]
+    options += ["--set", "train.epochs=1", "--set", "train.tensorboard=false"]
+
+    def run(*command: str) -> str:
+        whole = [sys.executable, "-m", "pipeline", *command, *options]
+        return subprocess.run(whole, capture_output=True, text=True, check=True).stdout
+
+    assert "reserved (typical of this version)" in run("plan")
+    assert "reserved (measured)" in run("plan", "--measure")
+    planned = json.loads(run("plan", "--json"))["stages"]
+    assert "activations" not in planned["train"]
+    for stage in ("train", "evaluate"):
+        memory = json.loads(run(stage, "--json"))["memory"]
+        assert memory["reserved"] == planned[stage]["reserved"]
+        assert memory["measured_peak"] <= memory["projected"]
+    assert "typical" in run("plan", "--set", "model.filters=16")

@@ -15,6 +15,7 @@ import stores
 from pipeline.budget import MIB
 from pipeline.config import Config
 from pipeline.plan import run_plan
+from pipeline.reserved import known_reserved
 from pipeline.train import resolved_config
 from pipeline.training_memory import fit_read_ahead, plan_train
 from stores import Store
@@ -137,6 +138,16 @@ def test_stages_leave_what_they_held_beside_their_result(tiny_source: Path, tmp_
         assert record["mapped_files_peak"] > 0
     assert (run / "memory.png").is_file()
     assert "<h2>Memory</h2>" in (run / "report.html").read_text()
+
+
+def test_a_damaged_record_of_what_was_measured_is_measured_anew(
+    tiny_store: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "headrace").mkdir()
+    for text in ("", "[]", '{"cut'):
+        (tmp_path / "headrace" / "reserved.json").write_text(text)
+        assert known_reserved(tiny_config, stores.open(tiny_store)) == {}
 
 
 def test_ten_thousand_million_windows_are_planned_by_arithmetic(

@@ -1,0 +1,80 @@
+"""A few steps of a stage's network on noise; prints the peak of memory: `pipeline.reserved`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import Config, config_from_table
+from pipeline.memory import watch_memory
+from pipeline.tensorflow_setup import set_up_tensorflow
+
+STEPS = 5
+
+
+def main() -> int:
+    """Read the task from standard input; print bytes."""
+    task = json.load(sys.stdin)
+    config = config_from_table(task["config"], "the task")
+    with watch_memory() as use:
+        set_up_tensorflow(config.train.seed, config.train.deterministic)
+        _run(task["stage"], config, task["shape"])
+    print(use.peak)
+    return 0
+
+
+def _run(stage: str, config: Config, shape: dict[str, int]) -> None:
+    import tensorflow as tf
+
+    from model.network import build_network
+    from model.optimisation import compile_network
+    from pipeline.training_loop import optimiser_options
+
+    network = build_network(config.model, **shape)
+    if stage == "train":
+        compile_network(network, config.model, optimiser_options(config.train), STEPS, 1)
+        batch = _batch(config.train.batch, shape, list(network.input), list(network.output))
+        batches = tf.data.Dataset.from_tensors(batch).repeat(STEPS)
+        step = tf.function(network.train_step, input_signature=[batches.element_spec])
+        for each in batches:
+            step(each)
+    views = 1 if stage == "train" else len(config.evaluate.views)
+    inputs, _, _ = _batch(config.evaluate.batch, shape, list(network.input), ["label"])
+    predict = tf.function(lambda given: tf.stack([network(given)["label"] for _ in range(views)]))
+    for _ in range(STEPS):
+        predict(inputs).numpy()
+    _finish(stage, network, shape["classes"])
+
+
+def _finish(stage: str, network: Any, classes: int) -> None:
+    """What a stage does at its end, with the libraries that it loads for it."""
+    import tensorstore  # noqa: F401
+
+    from model.figures import confusion_matrix, learning_curves
+
+    learning_curves([{"epoch": 1.0, "loss": 1.0}])
+    if stage == "evaluate":
+        confusion_matrix(np.eye(classes), [str(number) for number in range(classes)])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        network.save(Path(folder) / "model.keras")
+
+
+def _batch(
+    rows: int, shape: dict[str, int], inputs: list[str], heads: list[str]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    columns = {"raw": (shape["time"], shape["channels"]), "features": (shape["features"],)}
+    given = {name: rng.normal(size=(rows, *columns[name])).astype(np.float32) for name in inputs}
+    labels = np.eye(shape["classes"], dtype=np.float32)[rng.integers(shape["classes"], size=rows)]
+    weights = np.ones(rows, np.float32)
+    return given, dict.fromkeys(heads, labels), dict.fromkeys(heads, weights)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
