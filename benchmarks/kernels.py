@@ -164,7 +164,7 @@ def peak() -> tuple[float, float]:
     The first by a polynomial of degree 7: seven multiplications and additions for each load.
     """
 
-    @numba.njit(fastmath=True)  # type: ignore[misc]
+    @numba.njit(fastmath=True)
     def polynomial(values: NDArray[np.float32], c: NDArray[np.float32], times: int) -> None:
         c0, c1, c2, c3, c4, c5, c6, c7 = c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]
         for _ in range(times):

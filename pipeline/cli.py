@@ -249,7 +249,7 @@ def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[s
     memory |= {"measured_peak": use.peak, "mapped_files_peak": use.mapped_peak}
     projected = memory.get("projected")
     if projected and stage in RECORDED:
-        run = summary.get("run") or summary.get("folder")
+        run = summary.get("run")
         path = record_path(stage, None if run is None else Path(run), request.store)
         write_record(path, record_of(stage, memory["budget"], projected, use))
     request.console.say(

@@ -23,7 +23,7 @@ from pipeline.config import Config
 from pipeline.run_folder import RUNS, RunFolder, config_bytes, default_run, json_bytes, run_digest
 from pipeline.split import crossval_splits, group_names
 from pipeline.train import resolved_config
-from pipeline.training_memory import plan_crossval
+from pipeline.training_memory import fit_read_ahead, plan_crossval
 from stores import disk
 from stores.errors import UserError
 
@@ -63,6 +63,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     store = stores.open(request.store)
     config = _base_config(request, store)
     splits = crossval_splits(store.folds, config.split)
+    config = fit_read_ahead(config, lambda c: plan_crossval(c, store, baseline))
     plan = plan_crossval(config, store, baseline).require_fit()
     request.console.memory_plan("crossval, one fold after another", plan.lines())
     folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
@@ -79,7 +80,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     request.console.say(f"Cross-validation: {folder / 'crossval.json'}")
     summary = {
         "crossval": str(folder / "crossval.json"),
-        "folder": str(folder),
+        "run": str(folder),
         "memory": plan.as_table(),
     }
     return summary | result

@@ -33,9 +33,7 @@ class MemoryRecord:
 
 def record_of(stage: str, budget: int, projected: int, use: MemoryUse) -> MemoryRecord:
     """The record of a stage that has ended, or of what it has held so far."""
-    return MemoryRecord(
-        stage, budget, projected, use.peak, use.mapped_peak, tuple(list(use.timeline))
-    )
+    return MemoryRecord(stage, budget, projected, use.peak, use.mapped_peak, tuple(use.timeline))
 
 
 def record_path(stage: str, run: Path | None, store: Path) -> Path:

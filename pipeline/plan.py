@@ -41,7 +41,8 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     training = fit_read_ahead(config, lambda c: plan_train(c, store))
     plans["train"] = plan_train(training, store)
     plans["evaluate"] = plan_evaluate(config, store, baseline)
-    plans["crossval"] = plan_crossval(config, store, baseline)
+    folds = fit_read_ahead(config, lambda c: plan_crossval(c, store, baseline))
+    plans["crossval"] = plan_crossval(folds, store, baseline)
     for name, plan in plans.items():
         request.console.memory_plan(name, plan.lines())
     for plan in plans.values():

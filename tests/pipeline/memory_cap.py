@@ -24,12 +24,14 @@ class Cap:
         """Whether the kernel holds processes to it."""
         return self.group is not None
 
-    def run(self, command: Sequence[str], **options: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, command: Sequence[str], cwd: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command inside, its output captured."""
         if self.group is not None:
             enter = f'echo $$ > "{self.group}/cgroup.procs" && exec "$@"'
             command = ["sh", "-c", enter, "sh", *command]
-        return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
 
 
 @contextlib.contextmanager
