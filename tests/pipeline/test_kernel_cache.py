@@ -57,6 +57,7 @@ def test_what_is_compiled_once_is_found_by_every_later_process(tmp_path: Path) -
 
     run("from pipeline.catalogue.warm import warm_up; warm_up()")
     assert run(MISSES) == ["True", "0", "True"]
+    assert [path.name.split("-")[0] for path in tmp_path.iterdir()] == ["kernels"]
 
 
 def test_kernels_count_as_cached_when_they_are_marked(sources: Path) -> None:
