@@ -21,7 +21,9 @@ class MemoryPlan:
         reserved_how: where that figure comes from.
         buffers: name -> bytes of every buffer of data.
         budget: bytes that the whole process tree may hold.
+        limit: bytes that the machine and its control groups have in all; no budget is above it.
         remedies: settings besides the budget with which it would fit, most useful first.
+        floor: bytes with every setting at its least, 0 if unknown.
     """
 
     stage: str
@@ -29,7 +31,9 @@ class MemoryPlan:
     reserved_how: str
     buffers: Mapping[str, int]
     budget: int
+    limit: int
     remedies: tuple[str, ...] = ()
+    floor: int = 0
 
     @property
     def projected(self) -> int:
@@ -63,16 +67,26 @@ class MemoryPlan:
         """This plan, if it fits.
 
         Raises:
-            UserError: it does not; names the largest buffer and the least budget that would do.
+            UserError: it does not; names the largest buffer, the least budget that would do and
+                settings that would; or the floor, where no setting does.
         """
         if self.fits:
             return self
         worst = max(self.buffers, key=lambda name: self.buffers[name])
-        wanted = -(-self.projected // MIB)
-        ways = [f"memory.budget = {wanted}MiB", *self.remedies]
         raise UserError(
             f"{self.stage} needs {format_bytes(self.projected)}, above memory.budget = "
             f"{format_bytes(self.budget)}: {format_bytes(self.reserved)} are reserved "
             f"({self.reserved_how}), and the largest buffer is {worst} with "
-            f"{format_bytes(self.buffers[worst])}. Set {', or '.join(ways)}."
+            f"{format_bytes(self.buffers[worst])}. {self._way_out()}"
         )
+
+    def _way_out(self) -> str:
+        ways = list(self.remedies)
+        if self.projected <= self.limit:
+            ways.insert(0, f"memory.budget = {-(-self.projected // MIB)}MiB")
+        said = [] if not ways else [f"Set {', or '.join(ways)}."]
+        if self.floor > self.budget:
+            said.append(f"No setting takes it below {format_bytes(self.floor)}.")
+        if self.projected > self.limit:
+            said.append(f"This machine, or its control group, has {format_bytes(self.limit)}.")
+        return " ".join(said)

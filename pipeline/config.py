@@ -137,6 +137,9 @@ class TrainOptions(Section):
     seed: int = Field(default=0, ge=0, lt=2**31)
     deterministic: bool = True
     """Same bits from the same seed on a CPU (op determinism)."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of TensorFlow's kernels; default: the cores at the run's first start, recorded in
+    it. Another number changes the last bits of a result."""
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
@@ -214,12 +217,17 @@ class Config(Section):
         return kept
 
     def run_keys(self) -> dict[str, Any]:
-        """The keys that, with the store's fingerprint, decide a training run's result."""
+        """The keys that, with the store's fingerprint, decide a training run's result.
+
+        Not `train.threads`, which comes from the machine: the run records them, to be resumed with
+        the same.
+        """
         kept = self.model_dump(
             mode="json", include={"split", "stream", "augment", "model", "train"}
         )
         kept["stream"].pop("read_threads")
         kept["train"].pop("tensorboard")
+        kept["train"].pop("threads")
         return kept
 
 

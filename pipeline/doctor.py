@@ -14,8 +14,9 @@ from typing import Any
 
 import psutil
 
+from pipeline.catalogue.kernel_cache import cache_folder
 from pipeline.launch import FORCED, SETTINGS
-from pipeline.memory import available_memory, total_memory
+from pipeline.machine import available_memory, total_memory, usable_cores
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ASK_TENSORFLOW = (
@@ -78,8 +79,7 @@ def _environment() -> str:
 
 
 def _processor() -> dict[str, Any]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"model": _processor_model(), "cores": os.cpu_count(), "usable": usable}
+    return {"model": _processor_model(), "cores": os.cpu_count(), "usable": usable_cores()}
 
 
 def _processor_model() -> str:
@@ -99,9 +99,7 @@ def _memory() -> dict[str, int]:
 
 def _kernel_cache() -> dict[str, Any]:
     """Where Numba keeps compiled kernels, and whether it can: without it every process compiles."""
-    beside = Path(__file__).parent / "catalogue" / "__pycache__"
-    named = os.environ.get("NUMBA_CACHE_DIR")
-    folder = Path(named) if named else beside
+    folder = cache_folder()
     compiled = len(list(folder.rglob("*.nbc"))) if folder.is_dir() else 0
     return {"folder": str(folder), "writable": _writable(folder), "files": compiled}
 

@@ -19,6 +19,7 @@ from pipeline.run_folder import (
     only_writer,
     recorded_config,
     recorded_fingerprint,
+    with_threads,
 )
 from pipeline.split import Split, choose_split
 from pipeline.tensorflow_setup import set_up_tensorflow
@@ -101,6 +102,7 @@ def _find(request: Request) -> Evaluation:
         store = stores.open(request.store)
         config = resolved_config(request, store)
         run = default_run(config, store.fingerprint)
+        config = with_threads(run, config)
     if not run.complete:
         state = "is not trained to its end" if run.config.is_file() else "does not exist"
         raise UserError(
@@ -126,7 +128,7 @@ def _score(
 ) -> dict[str, Any]:
     """Add what `metrics` lacks."""
     run, store, config = evaluation.run, evaluation.store, evaluation.config
-    set_up_tensorflow(config.train.seed, config.train.deterministic)
+    set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
     from pipeline.evaluation import score_baseline, score_run
 

@@ -1,4 +1,4 @@
-"""How much memory there is, and how much a process tree really holds while a stage runs."""
+"""How much memory a process tree really holds while a stage runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from pathlib import Path
 import psutil
 
 SAMPLE_SECONDS = 0.05
-DEFAULT_FRACTION = 0.75
-"""Of the available memory: the budget when none is named."""
 
 
 @dataclass
@@ -82,21 +80,6 @@ def tree_memory(pid: int) -> tuple[int, int]:
     return held, mapped
 
 
-def available_memory() -> int:
-    """Bytes that this process tree may still take: the system's, clamped to its cgroups."""
-    return min([psutil.virtual_memory().available, *_cgroup_room()])
-
-
-def total_memory() -> int:
-    """Bytes of memory of the machine, clamped to the cgroup limits."""
-    return min([psutil.virtual_memory().total, *(limit for limit, _ in _cgroups())])
-
-
-def default_budget() -> int:
-    """Three quarters of the available memory."""
-    return int(available_memory() * DEFAULT_FRACTION)
-
-
 def _status(pid: int) -> tuple[int, int]:
     held = mapped = 0
     with open(f"/proc/{pid}/status", "rb") as stream:
@@ -129,42 +112,3 @@ def _portable_tree_memory(pid: int) -> tuple[int, int]:
         except psutil.NoSuchProcess:
             continue
     return held, 0
-
-
-def _cgroup_room() -> Iterator[int]:
-    for limit, used in _cgroups():
-        yield max(0, limit - used)
-
-
-def _cgroups() -> Iterator[tuple[int, int]]:
-    """(limit, bytes held that are not page cache) of every limited cgroup around this process."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, inside = line.split(":", 2)
-        if controllers == "":
-            root, limit, used, cache = "/sys/fs/cgroup", "memory.max", "memory.current", "file"
-        elif "memory" in controllers.split(","):
-            root, limit = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
-            used, cache = "memory.usage_in_bytes", "total_cache"
-        else:
-            continue
-        folder = Path(root + inside)
-        while str(folder).startswith(root):
-            found = _limit_and_use(folder, limit, used, cache)
-            if found is not None:
-                yield found
-            folder = folder.parent
-
-
-def _limit_and_use(folder: Path, limit: str, used: str, cache: str) -> tuple[int, int] | None:
-    try:
-        text = (folder / limit).read_text().strip()
-        if text == "max" or int(text) >= 1 << 60:
-            return None
-        table = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return int(text), max(0, int((folder / used).read_text()) - int(table.get(cache, 0)))
-    except (OSError, ValueError):
-        return None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import digest
 from pipeline.launch import stage_environment
+from pipeline.machine import usable_cores
 from pipeline.user_cache import user_cache
 from stores import disk
 
@@ -73,7 +74,7 @@ def _key(config: Config, store: Store) -> str:
     parts: dict[str, Any] = {
         "versions": versions,
         "python": platform.python_version(),
-        "cores": len(os.sched_getaffinity(0)),
+        "threads": config.train.threads or usable_cores(),
         "model": config.model.model_dump(mode="json"),
         "batch": config.train.batch,
         "evaluate": [config.evaluate.batch, len(config.evaluate.views)],

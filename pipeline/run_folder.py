@@ -16,6 +16,7 @@ from typing import Any
 import tomli_w
 
 from pipeline.config import Config, digest, load_config
+from pipeline.machine import usable_cores
 from stores import disk
 from stores.errors import UserError
 
@@ -147,6 +148,25 @@ def record_run(run: RunFolder, config: Config, fingerprint: str, split: Mapping[
         disk.write_bytes(run.config, config_bytes(config))
     for stray in run.path.rglob(f"*{disk.TEMPORARY_SUFFIX}"):
         stray.unlink(missing_ok=True)
+
+
+def with_threads(run: RunFolder, config: Config) -> Config:
+    """`config` with `train.threads`: what the run records, else as named, else the usable cores.
+
+    Raises:
+        UserError: another number is named than the run was started with.
+    """
+    named, recorded = config.train.threads, None
+    if run.config.is_file():
+        recorded = recorded_config(run).train.threads
+    if None not in (named, recorded) and named != recorded:
+        raise UserError(
+            f"The run {run.path} was started with train.threads = {recorded}, not {named}: with "
+            "another number it would not give the same weights. Leave that key out, or start "
+            "another with --new."
+        )
+    threads = recorded or named or usable_cores()
+    return config.model_copy(update={"train": config.train.model_copy(update={"threads": threads})})
 
 
 def recorded_config(run: RunFolder) -> Config:

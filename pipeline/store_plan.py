@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import numpy as np
 from pipeline.budget import MIB, MemoryPlan
 from pipeline.config import Config
 from pipeline.console import format_bytes
-from pipeline.memory import default_budget
+from pipeline.machine import total_memory, usable_budget, usable_cores
 from pipeline.shard_task import BATCH_WINDOWS, make_catalogue
 from stores.errors import UserError
 from stores.layout import make_geometry
@@ -100,10 +101,10 @@ def plan_features(
         source: what it is made from; each worker opens its own.
         index_bytes: what the index of folds holds, in every process.
     """
-    budget = int(config.memory.budget or default_budget())
+    budget, limit = usable_budget(config.memory.budget), total_memory()
     chosen = config.features.workers
 
-    def plan(workers: int, shard: int, remedies: tuple[str, ...] = ()) -> MemoryPlan:
+    def plan(workers: int, shard: int) -> MemoryPlan:
         smaller = manifest.model_copy(update={"shard": shard})
         worker = worker_buffers(smaller, catalogue) | {
             "source slices": source.buffer_bytes,
@@ -112,11 +113,9 @@ def plan_features(
         buffers = {f"{name} ({workers} workers)": size * workers for name, size in worker.items()}
         buffers["index of folds"] = index_bytes * (workers + 1)
         reserved = RESERVED_MAIN + workers * RESERVED_WORKER
-        return MemoryPlan(
-            "features", reserved, "typical of this version", buffers, budget, remedies
-        )
+        return MemoryPlan("features", reserved, "typical of this version", buffers, budget, limit)
 
-    workers = min(chosen or len(os.sched_getaffinity(0)), manifest.shards)
+    workers = min(chosen or usable_cores(), manifest.shards)
     while workers > 1 and not chosen and not plan(workers, manifest.shard).fits:
         workers -= 1
     found = plan(workers, manifest.shard)
@@ -130,7 +129,8 @@ def plan_features(
         shard = max(manifest.chunk, shard // 2 // manifest.chunk * manifest.chunk)
     if plan(workers, shard).fits:
         remedies.append(f"store.shard_windows = {shard} for a new store")
-    return plan(workers, manifest.shard, tuple(remedies)), workers
+    floor = plan(1, manifest.chunk).projected
+    return replace(found, remedies=tuple(remedies), floor=floor), workers
 
 
 def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +21,10 @@ from pipeline.stream_buffers import (
     PREPARE_CALLS,
     block_rows,
     buffer_chunks,
+    buffer_rows,
+    evaluation_buffers,
+    evaluation_rows,
+    stream_buffers,
     window_shape,
 )
 from stores.errors import UserError
@@ -95,7 +99,11 @@ def training_stream(
         )
 
     last = config.train.epochs if epochs is None else epochs
-    return _fixed(tf.data.Dataset.range(start.epoch, last).flat_map(epoch_batches))
+    return _fixed(
+        tf.data.Dataset.range(start.epoch, last).flat_map(epoch_batches),
+        config.stream.read_threads,
+        stream_buffers(config, window_shape(store, config), buffer_rows(config, store)),
+    )
 
 
 def evaluation_stream(
@@ -140,7 +148,9 @@ def evaluation_stream(
             deterministic=True,
         )
         .rebatch(batch or config.evaluate.batch)
-        .map(in_units, num_parallel_calls=PREPARE_CALLS, deterministic=True)
+        .map(in_units, num_parallel_calls=PREPARE_CALLS, deterministic=True),
+        config.stream.read_threads,
+        evaluation_buffers(config, window_shape(store, config), evaluation_rows(store)),
     )
 
 
@@ -312,9 +322,17 @@ def _in_units(store: Store, name: str, value: tf.Tensor) -> tf.Tensor:
     return raw if (scale == 1).all() else raw * scale
 
 
-def _fixed(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Prefetch a few batches, and let nothing grow or reorder."""
+def _fixed(dataset: tf.data.Dataset, read_threads: int, held: Mapping[str, int]) -> tf.data.Dataset:
+    """Prefetch a few batches, and let nothing grow or reorder.
+
+    Threads of its own, as many as it makes calls at a time, keep reads that wait for the disk from
+    holding up the network's. One thread a call: blocks are small, and are prepared side by side.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False
+    # Half of the machine's memory unless it is said.
+    options.autotune.ram_budget = sum(held.values())
     options.deterministic = True
+    options.threading.private_threadpool_size = read_threads + PREPARE_CALLS
+    options.threading.max_intra_op_parallelism = 1
     return dataset.prefetch(PREFETCHED_BATCHES).with_options(options)

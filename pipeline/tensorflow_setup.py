@@ -5,26 +5,37 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.machine import usable_cores
+
+if TYPE_CHECKING:
+    from pipeline.config import TrainOptions
 
 STANDARD_ERROR = 2
 
 
-def set_up_tensorflow(seed: int, deterministic: bool) -> None:
+def set_up_tensorflow(options: TrainOptions) -> None:
     """Seed everything; op determinism on a CPU if asked for; GPU memory grows as needed.
 
     Op determinism stays off on a GPU: the promise of the same bits is the CPU's, and some GPU
-    kernels have no deterministic twin.
+    kernels have no deterministic twin. The number of threads decides how sums are cut, hence bits.
     """
+    threads = options.threads or usable_cores()
     with _silent_libraries():
         import keras
         import tensorflow as tf
 
+        # Where TensorFlow runs already, as in a notebook, its threads stand.
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
         gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         if not tf.config.experimental.get_memory_growth(gpu):
             tf.config.experimental.set_memory_growth(gpu, True)
-    keras.utils.set_random_seed(seed)
-    if deterministic and not gpus:
+    keras.utils.set_random_seed(options.seed)
+    if options.deterministic and not gpus:
         tf.config.experimental.enable_op_determinism()
 
 

@@ -14,6 +14,7 @@ from pipeline.run_folder import (
     only_writer,
     record_run,
     refuse_unfit,
+    with_threads,
 )
 from pipeline.split import choose_split, fold_ranges
 from pipeline.stream_buffers import buffer_chunks
@@ -48,7 +49,7 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
         return _summary(run, trained=False)
-    config = fit_read_ahead(config, lambda c: plan_train(c, store))
+    config = fit_read_ahead(with_threads(run, config), lambda c: plan_train(c, store))
     plan = plan_train(config, store).require_fit()
     request.console.memory_plan("train", plan.lines())
     with only_writer(run):
@@ -105,7 +106,7 @@ def _chosen_run(request: Request, config: Config, fingerprint: str) -> RunFolder
 
 
 def _train(run: RunFolder, store: Store, split: Split, config: Config, request: Request) -> None:
-    set_up_tensorflow(config.train.seed, config.train.deterministic)
+    set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
     from pipeline.training_loop import train_network
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from model.normaliser import SAMPLE_ROWS
 from pipeline.budget import MIB, MemoryPlan
-from pipeline.memory import default_budget
+from pipeline.machine import total_memory, usable_budget
 from pipeline.reserved import known_reserved
 from pipeline.stream_buffers import (
     buffer_chunks,
@@ -30,24 +30,40 @@ RESERVED_PARENT = 150 * MIB
 ACTIVATIONS = "activations"
 TREE_BYTES = 4096
 """Of the baseline's forest and its fitting, per training row: 300 trees of 2 nodes a leaf."""
-BUFFER_CHUNKS_KEY = ("stream", "buffer_chunks", " for a new run")
-EVALUATE_BATCH_KEY = ("evaluate", "batch", "")
-BASELINE_KEY = ("evaluate", "baseline_windows", "")
-"""(section, key, scope) that a smaller value of makes room."""
 RAW_MEASURES = 6
 """Columns a channel that the baseline gets of windows without features."""
+
+
+@dataclass(frozen=True)
+class _Key:
+    """An option that makes room when it is smaller, and where a smaller value holds."""
+
+    section: str
+    name: str
+    scope: str = ""
+
+    def value(self, config: Config) -> int:
+        if self.name == "buffer_chunks":
+            return buffer_chunks(config.stream)
+        return int(getattr(getattr(config, self.section), self.name))
+
+
+_BUFFER_CHUNKS = _Key("stream", "buffer_chunks", " for a new run")
+_EVALUATE_BATCH = _Key("evaluate", "batch")
+_TRAIN_BATCH = _Key("train", "batch", " for a new run")
+_BASELINE = _Key("evaluate", "baseline_windows")
 
 
 def plan_train(config: Config, store: Store) -> MemoryPlan:
     """The memory plan of a training."""
     measured = known_reserved(config, store).get("train")
-    keys = (BUFFER_CHUNKS_KEY,)
+    keys = (_BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
     return _plan("train", measured, 0, config, lambda c: train_buffers(c, store), keys)
 
 
 def plan_evaluate(config: Config, store: Store, baseline: bool) -> MemoryPlan:
     """The memory plan of an evaluation."""
-    keys = (EVALUATE_BATCH_KEY, *([BASELINE_KEY] if baseline else []))
+    keys = (_EVALUATE_BATCH, *([_BASELINE] if baseline else []))
     measured = known_reserved(config, store).get("evaluate")
 
     def buffers(config: Config) -> dict[str, int]:
@@ -63,7 +79,7 @@ def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
         stages = (train_buffers(config, store), evaluate_buffers(config, store, baseline))
         return max(stages, key=lambda buffers: sum(buffers.values()))
 
-    keys = (BUFFER_CHUNKS_KEY, EVALUATE_BATCH_KEY)
+    keys = (_BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
     measured = max(known_reserved(config, store).values(), default=None)
     return _plan("crossval", measured, RESERVED_PARENT, config, largest, keys)
 
@@ -144,35 +160,50 @@ def _plan(
     parent: int,
     config: Config,
     buffers: Callable[[Config], dict[str, int]],
-    keys: Sequence[tuple[str, str, str]],
+    keys: Sequence[_Key],
 ) -> MemoryPlan:
     """The plan of a stage; where it does not fit, with the values of `keys` that would.
 
     What was measured holds the network's activations already.
     """
-    budget = int(config.memory.budget or default_budget())
+    budget, limit = usable_budget(config.memory.budget), total_memory()
 
     def plan(config: Config) -> MemoryPlan:
         held = buffers(config)
         if measured is None:
-            return MemoryPlan(stage, RESERVED + parent, "typical of this version", held, budget)
-        held.pop(ACTIVATIONS)
-        return MemoryPlan(stage, measured + parent, "measured", held, budget)
+            reserved, how = RESERVED + parent, "typical of this version"
+        else:
+            held.pop(ACTIVATIONS)
+            reserved, how = measured + parent, "measured"
+        return MemoryPlan(stage, reserved, how, held, budget, limit)
 
     found = plan(config)
     if found.fits:
         return found
-    remedies = []
-    for section, key, scope in keys:
-        value, smaller = getattr(getattr(config, section), key), config
-        if key == "buffer_chunks":
-            value = buffer_chunks(config.stream)
+    least = _changed(config, "stream", "read_threads", 1)
+    for key in keys:
+        least = _changed(least, key.section, key.name, 1)
+    remedies = [shrunk for key in keys if (shrunk := _shrink(config, [key], plan))]
+    if not remedies:
+        remedies = [shrunk] if (shrunk := _shrink(config, keys, plan)) else []
+    return replace(found, remedies=tuple(remedies), floor=plan(least).projected)
+
+
+def _shrink(
+    config: Config, keys: Sequence[_Key], plan: Callable[[Config], MemoryPlan]
+) -> str | None:
+    """Values of `keys`, one after another halved until the plan fits; None if it never does."""
+    values, smaller = {}, config
+    for key in keys:
+        value = key.value(config)
         while value > 1 and not plan(smaller).fits:
             value //= 2
-            smaller = _changed(config, section, key, value)
-        if plan(smaller).fits:
-            remedies.append(f"{section}.{key} = {value}{scope}")
-    return replace(found, remedies=tuple(remedies))
+            smaller = _changed(smaller, key.section, key.name, value)
+        values[key] = value
+    if not plan(smaller).fits:
+        return None
+    changed = [key for key in keys if values[key] < key.value(config)]
+    return " and ".join(f"{key.section}.{key.name} = {values[key]}{key.scope}" for key in changed)
 
 
 def _changed(config: Config, section: str, key: str, value: int) -> Config:

@@ -7,7 +7,7 @@ from typing import Any
 import stores
 from pipeline.budget import MIB, MemoryPlan
 from pipeline.console import Request
-from pipeline.memory import default_budget
+from pipeline.machine import total_memory, usable_budget
 from stores.errors import UserError
 from stores.store import Store
 from stores.verifying import BITMAP_WINDOWS, verify_store
@@ -63,8 +63,10 @@ def plan_verify(request: Request, store: Store) -> MemoryPlan:
         "positions": 24 * rows,
         "tables": 8 * sum(table.rows * table.row_bytes // 8 for table in store.manifest.tables()),
     }
-    budget = int(request.config.memory.budget or default_budget())
-    return MemoryPlan("verify", RESERVED, "typical of this version", buffers, budget)
+    budget = usable_budget(request.config.memory.budget)
+    return MemoryPlan(
+        "verify", RESERVED, "typical of this version", buffers, budget, total_memory()
+    )
 
 
 def _window_bytes(store: Store) -> int:

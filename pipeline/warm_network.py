@@ -23,7 +23,7 @@ def main() -> int:
     task = json.load(sys.stdin)
     config = config_from_table(task["config"], "the task")
     with watch_memory() as use:
-        set_up_tensorflow(config.train.seed, config.train.deterministic)
+        set_up_tensorflow(config.train)
         _run(task["stage"], config, task["shape"])
     print(use.peak)
     return 0

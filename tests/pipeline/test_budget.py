@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from pipeline.budget import MIB, MemoryPlan
-from pipeline.memory import available_memory, default_budget, tree_memory, watch_memory
+from pipeline.memory import tree_memory, watch_memory
 from stores.errors import UserError
 
 
-def plan(budget: int, *remedies: str) -> MemoryPlan:
+def plan(budget: int, *remedies: str, limit: int = 1 << 40, floor: int = 0) -> MemoryPlan:
     buffers = {"gathered windows": 300 * MIB, "batch": 20 * MIB}
-    return MemoryPlan("features", 100 * MIB, "measured", buffers, budget, remedies)
+    return MemoryPlan("features", 100 * MIB, "measured", buffers, budget, limit, remedies, floor)
 
 
 def test_a_plan_within_its_budget_is_kept() -> None:
@@ -32,6 +32,21 @@ def test_a_plan_above_its_budget_is_refused_with_remedies() -> None:
         assert part in text
     assert text.endswith("or features.workers = 1.")
     assert "\n" not in text
+
+
+def test_a_budget_below_the_floor_is_told_the_floor() -> None:
+    with pytest.raises(UserError, match=r"No setting takes it below 200 MiB\.$"):
+        plan(199 * MIB, floor=200 * MIB).require_fit()
+    with pytest.raises(UserError, match=r"memory\.budget = 420MiB\.$"):
+        plan(200 * MIB, floor=200 * MIB).require_fit()
+
+
+def test_no_budget_is_offered_that_the_machine_has_not() -> None:
+    with pytest.raises(UserError) as error:
+        plan(400 * MIB, "features.workers = 1", limit=400 * MIB).require_fit()
+    text = str(error.value)
+    assert "Set features.workers = 1." in text
+    assert text.endswith("This machine, or its control group, has 400 MiB.")
 
 
 def test_memory_held_is_measured() -> None:
@@ -53,7 +68,3 @@ def test_memory_of_child_processes_counts() -> None:
         assert child.stdout.readline() == b"held\n"
         assert tree_memory(os.getpid())[0] - before > 64 * MIB
         child.communicate(b"\n")
-
-
-def test_the_default_budget_is_a_part_of_what_is_available() -> None:
-    assert 0 < default_budget() < available_memory() * 1.05

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import Config, config_from_table, load_config
+from pipeline.machine import usable_cores
 from pipeline.run_folder import (
     RunFolder,
     config_bytes,
@@ -19,6 +20,7 @@ from pipeline.run_folder import (
     recorded_fingerprint,
     refuse_unfit,
     run_digest,
+    with_threads,
 )
 from stores.errors import UserError
 
@@ -51,6 +53,19 @@ def test_a_run_stands_under_its_config_and_what_decides_its_result(
     assert default_run(config, STORE[::-1], tmp_path) != run
     assert default_run(with_key(config, "evaluate", batch=7), STORE, tmp_path) == run
     assert default_run(with_key(config, "stream", read_threads=7), STORE, tmp_path) == run
+    assert default_run(with_key(config, "train", threads=7), STORE, tmp_path) == run
+
+
+def test_a_run_goes_on_with_the_threads_that_it_was_started_with(
+    tmp_path: Path, config: Config
+) -> None:
+    new = RunFolder(tmp_path / "new")
+    assert with_threads(new, config).train.threads == usable_cores()
+    assert with_threads(new, with_key(config, "train", threads=7)).train.threads == 7
+    run = recorded(tmp_path / "run", with_key(config, "train", threads=5))
+    assert with_threads(run, config).train.threads == 5
+    with pytest.raises(UserError, match=r"started with train\.threads = 5, not 7.*--new"):
+        with_threads(run, with_key(config, "train", threads=7))
 
 
 def test_another_run_gets_the_next_suffix_and_is_then_the_one_meant(
