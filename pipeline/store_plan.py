@@ -32,6 +32,9 @@ RESERVED_WORKER = 130 * MIB
 """Anonymous memory of the scheduler's process and of a worker before data: measured on
 Linux, Python 3.11: 118 and 96 MiB."""
 
+SHARD_BYTES = 256
+"""Held of each shard by the process that hands them out: its number, and its record's name."""
+
 
 def plan_store(config: Config, source: Source) -> tuple[Manifest, Survey]:
     """Everything about the store of `source` that is decided before data is read.
@@ -112,6 +115,8 @@ def plan_features(
         }
         buffers = {f"{name} ({workers} workers)": size * workers for name, size in worker.items()}
         buffers["index of folds"] = index_bytes * (workers + 1)
+        buffers["lists of shards"] = SHARD_BYTES * manifest.shards
+        buffers["tables"] = 2 * manifest.table_bytes
         reserved = RESERVED_MAIN + workers * RESERVED_WORKER
         return MemoryPlan("features", reserved, "typical of this version", buffers, budget, limit)
 

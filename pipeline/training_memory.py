@@ -115,6 +115,7 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
         sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
     return {
         "quantile sample": sample,
+        "tables of moments": 2 * store.manifest.table_bytes,
         ACTIVATIONS: 2 * config.train.batch * activation_bytes(config, store, blocks),
         **stream_buffers(config, window, buffer_rows(config, store)),
         **evaluation_buffers(config, window, evaluation_rows(store)),

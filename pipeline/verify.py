@@ -61,7 +61,7 @@ def plan_verify(request: Request, store: Store) -> MemoryPlan:
         "bitmap of windows": 2 * min(int(store.manifest.source["windows"]), BITMAP_WINDOWS),
         "rows being checked": 4 * 256 * wide + 6 * store.chunk_windows * wide,
         "positions": 24 * rows,
-        "tables": 8 * sum(table.rows * table.row_bytes // 8 for table in store.manifest.tables()),
+        "tables": 2 * store.manifest.table_bytes,
     }
     budget = usable_budget(request.config.memory.budget)
     return MemoryPlan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -53,17 +53,22 @@ class RunIndex:
     sizes: Integers
 
     @staticmethod
-    def build(windows: int, folds: int, segment: int, fold_of: FoldOf) -> RunIndex | None:
-        """Collect the runs, or None when there are more than windows / segment (and 65,536)."""
-        limit = max(1 << 16, windows // segment)
-        parts, total = [], 0
-        for fold, start, stop in _runs(windows, fold_of):
-            parts.append(np.stack([fold, start, stop], axis=1))
-            total += len(fold)
+    def build(folds: int, runs: Iterable[Integers], limit: int) -> RunIndex | None:
+        """Collect the runs, or None when there are more than `limit`.
+
+        Args:
+            folds: F.
+            runs: tables (R, 3) of fold, start and stop in the order of the candidates.
+            limit: most runs that are kept.
+        """
+        parts, total = [np.zeros((0, 3), np.int64)], 0
+        for part in runs:
+            joined = _join_runs(part)
+            parts.append(joined)
+            total += len(joined)
             if total > limit:
                 return None
-        table = _join_runs(np.concatenate(parts) if parts else np.zeros((0, 3), np.int64))
-        table = table[table[:, 0] >= 0]
+        table = _join_runs(np.concatenate(parts))
         table = table[np.lexsort((table[:, 1], table[:, 0]))]
         sizes = table[:, 2] - table[:, 1]
         first = np.searchsorted(table[:, 0], np.arange(folds + 1))
@@ -152,18 +157,8 @@ def load_index(path: Path) -> FoldIndex:
         return RunIndex(file["starts"], file["before"], file["first"], file["sizes"])
 
 
-def _runs(windows: int, fold_of: FoldOf) -> Iterator[tuple[Integers, Integers, Integers]]:
-    """(fold, start, stop) of the runs of equal folds, slice by slice."""
-    for start in range(0, windows, SLICE):
-        fold = fold_of(start, min(start + SLICE, windows)).astype(np.int64)
-        breaks = np.flatnonzero(np.diff(fold)) + 1
-        lows = np.concatenate([[0], breaks])
-        highs = np.concatenate([breaks, [len(fold)]])
-        yield fold[lows], start + lows, start + highs
-
-
 def _join_runs(table: Integers) -> Integers:
-    """Join neighbours of the same fold that a slice's border parted."""
+    """Join neighbours of the same fold."""
     if len(table) < 2:
         return table
     parted = (table[1:, 0] != table[:-1, 0]) | (table[1:, 1] != table[:-1, 2])

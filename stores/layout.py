@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,11 +176,19 @@ def join_ranges(ranges: Integers) -> Integers:
     return np.stack([starts, stops], axis=1)
 
 
-def build_index(windows: int, folds: int, segment: int, fold_of: FoldOf) -> FoldIndex:
-    """Read the folds of all candidates once and keep the smaller index.
+def build_index(
+    windows: int, folds: int, segment: int, runs: Iterable[Integers], fold_of: FoldOf
+) -> FoldIndex:
+    """The smaller index of the folds of all candidates.
 
     Where groups stand in stretches, as recordings do, the runs of equal folds are kept; where
     they interleave so that runs outnumber stretches of `segment` windows, counts by stretch.
+
+    Args:
+        windows, folds: how many there are.
+        segment: windows of a stretch.
+        runs: tables (R, 3) of fold, start and stop in the order of the candidates.
+        fold_of: reads the fold of every candidate in a range.
     """
-    runs = RunIndex.build(windows, folds, segment, fold_of)
-    return runs if runs is not None else CountIndex.build(windows, folds, segment, fold_of)
+    by_run = RunIndex.build(folds, runs, limit=max(1 << 16, windows // segment))
+    return by_run if by_run is not None else CountIndex.build(windows, folds, segment, fold_of)

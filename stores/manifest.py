@@ -126,7 +126,8 @@ class Manifest(BaseModel):
 
     def tables(self) -> tuple[ArrayFormat, ...]:
         """The arrays of the subgroup: checksums by shard, moments and class counts by segment."""
-        segments = sum(1 for _ in self.segments())
+        touched = (-(-fold.stop // self.shard) - fold.start // self.shard for fold in self.folds)
+        segments = sum(touched)
         names = len(self.arrays())
         found = [
             self._table("shard_digest", self.shards, (names, 16), "u1", ("shard", "array", "byte")),
@@ -147,6 +148,11 @@ class Manifest(BaseModel):
                 )
             )
         return tuple(found)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes held while the tables are read, TABLE_ROWS rows of each at a time."""
+        return sum(min(table.rows, TABLE_ROWS) * table.row_bytes for table in self.tables())
 
     def attributes_of(self, array: str) -> dict[str, Any]:
         """What an outsider needs to read an array: names, units, rate, scale."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,8 @@ LayoutName = Literal["windows", "recordings"]
 # Splits by window: 16 windows stay together, dealt out to at most 100 groups.
 WINDOWS_TOGETHER = 16
 MOST_WINDOW_GROUPS = 100
+LABEL_SLICE = 1 << 18
+"""Candidates whose labels are read at a time: a few MiB."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,25 @@ class Labels:
     label: NDArray[np.int32]
     group: NDArray[np.int32]
     part: NDArray[np.int8]
+
+    def take(self, which: NDArray[np.int64]) -> Labels:
+        """Those of the entries `which`."""
+        return Labels(self.label[which], self.group[which], self.part[which])
+
+
+@dataclass(frozen=True)
+class LabelRuns:
+    """Consecutive candidates that share label, group and part.
+
+    Attributes:
+        start: (R,) int64, first candidate of each run, ascending.
+        stop: (R,) int64, the candidate after its last: the next run's first.
+        labels: of each run.
+    """
+
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    labels: Labels
 
 
 def open_source(path: Path, options: SourceOptions) -> Source:
@@ -145,6 +167,21 @@ class Source:
         if not self.grouped:
             group = self._window_group[self._dealt(start, stop, part)]
         return Labels(label, group, part.astype(np.int8))
+
+    def label_runs(self) -> Iterator[LabelRuns]:
+        """All candidates in order, as runs, slice by slice; a border of slices may part a run.
+
+        Recordings know their runs; of the windows layout every label is read.
+        """
+        if isinstance(self._layout, RecordingsLayout) and self.grouped:
+            for start, stop, label, group, part in self._layout.label_runs():
+                yield LabelRuns(start, stop, Labels(label, group, part.astype(np.int8)))
+            return
+        for low, high in slices(self.windows, LABEL_SLICE):
+            labels = self.read_labels(low, high)
+            columns = np.stack([labels.label, labels.group, labels.part])
+            heads = np.flatnonzero(np.append(True, (np.diff(columns) != 0).any(axis=0)))
+            yield LabelRuns(low + heads, low + np.append(heads[1:], high - low), labels.take(heads))
 
     def read_windows(self, start: int, stop: int) -> NDArray[Any]:
         """Candidates `start` to `stop`, (n, T, C) of `dtype`, C-contiguous, freshly allocated.

@@ -26,7 +26,7 @@ from stores.source_file import (
     require_dataset,
     with_chunk_cache,
 )
-from stores.source_names import Codes, NameColumn
+from stores.source_names import Codes, NameColumn, slices
 from stores.source_options import SourceOptions
 from stores.source_planning import plan_runs
 from stores.source_rows import RecordingRows
@@ -83,6 +83,20 @@ class RecordingsLayout:
         """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
         run, recording, _ = self._candidates(start, stop)
         return self._label[run], self._group[recording], self._part[recording]
+
+    def label_runs(
+        self,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], Codes, Codes, Codes]]:
+        """First candidate, the one after the last, label, group and part of all runs, in slices."""
+        for low, high in slices(len(self._label)):
+            recording = self._runs.recording[low:high]
+            yield (
+                self._before[low:high],
+                self._before[low + 1 : high + 1],
+                self._label[low:high],
+                self._group[recording],
+                self._part[recording],
+            )
 
     def read_windows(
         self, start: int, stop: int, marks: bool

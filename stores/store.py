@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,8 @@ from stores.array_format import ArrayFormat
 from stores.building import partial_folder
 from stores.errors import UserError
 from stores.folds import Fold
-from stores.manifest import Manifest, read_manifest
-from stores.moments import Moments, merge_all
+from stores.manifest import TABLE_ROWS, Manifest, read_manifest
+from stores.moments import Moments, empty_moments, merge_all
 
 READ_THREADS = 2
 ALIGNMENT = 64
@@ -192,14 +192,14 @@ class Store:
         Raises:
             UserError: there is no such fold.
         """
-        rows = self._segment_rows(folds)
-        sizes = [size for _, size in rows]
-        raw = self._merged("raw_moments", rows, [size * self.time for size in sizes])
+        names = [self.fold(name).name for name in folds]
+        raw = self._merged("raw_moments", names, self.time)
         if self.feature_names:
-            features = self._merged("feature_moments", rows, sizes)
+            features = self._merged("feature_moments", names, 1)
         else:
-            features = merge_all([], 0)
-        return FoldMoments(sum(sizes), raw.mean, raw.std, features.mean, features.std)
+            features = empty_moments(0)
+        windows = sum(size for _, size in self._segment_rows(names))
+        return FoldMoments(windows, raw.mean, raw.std, features.mean, features.std)
 
     def class_counts(self, folds: Iterable[str]) -> NDArray[np.int64]:
         """(K,) windows of each class in the named folds.
@@ -207,8 +207,11 @@ class Store:
         Raises:
             UserError: there is no such fold.
         """
-        table = self.table("class_counts")
-        return np.asarray(table[[row for row, _ in self._segment_rows(folds)]].sum(axis=0))
+        names = [self.fold(name).name for name in folds]
+        counts, row_of = np.zeros(len(self.classes), np.int64), self.table_rows("class_counts")
+        for row, _ in self._segment_rows(names):
+            counts += row_of(row)
+        return counts
 
     def fold(self, name: str) -> Fold:
         """The fold of that name.
@@ -222,26 +225,35 @@ class Store:
         names = ", ".join(fold.name for fold in self.folds)
         raise UserError(f"{self.path} has no fold {name!r}; it has {names}.")
 
-    def _segment_rows(self, folds: Iterable[str]) -> list[tuple[int, int]]:
+    def table_rows(self, name: str) -> Callable[[int], NDArray[Any]]:
+        """A function of a row's number in a table of the manifest (a shard's or a segment's).
+
+        It holds TABLE_ROWS rows at a time: ask in ascending order.
+        """
+        table, held, first = self._open(f"manifest/{name}"), np.empty(0), -1
+
+        def row(number: int) -> NDArray[Any]:
+            nonlocal held, first
+            if number // TABLE_ROWS != first:
+                first = number // TABLE_ROWS
+                start, stop = first * TABLE_ROWS, min((first + 1) * TABLE_ROWS, table.shape[0])
+                held = np.asarray(self._wait(name, table[start:stop].read()))
+            return np.asarray(held[number % TABLE_ROWS])
+
+        return row
+
+    def _segment_rows(self, names: Sequence[str]) -> Iterator[tuple[int, int]]:
         """(row in the manifest's tables, windows) of the segments of the named folds."""
-        names = {self.fold(name).name for name in folds}
-        return [
-            (row, segment.stop - segment.start)
-            for row, segment in enumerate(self.manifest.segments())
-            if self.folds[segment.fold].name in names
-        ]
+        for row, segment in enumerate(self.manifest.segments()):
+            if self.folds[segment.fold].name in names:
+                yield row, segment.stop - segment.start
 
-    def _merged(self, name: str, rows: list[tuple[int, int]], counts: list[int]) -> Moments:
-        table = self.table(name)
-        parts = (
-            Moments(count, table[row, 0], table[row, 1])
-            for (row, _), count in zip(rows, counts, strict=True)
-        )
-        return merge_all(parts, table.shape[-1])
-
-    def table(self, name: str) -> NDArray[Any]:
-        """A whole table of the manifest: one row a shard or a segment."""
-        return np.asarray(self._wait(name, self._open(f"manifest/{name}").read()))
+    def _merged(self, name: str, folds: Sequence[str], values: int) -> Moments:
+        """Moments of the folds' columns, of which a window holds so many values."""
+        row_of = self.table_rows(name)
+        parts = (Moments(size * values, *row_of(row)) for row, size in self._segment_rows(folds))
+        columns = len(self.channels) if name == "raw_moments" else len(self.feature_names)
+        return merge_all(parts, columns)
 
     def _open(self, name: str) -> ts.TensorStore:
         spec = {

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stores.errors import UserError
-from stores.fold_index import SLICE, FoldIndex
+from stores.fold_index import FoldIndex
 from stores.folds import Fold, make_folds
 from stores.layout import build_index, join_ranges
-from stores.source import Source
+from stores.source import Labels, Source
 
 Integers = NDArray[np.int64]
 
@@ -43,6 +43,8 @@ def survey_source(
 ) -> Survey:
     """Count groups and classes, make the folds and index them; O(groups + runs) in memory.
 
+    Of recordings nothing is done for every window: their runs are known when they are opened.
+
     Raises:
         UserError: fewer than two classes or three groups, unknown test groups, test groups
             beside an official split, or more folds than groups.
@@ -56,8 +58,13 @@ def survey_source(
     fold_of_group = np.full(len(table), -1, np.int64)
     for number, fold in enumerate(folds):
         fold_of_group[list(fold.groups)] = number
-    reader = FoldReader(source, fold_of_group, dropped)
-    index = build_index(source.windows, len(folds), block, reader)
+    index = build_index(
+        source.windows,
+        len(folds),
+        block,
+        _fold_runs(source, fold_of_group, dropped),
+        FoldReader(source, fold_of_group, dropped),
+    )
     return Survey(folds, fold_of_group, index, dropped)
 
 
@@ -107,13 +114,28 @@ def _count(source: Source, dropped: Integers) -> tuple[Integers, NDArray[np.int8
     """(G, K) windows by group and class, and (G,) the official part of each group."""
     table = np.zeros((len(source.groups), len(source.classes)), dtype=np.int64)
     part = np.full(len(source.groups), -1, dtype=np.int8)
-    for start in range(0, source.windows, SLICE):
-        stop = min(start + SLICE, source.windows)
-        labels, kept = source.read_labels(start, stop), kept_mask(dropped, start, stop)
-        flat = labels.group.astype(np.int64) * table.shape[1] + labels.label
-        table += np.bincount(flat[kept], minlength=table.size).reshape(table.shape)
+    for start, stop, labels in _kept_runs(source, dropped):
+        np.add.at(table, (labels.group, labels.label), stop - start)
         part[labels.group] = labels.part
     return table, part
+
+
+def _fold_runs(source: Source, fold_of_group: Integers, dropped: Integers) -> Iterator[Integers]:
+    """Tables (R, 3) of fold, start and stop."""
+    for start, stop, labels in _kept_runs(source, dropped):
+        yield np.stack([fold_of_group[labels.group], start, stop], axis=1)
+
+
+def _kept_runs(source: Source, dropped: Integers) -> Iterator[tuple[Integers, Integers, Labels]]:
+    """Start, stop and labels of the source's runs, less what is dropped."""
+    edges = dropped.ravel()
+    for runs in source.label_runs():
+        low, high = int(runs.start[0]), int(runs.stop[-1])
+        cuts = np.union1d(runs.start, edges[(edges > low) & (edges < high)])
+        before = np.searchsorted(dropped[:, 0], cuts, side="right") - 1
+        kept = (before < 0) | (cuts >= dropped[before, 1]) if len(dropped) else cuts >= low
+        run = np.searchsorted(runs.start, cuts[kept], side="right") - 1
+        yield cuts[kept], np.append(cuts[1:], high)[kept], runs.labels.take(run)
 
 
 def _with_test_groups(

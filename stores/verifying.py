@@ -103,7 +103,7 @@ def _table_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
 
 def _shard_problems(store: Store, advance: Advance) -> Iterator[Problem]:
     """Shards that are missing or have another checksum."""
-    manifest, digests = store.manifest, store.table("shard_digest")
+    manifest, digest_of = store.manifest, store.table_rows("shard_digest")
     for shard in range(manifest.shards):
         rows = shard * manifest.shard, min((shard + 1) * manifest.shard, manifest.windows)
         for number, array in enumerate(manifest.arrays()):
@@ -111,7 +111,7 @@ def _shard_problems(store: Store, advance: Advance) -> Iterator[Problem]:
             path = store.path / name
             if not path.is_file():
                 yield Problem(name, "is missing", *rows)
-            elif file_digest(path) != digests[shard, number].tobytes():
+            elif file_digest(path) != digest_of(shard)[number].tobytes():
                 yield Problem(name, "has another checksum than the manifest records", *rows)
         advance(rows[1] - rows[0])
 
@@ -143,7 +143,8 @@ def _missing_windows(store: Store) -> Iterator[Problem]:
 
 def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
     """Segments whose moments or class counts, computed anew, differ from the tables."""
-    tables = {name: store.table(name) for name in ("raw_moments", "class_counts")}
+    names = [table.name for table in store.manifest.tables() if table.name != "shard_digest"]
+    recorded = {name: store.table_rows(name) for name in names}
     scale = store.channel_scale
     for row, segment in enumerate(store.manifest.segments()):
         rows = segment.start, segment.stop
@@ -151,16 +152,16 @@ def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
             channel_moments(in_units(store.read("raw", *part), scale)) for part in _parts(*rows)
         ]
         raw = merge_all(parts, len(scale))
-        if not _close(raw, tables["raw_moments"][row]):
+        if not _close(raw, recorded["raw_moments"](row)):
             yield Problem("manifest/raw_moments", "differ from those of the rows", *rows)
         if store.feature_names:
             columns = [column_moments(store.read("features", *part)) for part in _parts(*rows)]
             features = merge_all(columns, len(store.feature_names))
-            if not _close(features, store.table("feature_moments")[row]):
+            if not _close(features, recorded["feature_moments"](row)):
                 yield Problem("manifest/feature_moments", "differ from those of the rows", *rows)
         label = store.read("label", *rows)
         counts = np.bincount(label, minlength=len(store.classes))
-        if not np.array_equal(counts, tables["class_counts"][row]):
+        if not np.array_equal(counts, recorded["class_counts"](row)):
             yield Problem("manifest/class_counts", "differ from those of the rows", *rows)
         advance(segment.stop - segment.start)
 

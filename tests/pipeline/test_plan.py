@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import stores
 from pipeline.budget import MIB
 from pipeline.config import Config
+from pipeline.memory import tree_memory, watch_memory
+from pipeline.order import Order, merge_ranges
 from pipeline.plan import run_plan
 from pipeline.reserved import known_reserved
+from pipeline.shard_task import catalogue_of
+from pipeline.split import choose_split, fold_ranges
+from pipeline.store_plan import plan_features, plan_store
 from pipeline.train import resolved_config
-from pipeline.training_memory import fit_read_ahead, plan_train
+from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluate, plan_train
 from stores import Store
+from stores.building import layout_of
 from stores.errors import UserError
+from stores.source import LabelRuns, Labels, Source
+from stores.source_options import SourceOptions
 from stores.synthetic import write_synthetic
 from tests.conftest import changed, request_for
 
@@ -150,14 +163,65 @@ def test_a_damaged_record_of_what_was_measured_is_measured_anew(
         assert known_reserved(tiny_config, stores.open(tiny_store)) == {}
 
 
-def test_ten_thousand_million_windows_are_planned_by_arithmetic(
-    tiny_config: Config, tiny_store: Path
-) -> None:
-    store = stores.open(tiny_store)
-    manifest = store.manifest.model_copy(
-        update={"windows": 10**10, "chunk": 256, "shard": 8192, "block": 64}
-    )
-    huge = Store(store.path, manifest)
-    config = resolved_config(request_for(tiny_config, None, tiny_store), store)
-    small = Store(store.path, manifest.model_copy(update={"windows": 10**6}))
-    assert plan_train(config, huge).projected == plan_train(config, small).projected
+class VirtualSource:
+    """Ten thousand million windows of 128 x 9 in 2,000 recordings of 200 subjects; no file."""
+
+    layout, path, options = "recordings", Path("virtual.h5"), SourceOptions()
+    windows, time, rate_hz, grouped = 10**10, 128, 50.0, True
+    channels = tuple(f"ch{number}" for number in range(9))
+    units = ("g",) * 9
+    dtype = np.dtype(np.float32)
+    channel_scale = np.ones(9)
+    classes = tuple(f"class {number}" for number in range(6))
+    groups = tuple(f"subject {number}" for number in range(200))
+    parts = ()
+    buffer_bytes = chunk_cache_bytes = 8 << 20
+
+    def fingerprint(self) -> str:
+        return "0" * 64
+
+    def label_runs(self) -> Iterator[LabelRuns]:
+        edges = np.linspace(0, self.windows, 2001).astype(np.int64)
+        number = np.arange(2000)
+        label, group = (number % 6).astype(np.int32), (number % 200).astype(np.int32)
+        yield LabelRuns(edges[:-1], edges[1:], Labels(label, group, np.full(2000, -1, np.int8)))
+
+
+def test_ten_thousand_million_windows_are_planned_by_arithmetic(tiny_config: Config) -> None:
+    source = cast(Source, VirtualSource())
+    defaults = {"chunk_windows": None, "shard_windows": None, "block_windows": None}
+    tiny_config = changed(tiny_config, store=defaults)
+
+    def read_nothing(start: int, stop: int) -> NDArray[np.int64]:
+        raise AssertionError("the runs say it all")
+
+    held = tree_memory(os.getpid())[0]
+    with watch_memory() as use:
+        begun = time.perf_counter()
+        manifest, survey = plan_store(tiny_config, source)
+        catalogue = catalogue_of(manifest)
+        plans = [plan_features(tiny_config, manifest, catalogue, source, survey.index.nbytes)[0]]
+        layout = layout_of(manifest, survey.index)
+        shards = (0, layout.shards // 2, layout.shards - 1)
+        recipes = [layout.recipe(number, read_nothing) for number in shards]
+        store = Store(Path("virtual.zarr"), manifest)
+        config = resolved_config(request_for(tiny_config, None, store.path), store)
+        train = choose_split(store.folds, config.split).train
+        order = Order(merge_ranges(fold_ranges(store, train)), store.chunk_windows, 16, seed=0)
+        ranges = [order.buffer_ranges(1, number) for number in (0, order.buffers - 1)]
+        plans += [plan_train(config, store), plan_evaluate(config, store, baseline=True)]
+        plans.append(plan_crossval(config, store, baseline=True))
+        seconds = time.perf_counter() - begun
+    assert seconds < 2
+    assert use.peak - held < 100e6
+    assert manifest.windows == layout.rows == 10**10
+    assert [recipe.rows for recipe in recipes] == [8192, 8192, 10**10 % 8192]
+    assert sum(fold.stop - fold.start for fold in store.folds) == 10**10
+    assert all(0 <= low < high <= 10**10 for each in ranges for low, high in each)
+    # Nothing grows with the windows but the numbers of the shards, and by little.
+    small = manifest.model_copy(update={"windows": 10**7})
+    assert plan_train(config, Store(store.path, small)).projected == plans[1].projected
+    fewer = plan_features(tiny_config, small, catalogue, source, survey.index.nbytes)[0]
+    grown = {name for name, size in plans[0].buffers.items() if size != fewer.buffers[name]}
+    assert grown == {"lists of shards"}
+    assert plans[0].buffers["lists of shards"] < 0.04 * 10**10

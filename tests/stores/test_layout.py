@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stores.errors import UserError
-from stores.fold_index import CountIndex, RunIndex, load_index
+from stores.fold_index import CountIndex, FoldIndex, RunIndex, load_index
 from stores.folds import make_folds
 from stores.layout import Geometry, Layout, build_index, make_geometry
 
 Integers = NDArray[np.int64]
+
+
+def runs_of(fold: Integers, size: int) -> Iterator[Integers]:
+    """Runs of equal folds in slices of `size`, those that are in none left out."""
+    for low in range(0, len(fold), size):
+        part = fold[low : low + size]
+        heads = np.flatnonzero(np.append(True, np.diff(part) != 0))
+        table = np.stack([part[heads], low + heads, low + np.append(heads[1:], len(part))], axis=1)
+        yield table[table[:, 0] >= 0]
 
 
 def layout_of(
@@ -31,8 +41,11 @@ def layout_of(
     for number, fold in enumerate(folds):
         fold_of_group[list(fold.groups)] = number
     fold = np.where(kept, fold_of_group[group], -1)
-    build = RunIndex.build if kind == "runs" else CountIndex.build
-    index = build(len(group), len(folds), geometry.block, lambda a, b: fold[a:b])
+    index: FoldIndex | None
+    if kind == "runs":
+        index = RunIndex.build(len(folds), runs_of(fold, 97), limit=len(group))
+    else:
+        index = CountIndex.build(len(group), len(folds), geometry.block, lambda a, b: fold[a:b])
     assert index is not None
     return Layout(folds, geometry, 5, index), fold
 
@@ -86,7 +99,7 @@ def test_both_indices_describe_the_same_layout(case: tuple) -> None:
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_an_index_survives_the_disk(tmp_path: Path, interleaved: bool) -> None:
     group = np.arange(200_000) % 7 if interleaved else np.arange(200_000) // 30_000
-    index = build_index(len(group), 7, 64, lambda a, b: group[a:b])
+    index = build_index(len(group), 7, 64, runs_of(group, 50_000), lambda a, b: group[a:b])
     assert isinstance(index, CountIndex if interleaved else RunIndex)
     index.save(tmp_path / "index.npz")
     loaded = load_index(tmp_path / "index.npz")
