@@ -158,6 +158,10 @@ lint: tools ## Check style, types and layering
 bench: tools ## Run the benchmarks (15 minutes, 12 GB): BENCH="kernels peers stage"
 	@set -e; for part in $(BENCH); do $(python) -m benchmarks.$$part; done
 
+.PHONY: bench-memory
+bench-memory: tools ## Memory and time of each phase against training from arrays (20 minutes, as root)
+	@exec $(python) -m benchmarks.memory
+
 .PHONY: lock
 lock: ## Resolve the lock files again (needs uv)
 	$(call resolve,requirements.lock,)

@@ -44,20 +44,31 @@ def usable_cores() -> int:
 
 
 def _memory_groups() -> Iterator[tuple[int, int]]:
-    """(limit, bytes held that are not page cache) of every limited group around this process."""
+    """(limit, bytes held that are not page cache) of every limited group around this process.
+
+    The kernel counts tmpfs and shared memory as page cache, but without swap they stay.
+    """
     for folder, version in _groups("memory"):
-        limit, used, cache = {
-            1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_cache"),
-            2: ("memory.max", "memory.current", "file"),
+        limits, used, cache, shared = {
+            1: (("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_cache", "total_shmem"),
+            2: (("memory.max", "memory.high"), "memory.current", "file", "shmem"),
         }[version]
+        size = min(_limit(folder / name) for name in limits)
+        if size >= UNLIMITED:
+            continue
         try:
-            size = int((folder / limit).read_text())
             held = int((folder / used).read_text())
             table = _table((folder / "memory.stat").read_text())
-        except (OSError, ValueError):  # Not there, or "max".
+        except (OSError, ValueError):
             continue
-        if size < UNLIMITED:
-            yield size, max(0, held - table.get(cache, 0))
+        yield size, max(0, held - table.get(cache, 0) + table.get(shared, 0))
+
+
+def _limit(file: Path) -> int:
+    try:
+        return int(file.read_text())
+    except (OSError, ValueError):  # Not there, or "max".
+        return UNLIMITED
 
 
 def _core_quotas() -> Iterator[int]:

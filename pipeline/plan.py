@@ -7,7 +7,7 @@ from typing import Any
 import stores
 from pipeline.budget import MemoryPlan
 from pipeline.console import Request, format_bytes
-from pipeline.reserved import measure_reserved
+from pipeline.measure_reserved import measure_reserved, measure_worker_reserved
 from pipeline.shard_task import catalogue_of
 from pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
 from pipeline.train import resolved_config
@@ -25,7 +25,7 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     Args:
         request: as for the stages themselves.
         baseline: evaluate and crossval score the classic baseline too.
-        measure: run the network on noise first, and keep what it takes for all later plans.
+        measure: run the stages' code on noise first, and keep what it takes for all later plans.
 
     Returns:
         stages: name -> the plan's lines in bytes; what the store takes on disk, unless it stands.
@@ -33,7 +33,7 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     Raises:
         UserError: a stage does not fit the budget; all plans are printed first.
     """
-    store, plans, summary = _store(request)
+    store, plans, summary = _store(request, measure)
     config = resolved_config(request, store)
     if measure:
         request.console.say("Measuring what TensorFlow and this network take, some 30 seconds.")
@@ -55,7 +55,7 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     return summary | {"stages": {name: plan.as_table() for name, plan in plans.items()}}
 
 
-def _store(request: Request) -> tuple[Store, dict[str, MemoryPlan], dict[str, Any]]:
+def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan], dict[str, Any]]:
     """The store, as it stands or as it will be, and the plan of making it."""
     if request.store.exists():
         store = stores.open(request.store)
@@ -68,6 +68,9 @@ def _store(request: Request) -> tuple[Store, dict[str, MemoryPlan], dict[str, An
         )
     with open_source(request.data, request.config.source) as source:
         manifest, survey = plan_store(request.config, source)
+        if measure:
+            request.console.say("Measuring what the worker processes take, some 15 seconds.")
+            measure_worker_reserved(request.config, manifest)
         plan, workers = plan_features(
             request.config, manifest, catalogue_of(manifest), source, survey.index.nbytes
         )

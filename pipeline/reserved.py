@@ -1,18 +1,14 @@
-"""What TensorFlow and the network take before any data, measured once and kept for every plan."""
+"""What each stage takes before any data, measured once and kept for every later plan."""
 
 from __future__ import annotations
 
 import json
-import os
 import platform
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import digest
-from pipeline.launch import stage_environment
 from pipeline.machine import usable_cores
 from pipeline.user_cache import user_cache
 from stores import disk
@@ -20,46 +16,34 @@ from stores import disk
 if TYPE_CHECKING:
     from pipeline.config import Config
     from stores import Store
+    from stores.manifest import Manifest
 
-MEASURED = ("train", "evaluate")
-"""Stages with a network."""
-MARGIN = 1.06
-"""Peaks of equal runs were seen to differ by up to 4 %."""
+NETWORK_STAGES = ("train", "evaluate")
 
 
 def known_reserved(config: Config, store: Store) -> dict[str, int]:
     """Stage -> bytes measured for this network, batch and these versions; empty: not measured."""
-    found = _read_all().get(_key(config, store), {})
-    return {stage: int(found[stage]) for stage in MEASURED if stage in found}
+    return _known(_network_key(config, store), NETWORK_STAGES)
 
 
-def measure_reserved(config: Config, store: Store) -> dict[str, int]:
-    """Run a few steps of each stage on noise, in processes of their own, and keep the peaks.
-
-    Returns:
-        Stage -> bytes, anonymous + shared, of the interpreter, its libraries and the network with
-        what it holds for one batch.
-    """
-    found = {stage: int(MARGIN * _measure(stage, config, store)) for stage in MEASURED}
-    disk.write_bytes(_file(), json.dumps({**_read_all(), _key(config, store): found}).encode())
-    return found
+def known_worker_reserved(manifest: Manifest) -> tuple[int, int] | None:
+    """Bytes measured of the features stage's main process and of a worker; None: not measured."""
+    found = _known(_workers_key(manifest), ("main", "worker"))
+    return (found["main"], found["worker"]) if found else None
 
 
-def _measure(stage: str, config: Config, store: Store) -> int:
-    task = {
-        "stage": stage,
-        "config": config.model_dump(mode="json"),
-        "shape": _shape(store),
-    }
-    command = [sys.executable, "-m", "pipeline.warm_network"]
-    environment = stage_environment(os.environ)
-    done = subprocess.run(
-        command, input=json.dumps(task), env=environment, capture_output=True, text=True, check=True
-    )
-    return int(done.stdout.split()[-1])
+def keep_reserved(config: Config, store: Store, found: dict[str, int]) -> None:
+    """Keep what was measured of this network: `known_reserved` gives it from now on."""
+    _keep(_network_key(config, store), found)
 
 
-def _shape(store: Store) -> dict[str, int]:
+def keep_worker_reserved(manifest: Manifest, main: int, worker: int) -> None:
+    """Keep what was measured of the features stage."""
+    _keep(_workers_key(manifest), {"main": main, "worker": worker})
+
+
+def shape_of(store: Store) -> dict[str, int]:
+    """What the network's shape depends on: arguments of `build_network`."""
     return {
         "time": store.time,
         "channels": len(store.channels),
@@ -68,19 +52,41 @@ def _shape(store: Store) -> dict[str, int]:
     }
 
 
-def _key(config: Config, store: Store) -> str:
-    """What the figures depend on."""
-    versions = {name: version(name) for name in ("tensorflow", "keras", "numpy", "headrace")}
+def _network_key(config: Config, store: Store) -> str:
+    """What the figures of a network depend on."""
     parts: dict[str, Any] = {
-        "versions": versions,
-        "python": platform.python_version(),
+        "versions": _versions("tensorflow", "keras", "numpy", "headrace"),
         "threads": config.train.threads or usable_cores(),
         "model": config.model.model_dump(mode="json"),
         "batch": config.train.batch,
         "evaluate": [config.evaluate.batch, len(config.evaluate.views)],
-        "shape": _shape(store),
+        "shape": shape_of(store),
     }
     return digest(parts)
+
+
+def _workers_key(manifest: Manifest) -> str:
+    """What the figures of workers depend on."""
+    parts: dict[str, Any] = {
+        "versions": _versions("distributed", "numba", "numpy", "h5py", "headrace"),
+        "features": manifest.config["features"],
+        "shape": [manifest.time, manifest.channels, manifest.rate_hz],
+    }
+    return digest(parts)
+
+
+def _versions(*names: str) -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def _known(key: str, names: tuple[str, ...]) -> dict[str, int]:
+    """The figures of those names; none unless all are there."""
+    found = _read_all().get(key, {})
+    return {name: int(found[name]) for name in names} if set(names) <= set(found) else {}
+
+
+def _keep(key: str, found: dict[str, int]) -> None:
+    disk.write_bytes(_file(), json.dumps({**_read_all(), key: found}).encode())
 
 
 def _read_all() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pipeline.budget import MIB, MemoryPlan
 from pipeline.config import Config
 from pipeline.console import format_bytes
 from pipeline.machine import total_memory, usable_budget, usable_cores
+from pipeline.reserved import known_worker_reserved
 from pipeline.shard_task import BATCH_WINDOWS, make_catalogue
 from stores.errors import UserError
 from stores.layout import make_geometry
@@ -107,18 +108,23 @@ def plan_features(
     budget, limit = usable_budget(config.memory.budget), total_memory()
     chosen = config.features.workers
 
+    measured = known_worker_reserved(manifest)
+    main, worker = measured or (RESERVED_MAIN, RESERVED_WORKER)
+    how = "typical of this version" if measured is None else "measured"
+
     def plan(workers: int, shard: int) -> MemoryPlan:
         smaller = manifest.model_copy(update={"shard": shard})
-        worker = worker_buffers(smaller, catalogue) | {
+        each = worker_buffers(smaller, catalogue) | {
             "source slices": source.buffer_bytes,
             "HDF5 chunk cache": source.chunk_cache_bytes,
         }
-        buffers = {f"{name} ({workers} workers)": size * workers for name, size in worker.items()}
+        buffers = {f"{name} ({workers} workers)": size * workers for name, size in each.items()}
         buffers["index of folds"] = index_bytes * (workers + 1)
+        buffers["tables of the source"] = source.table_bytes * (workers + 1)
         buffers["lists of shards"] = SHARD_BYTES * manifest.shards
         buffers["tables"] = 2 * manifest.table_bytes
-        reserved = RESERVED_MAIN + workers * RESERVED_WORKER
-        return MemoryPlan("features", reserved, "typical of this version", buffers, budget, limit)
+        reserved = main + workers * worker
+        return MemoryPlan("features", reserved, how, buffers, budget, limit)
 
     workers = min(chosen or usable_cores(), manifest.shards)
     while workers > 1 and not chosen and not plan(workers, manifest.shard).fits:

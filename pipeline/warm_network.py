@@ -1,4 +1,4 @@
-"""A few steps of a stage's network on noise; prints the peak of memory: `pipeline.reserved`."""
+"""A few steps of a stage's network on noise; prints the peak of memory: `measure_reserved`."""
 
 from __future__ import annotations
 

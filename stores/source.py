@@ -156,6 +156,11 @@ class Source:
         """Most bytes that `read_windows` holds besides its result and HDF5's cache."""
         return self._layout.buffer_bytes
 
+    @property
+    def table_bytes(self) -> int:
+        """Bytes that the source holds while it is open: where its candidates are."""
+        return self._layout.table_bytes
+
     def read_labels(self, start: int, stop: int) -> Labels:
         """Labels, groups and parts of the candidates `start` to `stop`.
 

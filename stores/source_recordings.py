@@ -79,6 +79,15 @@ class RecordingsLayout:
         )
         self._plan(declared, options)
 
+    @property
+    def table_bytes(self) -> int:
+        """Of the runs and the table of recordings, and as much again for a moment to make them."""
+        runs, table = self._runs, self._table
+        row = (runs.recording, runs.start, runs.count, runs.label, self._before, self._label)
+        listed = (table.start, table.length, table.group_code, table.part_code)
+        held: list[NDArray[Any]] = [*row, *listed]
+        return 2 * sum(array.nbytes for array in held)
+
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
         """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
         run, recording, _ = self._candidates(start, stop)

@@ -87,6 +87,11 @@ class WindowsLayout:
         used = self._scan()
         self.names: Names = number_names(self.columns, used, self._selection, declared, options)
 
+    @property
+    def table_bytes(self) -> int:
+        """Of the counts of selected rows, and as much again for a moment to make them."""
+        return 2 * self._kept_before.nbytes
+
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
         """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
         found = [np.zeros((3, 0), dtype=np.int32)]

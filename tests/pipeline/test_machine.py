@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.memory_cap import memory_cap
 from pipeline import machine
 from pipeline.budget import MIB
-from tests.pipeline.memory_cap import memory_cap
 
 ASK = "from pipeline import machine; print(machine.{})"
 
@@ -56,6 +56,8 @@ def test_the_limit_of_a_control_group_counts(tmp_path: Path) -> None:
         if not cap.enforced:
             pytest.skip("no control group may be made here")
 
+        total = ASK.format("total_memory()")
+
         def ask_inside(expression: str) -> int:
             done = cap.run([sys.executable, "-c", ASK.format(expression)])
             return int(done.stdout)
@@ -65,9 +67,17 @@ def test_the_limit_of_a_control_group_counts(tmp_path: Path) -> None:
         assert ask_inside(f"usable_budget({limit - 1})") == limit - 1
         assert ask_inside("usable_budget(1 << 40)") == limit
         assert 0.5 * limit < ask_inside("usable_budget(None)") < 0.75 * limit
+        # Two caps at a time are two groups.
+        with memory_cap(limit // 2) as other:
+            assert other.enforced
+            assert int(other.run([sys.executable, "-c", total]).stdout) == limit // 2
         # What files leave in the page cache is given back when asked for: it takes no room.
         cap.run(["dd", "if=/dev/zero", f"of={tmp_path / 'file'}", "bs=1M", "count=200"])
         assert ask_inside("available_memory()") > 0.8 * limit
+        # What stands in shared memory is not given back.
+        shared = "import mmap; held = mmap.mmap(-1, 100 << 20); held.write(bytes(100 << 20)); "
+        room = cap.run([sys.executable, "-c", shared + ASK.format("available_memory()")])
+        assert int(room.stdout) < limit - 100 * MIB
 
 
 def test_a_stage_whose_plan_is_the_limit_itself_is_accepted(

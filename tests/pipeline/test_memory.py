@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.pipeline.memory_cap import Cap, memory_cap
+from benchmarks.memory_cap import Cap, memory_cap
 
 pytestmark = [pytest.mark.memory, pytest.mark.timeout(3600)]
 

@@ -175,7 +175,7 @@ class VirtualSource:
     classes = tuple(f"class {number}" for number in range(6))
     groups = tuple(f"subject {number}" for number in range(200))
     parts = ()
-    buffer_bytes = chunk_cache_bytes = 8 << 20
+    buffer_bytes = chunk_cache_bytes = table_bytes = 8 << 20
 
     def fingerprint(self) -> str:
         return "0" * 64

@@ -1,0 +1,83 @@
+"""Measures what each stage takes before any data, in processes of their own: `plan --measure`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.config import Config, StoreOptions
+from pipeline.launch import stage_environment
+from pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
+from pipeline.run_folder import config_bytes
+from stores.source_options import SourceOptions
+from stores.synthetic import write_synthetic
+
+if TYPE_CHECKING:
+    from stores import Store
+    from stores.manifest import Manifest
+
+MARGIN = 1.06
+"""Peaks of equal runs were seen to differ by up to 4 %."""
+FEW = 512
+"""Windows that the features stage is measured with."""
+
+
+def measure_reserved(config: Config, store: Store) -> None:
+    """Run a few steps of each stage with a network on noise, in processes of their own.
+
+    Kept is the peak, anonymous + shared, of the interpreter, its libraries and the network with
+    what it holds for one batch.
+    """
+    task = {"config": config.model_dump(mode="json"), "shape": shape_of(store)}
+
+    def measure(stage: str) -> int:
+        asked = json.dumps(task | {"stage": stage})
+        return int(_run(["pipeline.warm_network"], asked).split()[-1])
+
+    found = {stage: int(MARGIN * measure(stage)) for stage in NETWORK_STAGES}
+    keep_reserved(config, store, found)
+
+
+def measure_worker_reserved(config: Config, manifest: Manifest) -> None:
+    """Run the features stage on a few windows, with one worker process and with two.
+
+    Kept is what the second adds, and what is left of the first run without it.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "few.toml").write_bytes(config_bytes(_few_windows(config, manifest)))
+        write_synthetic(folder / "few.h5", FEW, manifest.time, len(manifest.channels), groups=3)
+        one, two = (_peak_of_features(folder, workers) for workers in (1, 2))
+    keep_worker_reserved(manifest, int(MARGIN * (2 * one - two)), int(MARGIN * (two - one)))
+
+
+def _few_windows(config: Config, manifest: Manifest) -> Config:
+    """The stage's config for windows of the same shape in shards of hardly a byte."""
+    source = SourceOptions(channels=list(manifest.channels), rate_hz=manifest.rate_hz)
+    store = StoreOptions(chunk_windows=FEW // 32, shard_windows=FEW // 16)
+    return Config(features=config.features, source=source, store=store)
+
+
+def _peak_of_features(folder: Path, workers: int) -> int:
+    command = ["pipeline", "features", "--json", "--config", str(folder / "few.toml")]
+    command += ["--data", str(folder / "few.h5"), "--store", str(folder / f"{workers}.zarr")]
+    summary = json.loads(_run([*command, "--set", f"features.workers={workers}"]))
+    return int(summary["memory"]["measured_peak"])
+
+
+def _run(module: list[str], given: str = "") -> str:
+    """What a module prints that runs in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", *module],
+        input=given,
+        env=stage_environment(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
