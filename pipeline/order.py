@@ -1,29 +1,37 @@
 """Order of rows in training: epochs, buffers and steps as arithmetic; nothing is ever listed.
 
-An epoch visits the pieces of the training folds (their chunks, those on a fold's border cut) in a
-permuted order. A buffer is `buffer_chunks` consecutive pieces of that order, its rows permuted
-again. Both permutations are keyed by seed, epoch and buffer, so any row of any epoch is found in
-O(1) memory, and a training resumes at (epoch, step) without any saved state.
+An epoch visits the pieces of the training folds: their chunks, those on a fold's border cut. The
+pieces, in the order of the store, are cut in as many equal stretches as a buffer has pieces, and a
+buffer takes one piece of each stretch, in an order permuted by epoch and stretch: so every buffer
+holds all folds in proportion. Its rows are permuted again. All permutations are keyed, so any row
+of any epoch is found in O(1) memory, and a training resumes at (epoch, step) without saved state.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.split import fold_ranges
+from pipeline.stream_buffers import buffer_chunks
 from stores.errors import UserError
 from stores.permutation import Bijection, mix_key, permutation
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from stores import Store
 
 Range = tuple[int, int]
 """Rows [start, stop) of the store."""
 
-_PIECES, _ROWS = 1, 2
-"""Keep the keys of the two permutations apart."""
+_PIECES, _ROWS, _DRAWS = 1, 2, 3
+"""Keep the keys of the permutations and of the draws apart."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,17 @@ class Order:
         chunk_windows: rows of a stored chunk; chunk c holds rows from c * chunk_windows.
         buffer_chunks: pieces of a buffer.
         seed: of the training.
+        rank: which of the consumers of one training this order is for, from 0.
+        ranks: their number. They share the pieces of each stretch of an epoch: rows are disjoint,
+            and together the epoch.
     """
 
     ranges: tuple[Range, ...]
     chunk_windows: int
     buffer_chunks: int
     seed: int
+    rank: int = 0
+    ranks: int = 1
 
     def __post_init__(self) -> None:
         """Refuse an order of nothing."""
@@ -64,18 +77,22 @@ class Order:
 
     @cached_property
     def rows(self) -> int:
-        """Rows of an epoch."""
+        """Rows of an epoch, of all ranks together."""
         return sum(stop - start for start, stop in self.ranges)
+
+    def rank_rows(self, epoch: int) -> int:
+        """Rows of an epoch for this rank: its share, but for a few pieces more or less."""
+        return self.buffer_start(epoch, self.buffers)
 
     @cached_property
     def pieces(self) -> int:
-        """Pieces of an epoch."""
+        """Pieces of an epoch, of all ranks together."""
         return int(self._last_pieces[-1])
 
-    @property
+    @cached_property
     def buffers(self) -> int:
-        """Buffers of an epoch; the last may hold fewer pieces."""
-        return -(-self.pieces // self.buffer_chunks)
+        """Buffers of an epoch for this rank; the last may hold fewer pieces."""
+        return int(self._shares.max())
 
     @property
     def buffer_rows(self) -> int:
@@ -85,28 +102,48 @@ class Order:
     def steps(self, batch: int, drop_remainder: bool, limit: int | None = None) -> int:
         """Batches of an epoch of `batch` rows, at most `limit`.
 
+        With several ranks the most that one may have, or with `drop_remainder` as many as each has
+        in every epoch: then all can step together.
+
         Raises:
             UserError: the partial batch is dropped, and it is the only one.
         """
-        steps = self.rows // batch if drop_remainder else -(-self.rows // batch)
-        if steps == 0:
+        rows = self.rows
+        if self.ranks > 1:
+            pieces = [int(self._shares_of(rank).sum()) for rank in range(self.ranks)]
+            lack = int(self._short_pieces[1].sum())
+            least, most = (count * self.chunk_windows for count in (min(pieces), max(pieces)))
+            rows = least - lack if drop_remainder else min(most, rows)
+        steps = rows // batch if drop_remainder else -(-rows // batch)
+        if steps <= 0:
             raise UserError(
-                f"The training folds hold {self.rows} windows, not one batch of {batch}. Set "
-                f"train.batch = {self.rows} or less, or stream.drop_remainder = false."
+                f"The training folds hold {self.rows} windows, not one batch of {batch}"
+                f"{' for each rank' if self.ranks > 1 else ''}. Set train.batch = "
+                f"{max(rows, 1)} or less, or stream.drop_remainder = false."
             )
         return steps if limit is None else min(steps, limit)
 
     def buffer_ranges(self, epoch: int, buffer: int) -> list[Range]:
         """Row ranges of the pieces of a buffer, in the order they are read."""
-        first = buffer * self.buffer_chunks
-        places = np.arange(first, min(first + self.buffer_chunks, self.pieces))
-        starts, stops = self._piece_rows(self._piece_order(epoch).forward(places))
+        pieces = [
+            low + self._stretch_order(epoch, stretch).forward(buffer * self.ranks + offset)
+            for stretch, (low, offset, share) in enumerate(
+                zip(self._stretches[:-1], self._offsets_of(self.rank), self._shares, strict=True)
+            )
+            if buffer < share
+        ]
+        starts, stops = self._piece_rows(np.array(pieces, dtype=np.int64))
         return list(zip(starts.tolist(), stops.tolist(), strict=True))
 
     def row_order(self, epoch: int, buffer: int, rows: int) -> NDArray[np.int64]:
         """Order in which a buffer of `rows` rows delivers them: int64 (rows,)."""
-        key = mix_key(self.seed, _ROWS, epoch, buffer)
+        key = mix_key(self.seed, _ROWS, epoch, buffer * self.ranks + self.rank)
         return permutation(rows, key).forward(np.arange(rows))
+
+    def draw_offset(self, epoch: int, buffer: int) -> float:
+        """Chance of a buffer in [0, 1), for `Sampling.draw`."""
+        key = mix_key(self.seed, _DRAWS, epoch, buffer * self.ranks + self.rank)
+        return (key >> 11) * 2.0**-53
 
     def buffer_start(self, epoch: int, buffer: int) -> int:
         """Rows that an epoch delivers before a buffer; `buffer` may be one past the last.
@@ -114,10 +151,18 @@ class Order:
         Only the pieces at the ends of a range are short: a full buffer's rows, less what those
         before this buffer lack.
         """
-        first = min(buffer * self.buffer_chunks, self.pieces)
+        taken = int(np.minimum(buffer, self._shares).sum())
         short, lack = self._short_pieces
-        before = self._piece_order(epoch).inverse(short) < first
-        return first * self.chunk_windows - int(lack[before].sum())
+        missing = 0
+        for piece, rows in zip(short.tolist(), lack.tolist(), strict=True):
+            stretch = int(np.searchsorted(self._stretches, piece, side="right")) - 1
+            place = int(
+                self._stretch_order(epoch, stretch).inverse(piece - self._stretches[stretch])
+            )
+            number, rank = divmod(place, self.ranks)
+            own = rank == self._offsets_of(self.rank)[stretch]
+            missing += rows * (own and number < buffer)
+        return taken * self.chunk_windows - missing
 
     def locate(self, epoch: int, row: int) -> tuple[int, int]:
         """Buffer that delivers the epoch's row number `row`, and the rows of it that precede.
@@ -129,8 +174,26 @@ class Order:
         )
         return buffer, row - self.buffer_start(epoch, buffer)
 
-    def _piece_order(self, epoch: int) -> Bijection:
-        return permutation(self.pieces, mix_key(self.seed, _PIECES, epoch))
+    def _stretch_order(self, epoch: int, stretch: int) -> Bijection:
+        size = int(self._stretches[stretch + 1] - self._stretches[stretch])
+        return permutation(size, mix_key(self.seed, _PIECES, epoch, stretch))
+
+    @cached_property
+    def _stretches(self) -> NDArray[np.int64]:
+        """First piece of each stretch, and the number of pieces."""
+        return np.arange(self.buffer_chunks + 1) * self.pieces // self.buffer_chunks
+
+    def _offsets_of(self, rank: int) -> NDArray[np.int64]:
+        """Which of every `ranks` places of a stretch are this rank's: another in each stretch."""
+        return (rank + np.arange(self.buffer_chunks)) % self.ranks
+
+    def _shares_of(self, rank: int) -> NDArray[np.int64]:
+        """Pieces of each stretch that a rank takes."""
+        return -(-(np.diff(self._stretches) - self._offsets_of(rank)) // self.ranks).clip(max=0)
+
+    @cached_property
+    def _shares(self) -> NDArray[np.int64]:
+        return self._shares_of(self.rank)
 
     @cached_property
     def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -161,6 +224,59 @@ class Order:
         begin = np.maximum(chunk * self.chunk_windows, starts[number])
         end = np.minimum((chunk + 1) * self.chunk_windows, stops[number])
         return begin, end
+
+
+def training_order(
+    store: Store, folds: Sequence[str], config: Config, rank: int = 0, ranks: int = 1
+) -> Order:
+    """Order in which a training, or one of its ranks, visits the rows of its folds.
+
+    Raises:
+        UserError: the folds hold no windows.
+    """
+    return Order(
+        ranges=merge_ranges(fold_ranges(store, folds)),
+        chunk_windows=store.chunk_windows,
+        buffer_chunks=buffer_chunks(config.stream),
+        seed=config.train.seed,
+        rank=rank,
+        ranks=ranks,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Sampling:
+    """Draws rows of a buffer in proportion to weights, for balanced classes or groups.
+
+    Attributes:
+        column: "label" or "group".
+        weight: (K,) float64, weight of a row of each class or group; above 0 where there are rows.
+    """
+
+    column: str
+    weight: NDArray[np.float64]
+
+    def draw(
+        self, code: NDArray[np.int32], offset: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Draw as many rows as there are, by systematic sampling (Madow and Madow 1944).
+
+        A row comes floor(e) or ceil(e) times, e being its expected number.
+
+        Args:
+            code: (n,) the column's values.
+            offset: in [0, 1), what is random about the draw.
+
+        Returns:
+            (n,) rows drawn, ascending, and which copy of its row each is, from 0.
+        """
+        expected = np.cumsum(self.weight[code])
+        edges = np.floor(expected * (len(code) / expected[-1]) + offset).astype(np.int64)
+        edges[-1] = len(code)
+        copies = np.diff(edges, prepend=0)
+        rows = np.repeat(np.arange(len(code)), copies)
+        first = np.cumsum(copies) - copies
+        return rows, np.arange(len(rows)) - first[rows]
 
 
 def merge_ranges(ranges: Iterable[Range]) -> tuple[Range, ...]:

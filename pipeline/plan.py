@@ -6,10 +6,15 @@ from typing import Any
 
 import stores
 from pipeline.budget import MemoryPlan
+from pipeline.config import Config
 from pipeline.console import Request, format_bytes
 from pipeline.measure_reserved import measure_reserved, measure_worker_reserved
+from pipeline.order import training_order
 from pipeline.shard_task import catalogue_of
+from pipeline.shuffle_quality import POOR, expected_group_entropy
+from pipeline.split import choose_split
 from pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
+from pipeline.stream_buffers import buffer_chunks
 from pipeline.train import resolved_config
 from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluate, plan_train
 from stores import Store
@@ -28,7 +33,8 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
         measure: run the stages' code on noise first, and keep what it takes for all later plans.
 
     Returns:
-        stages: name -> the plan's lines in bytes; what the store takes on disk, unless it stands.
+        stages: name -> the plan's lines in bytes; `shuffle_quality`, 1 for batches that mix groups
+        like independent draws; what the store takes on disk, unless it stands.
 
     Raises:
         UserError: a stage does not fit the budget; all plans are printed first.
@@ -45,6 +51,7 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     plans["crossval"] = plan_crossval(folds, store, baseline)
     for name, plan in plans.items():
         request.console.memory_plan(name, plan.lines())
+    quality = _shuffle_quality(request, store, config)
     for plan in plans.values():
         plan.require_fit()
     worst = max(plans.values(), key=lambda plan: plan.projected)
@@ -52,7 +59,37 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
         f"Every stage fits the budget of {format_bytes(worst.budget)}; the most is "
         f"{format_bytes(worst.projected)}, for {worst.stage}."
     )
-    return summary | {"stages": {name: plan.as_table() for name, plan in plans.items()}}
+    stages = {name: plan.as_table() for name, plan in plans.items()}
+    return summary | {"shuffle_quality": quality, "stages": stages}
+
+
+def _shuffle_quality(request: Request, store: Store, config: Config) -> float:
+    """Say how well batches will mix groups, and how they would mix them well."""
+
+    def quality(chunks: int) -> float:
+        order = training_order(store, train, _with_buffer(config, chunks))
+        return expected_group_entropy(order, store.folds, config.train.batch)
+
+    train = choose_split(store.folds, config.split).train
+    chunks = buffer_chunks(config.stream)
+    found = quality(chunks)
+    said = f"A batch will mix groups {100 * found:.1f} % as well as independent draws of windows"
+    if found >= POOR:
+        request.console.say(f"{said}.")
+        return found
+    pieces = training_order(store, train, config).pieces
+    while chunks < pieces and quality(chunks) < POOR:
+        chunks *= 2
+    request.console.say(
+        f"Warning: {said}. Set stream.buffer_chunks = {chunks} for a new run; or, for a new store, "
+        'folds.by = "balance", whose chunks hold several groups each.'
+    )
+    return found
+
+
+def _with_buffer(config: Config, chunks: int) -> Config:
+    stream = config.stream.model_copy(update={"buffer_chunks": chunks})
+    return config.model_copy(update={"stream": stream})
 
 
 def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan], dict[str, Any]]:

@@ -13,14 +13,22 @@ from numpy.typing import ArrayLike, NDArray
 from model.normalisation import normalise_features, normalise_raw
 from model.normaliser import Normaliser
 from pipeline.augment import Sample, augmentations_in_units, augmentations_once_normalised
-from pipeline.order import BEGINNING, Order, Position, cut_ranges, first_rows, merge_ranges
+from pipeline.order import (
+    BEGINNING,
+    Order,
+    Position,
+    Sampling,
+    cut_ranges,
+    first_rows,
+    merge_ranges,
+    training_order,
+)
 from pipeline.split import fold_ranges
 from pipeline.stream_buffers import (
     EVALUATION_CHUNKS,
     PREFETCHED_BATCHES,
     PREPARE_CALLS,
     block_rows,
-    buffer_chunks,
     buffer_rows,
     evaluation_buffers,
     evaluation_rows,
@@ -32,6 +40,8 @@ from stores.errors import UserError
 if TYPE_CHECKING:
     from pipeline.config import Config
     from stores import Store
+COPY_BITS = 32
+"""Lower bits of an entry of a buffer's order: the row. Above: which copy of it."""
 _NORMALISE = {"raw": normalise_raw, "features": normalise_features}
 
 
@@ -44,6 +54,9 @@ def training_stream(
     start: Position = BEGINNING,
     epochs: int | None = None,
     heads: Sequence[str] = ("label",),
+    sampling: Sampling | None = None,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> tf.data.Dataset:
     """Batches of a whole training, from `start` to the end of its last epoch.
 
@@ -59,6 +72,10 @@ def training_stream(
         start: first batch delivered.
         epochs: number of the epoch to stop before; None for `train.epochs`.
         heads: names of the network's outputs, which all get the same label.
+        sampling: how the rows of a buffer are drawn; None for each once.
+        rank: which of the consumers of this training the stream is for, from 0.
+        ranks: their number: their rows are disjoint, and together the epoch. With
+            `stream.drop_remainder` all get the same number of batches.
 
     Returns:
         Dataset of (inputs, labels, weights): inputs a dict of float32 `raw` (B, T, C) and
@@ -69,14 +86,14 @@ def training_stream(
         UserError: the folds hold no windows or not one batch, or features are asked for and the
             store has none.
     """
-    order = training_order(store, folds, config)
+    order = training_order(store, folds, config, rank, ranks)
     steps = order.steps(
         config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch
     )
     first_buffer, skipped = order.locate(
-        start.epoch, min(start.step * config.train.batch, order.rows)
+        start.epoch, min(start.step * config.train.batch, order.rank_rows(start.epoch))
     )
-    read = _buffer_reader(store, order, config, (start.epoch, first_buffer, skipped))
+    read = _buffer_reader(store, order, config, (start.epoch, first_buffer, skipped), sampling)
     cut = _block_cutter(store, config)
     prepare = _preparation(store, config, normaliser, class_weights, heads)
 
@@ -160,20 +177,6 @@ def channel_deviations(normaliser: Normaliser) -> NDArray[np.float32]:
     return np.where(spread, 1 / np.where(spread, normaliser.raw_scale, 1), 0).astype(np.float32)
 
 
-def training_order(store: Store, folds: Sequence[str], config: Config) -> Order:
-    """Order in which a training visits the rows of its folds.
-
-    Raises:
-        UserError: the folds hold no windows.
-    """
-    return Order(
-        ranges=merge_ranges(fold_ranges(store, folds)),
-        chunk_windows=store.chunk_windows,
-        buffer_chunks=buffer_chunks(config.stream),
-        seed=config.train.seed,
-    )
-
-
 def input_names(store: Store, config: Config) -> tuple[str, ...]:
     """Arrays that the network of `model.inputs` takes: `raw`, `features` or both.
 
@@ -190,22 +193,31 @@ def input_names(store: Store, config: Config) -> tuple[str, ...]:
 
 
 def _buffer_reader(
-    store: Store, order: Order, config: Config, resumed: tuple[int, int, int]
+    store: Store,
+    order: Order,
+    config: Config,
+    resumed: tuple[int, int, int],
+    sampling: Sampling | None,
 ) -> Callable[[tf.Tensor, tf.Tensor], Sample]:
     """Function (epoch, buffer) -> the buffer's columns as stored, and `order` of its rows.
 
     Rows are not moved here: blocks gather them by `order`, which saves a copy of every buffer. Of
     the resumed (epoch, buffer, rows) the order lacks the rows that were delivered before. With
-    mixing on, the first row follows the last: it is its partner.
+    mixing on, the first row follows the last: it is its partner. With balanced sampling as many
+    rows are drawn as the buffer has, and the upper bits say which copy of its row each is.
     """
     names = (*input_names(store, config), "label", "source_index")
     partners = config.augment.mix_probability > 0
+    needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
 
     def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
         place = int(epoch), int(buffer)
         ranges = order.buffer_ranges(*place)
-        columns = store.read_many(names, ranges)
+        columns = store.read_many(needed, ranges)
         rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
+        if sampling is not None:
+            drawn, copy = sampling.draw(columns[sampling.column], order.draw_offset(*place))
+            rows = (drawn | copy << COPY_BITS)[rows]
         if partners:
             rows = np.append(rows, rows[0])
         if place == resumed[:2]:
@@ -281,8 +293,12 @@ def _preparation(
 
     def prepare(block: Sample) -> tuple[Sample, Sample, Sample]:
         sample = {"epoch": block["epoch"]}
+        copy = tf.bitwise.right_shift(block["order"], COPY_BITS)
+        rows = tf.bitwise.bitwise_and(block["order"], (1 << COPY_BITS) - 1)
         for name in (*inputs, "label", "source_index"):
-            sample[name] = _in_units(store, name, tf.gather(block[name], block["order"]))
+            sample[name] = _in_units(store, name, tf.gather(block[name], rows))
+        # The copies of a window are augmented each in its own way.
+        sample["source_index"] += tf.bitwise.left_shift(copy, tf.constant(48, tf.int64))
         for augment in in_units:
             sample = augment(sample)
         for name in inputs:

@@ -22,12 +22,12 @@ from model.normaliser import Normaliser
 from model.optimisation import averaged_weights, compile_network, training_variables
 from model.options import OptimiserOptions
 from model.scores import Scores
-from pipeline.order import Position
+from pipeline.order import Position, training_order
 from pipeline.prediction import predictor, score_batches
-from pipeline.stream import evaluation_stream, training_order, training_stream
+from pipeline.stream import evaluation_stream, training_stream
 from pipeline.training_log import TensorBoardLog, epoch_line, write_log
-from pipeline.training_state import Progress, Row, TrainingState, read_state, write_state
-from pipeline.training_statistics import class_weights, fit_normaliser
+from pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
+from pipeline.training_statistics import class_weights, fit_normaliser, sampling
 from stores import disk
 from stores.errors import UserError
 
@@ -55,12 +55,11 @@ class Training:
     log: Path
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What a training leaves: its course, and the weights that are kept of it."""
+@dataclass
+class Course:
+    """How far a training is, and the weights that are kept of it so far."""
 
     progress: Progress
-    normaliser: Normaliser
     best: list[np.ndarray[Any, Any]]
 
 
@@ -86,7 +85,7 @@ def train_network(
         training = prepare_refit(run, store, split, config, found.progress.epoch)
         fitted = _fit(training, run, store, config, console)
     disk.write_bytes(run.curves, learning_curves(found.progress.history))
-    _write_model(run, training.network, fitted)
+    _write_model(run, training, fitted)
     return found.progress
 
 
@@ -145,24 +144,26 @@ def _prepare(
 
 def _fit(
     training: Training, run: RunFolder, store: Store, config: Config, console: Console
-) -> Fitted:
-    progress, best = _resume(training, console)
+) -> Course:
+    course = _resume(training, console)
+    progress = course.progress
     watched = training.validate is not None
     events = None
     if config.train.tensorboard and watched:
         events = TensorBoardLog(run.tensorboard, progress.history)
     batches, step = _steps(training, store, config, progress)
+    keeper = StateKeeper(training.state, config.train.state_steps)
     while progress.epoch < training.epochs and not progress.stopped:
-        row = _run_epoch(training, batches, step, progress)
-        best = _finish_epoch(training, row, progress, best)
-        write_state(training.state, TrainingState(progress, _values(training), best))
+        row = _run_epoch(training, batches, step, course, keeper)
+        _finish_epoch(training, row, course)
+        keeper.write(_state(training, course))
         write_log(training.log, progress.history)
         if events is not None:
             events.write(row)
         console.say(epoch_line(row, training.epochs, watched and progress.stale_epochs == 0))
     if events is not None:
         events.close()
-    return Fitted(progress, training.normaliser, best)
+    return course
 
 
 def optimiser_options(options: TrainOptions) -> OptimiserOptions:
@@ -198,11 +199,11 @@ def _validation(
     return validate
 
 
-def _resume(training: Training, console: Console) -> tuple[Progress, list[np.ndarray[Any, Any]]]:
+def _resume(training: Training, console: Console) -> Course:
     """Restore the training's state, if there is one."""
     state = read_state(training.state)
     if state is None:
-        return Progress(), []
+        return Course(Progress(), [])
     variables = training_variables(training.network)
     shapes = [(tuple(variable.shape), variable.dtype) for variable in variables]
     if shapes != [(value.shape, value.dtype.name) for value in state.variables]:
@@ -214,8 +215,9 @@ def _resume(training: Training, console: Console) -> tuple[Progress, list[np.nda
         variable.assign(value)
     progress = state.progress
     write_log(training.log, progress.history)
-    console.say(f"Resuming after epoch {progress.epoch}.")
-    return progress, list(state.best)
+    where = f"epoch {progress.epoch}" + (f" and {progress.step} steps" if progress.step else "")
+    console.say(f"Resuming after {where}.")
+    return Course(progress, list(state.best))
 
 
 def _steps(
@@ -229,6 +231,7 @@ def _steps(
         config,
         training.normaliser,
         class_weights(counts, config.train.class_weight_power),
+        sampling=sampling(store, training.folds, config.train.balance),
         heads=tuple(training.network.output),
         start=Position(progress.epoch, progress.step),
     )
@@ -242,10 +245,15 @@ def _steps(
 
 
 def _run_epoch(
-    training: Training, batches: Iterator[Any], step: Callable[[Any], Any], progress: Progress
+    training: Training,
+    batches: Iterator[Any],
+    step: Callable[[Any], Any],
+    course: Course,
+    keeper: StateKeeper,
 ) -> Row:
     """The rest of an epoch; its loss and accuracy are means over the whole of it."""
-    network, begun, waited = training.network, time.perf_counter(), 0.0
+    progress, network = course.progress, training.network
+    begun, waited = time.perf_counter(), 0.0
     if progress.step == 0:
         network.reset_metrics()
     while progress.step < training.steps_per_epoch:
@@ -254,6 +262,8 @@ def _run_epoch(
         waited += time.perf_counter() - asked
         logs = step(batch)
         progress.step += 1
+        if progress.step < training.steps_per_epoch and keeper.due():
+            keeper.write(_state(training, course))
     row = {name: float(value) for name, value in logs.items()}
     return {
         "epoch": progress.epoch + 1,
@@ -265,29 +275,23 @@ def _run_epoch(
     }
 
 
-def _finish_epoch(
-    training: Training,
-    row: Row,
-    progress: Progress,
-    best: list[np.ndarray[Any, Any]],
-) -> list[np.ndarray[Any, Any]]:
+def _finish_epoch(training: Training, row: Row, course: Course) -> None:
     """Validate the averaged weights, keep them if they are the best, move to the next epoch.
 
     Where nothing is validated the last average is kept.
     """
-    begun = time.perf_counter()
+    progress, begun = course.progress, time.perf_counter()
     with averaged_weights(training.network):
         if training.validate is not None:
             row |= training.validate()
         _refuse_divergence(training, row)
         if training.validate is None or row["val_loss"] < progress.best_loss:
             progress.best_loss, progress.best_epoch = row.get("val_loss", 0.0), progress.epoch
-            best = [weight.numpy() for weight in training.network.weights]
+            course.best = [weight.numpy() for weight in training.network.weights]
     row["seconds"] += time.perf_counter() - begun
     progress.history.append(row)
     progress.epoch, progress.step = progress.epoch + 1, 0
     progress.stopped = progress.stale_epochs >= training.options.patience
-    return best
 
 
 def _refuse_divergence(training: Training, row: Row) -> None:
@@ -298,17 +302,18 @@ def _refuse_divergence(training: Training, row: Row) -> None:
         )
 
 
-def _values(training: Training) -> list[np.ndarray[Any, Any]]:
-    return [variable.numpy() for variable in training_variables(training.network)]
+def _state(training: Training, course: Course) -> TrainingState:
+    variables = [variable.numpy() for variable in training_variables(training.network)]
+    return TrainingState(course.progress, variables, course.best)
 
 
-def _write_model(run: RunFolder, trained: keras.Model, fitted: Fitted) -> None:
+def _write_model(run: RunFolder, training: Training, fitted: Course) -> None:
     """Write the kept weights' model: its presence says that all is there."""
     # A copy that was never compiled, for `clone_model` compiles: whoever loads the model would
     # need the training's optimizer.
-    network = keras.Model.from_config(trained.get_config())
+    network = keras.Model.from_config(training.network.get_config())
     network.set_weights(fitted.best)
     draft = run.state.with_name("draft.keras")
-    with_normalisation(network, fitted.normaliser).save(draft)
+    with_normalisation(network, training.normaliser).save(draft)
     disk.write_bytes(run.model, draft.read_bytes())
     draft.unlink()

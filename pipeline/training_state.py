@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,10 @@ from stores.errors import UserError
 
 Array = NDArray[np.generic]
 Row = dict[str, float]
+COST = 0.005
+"""Share of the time that writing the state may take."""
+LEAST_SECONDS = 5.0
+"""Between two writes, however little they take: a kill costs no more than that."""
 
 
 @dataclass
@@ -62,6 +67,30 @@ def write_state(path: Path, state: TrainingState) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     disk.write_bytes(path, buffer.getbuffer())
+
+
+class StateKeeper:
+    """Says when a training's state is due to be written, and writes it."""
+
+    def __init__(self, path: Path, steps: int | None) -> None:
+        """Keep the state in `path`: every `steps`, or as often as costs COST of the time."""
+        self._path, self._steps = path, steps
+        self._since = 0
+        self._written, self._took = time.monotonic(), LEAST_SECONDS * COST
+
+    def due(self) -> bool:
+        """Count a step; whether the state is to be written after it."""
+        self._since += 1
+        if self._steps is not None:
+            return self._since >= self._steps
+        return time.monotonic() - self._written >= self._took / COST
+
+    def write(self, state: TrainingState) -> None:
+        """Replace the state on disk."""
+        begun = time.monotonic()
+        write_state(self._path, state)
+        self._since, self._written = 0, time.monotonic()
+        self._took = max(self._written - begun, LEAST_SECONDS * COST)
 
 
 def read_state(path: Path) -> TrainingState | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.normaliser import SAMPLE_ROWS, Normaliser
-from pipeline.order import first_rows
+from pipeline.order import Sampling, cut_ranges, first_rows
 from pipeline.split import fold_ranges
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from pipeline.config import Config
     from stores import Store
+
+SLICE = 1 << 18
+"""Rows whose groups are read at a time: 1 MiB."""
 
 
 def fit_normaliser(store: Store, folds: Sequence[str], config: Config) -> Normaliser:
@@ -44,6 +47,23 @@ def sample_rows(
 ) -> dict[str, NDArray[Any]]:
     """The arrays' first rows of each fold, in proportion to its size, `limit` rows in all."""
     return store.read_many(names, first_rows(fold_ranges(store, folds), limit))
+
+
+def sampling(store: Store, folds: Sequence[str], balance: str) -> Sampling | None:
+    """How `train.balance` draws rows: a row weighs 1 / the windows of its class or group.
+
+    Groups are counted in the rows of the folds, SLICE of them at a time.
+    """
+    if balance == "none":
+        return None
+    if balance == "class":
+        counts = store.class_counts(folds)
+    else:
+        counts = np.zeros(len(store.groups), np.int64)
+        for start, stop in cut_ranges(fold_ranges(store, folds), SLICE):
+            counts += np.bincount(store.read("group", start, stop), minlength=len(counts))
+    column = "label" if balance == "class" else "group"
+    return Sampling(column, np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0))
 
 
 def class_weights(counts: NDArray[np.int64], power: float) -> NDArray[np.float32] | None:

@@ -44,22 +44,22 @@ def make_geometry(
 ) -> Geometry:
     """Chosen sizes, else defaults from the window's bytes alone.
 
-    A chunk is the largest power of two of windows within 1.5 MiB (16 to 8,192), a shard 32
-    chunks, a block a quarter of a chunk: for 128 x 9 float32 256, 8,192 and 64.
+    A chunk is the largest power of two of windows within 0.75 MiB (8 to 4,096), a shard 64
+    chunks, a block half a chunk: for 128 x 9 float32 128, 8,192 and 64.
 
     Raises:
         UserError: the shard is no multiple of the chunk.
     """
-    fitting = max(1, 3 * 2**19 // max(window_bytes, 1))
-    chunk = chunk or min(8192, max(16, 1 << (fitting.bit_length() - 1)))
-    shard = shard or 32 * chunk
+    fitting = max(1, 3 * 2**18 // max(window_bytes, 1))
+    chunk = chunk or min(4096, max(8, 1 << (fitting.bit_length() - 1)))
+    shard = shard or 64 * chunk
     if shard % chunk:
         whole = max(1, shard // chunk) * chunk
         raise UserError(
             f"A shard is made of whole chunks: store.shard_windows = {shard} is no multiple of "
             f"store.chunk_windows = {chunk}. Set store.shard_windows = {whole}."
         )
-    return Geometry(chunk, shard, block or max(1, chunk // 4))
+    return Geometry(chunk, shard, block or max(1, chunk // 2))
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.order import Order, cut_ranges, first_rows, merge_ranges
+from pipeline.order import Order, Sampling, cut_ranges, first_rows, merge_ranges
 from stores.errors import UserError
 
 Ranges = list[tuple[int, int]]
@@ -77,10 +78,46 @@ def test_the_start_of_a_buffer_counts_the_rows_before_it(order: Order, epoch: in
 
 
 @patient
-@given(orders(), st.integers(0, 5), st.data())
-def test_any_row_of_an_epoch_is_located(order: Order, epoch: int, data: st.DataObject) -> None:
+@given(orders(), st.integers(0, 3))
+def test_a_buffer_takes_one_piece_of_each_stretch_of_the_epoch(order: Order, epoch: int) -> None:
+    number = {start: piece for piece, start in enumerate(sorted(
+        start for buffer in range(order.buffers) for start, _ in order.buffer_ranges(epoch, buffer)
+    ))}  # fmt: skip
+    edges = [stretch * order.pieces // order.buffer_chunks for stretch in range(1, 7)]
+    for buffer in range(order.buffers):
+        pieces = [number[start] for start, _ in order.buffer_ranges(epoch, buffer)]
+        stretches = np.searchsorted(edges[: order.buffer_chunks], pieces, side="right")
+        assert len(set(stretches.tolist())) == len(pieces)
+
+
+@patient
+@given(orders(), st.integers(1, 5), st.integers(0, 3))
+def test_ranks_share_an_epoch_without_overlap(order: Order, ranks: int, epoch: int) -> None:
+    shares = [replace(order, rank=rank, ranks=ranks) for rank in range(ranks)]
+    rows = [[row for buffer in delivered(share, epoch) for row in buffer] for share in shares]
+    assert sorted(row for own in rows for row in own) == rows_of(list(order.ranges))
+    assert [share.rank_rows(epoch) for share in shares] == [len(own) for own in rows]
+    pieces = [sum(len(s.buffer_ranges(epoch, b)) for b in range(s.buffers)) for s in shares]
+    assert max(pieces) - min(pieces) <= order.buffer_chunks
+    batch = 3
+    assert all(shares[0].steps(batch, False) * batch >= len(own) for own in rows)
+    least = min(len(own) for own in rows) // batch
+    try:
+        steps = {share.steps(batch, drop_remainder=True) for share in shares}
+    except UserError:
+        return
+    assert len(steps) == 1
+    assert 0 < steps.pop() <= least
+
+
+@patient
+@given(orders(), st.integers(1, 3), st.integers(0, 5), st.data())
+def test_any_row_of_an_epoch_is_located(
+    order: Order, ranks: int, epoch: int, data: st.DataObject
+) -> None:
+    order = replace(order, rank=data.draw(st.integers(0, ranks - 1)), ranks=ranks)
     buffers = delivered(order, epoch)
-    row = data.draw(st.integers(0, order.rows))
+    row = data.draw(st.integers(0, order.rank_rows(epoch)))
     buffer, skipped = order.locate(epoch, row)
     rest = [r for rows in buffers[buffer:] for r in rows][skipped:]
     assert rest == [r for rows in buffers for r in rows][row:]
@@ -120,10 +157,29 @@ def test_folds_without_windows_are_refused() -> None:
 
 
 def test_an_epoch_of_ten_thousand_million_rows_is_located_without_listing_it() -> None:
-    order = Order(((100, 10**10),), 256, 16, 7)
+    order = Order(((100, 10**10),), 128, 32, 7)
     buffer, skipped = order.locate(3, 6_543_210_987)
     assert order.buffer_start(3, buffer) + skipped == 6_543_210_987
-    assert len(order.buffer_ranges(3, buffer)) == 16
+    assert len(order.buffer_ranges(3, buffer)) == 32
+
+
+@patient
+@given(
+    st.integers(1, 300), st.integers(1, 6), st.floats(0, 1, exclude_max=True), st.integers(0, 99)
+)
+def test_drawn_rows_come_as_often_as_their_weight_says(
+    rows: int, classes: int, offset: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    code = rng.integers(classes, size=rows).astype(np.int32)
+    weight = rng.uniform(0.01, 5, size=classes)
+    drawn, copy = Sampling("label", weight).draw(code, offset)
+    expected = rows * weight[code] / weight[code].sum()
+    times = np.bincount(drawn, minlength=rows)
+    assert len(drawn) == rows
+    assert np.abs(times - expected).max() < 1 + 1e-6
+    assert len({*zip(drawn.tolist(), copy.tolist(), strict=True)}) == rows
+    assert (copy < times[drawn]).all()
 
 
 @patient

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 import stores
 from pipeline.budget import MIB
 from pipeline.config import Config
+from pipeline.console import Console
 from pipeline.memory import tree_memory, watch_memory
 from pipeline.order import Order, merge_ranges
 from pipeline.plan import run_plan
 from pipeline.reserved import known_reserved
 from pipeline.shard_task import catalogue_of
+from pipeline.shuffle_quality import POOR
 from pipeline.split import choose_split, fold_ranges
 from pipeline.store_plan import plan_features, plan_store
 from pipeline.train import resolved_config
@@ -70,6 +73,22 @@ def test_every_line_is_bytes_and_they_add_up(
     for lines in found.values():
         parts = {name: size for name, size in lines.items() if name not in ("projected", "budget")}
         assert sum(parts.values()) == lines["projected"] <= lines["budget"]
+
+
+def test_a_poor_shuffle_is_warned_of_with_a_buffer_that_mends_it(
+    tmp_path: Path, tiny_config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "many.h5"
+    write_synthetic(source, windows=4000, time=64, channels=3, groups=40)
+    config = changed(tiny_config, folds={"by": "group"}, train={"batch": 128})
+    request = replace(request_for(config, source, tmp_path / "m.zarr"), console=Console())
+    poor = run_plan(request)
+    offered = re.search(r"Warning: .*stream\.buffer_chunks = (\d+)", capsys.readouterr().out)
+    assert poor["shuffle_quality"] < POOR
+    assert offered
+    mended = changed(config, stream={"buffer_chunks": int(offered[1])})
+    assert run_plan(replace(request, config=mended))["shuffle_quality"] >= POOR
+    assert "Warning" not in capsys.readouterr().out
 
 
 def test_values_that_are_offered_do_fit(

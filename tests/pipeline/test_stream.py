@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,13 @@ import pipeline.stream
 import stores
 from model.normalisation import normalise_features, normalise_raw
 from model.normaliser import Normaliser
+from pipeline.budget import MIB
 from pipeline.config import Config
-from pipeline.order import Position
-from pipeline.stream import evaluation_stream, training_order, training_stream
+from pipeline.memory import tree_memory
+from pipeline.order import Position, Sampling, training_order
+from pipeline.stream import evaluation_stream, training_stream
 from pipeline.stream_buffers import buffer_rows, evaluation_buffers, stream_buffers, window_shape
+from pipeline.training_statistics import sampling
 from stores import Store
 from stores.errors import UserError
 from tests.conftest import changed
@@ -232,6 +237,89 @@ def test_the_partner_of_a_mixed_row_is_the_next_of_its_buffer_and_the_first_of_t
         at = stop
 
 
+@pytest.mark.parametrize("balance", ["class", "group"])
+def test_balanced_batches_hold_classes_or_groups_alike_and_resume_exactly(
+    store: Store, tiny_config: Config, normaliser: Normaliser, balance: str
+) -> None:
+    config = changed(tiny_config, augment=EVERYTHING, train={"balance": balance})
+    drawn = sampling(store, FOLDS, balance)
+    given = batches(store, config, normaliser, epochs=2, sampling=drawn)
+    assert sum(len(weights["label"]) for _, _, weights in given) == 2 * fold_rows(store, FOLDS).size
+    steps = len(given) // 2
+    for start in (Position(0, 5), Position(1, 3)):
+        rest = batches(store, config, normaliser, epochs=2, sampling=drawn, start=start)
+        assert_same_bits(rest, given[start.epoch * steps + start.step :])
+
+
+@pytest.mark.parametrize(("column", "balance"), [("label", "class"), ("group", "group")])
+def test_drawn_rows_of_an_epoch_are_even_and_differ_by_epoch(
+    store: Store, tiny_config: Config, column: str, balance: str
+) -> None:
+    drawn = sampling(store, FOLDS, balance)
+    assert drawn is not None
+    assert drawn.column == column
+    order, values = training_order(store, FOLDS, tiny_config), store.read(column, 0, store.windows)
+    seen: list[NDArray[np.int64]] = []
+    for epoch in range(2):
+        rows = []
+        for buffer in range(order.buffers):
+            held = np.concatenate([np.arange(*each) for each in order.buffer_ranges(epoch, buffer)])
+            chosen, _ = drawn.draw(values[held], order.draw_offset(epoch, buffer))
+            rows.append(held[chosen])
+        seen.append(np.concatenate(rows))
+        counts = np.bincount(values[seen[-1]])
+        there = np.unique(values[fold_rows(store, FOLDS)])
+        assert counts[there].min() > 0.8 * counts[there].max()
+    assert not np.array_equal(np.sort(seen[0]), np.sort(seen[1]))
+
+
+def test_copies_of_one_window_are_augmented_each_in_its_own_way(
+    store: Store, tiny_config: Config, normaliser: Normaliser
+) -> None:
+    config = changed(tiny_config, model={"inputs": "raw"})
+    rare = np.full(len(store.classes), 1e-9)
+    rare[store.read("label", 0, 1)[0]] = 1.0
+    given = batches(store, config, normaliser, epochs=1, sampling=Sampling("label", rare))
+    raw = np.concatenate([inputs["raw"] for inputs, _, _ in given]).reshape(-1, 64 * 3)
+    labels = np.concatenate([labels["label"] for _, labels, _ in given])
+    assert (labels.argmax(axis=1) == rare.argmax()).mean() > 0.99
+    assert len(np.unique(raw, axis=0)) == len(raw)
+
+
+def test_ranks_deliver_an_epoch_together_and_resume_exactly(
+    store: Store, tiny_config: Config, normaliser: Normaliser
+) -> None:
+    config = changed(tiny_config, augment=PLAIN, model={"inputs": "raw"})
+    rows = normalise_raw(store.read("raw", 0, store.windows), normaliser).numpy()
+    expected = rows[fold_rows(store, FOLDS)].reshape(-1, 64 * 3)
+    given = [batches(store, config, normaliser, epochs=2, rank=rank, ranks=3) for rank in range(3)]
+    every = np.concatenate([inputs["raw"] for own in given for inputs, _, _ in own])
+    found = every.reshape(-1, 64 * 3)
+    assert len(found) == 2 * len(expected)
+    np.testing.assert_array_equal(
+        np.unique(found, axis=0, return_counts=True)[1], np.full(len(expected), 2)
+    )
+    np.testing.assert_array_equal(np.unique(found, axis=0), np.unique(expected, axis=0))
+    rest = batches(store, config, normaliser, epochs=1, rank=1, ranks=3, start=Position(0, 2))
+    first = batches(store, config, normaliser, epochs=1, rank=1, ranks=3)
+    assert_same_bits(rest, first[2:])
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_in_step_get_the_same_number_of_whole_batches(
+    store: Store, tiny_config: Config, normaliser: Normaliser, ranks: int
+) -> None:
+    config = changed(tiny_config, augment=PLAIN, stream={"drop_remainder": True})
+    counts = [
+        [len(weights["label"]) for _, _, weights in batches(
+            store, config, normaliser, epochs=3, rank=rank, ranks=ranks
+        )]
+        for rank in range(ranks)
+    ]  # fmt: skip
+    assert counts[0] == counts[-1]
+    assert set(counts[0]) == {tiny_config.train.batch}
+
+
 def test_evaluation_gives_every_row_in_store_order_and_in_units(
     store: Store, tiny_config: Config
 ) -> None:
@@ -287,3 +375,17 @@ def test_buffers_are_named_and_grow_with_what_they_hold(store: Store, tiny_confi
     assert large["epoch buffers"] == 6 * 8 * store.chunk_windows * row
     assert buffer_rows(whole, store) == store.windows
     assert set(evaluation_buffers(tiny_config, window, 64)).isdisjoint(small)
+
+
+def test_epoch_after_epoch_the_stream_holds_no_more(
+    store: Store, tiny_config: Config, normaliser: Normaliser
+) -> None:
+    stream = training_stream(store, FOLDS, tiny_config, normaliser, epochs=300)
+    held: list[int] = []
+    steps = training_order(store, FOLDS, tiny_config).steps(tiny_config.train.batch, False, None)
+    for number, _ in enumerate(stream):
+        if number % (steps * 25) == 0:
+            gc.collect()
+            held.append(tree_memory(os.getpid())[0])
+    assert len(held) == 12
+    assert held[-1] - held[3] < 4 * MIB

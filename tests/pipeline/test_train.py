@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ import numpy as np
 import pytest
 
 import stores
-from model.optimisation import training_variables
-from pipeline import training_loop
+from pipeline import training_state
 from pipeline.config import Config
 from pipeline.console import Console, Request
 from pipeline.prediction import load_model
@@ -27,10 +27,10 @@ from pipeline.run_folder import RunFolder, config_bytes, recorded_config
 from pipeline.split import choose_split
 from pipeline.train import resolved_config, run_train
 from pipeline.training_log import COLUMNS
-from pipeline.training_loop import Training
-from pipeline.training_state import Progress, TrainingState, read_state, write_state
+from pipeline.training_state import Progress, StateKeeper, TrainingState, read_state
 from pipeline.training_statistics import class_weights, fit_normaliser
 from stores.errors import UserError
+from tests.conftest import changed
 
 TIMES = ("seconds", "wait_seconds")
 
@@ -120,20 +120,36 @@ def test_a_complete_run_is_left_alone(
     assert {path: path.stat().st_mtime_ns for path in complete_run.path.rglob("*")} == before
 
 
-def test_a_killed_training_ends_with_the_same_bits(
+def train_and_kill(command: list[str], run: RunFolder, writes: int) -> bool:
+    """Kill a training when its state has been written so many times; whether it was in time."""
+    seen: set[int] = set()
+    with subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}) as process:
+        while len(seen) < writes and process.poll() is None:
+            with contextlib.suppress(FileNotFoundError):
+                seen.add(run.state.stat().st_mtime_ns)
+            time.sleep(0.001)
+        process.kill()
+    assert process.returncode in (-9, 0)
+    return process.returncode == -9
+
+
+def test_a_training_killed_at_any_step_ends_with_the_same_bits(
     complete_run: RunFolder, stateful_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
     file, run = tmp_path / "tiny.toml", RunFolder(tmp_path / "killed")
     file.write_bytes(config_bytes(stateful_config))
     command = [sys.executable, "-m", "pipeline", "train", "--quiet", "--config", str(file)]
-    command += ["--store", str(tiny_store), "--run", str(run.path)]
-    with subprocess.Popen(command, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}) as process:
-        while not run.state.is_file() and process.poll() is None:
-            time.sleep(0.002)
-        process.kill()
-    assert process.returncode == -9
+    command += ["--store", str(tiny_store), "--run", str(run.path), "--set", "train.state_steps=1"]
+    stood = []
+    for writes in (2, 5):
+        assert train_and_kill(command, run, writes)
+        state = read_state(run.state)
+        assert state is not None
+        stood.append((state.progress.epoch, state.progress.step))
     assert not run.complete
-    run_train(request_for(stateful_config, tiny_store, run.path))
+    assert stood[0] < stood[1]
+    assert any(step > 0 for _, step in stood)
+    subprocess.run(command, check=True)
     assert_same_result(run, complete_run)
 
 
@@ -141,35 +157,64 @@ class Stopped(Exception):
     """Stands for a kill at one place in the program."""
 
 
-def test_a_training_stopped_in_mid_epoch_goes_on_from_that_very_step(
-    cheap_config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mix", [0.0, 0.5])
+def test_a_training_stopped_at_each_step_goes_on_from_that_very_step(
+    cheap_config: Config,
+    tiny_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mix: float,
 ) -> None:
+    config = changed(cheap_config, augment={"mix_probability": mix}, train={"state_steps": 2})
     whole, run = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "stopped")
-    run_train(request_for(cheap_config, tiny_store, whole.path))
-    run_epoch = training_loop._run_epoch
+    run_train(request_for(config, tiny_store, whole.path))
+    write = StateKeeper.write
 
-    def stop_in_the_second(
-        training: Training, batches: Iterator[Any], step: Any, progress: Progress
-    ) -> Any:
-        if progress.epoch == 1:
-            training.network.reset_metrics()
-            for _ in range(3):
-                step(next(batches))
-            before = read_state(run.state)
-            assert before is not None
-            progress.step = 3
-            variables = [each.numpy() for each in training_variables(training.network)]
-            write_state(run.state, TrainingState(progress, variables, before.best))
-            raise Stopped
-        return run_epoch(training, batches, step, progress)
+    def write_and_stop(keeper: StateKeeper, state: TrainingState) -> None:
+        write(keeper, state)
+        raise Stopped
 
+    places = []
     with monkeypatch.context() as patch:
-        patch.setattr(training_loop, "_run_epoch", stop_in_the_second)
-        with pytest.raises(Stopped):
-            run_train(request_for(cheap_config, tiny_store, run.path))
-    run.log.unlink()
-    run_train(request_for(cheap_config, tiny_store, run.path))
+        patch.setattr(StateKeeper, "write", write_and_stop)
+        for _ in range(7):
+            with pytest.raises(Stopped):
+                run_train(request_for(config, tiny_store, run.path))
+            state = read_state(run.state)
+            assert state is not None
+            places.append((state.progress.epoch, state.progress.step))
+    assert len(set(places)) == 7
+    assert {epoch for epoch, _ in places} >= {0, 1}
+    run.log.unlink(missing_ok=True)
+    run_train(request_for(config, tiny_store, run.path))
     assert_same_result(run, whole)
+
+
+def test_the_state_is_written_every_so_many_steps_or_for_a_share_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = StateKeeper(tmp_path / "state.npz", steps=3)
+    assert [keeper.due() for _ in range(3)] == [False, False, True]
+    keeper.write(TrainingState(Progress(step=3), [np.zeros(3)], []))
+    assert [keeper.due() for _ in range(3)] == [False, False, True]
+    now = 0.0
+    monkeypatch.setattr(training_state.time, "monotonic", lambda: now)
+    keeper = StateKeeper(tmp_path / "state.npz", steps=None)
+    assert not keeper.due()
+    now = 5.0
+    assert keeper.due()
+
+    def slow(path: Path, state: TrainingState) -> None:
+        nonlocal now
+        now += 2
+
+    monkeypatch.setattr(training_state, "write_state", slow)
+    keeper.write(TrainingState(Progress(step=9), [], []))
+    written = now
+    now = written + 399
+    assert not keeper.due()
+    now = written + 2 / 0.005
+    assert keeper.due()
 
 
 def test_training_stops_early_and_another_run_stands_beside(

@@ -120,10 +120,10 @@ def test_a_shard_mixes_distant_blocks() -> None:
 
 
 def test_default_geometry_follows_the_window_alone() -> None:
-    assert make_geometry(128 * 9 * 4) == Geometry(256, 8192, 64)
-    assert make_geometry(512 * 6 * 4) == Geometry(128, 4096, 32)
+    assert make_geometry(128 * 9 * 4) == Geometry(128, 8192, 64)
+    assert make_geometry(512 * 6 * 4) == Geometry(64, 4096, 32)
 
 
 def test_a_shard_of_broken_chunks_is_refused() -> None:
-    with pytest.raises(UserError, match=r"store\.shard_windows = 1000 .* = 768"):
+    with pytest.raises(UserError, match=r"store\.shard_windows = 1000 .* = 896"):
         make_geometry(4608, shard=1000)

@@ -1,0 +1,102 @@
+"""How well a stream's order mixes labels and groups, against independent draws of rows.
+
+A batch of n rows drawn one by one from all training rows has some entropy of its labels and of its
+groups; a batch of a stream has less where a buffer holds few of them. Their ratio is the quality:
+1 is a true shuffle, and 0 is a stream sorted by group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.order import Order
+from stores.folds import Fold
+
+POOR = 0.97
+"""Ratio below which a plan warns: a batch then misses a group or more of twenty."""
+_ROWS = 1 << 18
+"""About so many rows are imagined for an expectation: 4 MiB."""
+
+
+def expected_group_entropy(order: Order, folds: Sequence[Fold], batch: int) -> float:
+    """Quality of the groups of a batch, from the arrangement alone: no row is read.
+
+    Rows are shuffled within a fold, so a chunk holds the fold's groups in proportion; they are
+    taken to be equally large.
+
+    Args:
+        order: of the training.
+        folds: all folds of the store.
+        batch: rows of a batch.
+    """
+    rng = np.random.default_rng(0)
+    groups = [np.array(fold.groups) for fold in folds]
+
+    def imagined(ranges: Sequence[tuple[int, int]], most: int) -> NDArray[np.int32]:
+        rows = _fold_rows(ranges, folds)
+        rows = np.ceil(rows * min(1, most / rows.sum())).astype(np.int64)
+        codes = [rng.choice(own, size) for own, size in zip(groups, rows, strict=True)]
+        return rng.permutation(np.concatenate(codes)).astype(np.int32)
+
+    buffers = range(min(order.buffers, max(1, _ROWS // order.buffer_rows)))
+    parts = [imagined(order.buffer_ranges(0, b), order.buffer_rows) for b in buffers]
+    ideal = _batch_entropy(imagined(order.ranges, _ROWS), batch)
+    return _batch_entropy(np.concatenate(parts), batch) / ideal if ideal > 0 else 1.0
+
+
+def measured_entropy(order: Order, code: NDArray[np.int32], batch: int, epochs: int = 1) -> float:
+    """Quality of the labels or groups of the batches of some epochs.
+
+    Args:
+        order: of the training.
+        code: (rows of the store,) label or group of each row.
+        batch: rows of a batch.
+        epochs: how many, from the first.
+    """
+    rows = np.concatenate([epoch_rows(order, epoch) for epoch in range(epochs)])
+    drawn = np.random.default_rng(0).choice(rows, len(rows))
+    ideal = _batch_entropy(code[drawn], batch)
+    return _batch_entropy(code[rows], batch) / ideal if ideal > 0 else 1.0
+
+
+def position_correlation(order: Order, epoch: int) -> float:
+    """Correlation of the places of a row in an epoch and in the next, over all rows."""
+    places = [np.argsort(epoch_rows(order, number)) for number in (epoch, epoch + 1)]
+    return float(np.asarray(np.corrcoef(places))[0, 1])
+
+
+def epoch_rows(order: Order, epoch: int) -> NDArray[np.int64]:
+    """Rows of the store in the order an epoch delivers them: O(rows), to measure with."""
+    return np.concatenate(list(_buffers(order, epoch)))
+
+
+def _buffers(order: Order, epoch: int) -> Iterator[NDArray[np.int64]]:
+    for buffer in range(order.buffers):
+        held = np.concatenate([np.arange(*each) for each in order.buffer_ranges(epoch, buffer)])
+        yield held[order.row_order(epoch, buffer, len(held))]
+
+
+def _fold_rows(ranges: Sequence[tuple[int, int]], folds: Sequence[Fold]) -> NDArray[np.float64]:
+    """(F,) rows of the ranges in each fold."""
+    edges = np.array(ranges, dtype=np.int64)
+    low = np.maximum(edges[:, :1], [fold.start for fold in folds])
+    high = np.minimum(edges[:, 1:], [fold.stop for fold in folds])
+    return np.asarray(np.maximum(high - low, 0).sum(axis=0), dtype=np.float64)
+
+
+def _batch_entropy(code: NDArray[np.int32], batch: int) -> float:
+    """Mean entropy of consecutive whole batches; of all rows when they fill none."""
+    batch = min(batch, len(code))
+    batches = code[: len(code) // batch * batch].reshape(-1, batch)
+    counts = np.zeros((len(batches), int(code.max()) + 1))
+    np.add.at(counts, (np.arange(len(batches))[:, None], batches), 1)
+    return float(_entropy(counts).mean())
+
+
+def _entropy(counts: NDArray[np.integer | np.floating]) -> NDArray[np.float64]:
+    """Entropy in nats along the last axis."""
+    share = counts / counts.sum(axis=-1, keepdims=True)
+    return np.asarray(-(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1))
