@@ -57,7 +57,7 @@ def main() -> int:
             rows.append((stage, f"{seconds:.0f}", *sizes))
             print(f"{stage}: {seconds:.0f} s", file=sys.stderr, flush=True)
         size = sum(f.stat().st_size for f in Path(name, "capped.zarr").rglob("*") if f.is_file())
-    print(f"{machine()}; {version('tensorflow', 'tensorstore', 'h5py')}\n")
+    print(f"{machine()}; {version('tensorflow', 'numcodecs', 'h5py')}\n")
     title = f"{given.config.stem} {' '.join(given.settings)}: cap {limit / MIB:,.0f} MiB"
     print(table(title, ("stage", "seconds", "measured MiB", "projected MiB"), rows))
     print(f"The store takes {size / 1e9:.2f} GB.")

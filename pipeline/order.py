@@ -12,7 +12,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline.split import fold_ranges
 from pipeline.stream_buffers import buffer_chunks
 from stores.errors import UserError
-from stores.permutation import Bijection, mix_key, permutation
+from stores.permutation import Bijections, mix_key, permutation, permutations
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -125,14 +125,10 @@ class Order:
 
     def buffer_ranges(self, epoch: int, buffer: int) -> list[Range]:
         """Row ranges of the pieces of a buffer, in the order they are read."""
-        pieces = [
-            low + self._stretch_order(epoch, stretch).forward(buffer * self.ranks + offset)
-            for stretch, (low, offset, share) in enumerate(
-                zip(self._stretches[:-1], self._offsets_of(self.rank), self._shares, strict=True)
-            )
-            if buffer < share
-        ]
-        starts, stops = self._piece_rows(np.array(pieces, dtype=np.int64))
+        stretches = np.flatnonzero(buffer < self._shares)
+        places = buffer * self.ranks + self._offsets_of(self.rank)[stretches]
+        pieces = self._stretches[stretches] + self._stretch_orders(epoch).forward(places, stretches)
+        starts, stops = self._piece_rows(pieces)
         return list(zip(starts.tolist(), stops.tolist(), strict=True))
 
     def row_order(self, epoch: int, buffer: int, rows: int) -> NDArray[np.int64]:
@@ -153,16 +149,11 @@ class Order:
         """
         taken = int(np.minimum(buffer, self._shares).sum())
         short, lack = self._short_pieces
-        missing = 0
-        for piece, rows in zip(short.tolist(), lack.tolist(), strict=True):
-            stretch = int(np.searchsorted(self._stretches, piece, side="right")) - 1
-            place = int(
-                self._stretch_order(epoch, stretch).inverse(piece - self._stretches[stretch])
-            )
-            number, rank = divmod(place, self.ranks)
-            own = rank == self._offsets_of(self.rank)[stretch]
-            missing += rows * (own and number < buffer)
-        return taken * self.chunk_windows - missing
+        stretches = np.searchsorted(self._stretches, short, side="right") - 1
+        inside = short - self._stretches[stretches]
+        number, rank = np.divmod(self._stretch_orders(epoch).inverse(inside, stretches), self.ranks)
+        before = (rank == self._offsets_of(self.rank)[stretches]) & (number < buffer)
+        return taken * self.chunk_windows - int(lack[before].sum())
 
     def locate(self, epoch: int, row: int) -> tuple[int, int]:
         """Buffer that delivers the epoch's row number `row`, and the rows of it that precede.
@@ -174,14 +165,13 @@ class Order:
         )
         return buffer, row - self.buffer_start(epoch, buffer)
 
-    def _stretch_order(self, epoch: int, stretch: int) -> Bijection:
-        size = int(self._stretches[stretch + 1] - self._stretches[stretch])
-        return permutation(size, mix_key(self.seed, _PIECES, epoch, stretch))
+    def _stretch_orders(self, epoch: int) -> Bijections:
+        return _orders(self.pieces, self.buffer_chunks, self.seed, epoch)
 
     @cached_property
     def _stretches(self) -> NDArray[np.int64]:
         """First piece of each stretch, and the number of pieces."""
-        return np.arange(self.buffer_chunks + 1) * self.pieces // self.buffer_chunks
+        return _stretch_edges(self.pieces, self.buffer_chunks)
 
     def _offsets_of(self, rank: int) -> NDArray[np.int64]:
         """Which of every `ranks` places of a stretch are this rank's: another in each stretch."""
@@ -224,6 +214,17 @@ class Order:
         begin = np.maximum(chunk * self.chunk_windows, starts[number])
         end = np.minimum((chunk + 1) * self.chunk_windows, stops[number])
         return begin, end
+
+
+def _stretch_edges(pieces: int, stretches: int) -> NDArray[np.int64]:
+    return np.arange(stretches + 1) * pieces // stretches
+
+
+@lru_cache(maxsize=8)
+def _orders(pieces: int, stretches: int, seed: int, epoch: int) -> Bijections:
+    """The orders of the stretches in an epoch; kept, as every buffer of the epoch asks."""
+    keys = [mix_key(seed, _PIECES, epoch, stretch) for stretch in range(stretches)]
+    return permutations(np.diff(_stretch_edges(pieces, stretches)), keys)
 
 
 def training_order(

@@ -191,7 +191,7 @@ def recorded_fingerprint(run: RunFolder) -> str:
 def current_versions() -> dict[str, str]:
     """Python and every distribution that a run's result or its files depend on."""
     found = {"python": platform.python_version()}
-    for name in (*BIT_DECIDING, "headrace", "zarr", "tensorstore", "scipy", "scikit-learn"):
+    for name in (*BIT_DECIDING, "headrace", "zarr", "numcodecs", "scipy", "scikit-learn"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 import tempfile
@@ -56,7 +55,6 @@ def _finish(stage: str, network: Any, classes: int) -> None:
     """What a stage does at its end, with the libraries that it loads for it."""
     from model.figures import confusion_matrix, learning_curves
 
-    importlib.import_module("tensorstore")
     learning_curves([{"epoch": 1.0, "loss": 1.0}])
     if stage == "evaluate":
         confusion_matrix(np.eye(classes), [str(number) for number in range(classes)])

@@ -12,7 +12,8 @@ import numpy as np
 from numcodecs import blosc
 from numpy.typing import NDArray
 
-_MISSING = 2**64 - 1
+MISSING_CHUNK = 2**64 - 1
+"""Offset and length, in a shard's index, of a chunk that was not written."""
 _ZARR_NAMES = {
     "float16",
     "float32",
@@ -124,7 +125,7 @@ class ArrayFormat:
             shuffle=blosc.SHUFFLE if self.dtype.itemsize > 1 else blosc.NOSHUFFLE,
         )
         stored = self.dtype.newbyteorder("<")
-        index = np.full((self.shard_rows // self.chunk_rows, 2), _MISSING, dtype="<u8")
+        index = np.full((self.shard_rows // self.chunk_rows, 2), MISSING_CHUNK, dtype="<u8")
         offset = 0
         for number, chunk in enumerate(chunks):
             whole = np.ascontiguousarray(_filled_up(chunk, self.chunk_rows), dtype=stored)

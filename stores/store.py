@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorstore as ts
 from numpy.typing import NDArray
 
-from stores.array_format import ArrayFormat
 from stores.building import partial_folder
 from stores.errors import UserError
 from stores.folds import Fold
 from stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from stores.moments import Moments, empty_moments, merge_all
+from stores.shard_reader import ShardReader
 
-READ_THREADS = 2
 ALIGNMENT = 64
 
 
@@ -49,18 +47,13 @@ class Store:
         manifest: what it says of itself.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, read_threads: int = READ_THREADS) -> None:
+    def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
-        self._context = ts.Context(
-            {
-                "data_copy_concurrency": {"limit": read_threads},
-                "file_io_concurrency": {"limit": read_threads},
-                "cache_pool": {"total_bytes_limit": 0},
-            }
-        )
-        self._arrays: dict[str, ts.TensorStore] = {}
-        self._formats: dict[str, ArrayFormat] = {a.name: a for a in manifest.arrays()}
+        self._formats = {array.name: array for array in manifest.arrays()}
+        self._readers = {
+            name: ShardReader(path / name, each) for name, each in self._formats.items()
+        }
 
     @property
     def windows(self) -> int:
@@ -132,20 +125,6 @@ class Store:
         """Hex digest of the manifest, which holds a digest of everything else."""
         return hashlib.sha256(self.manifest.to_bytes()).hexdigest()[:32]
 
-    def array(self, name: str) -> ts.TensorStore:
-        """The TensorStore behind `raw`, `features`, `label`, `group`, `source_index`, ....
-
-        Raises:
-            UserError: the store has no such array.
-        """
-        if name not in self._formats:
-            raise UserError(
-                f"{self.path} has no array {name!r}; it has {', '.join(self._formats)}."
-            )
-        if name not in self._arrays:
-            self._arrays[name] = self._open(name)
-        return self._arrays[name]
-
     def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Rows [start, stop) of an array, (stop - start, ...), freshly allocated, C order.
 
@@ -157,7 +136,7 @@ class Store:
     def read_many(
         self, names: Sequence[str], ranges: Iterable[tuple[int, int]]
     ) -> dict[str, NDArray[Any]]:
-        """Rows of several ranges, one after another, of several arrays; all read at once.
+        """Rows of several ranges, one after another, of several arrays.
 
         Args:
             names: arrays.
@@ -171,19 +150,17 @@ class Store:
         """
         wanted = [(int(start), int(stop)) for start, stop in ranges]
         rows = sum(stop - start for start, stop in wanted)
-        result, pending = {}, []
+        result = {}
         for name in names:
-            array = self.array(name)
-            format_ = self._formats[name]
-            target = _aligned_empty((rows, *format_.row_shape), format_.dtype)
-            result[name] = target
-            at = 0
+            if name not in self._formats:
+                raise UserError(
+                    f"{self.path} has no array {name!r}; it has {', '.join(self._formats)}."
+                )
+            format_, at = self._formats[name], 0
+            result[name] = target = _aligned_empty((rows, *format_.row_shape), format_.dtype)
             for start, stop in wanted:
-                part = ts.array(target[at : at + stop - start], copy=False)
-                pending.append(part.write(array[start:stop].translate_to[0]))
+                self._readers[name].read_into(target[at : at + stop - start], start)
                 at += stop - start
-        for name, future in zip((name for name in names for _ in wanted), pending, strict=True):
-            self._wait(name, future)
         return result
 
     def moments(self, folds: Iterable[str]) -> FoldMoments:
@@ -230,14 +207,19 @@ class Store:
 
         It holds TABLE_ROWS rows at a time: ask in ascending order.
         """
-        table, held, first = self._open(f"manifest/{name}"), np.empty(0), -1
+        formats = {table.name: table for table in self.manifest.tables()}
+        table = formats[name]
+        reader = ShardReader(self.path / "manifest" / name, table)
+        held, first = np.empty(0), -1
 
         def row(number: int) -> NDArray[Any]:
             nonlocal held, first
             if number // TABLE_ROWS != first:
                 first = number // TABLE_ROWS
-                start, stop = first * TABLE_ROWS, min((first + 1) * TABLE_ROWS, table.shape[0])
-                held = np.asarray(self._wait(name, table[start:stop].read()))
+                start = first * TABLE_ROWS
+                rows = min(TABLE_ROWS, table.rows - start)
+                held = np.empty((rows, *table.row_shape), table.dtype)
+                reader.read_into(held, start)
             return np.asarray(held[number % TABLE_ROWS])
 
         return row
@@ -255,27 +237,6 @@ class Store:
         columns = len(self.channels) if name == "raw_moments" else len(self.feature_names)
         return merge_all(parts, columns)
 
-    def _open(self, name: str) -> ts.TensorStore:
-        spec = {
-            "driver": "zarr3",
-            "kvstore": {"driver": "file", "path": f"{self.path.resolve()}/{name}/"},
-            "fill_missing_data_reads": False,
-        }
-        opened: ts.TensorStore = self._wait(
-            name, ts.open(spec, context=self._context, read=True, open=True)
-        )
-        return opened
-
-    def _wait(self, name: str, future: Any) -> Any:
-        try:
-            return future.result()
-        except ValueError as error:
-            reason = str(error).split(" [", maxsplit=1)[0]
-            raise UserError(
-                f"{self.path}/{name} is damaged: {reason}. Find what is with headrace verify, "
-                "then delete the store and make it anew."
-            ) from error
-
 
 def _aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An array that TensorFlow takes as it is: it copies what does not start at 64 bytes."""
@@ -285,12 +246,11 @@ def _aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]
     return memory[first : first + size].view(dtype).reshape(shape)
 
 
-def open_store(path: Path | str, read_threads: int = READ_THREADS) -> Store:
+def open_store(path: Path | str) -> Store:
     """Open a finished store.
 
     Args:
         path: its folder.
-        read_threads: chunks decoded at a time.
 
     Raises:
         UserError: there is none, it is not finished, of a newer format, or its manifest damaged.
@@ -306,4 +266,4 @@ def open_store(path: Path | str, read_threads: int = READ_THREADS) -> Store:
             f"There is no store {folder}. Make it with: headrace features --data SOURCE.h5 "
             f"--store {folder}"
         )
-    return Store(folder, read_manifest(folder), read_threads)
+    return Store(folder, read_manifest(folder))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores.permutation import mix_key, permutation
+from stores.permutation import mix_key, permutation, permutations
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**64 - 1))
@@ -16,6 +16,21 @@ def test_every_index_has_one_image_and_the_inverse_finds_it(size: int, key: int)
     image = bijection.forward(np.arange(size))
     assert np.array_equal(np.sort(image), np.arange(size))
     assert np.array_equal(bijection.inverse(image), np.arange(size))
+
+
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=9), st.integers(0, 2**32))
+def test_bijections_looked_up_together_are_each_of_their_own_range(
+    sizes: list[int], seed: int
+) -> None:
+    many = permutations(np.array(sizes), [mix_key(seed, n) for n in range(len(sizes))])
+    which = np.repeat(np.arange(len(sizes)), sizes)
+    index = np.concatenate([np.arange(size) for size in sizes])
+    image = many.forward(index, which)
+    for number, size in enumerate(sizes):
+        assert np.array_equal(np.sort(image[which == number]), np.arange(size))
+    assert np.array_equal(many.inverse(image, which), index)
+    shuffled = np.random.default_rng(seed).permutation(len(index))
+    assert np.array_equal(many.forward(index[shuffled], which[shuffled]), image[shuffled])
 
 
 @given(st.integers(0, 2**62 - 1))

@@ -1,0 +1,140 @@
+"""Rows come out of shards as they went in, and damage is named, never read."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numcodecs import blosc
+from numpy.typing import NDArray
+
+from stores.array_format import ArrayFormat
+from stores.errors import UserError
+from stores.shard_reader import ShardReader
+
+
+def written(
+    folder: Path, values: NDArray[Any], chunk: int, per_shard: int, compressor: str = "lz4"
+) -> ArrayFormat:
+    """The array in shards of `per_shard` chunks."""
+    names = tuple(f"axis {number}" for number in range(values.ndim))
+    shape, rows = values.shape[1:], chunk * per_shard
+    format_ = ArrayFormat(
+        "array", len(values), shape, values.dtype, names, chunk, rows, compressor, 1
+    )
+    for shard in range(format_.shards):
+        own = values[shard * rows : (shard + 1) * rows]
+        chunks = (own[start : start + chunk] for start in range(0, len(own), chunk))
+        (folder / format_.key(shard)).write_bytes(b"".join(format_.encode(chunks)))
+    return format_
+
+
+@settings(max_examples=60)
+@given(
+    rows=st.integers(1, 90),
+    chunk=st.integers(1, 9),
+    per_shard=st.integers(1, 5),
+    dtype=st.sampled_from(["i1", "<i2", "<f4", "<f8", "<i8"]),
+    compressor=st.sampled_from(["lz4", "zstd"]),
+    data=st.data(),
+)
+def test_any_range_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: int,
+    chunk: int,
+    per_shard: int,
+    dtype: str,
+    compressor: str,
+    data: st.DataObject,
+) -> None:
+    folder = tmp_path_factory.mktemp("array")
+    values = np.random.default_rng(rows).integers(-99, 99, size=(rows, 5, 2)).astype(dtype)
+    reader = ShardReader(folder, written(folder, values, chunk, per_shard, compressor))
+    start = data.draw(st.integers(0, rows - 1))
+    stop = data.draw(st.integers(start, rows))
+    target = np.empty((stop - start, 5, 2), dtype)
+    reader.read_into(target, start)
+    np.testing.assert_array_equal(target, values[start:stop])
+
+
+def test_threads_read_side_by_side(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(4096, 32)).astype(np.float32)
+    reader = ShardReader(tmp_path, written(tmp_path, values, 16, 8))
+
+    def read(start: int) -> bool:
+        target = np.empty((100, 32), np.float32)
+        reader.read_into(target, start)
+        return bool((target == values[start : start + 100]).all())
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(read, range(0, 3996, 7)))
+
+
+def checked(data: bytes) -> bytes:
+    return data + int(google_crc32c.value(data)).to_bytes(4, "little")
+
+
+def bomb(format_: ArrayFormat) -> bytes:
+    """A shard whose first chunk is larger than a chunk may be; all checksums are right."""
+    codec = blosc.Blosc(cname="lz4")
+    chunk = checked(bytes(codec.encode(np.zeros(50_000_000, np.uint8))))
+    index = np.full((4, 2), 2**64 - 1, "<u8")
+    index[0] = 0, len(chunk)
+    return chunk + checked(index.tobytes())
+
+
+def flip(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 4]) + data[at:][1:]
+
+
+def pointing(data: bytes, offset: int, length: int) -> bytes:
+    """The shard with its first chunk said to be elsewhere; the index' checksum is right."""
+    index = np.frombuffer(data[-68:-4], "<u8").reshape(4, 2).copy()
+    index[0] = offset, length
+    return data[:-68] + checked(index.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data, _: None, r"cannot be opened \(No such file"),
+        (lambda data, _: b"", "cut short"),
+        (lambda data, _: data[:40], "cut short"),
+        (lambda data, _: data[:-1], "index has another checksum"),
+        (lambda data, _: flip(data, len(data) - 20), "index has another checksum"),
+        (lambda data, _: flip(data, 30), "chunk 0 has another checksum"),
+        (lambda data, _: pointing(data, 2**64 - 1, 2**64 - 1), "chunk 0 is missing"),
+        (lambda data, _: pointing(data, 0, 2**40), "cut short"),
+        (lambda data, _: pointing(data, 2**62, 100), "cut short"),
+        (lambda data, _: pointing(data, 0, 0), "chunk 0 has another checksum"),
+        (lambda data, format_: bomb(format_), "chunk 0 is of another size"),
+    ],
+)
+def test_damage_is_named_and_not_read(tmp_path: Path, damage: Any, message: str) -> None:
+    values = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    format_ = written(tmp_path, values, 16, 4)
+    path = tmp_path / format_.key(0)
+    damaged = damage(path.read_bytes(), format_)
+    path.unlink()
+    if damaged is not None:
+        path.write_bytes(damaged)
+    with pytest.raises(UserError, match=rf"c\.0\.0 is damaged: .*{message}.*headrace verify"):
+        ShardReader(tmp_path, format_).read_into(np.empty((64, 8), np.float32), 0)
+
+
+def test_a_chunk_that_cannot_be_decoded_is_damage(tmp_path: Path) -> None:
+    values = np.zeros((64, 8), np.float32)
+    format_ = written(tmp_path, values, 16, 4)
+    path = tmp_path / format_.key(0)
+    data = path.read_bytes()
+    length = int(np.frombuffer(data[-68:-60], "<u8")[0] or np.frombuffer(data[-60:-52], "<u8")[0])
+    body = data[:16] + b"\xff" * (length - 20)
+    path.write_bytes(checked(body) + data[length:])
+    with pytest.raises(UserError, match="damaged"):
+        ShardReader(tmp_path, format_).read_into(np.empty((16, 8), np.float32), 0)
