@@ -40,8 +40,8 @@ from stores.errors import UserError
 if TYPE_CHECKING:
     from pipeline.config import Config
     from stores import Store
-COPY_BITS = 32
-"""Lower bits of an entry of a buffer's order: the row. Above: which copy of it."""
+COPY_BITS = 48
+"""Lower bits of a source index in the stream: the candidate's number. Above: which copy it is."""
 _NORMALISE = {"raw": normalise_raw, "features": normalise_features}
 
 
@@ -94,8 +94,9 @@ def training_stream(
         start.epoch, min(start.step * config.train.batch, order.rank_rows(start.epoch))
     )
     read = _buffer_reader(store, order, config, (start.epoch, first_buffer, skipped), sampling)
-    cut = _block_cutter(store, config)
-    prepare = _preparation(store, config, normaliser, class_weights, heads)
+    rows = block_rows(window_shape(store, config), config.train.batch)
+    cut = _block_cutter(rows, int(config.augment.mix_probability > 0))
+    prepare = _preparation(store, config, normaliser, class_weights, heads, rows)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         resumed = epoch == start.epoch
@@ -199,33 +200,33 @@ def _buffer_reader(
     resumed: tuple[int, int, int],
     sampling: Sampling | None,
 ) -> Callable[[tf.Tensor, tf.Tensor], Sample]:
-    """Function (epoch, buffer) -> the buffer's columns as stored, and `order` of its rows.
+    """Function (epoch, buffer) -> the buffer's columns as stored, in the order they are delivered.
 
-    Rows are not moved here: blocks gather them by `order`, which saves a copy of every buffer. Of
-    the resumed (epoch, buffer, rows) the order lacks the rows that were delivered before. With
+    Of the resumed (epoch, buffer, rows) the rows are missing that were delivered before. With
     mixing on, the first row follows the last: it is its partner. With balanced sampling as many
-    rows are drawn as the buffer has, and the upper bits say which copy of its row each is.
+    rows are drawn as the buffer has; the upper bits of a source index then say which copy it is.
     """
     names = (*input_names(store, config), "label", "source_index")
     partners = config.augment.mix_probability > 0
-    needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
 
     def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
         place = int(epoch), int(buffer)
         ranges = order.buffer_ranges(*place)
-        columns = store.read_many(needed, ranges)
         rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
+        copy = np.zeros_like(rows)
         if sampling is not None:
-            drawn, copy = sampling.draw(columns[sampling.column], order.draw_offset(*place))
-            rows = (drawn | copy << COPY_BITS)[rows]
+            code = store.read_many([sampling.column], ranges)[sampling.column]
+            drawn, copies = sampling.draw(code, order.draw_offset(*place))
+            rows, copy = drawn[rows], copies[rows]
         if partners:
-            rows = np.append(rows, rows[0])
-        if place == resumed[:2]:
-            rows = rows[resumed[2] :]
-        return [*(columns[name] for name in names), rows]
+            rows, copy = np.append(rows, rows[0]), np.append(copy, copy[0])
+        first = resumed[2] if place == resumed[:2] else 0
+        columns = store.read_ordered(names, ranges, rows[first:])
+        columns["source_index"] = columns["source_index"] | copy[first:] << COPY_BITS
+        return [columns[name] for name in names]
 
     def tensors(epoch: tf.Tensor, buffer: tf.Tensor) -> Sample:
-        return _tensors(store, (*names, "order"), read, [epoch, buffer]) | {"epoch": epoch}
+        return _tensors(store, names, read, [epoch, buffer]) | {"epoch": epoch}
 
     return tensors
 
@@ -243,7 +244,6 @@ def _tensors(
         "label": ((), np.int32),
         "group": ((), np.int32),
         "source_index": ((), np.int64),
-        "order": ((), np.int64),
     }
     # Stateful, it would be serialised under op determinism, and read nothing ahead.
     values = tf.numpy_function(
@@ -254,19 +254,17 @@ def _tensors(
     return dict(zip(names, values, strict=True))
 
 
-def _block_cutter(store: Store, config: Config) -> Callable[[Sample], tf.data.Dataset]:
-    """Function buffer -> dataset of blocks: the buffer itself, with a stretch of its order.
+def _block_cutter(rows: int, partners: int) -> Callable[[Sample], tf.data.Dataset]:
+    """Function buffer -> dataset of blocks: where each begins, and the whole buffer.
 
-    A block is small enough for a core's cache. With mixing on, it ends with the partner of its
-    last row.
+    It holds no function of its own: making one for every buffer took as long as reading a fifth of
+    it.
     """
-    rows = block_rows(window_shape(store, config))
-    partners = int(config.augment.mix_probability > 0)
 
     def cut(buffer: Sample) -> tf.data.Dataset:
-        order = buffer["order"]
-        starts = tf.data.Dataset.range(0, tf.size(order, tf.int64) - partners, rows)
-        return starts.map(lambda start: {**buffer, "order": order[start : start + rows + partners]})
+        count = tf.size(buffer["label"], tf.int64)
+        starts = tf.data.Dataset.range(0, count - partners, rows)
+        return tf.data.Dataset.zip((starts, tf.data.Dataset.from_tensors(buffer).repeat()))
 
     return cut
 
@@ -277,8 +275,13 @@ def _preparation(
     normaliser: Normaliser,
     class_weights: ArrayLike | None,
     heads: Sequence[str],
-) -> Callable[[Sample], tuple[Sample, Sample, Sample]]:
-    """Function block -> (inputs, labels, weights): gather, augment, normalise, mix."""
+    rows: int,
+) -> Callable[[tf.Tensor, Sample], tuple[Sample, Sample, Sample]]:
+    """Function (start, buffer) -> (inputs, labels, weights) of a block: augment, normalise, mix.
+
+    A block is small enough for a core's cache. With mixing on, it ends with the partner of its
+    last row.
+    """
     inputs = input_names(store, config)
     classes, time, seed = len(store.classes), store.time, config.train.seed
     weights = np.ones(classes) if class_weights is None else np.asarray(class_weights)
@@ -290,15 +293,12 @@ def _preparation(
         config.augment, time, seed, (*inputs, "label", "weight")
     )
     statistics = _for_each_sample(normaliser, time)
+    held = rows + int(config.augment.mix_probability > 0)
 
-    def prepare(block: Sample) -> tuple[Sample, Sample, Sample]:
-        sample = {"epoch": block["epoch"]}
-        copy = tf.bitwise.right_shift(block["order"], COPY_BITS)
-        rows = tf.bitwise.bitwise_and(block["order"], (1 << COPY_BITS) - 1)
+    def prepare(start: tf.Tensor, buffer: Sample) -> tuple[Sample, Sample, Sample]:
+        sample = {"epoch": buffer["epoch"]}
         for name in (*inputs, "label", "source_index"):
-            sample[name] = _in_units(store, name, tf.gather(block[name], rows))
-        # The copies of a window are augmented each in its own way.
-        sample["source_index"] += tf.bitwise.left_shift(copy, tf.constant(48, tf.int64))
+            sample[name] = _in_units(store, name, buffer[name][start : start + held])
         for augment in in_units:
             sample = augment(sample)
         for name in inputs:

@@ -54,6 +54,31 @@ class ShardReader:
             self._decode(number, whole)
             part[...] = whole[low - first : high - first]
 
+    def scatter_into(
+        self, target: NDArray[Any], start: int, stop: int, rows: NDArray[Any], places: NDArray[Any]
+    ) -> None:
+        """Put rows of `[start, stop)` at their places: `target[places[i]]` is row `rows[i]`.
+
+        A chunk is decoded in a core's cache and its rows are copied from there, once each: what a
+        permutation costs beside reading. `target` is as in `read_into`.
+
+        Args:
+            rows: (m,) ascending, in [start, stop); may repeat or leave out.
+            places: (m,) where each goes.
+        """
+        chunk = self._format.chunk_rows
+        numbers = range(start // chunk, -(-stop // chunk))
+        edges = np.searchsorted(rows, [number * chunk for number in (*numbers, numbers.stop)])
+        decoded = np.empty((chunk, *self._format.row_shape), self._format.dtype)
+        whole, wanted = _as_items(decoded), _as_items(target)
+        for number, low, high in zip(numbers, edges[:-1], edges[1:], strict=True):
+            if low < high:
+                self._decode(number, decoded)
+                first, last = int(rows[low]) - number * chunk, int(rows[high - 1]) - number * chunk
+                every = last - first == high - low - 1
+                own = slice(first, last + 1) if every else rows[low:high] - number * chunk
+                wanted[places[low:high]] = whole[own]
+
     def _decode(self, number: int, target: NDArray[Any]) -> None:
         """Decode one whole chunk into contiguous memory."""
         per_shard = self._format.shard_rows // self._format.chunk_rows
@@ -106,3 +131,8 @@ class ShardReader:
             f"{self._folder / self._format.key(shard)} is damaged: {reason}. Find what else is "
             "with headrace verify, then delete the store and make it anew."
         )
+
+
+def _as_items(rows: NDArray[Any]) -> NDArray[np.void]:
+    """The same rows as opaque items: NumPy then moves each by one copy of memory."""
+    return rows.reshape(len(rows), -1).view(f"V{rows[:1].nbytes}").reshape(len(rows))

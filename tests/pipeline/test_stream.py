@@ -184,7 +184,7 @@ def test_blocks_of_any_size_give_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The windows of this store are so small that one block holds a whole buffer.
-    monkeypatch.setattr(pipeline.stream, "block_rows", lambda window: 5)
+    monkeypatch.setattr(pipeline.stream, "block_rows", lambda window, batch: 5)
     config = changed(tiny_config, augment=EVERYTHING)
     assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
 
