@@ -14,7 +14,7 @@ STORE ?=
 RUN ?=
 BUDGET ?=
 SET ?=
-BENCH ?= kernels peers stage
+BENCH ?= kernels peers stage stream allocator
 GB ?= 10
 ONLY ?=
 # Only for `make env`: the interpreter that makes .venv, and TensorFlow for NVIDIA GPUs.
@@ -155,7 +155,7 @@ lint: tools ## Check style, types and layering
 	$(python) -c 'import sys; from importlinter.cli import lint_imports_command as run; sys.exit(run())'
 
 .PHONY: bench
-bench: tools ## Run the benchmarks (15 minutes, 12 GB): BENCH="kernels peers stage"
+bench: tools ## Run the benchmarks (35 minutes, 12 GB): BENCH="kernels peers stage stream allocator"
 	@set -e; for part in $(BENCH); do $(python) -m benchmarks.$$part; done
 
 .PHONY: bench-memory

@@ -26,13 +26,14 @@ NAMES = ("raw", "features", "label")
 
 
 def consume(batches: tf.data.Dataset) -> int:
-    """Go through a dataset of dicts with `label` (n,); returns the rows."""
+    """Go through a dataset of any structure of batches; returns the rows."""
     rows = 0
     for batch in batches:
-        rows += int(batch["label"].shape[0])
-        # What a first operation would do: look at the data.
-        for value in batch.values():
-            value._numpy_internal().item(0)
+        values = tf.nest.flatten(batch)
+        rows += int(values[0].shape[0])
+        for value in values:
+            # A view: what a first operation would do, looking at the data.
+            np.asarray(memoryview(value)).item(0)
     return rows
 
 
@@ -108,8 +109,9 @@ def mapped_numpy(store: MappedStore, order: Order) -> Epoch:
     def epoch() -> int:
         rows = 0
         for buffer in range(order.buffers):
-            held = store.read_many(NAMES, order.buffer_ranges(0, buffer))
-            permuted = order.row_order(0, buffer, len(held["label"]))
+            ranges = order.buffer_ranges(0, buffer)
+            permuted = order.row_order(0, buffer, sum(stop - start for start, stop in ranges))
+            held = store.read_many(NAMES, ranges)
             for start in range(0, len(permuted), BATCH):
                 chosen = permuted[start : start + BATCH]
                 batch = {name: held[name][chosen] for name in NAMES}
@@ -141,7 +143,7 @@ def annbatch(store: Store, chunks: int) -> Epoch | None:
 
     if importlib.util.find_spec("zarrs") is not None:
         zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"})
-    array = zarr.open_array(str(store.path / "features"), mode="r")
+    array = zarr.open_array(str(store.path / "raw"), mode="r")
 
     def epoch() -> int:
         loader = Loader(

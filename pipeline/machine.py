@@ -59,8 +59,8 @@ def _memory_groups() -> Iterator[tuple[int, int]]:
         try:
             held = int((folder / used).read_text())
             table = _table((folder / "memory.stat").read_text())
-        except (OSError, ValueError):
-            continue
+        except (OSError, ValueError):  # The limit holds even if nobody says what is used of it.
+            held, table = 0, {}
         yield size, max(0, held - table.get(cache, 0) + table.get(shared, 0))
 
 

@@ -68,7 +68,9 @@ class Order:
     ranks: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse an order of nothing."""
+        """Refuse an order of nothing, and a rank that is none."""
+        if not 0 <= self.rank < self.ranks:
+            raise ValueError(f"rank = {self.rank} is not within 0 to {self.ranks - 1}.")
         if not self.ranges:
             raise UserError(
                 "The training folds hold no windows. Set split.folds or split.test_fold so that "

@@ -40,8 +40,8 @@ from stores.errors import UserError
 if TYPE_CHECKING:
     from pipeline.config import Config
     from stores import Store
-COPY_BITS = 48
-"""Lower bits of a source index in the stream: the candidate's number. Above: which copy it is."""
+COPY_BITS = 32
+"""Lower bits of an entry of a buffer's order: the row. Above: which copy of it."""
 _NORMALISE = {"raw": normalise_raw, "features": normalise_features}
 
 
@@ -200,33 +200,33 @@ def _buffer_reader(
     resumed: tuple[int, int, int],
     sampling: Sampling | None,
 ) -> Callable[[tf.Tensor, tf.Tensor], Sample]:
-    """Function (epoch, buffer) -> the buffer's columns as stored, in the order they are delivered.
+    """Function (epoch, buffer) -> the buffer's columns as stored, and `order` of its rows.
 
-    Of the resumed (epoch, buffer, rows) the rows are missing that were delivered before. With
+    Rows are not moved here: blocks gather them by `order`, in C++ and in a core's cache. Of the
+    resumed (epoch, buffer, rows) the order lacks the rows that were delivered before. With
     mixing on, the first row follows the last: it is its partner. With balanced sampling as many
-    rows are drawn as the buffer has; the upper bits of a source index then say which copy it is.
+    rows are drawn as the buffer has, and the upper bits say which copy of its row each is.
     """
     names = (*input_names(store, config), "label", "source_index")
+    needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
     partners = config.augment.mix_probability > 0
 
     def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
         place = int(epoch), int(buffer)
         ranges = order.buffer_ranges(*place)
+        columns = store.read_many(needed, ranges)
         rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
-        copy = np.zeros_like(rows)
         if sampling is not None:
-            code = store.read_many([sampling.column], ranges)[sampling.column]
-            drawn, copies = sampling.draw(code, order.draw_offset(*place))
-            rows, copy = drawn[rows], copies[rows]
+            drawn, copy = sampling.draw(columns[sampling.column], order.draw_offset(*place))
+            rows = (drawn | copy << COPY_BITS)[rows]
         if partners:
-            rows, copy = np.append(rows, rows[0]), np.append(copy, copy[0])
-        first = resumed[2] if place == resumed[:2] else 0
-        columns = store.read_ordered(names, ranges, rows[first:])
-        columns["source_index"] = columns["source_index"] | copy[first:] << COPY_BITS
-        return [columns[name] for name in names]
+            rows = np.append(rows, rows[0])
+        if place == resumed[:2]:
+            rows = rows[resumed[2] :]
+        return [*(columns[name] for name in names), rows]
 
     def tensors(epoch: tf.Tensor, buffer: tf.Tensor) -> Sample:
-        return _tensors(store, names, read, [epoch, buffer]) | {"epoch": epoch}
+        return _tensors(store, (*names, "order"), read, [epoch, buffer]) | {"epoch": epoch}
 
     return tensors
 
@@ -244,6 +244,7 @@ def _tensors(
         "label": ((), np.int32),
         "group": ((), np.int32),
         "source_index": ((), np.int64),
+        "order": ((), np.int64),
     }
     # Stateful, it would be serialised under op determinism, and read nothing ahead.
     values = tf.numpy_function(
@@ -257,14 +258,14 @@ def _tensors(
 def _block_cutter(rows: int, partners: int) -> Callable[[Sample], tf.data.Dataset]:
     """Function buffer -> dataset of blocks: where each begins, and the whole buffer.
 
-    It holds no function of its own: making one for every buffer took as long as reading a fifth of
-    it.
+    Under op determinism a data set of tensors in here, which needs no function and is made sooner,
+    would make tf.data run all maps of the stream one call at a time.
     """
 
     def cut(buffer: Sample) -> tf.data.Dataset:
-        count = tf.size(buffer["label"], tf.int64)
+        count = tf.size(buffer["order"], tf.int64)
         starts = tf.data.Dataset.range(0, count - partners, rows)
-        return tf.data.Dataset.zip((starts, tf.data.Dataset.from_tensors(buffer).repeat()))
+        return starts.map(lambda start: (start, buffer))
 
     return cut
 
@@ -277,7 +278,8 @@ def _preparation(
     heads: Sequence[str],
     rows: int,
 ) -> Callable[[tf.Tensor, Sample], tuple[Sample, Sample, Sample]]:
-    """Function (start, buffer) -> (inputs, labels, weights) of a block: augment, normalise, mix.
+    """Function (start, buffer) -> (inputs, labels, weights) of a block: gathered, augmented,
+    normalised, mixed.
 
     A block is small enough for a core's cache. With mixing on, it ends with the partner of its
     last row.
@@ -297,8 +299,13 @@ def _preparation(
 
     def prepare(start: tf.Tensor, buffer: Sample) -> tuple[Sample, Sample, Sample]:
         sample = {"epoch": buffer["epoch"]}
+        own = buffer["order"][start : start + held]
+        copy = tf.bitwise.right_shift(own, COPY_BITS)
+        own = tf.bitwise.bitwise_and(own, (1 << COPY_BITS) - 1)
         for name in (*inputs, "label", "source_index"):
-            sample[name] = _in_units(store, name, buffer[name][start : start + held])
+            sample[name] = _in_units(store, name, tf.gather(buffer[name], own))
+        # The copies of a window are augmented each in its own way.
+        sample["source_index"] += tf.bitwise.left_shift(copy, tf.constant(48, tf.int64))
         for augment in in_units:
             sample = augment(sample)
         for name in inputs:

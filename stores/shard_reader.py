@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,15 @@ from numpy.typing import NDArray
 from stores.array_format import MISSING_CHUNK, ArrayFormat
 from stores.errors import UserError
 
-KEPT_INDEXES = 4096
-"""Indexes of shards that are kept: 1 KiB each for 64 chunks."""
+INDEX_BYTES = 1 << 20
+"""Of shards' indexes that an array keeps: those of 1,000 shards of 64 chunks."""
 _CRC32C_RESIDUE = 0x48674BC7
 """CRC-32C of any bytes followed by their own CRC-32C."""
-_BLOSC_HEADER = np.dtype([("flags", "u4"), ("size", "<u4"), ("block", "<u4"), ("stored", "<u4")])
+_BLOSC_OVERHEAD = 16
+"""Bytes by which a chunk that cannot be compressed grows."""
+_ENTRY = struct.Struct("<QQ")
+_BLOSC_HEADER = struct.Struct("<4xI4xI")
+"""Of the 16 bytes: how many the decoder will write, and how many it was given."""
 
 
 class ShardReader:
@@ -34,7 +38,9 @@ class ShardReader:
         self._folder = folder
         self._format = format_
         self._chunk_bytes = format_.chunk_rows * format_.row_bytes
-        self._index = lru_cache(maxsize=KEPT_INDEXES)(self._read_index)
+        self._per_shard = format_.shard_rows // format_.chunk_rows
+        self._most_kept = max(1, INDEX_BYTES // (16 * self._per_shard + 64))
+        self._kept: dict[int, bytes] = {}
 
     def read_into(self, target: NDArray[Any], start: int) -> None:
         """Fill `target` (n, ...), C order, of the stored type, with rows from `start` on.
@@ -54,85 +60,60 @@ class ShardReader:
             self._decode(number, whole)
             part[...] = whole[low - first : high - first]
 
-    def scatter_into(
-        self, target: NDArray[Any], start: int, stop: int, rows: NDArray[Any], places: NDArray[Any]
-    ) -> None:
-        """Put rows of `[start, stop)` at their places: `target[places[i]]` is row `rows[i]`.
-
-        A chunk is decoded in a core's cache and its rows are copied from there, once each: what a
-        permutation costs beside reading. `target` is as in `read_into`.
-
-        Args:
-            rows: (m,) ascending, in [start, stop); may repeat or leave out.
-            places: (m,) where each goes.
-        """
-        chunk = self._format.chunk_rows
-        numbers = range(start // chunk, -(-stop // chunk))
-        edges = np.searchsorted(rows, [number * chunk for number in (*numbers, numbers.stop)])
-        decoded = np.empty((chunk, *self._format.row_shape), self._format.dtype)
-        whole, wanted = _as_items(decoded), _as_items(target)
-        for number, low, high in zip(numbers, edges[:-1], edges[1:], strict=True):
-            if low < high:
-                self._decode(number, decoded)
-                first, last = int(rows[low]) - number * chunk, int(rows[high - 1]) - number * chunk
-                every = last - first == high - low - 1
-                own = slice(first, last + 1) if every else rows[low:high] - number * chunk
-                wanted[places[low:high]] = whole[own]
-
     def _decode(self, number: int, target: NDArray[Any]) -> None:
         """Decode one whole chunk into contiguous memory."""
-        per_shard = self._format.shard_rows // self._format.chunk_rows
-        shard, inside = divmod(number, per_shard)
-        offset, length = self._index(shard)[inside].tolist()
+        shard, inside = divmod(number, self._per_shard)
+        offset, length = _ENTRY.unpack_from(self._index(shard), 16 * inside)
         if offset == MISSING_CHUNK:
             raise self._damaged(shard, f"chunk {inside} is missing")
+        # What is larger than its place must not be read, nor reach the decoder, which trusts the
+        # header.
+        if not 20 <= length <= self._chunk_bytes + _BLOSC_OVERHEAD + 4:
+            raise self._damaged(shard, f"chunk {inside} is of another size")
         data = self._pread(shard, length, offset)
         if google_crc32c.value(data) != _CRC32C_RESIDUE:
             raise self._damaged(shard, f"chunk {inside} has another checksum")
-        header = np.frombuffer(data, _BLOSC_HEADER, 1)[0] if length >= 20 else None
-        # The decoder trusts the header: what is larger than its place must not reach it.
-        if header is None or (header["size"], header["stored"]) != (self._chunk_bytes, length - 4):
+        if _BLOSC_HEADER.unpack_from(data) != (self._chunk_bytes, length - 4):
             raise self._damaged(shard, f"chunk {inside} is of another size")
         try:
-            blosc.decompress(data, target.view(np.uint8).reshape(-1))
+            blosc.decompress(data, target)
         except (RuntimeError, ValueError) as error:
             raise self._damaged(shard, f"chunk {inside} cannot be decoded") from error
 
-    def _read_index(self, shard: int) -> NDArray[np.uint64]:
-        """(chunks, 2) offset and length of each chunk of a shard."""
-        chunks = self._format.shard_rows // self._format.chunk_rows
-        data = self._pread(shard, 16 * chunks + 4, None)
+    def _index(self, shard: int) -> bytes:
+        """Offset and length of each chunk of a shard, and their checksum."""
+        kept = self._kept.get(shard)
+        if kept is not None:
+            return kept
+        data = self._pread(shard, 16 * self._per_shard + 4, None)
         if google_crc32c.value(data) != _CRC32C_RESIDUE:
             raise self._damaged(shard, "its index has another checksum")
-        return np.frombuffer(data, "<u8", 2 * chunks).reshape(chunks, 2)
+        if len(self._kept) >= self._most_kept:
+            self._kept.clear()
+        self._kept[shard] = data
+        return data
 
     def _pread(self, shard: int, length: int, offset: int | None) -> bytes:
         """`length` bytes of a shard's file from `offset` on, or its last ones."""
         try:
-            descriptor = os.open(self._folder / self._format.key(shard), os.O_RDONLY)
-        except OSError as error:
-            raise self._damaged(shard, f"cannot be opened ({error.strerror})") from error
-        try:
-            size = os.fstat(descriptor).st_size
-            place = size - length if offset is None else offset
-            if not 0 <= place <= size - length:
-                raise self._damaged(shard, "is cut short")
-            data = os.pread(descriptor, length, place)
-        except OSError as error:
-            raise self._damaged(shard, f"cannot be read ({error.strerror})") from error
-        finally:
-            os.close(descriptor)
+            file = os.open(self._path(shard), os.O_RDONLY)
+            try:
+                if offset is None:
+                    offset = max(0, os.fstat(file).st_size - length)
+                data = os.pread(file, length, offset)
+            finally:
+                os.close(file)
+        except (OSError, OverflowError) as error:
+            raise self._damaged(shard, f"cannot be read ({error})") from error
         if len(data) != length:
             raise self._damaged(shard, "is cut short")
         return data
 
+    def _path(self, shard: int) -> str:
+        return f"{self._folder}/{self._format.key(shard)}"
+
     def _damaged(self, shard: int, reason: str) -> UserError:
         return UserError(
-            f"{self._folder / self._format.key(shard)} is damaged: {reason}. Find what else is "
+            f"{self._path(shard)} is damaged: {reason}. Find what else is "
             "with headrace verify, then delete the store and make it anew."
         )
-
-
-def _as_items(rows: NDArray[Any]) -> NDArray[np.void]:
-    """The same rows as opaque items: NumPy then moves each by one copy of memory."""
-    return rows.reshape(len(rows), -1).view(f"V{rows[:1].nbytes}").reshape(len(rows))

@@ -20,8 +20,6 @@ from stores.moments import Moments, empty_moments, merge_all
 from stores.shard_reader import ShardReader
 
 ALIGNMENT = 64
-SMALL_ROW = 64
-"""Bytes of a row below which it is cheaper to index a column than to place its rows by chunk."""
 
 
 @dataclass(frozen=True)
@@ -158,34 +156,6 @@ class Store:
                 self._readers[name].read_into(target[at : at + stop - start], start)
                 at += stop - start
         return result
-
-    def read_ordered(
-        self, names: Sequence[str], ranges: Sequence[tuple[int, int]], order: NDArray[np.int64]
-    ) -> dict[str, NDArray[Any]]:
-        """What `read_many` gives, in another order, without a copy of all rows for it.
-
-        Args:
-            names, ranges: as there.
-            order: (m,) numbers of rows as the ranges give them; may repeat or leave out.
-
-        Returns:
-            name -> (m, ...): entry i is the row numbered `order[i]`.
-
-        Raises:
-            UserError: no such array, or a chunk is missing or damaged.
-        """
-        places = np.argsort(order, kind="stable")
-        rows, at = order[places], 0
-        small = [name for name in names if self._formats[name].row_bytes < SMALL_ROW]
-        result = {name: self._empty(name, len(order)) for name in names if name not in small}
-        for start, stop in ranges:
-            low, high = np.searchsorted(rows, [at, at + stop - start])
-            for name, target in result.items():
-                self._readers[name].scatter_into(
-                    target, start, stop, rows[low:high] - at + start, places[low:high]
-                )
-            at += stop - start
-        return result | {name: c[order] for name, c in self.read_many(small, ranges).items()}
 
     def _empty(self, name: str, rows: int) -> NDArray[Any]:
         if name not in self._formats:

@@ -1,0 +1,270 @@
+"""The stream against the other ways to feed batches, side by side in one process.
+
+    python -m benchmarks.stream [--windows 100000] [--rounds 5]
+
+128 x 9 float32 with 283 features from a finished store, batches of 128, op determinism as in
+training, every batch touched. Every round runs each contender for one epoch; medians after a round
+that is not counted. annbatch and insitubatch need Python 3.12 and are left out elsewhere. Exit
+code 1: a ratio is below its floor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import stores
+from benchmarks.stage import source_of
+from benchmarks.stream_peers import (
+    BATCH,
+    NAMES,
+    Epoch,
+    MappedStore,
+    annbatch,
+    consume,
+    hdf5_by_sample,
+    in_memory,
+    insitubatch,
+    mapped_numpy,
+    tfrecord,
+)
+from benchmarks.timing import machine, table, version
+from model.network import build_network
+from model.normaliser import Normaliser
+from model.optimisation import compile_network
+from pipeline.config import Config, config_from_table
+from pipeline.console import Console, Request
+from pipeline.features import run_features
+from pipeline.order import training_order
+from pipeline.stream import training_stream
+from pipeline.stream_buffers import buffer_chunks
+from pipeline.tensorflow_setup import set_up_tensorflow
+from pipeline.training_loop import optimiser_options
+from pipeline.training_statistics import fit_normaliser
+from stores import Store
+
+TRIAD = {"acc": ["ch0", "ch1", "ch2"]}
+SELECT = ["*", "!ch?__mad", "!ch?__iqr"]
+"""301 features less 18: 283."""
+PLAIN = {"mask_probability": 0.0, "scale_probability": 0.0, "noise_probability": 0.0}
+SAMPLES, FITTED, EATEN = 2_000, 20_000, 50_000
+FIRST_BATCH_SECONDS, WAITING = 1.0, 0.02
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to go through an epoch, and how much faster ours must be: None has no floor."""
+
+    run: Epoch
+    against: str = "headrace"
+    floor: float | None = None
+
+
+def make_config(inputs: str = "hybrid", augment: bool = False, scaling: str = "standard") -> Config:
+    """The default configuration, but for what is compared."""
+    return config_from_table(
+        {
+            "features": {"triads": TRIAD, "select": SELECT},
+            "augment": {} if augment else PLAIN,
+            "model": {"inputs": inputs, "feature_scaling": scaling},
+            "train": {"batch": BATCH},
+        },
+        "the benchmark",
+    )
+
+
+def make_store(windows: int, folder: Path) -> tuple[Store, Path]:
+    """The store of a synthetic source, made if it is not there, and the source."""
+    source, target = source_of(windows, folder), folder / f"stream-{windows}.zarr"
+    if not target.exists():
+        run_features(Request(make_config(), source, target, None, Console(quiet=True)))
+    return stores.open(target), source
+
+
+def ours(store: Any, config: Config) -> Epoch:
+    """One epoch of the training stream over all folds, as TensorFlow tensors."""
+    folds = [fold.name for fold in store.folds]
+    normaliser = fit_normaliser(store, folds, config)
+    data = training_stream(store, folds, config, normaliser, epochs=1)
+    return lambda: consume(data)
+
+
+def contenders(store: Store, source: Path, folder: Path) -> dict[str, Contender]:
+    """All that are timed; the first is what others are compared with."""
+    plain, raw = make_config(), make_config("raw")
+    mapped = MappedStore(store, folder / f"mapped-{store.windows}")
+    arrays = {name: store.read(name, 0, store.windows) for name in NAMES}
+    order = training_order(store, [fold.name for fold in store.folds], plain)
+    chunks = buffer_chunks(plain.stream)
+    held = (plain.stream.read_threads + 2) * order.buffer_rows
+    records = folder / f"tfrecord-{store.windows}"
+    found: dict[str, Contender | None] = {
+        "headrace": Contender(ours(store, plain)),
+        "headrace, raw only": Contender(ours(store, raw)),
+        "headrace, augmented": Contender(ours(store, make_config(augment=True))),
+        "headrace, augmented, quantiles": Contender(
+            ours(store, make_config(augment=True, scaling="quantile"))
+        ),
+        "arrays in memory, shuffle(all)": Contender(in_memory(arrays), floor=1.0),
+        "TFRecord, interleaved": Contender(tfrecord(arrays, records, held), floor=2.0),
+        "memmap, the same harness": Contender(ours(mapped, plain), floor=0.7),
+        "memmap, NumPy batches": Contender(mapped_numpy(mapped, order)),
+        "HDF5, one sample at a time": Contender(hdf5_by_sample(source, SAMPLES), floor=20.0),
+    }
+    if (peer := annbatch(store, chunks)) is not None:
+        found["annbatch, raw only"] = Contender(peer, "headrace, raw only", 1.0)
+    if (peer := insitubatch(store, chunks)) is not None:
+        found["insitubatch"] = Contender(peer, floor=1.5)
+    return {name: contender for name, contender in found.items() if contender is not None}
+
+
+def rates(found: dict[str, Contender], rounds: int) -> dict[str, float]:
+    """Median windows/s of each, over interleaved rounds."""
+    taken: dict[str, list[float]] = {name: [] for name in found}
+    for number in range(rounds + 1):
+        for name, contender in found.items():
+            begun = time.perf_counter()
+            rows = contender.run()
+            if number:
+                taken[name].append(rows / (time.perf_counter() - begun))
+    return {name: statistics.median(each) for name, each in taken.items()}
+
+
+def speed(store: Store, source: Path, folder: Path, rounds: int) -> bool:
+    """Print the table of contenders; whether every ratio is above its floor."""
+    found = contenders(store, source, folder)
+    measured, kept, rows = rates(found, rounds), True, []
+    for name, contender in found.items():
+        ratio = measured[contender.against] / measured[name]
+        kept &= contender.floor is None or ratio >= contender.floor
+        floor = "" if contender.floor is None else f"{contender.floor:.1f}"
+        rows.append((name, f"{measured[name]:,.0f}", f"{ratio:.2f}", floor))
+    share = measured["headrace, augmented"] / measured["headrace"]
+    kept &= share >= 0.6
+    print(table("Batches of 128", ("feed", "windows/s", "ours over it", "floor"), rows))
+    print(f"With augmentation {share:.2f} of the rate without (floor 0.6).\n")
+    return kept
+
+
+def start_and_hunger(store: Store) -> bool:
+    """Print how soon the first batch comes, and whether an eater of 50,000 windows/s ever waits."""
+    config = make_config(augment=True, scaling="quantile")
+    folds = [fold.name for fold in store.folds]
+    normaliser = fit_normaliser(store, folds, config)
+    firsts = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        next(iter(training_stream(store, folds, config, normaliser)))
+        firsts.append(time.perf_counter() - begun)
+    pause, late, batches = BATCH / EATEN, 0, 0
+    stream = iter(training_stream(store, folds, config, normaliser, epochs=2))
+    next(stream)
+    due = time.perf_counter() + pause
+    for _ in stream:
+        batches += 1
+        # A batch that is there in its own time was waiting, not waited for.
+        late += time.perf_counter() > due + pause
+        while time.perf_counter() < due:
+            time.sleep(0.0002)
+        due = max(due, time.perf_counter()) + pause
+    first = statistics.median(firsts)
+    print(
+        f"First batch after {first:.2f} s (at most {FIRST_BATCH_SECONDS}). An eater of {EATEN:,} "
+        f"windows/s waited for {late} of {batches} batches, every default on.\n"
+    )
+    return first <= FIRST_BATCH_SECONDS
+
+
+def fit(store: Store, rounds: int) -> bool:
+    """Print an epoch of the real network by `fit` on arrays and by the stream; 0.98 or better."""
+    config = make_config(augment=False)
+    folds = [fold.name for fold in store.folds]
+    normaliser = fit_normaliser(store, folds, config)
+    network = build_network(
+        config.model, store.time, len(store.channels), len(store.feature_names), len(store.classes)
+    )
+    steps = FITTED // BATCH
+    compile_network(network, config.model, optimiser_options(config.train), steps, rounds)
+    arrays, labels = _normalised(store, normaliser, network)
+    steps_config = config.model_copy(
+        update={"train": config.train.model_copy(update={"steps_per_epoch": steps})}
+    )
+    stream = training_stream(
+        store, folds, steps_config, normaliser, heads=tuple(network.output), epochs=rounds + 1
+    )
+    batches = iter(stream)
+    step = tf.function(network.train_step, input_signature=[stream.element_spec])
+    waited: list[float] = []
+
+    def by_stream() -> None:
+        waited.append(0.0)
+        for _ in range(steps):
+            asked = time.perf_counter()
+            batch = next(batches)
+            waited[-1] += time.perf_counter() - asked
+            step(batch)
+
+    taken: dict[str, list[float]] = {"fit": [], "stream": []}
+    for number in range(rounds + 1):
+        for name, run in (
+            ("fit", lambda: network.fit(arrays, labels, batch_size=BATCH, verbose=0)),
+            ("stream", by_stream),
+        ):
+            begun = time.perf_counter()
+            run()
+            if number:
+                taken[name].append(time.perf_counter() - begun)
+    by_fit, own = (statistics.median(taken[name]) for name in ("fit", "stream"))
+    share = statistics.median(waited[1:]) / own
+    print(
+        f"An epoch of {steps * BATCH:,} windows through the network: model.fit on arrays "
+        f"{by_fit:.1f} s, the stream {own:.1f} s: ratio {by_fit / own:.2f} (floor 0.98); "
+        f"{100 * share:.1f} % of the time waiting for data (at most 2 %).\n"
+    )
+    return by_fit / own >= 0.98 and share <= WAITING
+
+
+def _normalised(store: Store, normaliser: Normaliser, network: Any) -> tuple[Any, Any]:
+    """FITTED windows as `fit` takes them: all in memory, normalised."""
+    from model.normalisation import normalise_features, normalise_raw
+
+    rows = {name: store.read(name, 0, FITTED // BATCH * BATCH) for name in NAMES}
+    arrays = {
+        "raw": normalise_raw(rows["raw"], normaliser).numpy(),
+        "features": normalise_features(rows["features"], normaliser).numpy(),
+    }
+    hot = np.eye(len(store.classes), dtype=np.float32)[rows["label"]]
+    return arrays, dict.fromkeys(network.output, hot)
+
+
+def main() -> int:
+    """Print all parts; 1 if a floor is broken."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--windows", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", type=Path, default=Path("data/benchmarks"))
+    parser.add_argument("--parts", nargs="+", default=["speed", "hunger", "fit"])
+    given = parser.parse_args()
+    set_up_tensorflow(make_config().train)
+    store, source = make_store(given.windows, given.folder)
+    print(f"{machine()}; {version('tensorflow', 'numcodecs', 'zarr', 'h5py')}\n")
+    parts: dict[str, Callable[[], bool]] = {
+        "speed": lambda: speed(store, source, given.folder, given.rounds),
+        "hunger": lambda: start_and_hunger(store),
+        "fit": lambda: fit(store, given.rounds),
+    }
+    kept = [parts[name]() for name in given.parts]
+    return int(not all(kept))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
