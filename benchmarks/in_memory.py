@@ -6,7 +6,7 @@
 features of every one by a loop over windows, `fit` on arrays, test-time augmentation on three
 copies of the test windows. `optimised`: arrays still in memory, but augmented batch by batch in a
 `PyDataset` (once `Sequence`), features of the original windows only, 1,000 at a time, two views at
-the end, memory released between the phases. Network, optimiser, features and split are Headrace's.
+the end, memory released between the phases. Network, optimiser and features are Headrace's.
 Prints `phase NAME` as each begins, and at the end `accuracy VALUE` on the test windows.
 """
 

@@ -108,7 +108,7 @@ def watch(command: Sequence[str], cap: Cap, outcome: Outcome, first: str, folder
         for thread in (reader, sampler):
             thread.join()
     outcome.phases[-1].seconds = time.monotonic() - outcome.phases[-1].begun
-    killed = process.returncode == -9 or "MemoryError" in "".join(errors)
+    killed = process.returncode < 0 or "MemoryError" in "".join(errors)
     if process.returncode and not killed:
         raise SystemExit("".join(errors)[-3000:])
     outcome.died = bool(process.returncode)

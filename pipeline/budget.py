@@ -86,7 +86,7 @@ class MemoryPlan:
             ways.insert(0, f"memory.budget = {-(-self.projected // MIB)}MiB")
         said = [] if not ways else [f"Set {', or '.join(ways)}."]
         if self.floor > self.budget:
-            said.append(f"No setting takes it below {format_bytes(self.floor)}.")
+            said.append(f"No smaller batch or buffer takes it below {format_bytes(self.floor)}.")
         if self.projected > self.limit:
             said.append(f"This machine, or its control group, has {format_bytes(self.limit)}.")
         return " ".join(said)

@@ -99,7 +99,7 @@ class StreamOptions(Section):
     """How batches come out of the store. Recorded in the run at its first start."""
 
     buffer_chunks: int | None = Field(default=None, ge=1)
-    """Chunks read together and shuffled as one buffer; default 16, from the geometry alone."""
+    """Chunks read together and shuffled as one buffer; default 32."""
     drop_remainder: bool = False
     """Drop the last, partial batch of an epoch."""
     read_threads: int = Field(default=2, ge=1)
@@ -151,7 +151,8 @@ class TrainOptions(Section):
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     balance: Literal["none", "class", "group"] = "none"
     """Sampling: every row once an epoch, or rows drawn from each buffer so that all classes, or
-    all groups, come equally often; rare ones repeat, each time augmented differently."""
+    all groups, come equally often; rare ones repeat, each time augmented differently, at most
+    about 32 times in a buffer. What has fewer windows than an epoch has buffers stays rarer."""
     class_weight_power: float = Field(default=0.0, ge=0, le=1)
     """Sample weight = count of its class ** -power, scaled to mean 1 (0: none, 1: balanced)."""
     patience: int = Field(default=15, ge=1)
@@ -163,7 +164,7 @@ class TrainOptions(Section):
     tensorboard: bool = True
     state_steps: int | None = Field(default=None, ge=1)
     """Steps from one writing of the state, which an interrupted training goes on from, to the
-    next; default: as many as keep the writing below 1 % of the time. Decides no bit."""
+    next; default: as many as keep the writing at half a percent of the time. Decides no bit."""
 
     @model_validator(mode="after")
     def _balanced_once(self) -> TrainOptions:

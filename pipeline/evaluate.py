@@ -24,7 +24,7 @@ from pipeline.run_folder import (
 from pipeline.split import Split, choose_split
 from pipeline.tensorflow_setup import set_up_tensorflow
 from pipeline.train import resolved_config
-from pipeline.training_memory import plan_evaluate
+from pipeline.training_memory import fit_read_ahead, plan_evaluate
 from stores import disk
 from stores.errors import UserError
 
@@ -67,7 +67,10 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
     if metrics is not None and run.report.is_file() and (not baseline or "baseline" in metrics):
         request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
         return _finish(request, run, metrics)
-    plan = plan_evaluate(evaluation.config, evaluation.store, baseline).require_fit()
+    store = evaluation.store
+    config = fit_read_ahead(evaluation.config, lambda c: plan_evaluate(c, store, baseline))
+    evaluation = dataclasses.replace(evaluation, config=config)
+    plan = plan_evaluate(config, store, baseline).require_fit()
     request.console.memory_plan("evaluate", plan.lines())
     with only_writer(run):
         metrics = _score(evaluation, metrics or {"digest": wanted}, baseline, request.console)
@@ -90,6 +93,11 @@ def evaluation_config(run: RunFolder, given: Config) -> Config:
         )
         for name in ("evaluate", "memory", "paths")
     }
+    # A run records all keys; how far to read ahead is this budget's affair, unless it is given.
+    stream = recorded.stream.model_dump(exclude={"read_threads"}) | given.stream.model_dump(
+        include=given.stream.model_fields_set & {"read_threads"}
+    )
+    sections["stream"] = type(recorded.stream).model_validate(stream)
     return recorded.model_copy(update=sections)
 
 
@@ -131,9 +139,11 @@ def _score(
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
     from pipeline.evaluation import score_baseline, score_run
+    from pipeline.stream import store_errors
 
     if "plain" not in metrics:
-        metrics |= score_run(run, store, evaluation.split, config, console)
+        with store_errors():
+            metrics |= score_run(run, store, evaluation.split, config, console)
     if baseline and "baseline" not in metrics:
         metrics["baseline"] = score_baseline(store, evaluation.split, config, console)
     return metrics

@@ -14,6 +14,7 @@ from pipeline.config import Config, StoreOptions
 from pipeline.launch import stage_environment
 from pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
 from pipeline.run_folder import config_bytes
+from stores.errors import UserError
 from stores.source_options import SourceOptions
 from stores.synthetic import write_synthetic
 
@@ -51,16 +52,37 @@ def measure_worker_reserved(config: Config, manifest: Manifest) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "few.toml").write_bytes(config_bytes(_few_windows(config, manifest)))
-        write_synthetic(folder / "few.h5", FEW, manifest.time, len(manifest.channels), groups=3)
+        write_synthetic(
+            folder / "few.h5",
+            FEW,
+            manifest.time,
+            len(manifest.channels),
+            groups=3,
+            layout="recordings" if _resampled(manifest) else "windows",
+            rate_hz=2 * manifest.rate_hz,
+        )
         one, two = (_peak_of_features(folder, workers) for workers in (1, 2))
-    keep_worker_reserved(manifest, int(MARGIN * (2 * one - two)), int(MARGIN * (two - one)))
+    # The margin is of the peaks, not of their small difference.
+    worker = max(int(MARGIN * two - one / MARGIN), 0)
+    keep_worker_reserved(manifest, max(int(MARGIN * one) - worker, 0), worker)
 
 
 def _few_windows(config: Config, manifest: Manifest) -> Config:
     """The stage's config for windows of the same shape in shards of hardly a byte."""
-    source = SourceOptions(channels=list(manifest.channels), rate_hz=manifest.rate_hz)
+    resampled = _resampled(manifest)
+    source = SourceOptions(
+        channels=list(manifest.channels),
+        rate_hz=2 * manifest.rate_hz if resampled else manifest.rate_hz,
+        target_rate_hz=manifest.rate_hz if resampled else None,
+        window_samples=manifest.time if resampled else None,
+    )
     store = StoreOptions(chunk_windows=FEW // 32, shard_windows=FEW // 16)
     return Config(features=config.features, source=source, store=store)
+
+
+def _resampled(manifest: Manifest) -> bool:
+    """Whether workers resample, which loads more of SciPy."""
+    return manifest.config["source"]["target_rate_hz"] is not None
 
 
 def _peak_of_features(folder: Path, workers: int) -> int:
@@ -78,6 +100,9 @@ def _run(module: list[str], given: str = "") -> str:
         env=stage_environment(os.environ),
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        raise UserError(f"Measuring failed: {reason[0]} Plan without --measure, or mend that.")
     return done.stdout

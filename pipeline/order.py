@@ -44,6 +44,9 @@ class Position:
 
 BEGINNING = Position()
 
+MOST_COPIES = 32
+"""Of one row in a buffer that is drawn for balance, about: a rarer class stays rarer."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -264,7 +267,8 @@ class Sampling:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw as many rows as there are, by systematic sampling (Madow and Madow 1944).
 
-        A row comes floor(e) or ceil(e) times, e being its expected number.
+        A row comes floor(e) or ceil(e) times, e being its expected number; MOST_COPIES bounds the
+        weight of one row against the mean, lest a buffer be filled with one window.
 
         Args:
             code: (n,) the column's values.
@@ -273,7 +277,8 @@ class Sampling:
         Returns:
             (n,) rows drawn, ascending, and which copy of its row each is, from 0.
         """
-        expected = np.cumsum(self.weight[code])
+        weight = self.weight[code]
+        expected = np.cumsum(np.minimum(weight, MOST_COPIES * weight.mean()))
         edges = np.floor(expected * (len(code) / expected[-1]) + offset).astype(np.int64)
         edges[-1] = len(code)
         copies = np.diff(edges, prepend=0)

@@ -25,6 +25,8 @@ from stores.source import open_source
 def run_plan(request: Request, baseline: bool = False, measure: bool = False) -> dict[str, Any]:
     """Print the memory plan of each stage; neither source windows nor the store are read.
 
+    But with `source.non_finite = "drop"` every window of the source is: folds depend on them.
+
     Where there is no store yet, it is planned from the source: groups and labels are counted.
 
     Args:
@@ -46,7 +48,8 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
         measure_reserved(config, store)
     training = fit_read_ahead(config, lambda c: plan_train(c, store))
     plans["train"] = plan_train(training, store)
-    plans["evaluate"] = plan_evaluate(config, store, baseline)
+    evaluation = fit_read_ahead(config, lambda c: plan_evaluate(c, store, baseline))
+    plans["evaluate"] = plan_evaluate(evaluation, store, baseline)
     folds = fit_read_ahead(config, lambda c: plan_crossval(c, store, baseline))
     plans["crossval"] = plan_crossval(folds, store, baseline)
     for name, plan in plans.items():
@@ -73,17 +76,18 @@ def _shuffle_quality(request: Request, store: Store, config: Config) -> float:
     train = choose_split(store.folds, config.split).train
     chunks = buffer_chunks(config.stream)
     found = quality(chunks)
-    said = f"A batch will mix groups {100 * found:.1f} % as well as independent draws of windows"
+    share = f"{100 * min(found, 1):.1f} %"
+    said = f"A batch will mix groups {share} as well as independent draws of windows"
     if found >= POOR:
         request.console.say(f"{said}.")
         return found
     pieces = training_order(store, train, config).pieces
     while chunks < pieces and quality(chunks) < POOR:
         chunks *= 2
-    request.console.say(
-        f"Warning: {said}. Set stream.buffer_chunks = {chunks} for a new run; or, for a new store, "
-        'folds.by = "balance", whose chunks hold several groups each.'
-    )
+    ways = [f"stream.buffer_chunks = {chunks} for a new run"] if quality(chunks) >= POOR else []
+    if store.manifest.config["folds"]["by"] == "group":
+        ways.append('folds.by = "balance" for a new store, whose chunks hold several groups each')
+    request.console.say(f"Warning: {said}." + (f" Set {'; or '.join(ways)}." if ways else ""))
     return found
 
 

@@ -70,6 +70,7 @@ def _workers_key(manifest: Manifest) -> str:
     parts: dict[str, Any] = {
         "versions": _versions("distributed", "numba", "numpy", "h5py", "headrace"),
         "features": manifest.config["features"],
+        "resampled": manifest.config["source"]["target_rate_hz"] is not None,
         "shape": [manifest.time, manifest.channels, manifest.rate_hz],
     }
     return digest(parts)

@@ -25,6 +25,8 @@ RUNS = Path("runs")
 
 BIT_DECIDING = ("tensorflow", "keras", "numpy")
 """Distributions whose version may change a weight's last bit: a run is not resumed across them."""
+ORDER, ORDER_VERSION = "order of rows", "2"
+"""Changes with `pipeline.order`: an epoch half done must not go on in another order."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def recorded_fingerprint(run: RunFolder) -> str:
 
 def current_versions() -> dict[str, str]:
     """Python and every distribution that a run's result or its files depend on."""
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), ORDER: ORDER_VERSION}
     for name in (*BIT_DECIDING, "headrace", "zarr", "numcodecs", "scipy", "scikit-learn"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
@@ -280,7 +282,7 @@ def _refuse_other_versions(run: RunFolder) -> None:
     current = current_versions()
     changed = [
         f"{name} {recorded.get(name)}, now {current.get(name)}"
-        for name in BIT_DECIDING
+        for name in (*BIT_DECIDING, ORDER)
         if recorded.get(name) != current.get(name)
     ]
     if changed:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from stores import Store
 COPY_BITS = 32
 """Lower bits of an entry of a buffer's order: the row. Above: which copy of it."""
+_faults: list[UserError] = []
+"""Raised within the streams of this process, for `store_errors`."""
 _NORMALISE = {"raw": normalise_raw, "features": normalise_features}
 
 
@@ -172,6 +175,18 @@ def evaluation_stream(
     )
 
 
+@contextlib.contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise what the store said of its damage: TensorFlow itself gives back its own error only."""
+    _faults.clear()
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if _faults:
+            raise _faults[0] from error
+        raise
+
+
 def channel_deviations(normaliser: Normaliser) -> NDArray[np.float32]:
     """Standard deviations of the channels, float32 (C,), in units; 0 where one is constant."""
     spread = normaliser.raw_scale > 0
@@ -246,9 +261,17 @@ def _tensors(
         "source_index": ((), np.int64),
         "order": ((), np.int64),
     }
+
+    def call(*given: Any) -> list[NDArray[Any]]:
+        try:
+            return read(*given)
+        except UserError as error:
+            _faults.append(error)
+            raise
+
     # Stateful, it would be serialised under op determinism, and read nothing ahead.
     values = tf.numpy_function(
-        read, arguments, [tf.as_dtype(kinds[name][1]) for name in names], stateful=False
+        call, arguments, [tf.as_dtype(kinds[name][1]) for name in names], stateful=False
     )
     for name, value in zip(names, values, strict=True):
         value.set_shape((None, *kinds[name][0]))

@@ -89,7 +89,7 @@ def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, 
 
     Buffers in flight are those being read, the one being cut into batches and the one before it
     whose last batch is unfinished: 2 + 2 = 4 of 4,096 windows of 128 x 9 float32 and 283 features,
-    94 MiB. Reading another doubles its buffer for the time of a copy.
+    90 MiB. Reading another may double its buffer, where TensorFlow copies what it is given.
     """
     threads = config.stream.read_threads
     buffer = rows * window.stored_bytes

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.machine import usable_cores
+from stores.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.config import TrainOptions
@@ -31,6 +32,12 @@ def set_up_tensorflow(options: TrainOptions) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
             tf.config.threading.set_inter_op_parallelism_threads(threads)
         gpus = tf.config.list_physical_devices("GPU")
+        running = tf.config.threading.get_intra_op_parallelism_threads()
+    if options.threads and running not in (0, options.threads):
+        raise UserError(
+            f"TensorFlow runs in this process with {running} threads, not train.threads = "
+            f"{options.threads}: results would differ. Start this stage in a process of its own."
+        )
     for gpu in gpus:
         if not tf.config.experimental.get_memory_growth(gpu):
             tf.config.experimental.set_memory_growth(gpu, True)

@@ -156,7 +156,7 @@ def _fit(
     while progress.epoch < training.epochs and not progress.stopped:
         row = _run_epoch(training, batches, step, course, keeper)
         _finish_epoch(training, row, course)
-        keeper.write(_state(training, course))
+        keeper.write(lambda: _state(training, course))
         write_log(training.log, progress.history)
         if events is not None:
             events.write(row)
@@ -263,7 +263,7 @@ def _run_epoch(
         logs = step(batch)
         progress.step += 1
         if progress.step < training.steps_per_epoch and keeper.due():
-            keeper.write(_state(training, course))
+            keeper.write(lambda: _state(training, course))
     row = {name: float(value) for name, value in logs.items()}
     return {
         "epoch": progress.epoch + 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from pipeline.stream_buffers import (
     stream_buffers,
     window_shape,
 )
+from stores.shard_reader import INDEX_BYTES
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -28,6 +30,7 @@ RESERVED = 520 * MIB
 RESERVED_PARENT = 150 * MIB
 """Of the process that starts the folds of a cross-validation; it holds no TensorFlow."""
 ACTIVATIONS = "activations"
+WEIGHTS = "weights and optimizer"
 TREE_BYTES = 4096
 """Of the baseline's forest and its fitting, per training row: 300 trees of 2 nodes a leaf."""
 RAW_MEASURES = 6
@@ -48,6 +51,7 @@ class _Key:
         return int(getattr(getattr(config, self.section), self.name))
 
 
+_READ_THREADS = _Key("stream", "read_threads")
 _BUFFER_CHUNKS = _Key("stream", "buffer_chunks", " for a new run")
 _EVALUATE_BATCH = _Key("evaluate", "batch")
 _TRAIN_BATCH = _Key("train", "batch", " for a new run")
@@ -56,32 +60,26 @@ _BASELINE = _Key("evaluate", "baseline_windows")
 
 def plan_train(config: Config, store: Store) -> MemoryPlan:
     """The memory plan of a training."""
-    measured = known_reserved(config, store).get("train")
-    keys = (_BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
-    return _plan("train", measured, 0, config, lambda c: train_buffers(c, store), keys)
+    keys = (_READ_THREADS, _BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
+    return _with_remedies(config, lambda c: _train(c, store), keys)
 
 
 def plan_evaluate(config: Config, store: Store, baseline: bool) -> MemoryPlan:
     """The memory plan of an evaluation."""
-    keys = (_EVALUATE_BATCH, *([_BASELINE] if baseline else []))
-    measured = known_reserved(config, store).get("evaluate")
-
-    def buffers(config: Config) -> dict[str, int]:
-        return evaluate_buffers(config, store, baseline)
-
-    return _plan("evaluate", measured, 0, config, buffers, keys)
+    keys = (_READ_THREADS, _EVALUATE_BATCH, *([_BASELINE] if baseline else []))
+    return _with_remedies(config, lambda c: _evaluate(c, store, baseline), keys)
 
 
 def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
     """The memory plan of a cross-validation: its parent, and the larger stage of a fold."""
 
-    def largest(config: Config) -> dict[str, int]:
-        stages = (train_buffers(config, store), evaluate_buffers(config, store, baseline))
-        return max(stages, key=lambda buffers: sum(buffers.values()))
+    def plan(config: Config) -> MemoryPlan:
+        stages = (_train(config, store), _evaluate(config, store, baseline))
+        largest = max(stages, key=lambda stage: stage.projected)
+        return replace(largest, stage="crossval", reserved=largest.reserved + RESERVED_PARENT)
 
-    keys = (_BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
-    measured = max(known_reserved(config, store).values(), default=None)
-    return _plan("crossval", measured, RESERVED_PARENT, config, largest, keys)
+    keys = (_READ_THREADS, _BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
+    return _with_remedies(config, plan, keys)
 
 
 def fit_read_ahead(config: Config, plan: Callable[[Config], MemoryPlan]) -> Config:
@@ -106,16 +104,21 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
 
     The quantile sample is 10,000 rows, or all of a small store, as float32 and, to take quantiles
     of, twice as float64: 283 features make 54 MiB. It is gone before the first batch, but the
-    allocator may keep its place.
+    allocator may keep its place. Of weights there are the network's own, their gradients, two
+    moments, the average and the best so far; a state is a copy of four of these and its archive.
     """
     window = window_shape(store, config)
     blocks = len(config.model.dilations)
     sample = 0
     if config.model.feature_scaling == "quantile":
         sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
+    weights = 4 * parameters(config, store)
     return {
         "quantile sample": sample,
+        WEIGHTS: 7 * weights,
+        "state being written": 10 * weights,
         "tables of moments": 2 * store.manifest.table_bytes,
+        "indexes of shards": len(store.manifest.arrays()) * INDEX_BYTES,
         ACTIVATIONS: 2 * config.train.batch * activation_bytes(config, store, blocks),
         **stream_buffers(config, window, buffer_rows(config, store)),
         **evaluation_buffers(config, window, evaluation_rows(store)),
@@ -127,6 +130,8 @@ def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> di
     window = window_shape(store, config)
     batch = config.evaluate.batch * window.float_bytes
     buffers = {
+        WEIGHTS: 3 * 4 * parameters(config, store),
+        "indexes of shards": len(store.manifest.arrays()) * INDEX_BYTES,
         "views": 2 * batch * len(config.evaluate.views),
         ACTIVATIONS: 2 * config.evaluate.batch * activation_bytes(config, store, blocks=1),
         **evaluation_buffers(config, window, evaluation_rows(store)),
@@ -155,33 +160,49 @@ def activation_bytes(config: Config, store: Store, blocks: int) -> int:
     return 4 * floats
 
 
-def _plan(
-    stage: str,
-    measured: int | None,
-    parent: int,
-    config: Config,
-    buffers: Callable[[Config], dict[str, int]],
-    keys: Sequence[_Key],
-) -> MemoryPlan:
-    """The plan of a stage; where it does not fit, with the values of `keys` that would.
+def parameters(config: Config, store: Store) -> int:
+    """Weights of the network: of the kernels of its layers, which all but a percent belong to."""
+    options, outputs, joined = config.model, len(store.classes), 0
+    count = 0
+    if options.inputs != "features":
+        width = options.filters
+        count += options.stem_kernel * len(store.channels) * width
+        count += len(options.dilations) * 2 * (options.kernel * width + width * width)
+        joined += 2 * width
+    if options.inputs != "raw":
+        widths = (len(store.feature_names), *options.feature_units)
+        count += sum(one * two for one, two in itertools.pairwise(widths))
+        joined += widths[-1]
+    return count + joined * (options.fusion_units + outputs) + options.fusion_units * outputs
 
-    What was measured holds the network's activations already.
-    """
+
+def _train(config: Config, store: Store) -> MemoryPlan:
+    measured = known_reserved(config, store).get("train")
+    return _plan("train", measured, train_buffers(config, store), config)
+
+
+def _evaluate(config: Config, store: Store, baseline: bool) -> MemoryPlan:
+    measured = known_reserved(config, store).get("evaluate")
+    return _plan("evaluate", measured, evaluate_buffers(config, store, baseline), config)
+
+
+def _plan(stage: str, measured: int | None, held: dict[str, int], config: Config) -> MemoryPlan:
+    """The plan of a stage; what was measured holds the network and its activations already."""
     budget, limit = usable_budget(config.memory.budget), total_memory()
+    if measured is None:
+        return MemoryPlan(stage, RESERVED, "typical of this version", held, budget, limit)
+    rest = {name: size for name, size in held.items() if name not in (ACTIVATIONS, WEIGHTS)}
+    return MemoryPlan(stage, measured, "measured", rest, budget, limit)
 
-    def plan(config: Config) -> MemoryPlan:
-        held = buffers(config)
-        if measured is None:
-            reserved, how = RESERVED + parent, "typical of this version"
-        else:
-            held.pop(ACTIVATIONS)
-            reserved, how = measured + parent, "measured"
-        return MemoryPlan(stage, reserved, how, held, budget, limit)
 
+def _with_remedies(
+    config: Config, plan: Callable[[Config], MemoryPlan], keys: Sequence[_Key]
+) -> MemoryPlan:
+    """The plan; where it does not fit, with values of `keys` that would: one alone, or together."""
     found = plan(config)
     if found.fits:
         return found
-    least = _changed(config, "stream", "read_threads", 1)
+    least = config
     for key in keys:
         least = _changed(least, key.section, key.name, 1)
     remedies = [shrunk for key in keys if (shrunk := _shrink(config, [key], plan))]

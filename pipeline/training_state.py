@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
@@ -22,7 +22,7 @@ Row = dict[str, float]
 COST = 0.005
 """Share of the time that writing the state may take."""
 LEAST_SECONDS = 5.0
-"""Between two writes, however little they take: a kill costs no more than that."""
+"""Between two writes, however little they take."""
 
 
 @dataclass
@@ -85,10 +85,10 @@ class StateKeeper:
             return self._since >= self._steps
         return time.monotonic() - self._written >= self._took / COST
 
-    def write(self, state: TrainingState) -> None:
-        """Replace the state on disk."""
+    def write(self, state: Callable[[], TrainingState]) -> None:
+        """Replace the state on disk; making it counts, too: a device gives its variables."""
         begun = time.monotonic()
-        write_state(self._path, state)
+        write_state(self._path, state())
         self._since, self._written = 0, time.monotonic()
         self._took = max(self._written - begun, LEAST_SECONDS * COST)
 

@@ -43,7 +43,8 @@ def survey_source(
 ) -> Survey:
     """Count groups and classes, make the folds and index them; O(groups + runs) in memory.
 
-    Of recordings nothing is done for every window: their runs are known when they are opened.
+    Of recordings nothing is done for every window, as their runs are known when they are opened;
+    but to drop windows, or split by window, each is looked at.
 
     Raises:
         UserError: fewer than two classes or three groups, unknown test groups, test groups

@@ -35,7 +35,7 @@ def test_a_plan_above_its_budget_is_refused_with_remedies() -> None:
 
 
 def test_a_budget_below_the_floor_is_told_the_floor() -> None:
-    with pytest.raises(UserError, match=r"No setting takes it below 200 MiB\.$"):
+    with pytest.raises(UserError, match=r"No smaller batch or buffer takes it below 200 MiB\.$"):
         plan(199 * MIB, floor=200 * MIB).require_fit()
     with pytest.raises(UserError, match=r"memory\.budget = 420MiB\.$"):
         plan(200 * MIB, floor=200 * MIB).require_fit()

@@ -30,7 +30,13 @@ from pipeline.shuffle_quality import POOR
 from pipeline.split import choose_split, fold_ranges
 from pipeline.store_plan import plan_features, plan_store
 from pipeline.train import resolved_config
-from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluate, plan_train
+from pipeline.training_memory import (
+    fit_read_ahead,
+    parameters,
+    plan_crossval,
+    plan_evaluate,
+    plan_train,
+)
 from stores import Store
 from stores.building import layout_of
 from stores.errors import UserError
@@ -170,6 +176,21 @@ def test_stages_leave_what_they_held_beside_their_result(tiny_source: Path, tmp_
         assert record["mapped_files_peak"] > 0
     assert (run / "memory.png").is_file()
     assert "<h2>Memory</h2>" in (run / "report.html").read_text()
+
+
+@pytest.mark.parametrize("inputs", ["hybrid", "raw", "features"])
+def test_the_weights_of_a_network_are_counted_without_building_it(
+    tiny_store: Path, inputs: str
+) -> None:
+    from model.network import build_network
+
+    store = stores.open(tiny_store)
+    config = changed(Config(), model={"inputs": inputs})
+    shape = (store.time, len(store.channels), len(store.feature_names), len(store.classes))
+    counted = build_network(config.model, *shape).count_params()
+    assert parameters(config, store) == pytest.approx(counted, rel=0.05)
+    wide = changed(config, model={"filters": 1024, "feature_units": (4096, 4096)})
+    assert plan_train(wide, store).projected > plan_train(config, store).projected + 200 * MIB
 
 
 def test_a_damaged_record_of_what_was_measured_is_measured_anew(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,7 @@ def test_a_training_stopped_at_each_step_goes_on_from_that_very_step(
     run_train(request_for(config, tiny_store, whole.path))
     write = StateKeeper.write
 
-    def write_and_stop(keeper: StateKeeper, state: TrainingState) -> None:
+    def write_and_stop(keeper: StateKeeper, state: Callable[[], TrainingState]) -> None:
         write(keeper, state)
         raise Stopped
 
@@ -195,7 +195,7 @@ def test_the_state_is_written_every_so_many_steps_or_for_a_share_of_the_time(
 ) -> None:
     keeper = StateKeeper(tmp_path / "state.npz", steps=3)
     assert [keeper.due() for _ in range(3)] == [False, False, True]
-    keeper.write(TrainingState(Progress(step=3), [np.zeros(3)], []))
+    keeper.write(lambda: TrainingState(Progress(step=3), [np.zeros(3)], []))
     assert [keeper.due() for _ in range(3)] == [False, False, True]
     now = 0.0
     monkeypatch.setattr(training_state.time, "monotonic", lambda: now)
@@ -209,12 +209,33 @@ def test_the_state_is_written_every_so_many_steps_or_for_a_share_of_the_time(
         now += 2
 
     monkeypatch.setattr(training_state, "write_state", slow)
-    keeper.write(TrainingState(Progress(step=9), [], []))
+    keeper.write(lambda: TrainingState(Progress(step=9), [], []))
     written = now
     now = written + 399
     assert not keeper.due()
     now = written + 2 / 0.005
     assert keeper.due()
+
+
+def test_damage_of_the_store_is_named_in_one_line(
+    cheap_config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    store, file = tmp_path / "damaged.zarr", tmp_path / "cheap.toml"
+    shutil.copytree(tiny_store, store)
+    for shard in (store / "features").glob("c.*"):
+        data = bytearray(shard.read_bytes())
+        data[40] ^= 1
+        shard.write_bytes(data)
+    file.write_bytes(config_bytes(cheap_config))
+    command = [sys.executable, "-m", "pipeline", "train", "--quiet", "--config", str(file)]
+    command += ["--store", str(store), "--run", str(tmp_path / "run")]
+    command += ["--set", "model.feature_scaling=standard"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "has another checksum" in last
+    assert "headrace verify" in last
+    assert "Traceback" not in done.stderr
 
 
 def test_training_stops_early_and_another_run_stands_beside(
