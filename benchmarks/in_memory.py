@@ -58,6 +58,14 @@ def split(groups: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
     return {"train": ~(test | validation), "validation": validation, "test": test}
 
 
+def divided(source: Path) -> tuple[Part, Part, float, Floats]:
+    """Windows and labels of each part, the sampling rate, and all windows, still held."""
+    windows, labels, groups, rate = load(source)
+    masks = split(groups)
+    raw = {name: windows[mask] for name, mask in masks.items()}
+    return raw, {name: labels[mask] for name, mask in masks.items()}, rate, windows
+
+
 def features_of(windows: Floats, rate: float) -> Floats:
     """The catalogue's features by a loop over windows, (n, F)."""
     names = tuple(f"ch{number}" for number in range(windows.shape[2]))
@@ -122,11 +130,8 @@ def accuracy(network: Any, views: Sequence[Part], labels: NDArray[np.int64]) -> 
 def train_original(source: Path, epochs: int) -> float:
     """Everything at once; returns the accuracy."""
     begin("load")
-    windows, labels, groups, rate = load(source)
-    masks, rng = split(groups), np.random.default_rng(0)
-    raw = {name: windows[mask] for name, mask in masks.items()}
-    label = {name: labels[mask] for name, mask in masks.items()}
-    classes = int(labels.max()) + 1
+    raw, label, rate, _all_windows = divided(source)
+    rng, classes = np.random.default_rng(0), int(max(map(np.max, label.values()))) + 1
     begin("augment")
     train = raw["train"]
     copies = (train, masked(train, rng), mixed(train, rng), scaled(train, rng))
@@ -189,11 +194,8 @@ def train_optimised(source: Path, epochs: int) -> float:
             self.rng.shuffle(self.order)
 
     begin("load")
-    windows, labels, groups, rate = load(source)
-    masks, rng = split(groups), np.random.default_rng(0)
-    raw = {name: windows[mask] for name, mask in masks.items()}
-    label = {name: labels[mask] for name, mask in masks.items()}
-    classes = int(labels.max()) + 1
+    raw, label, rate, windows = divided(source)
+    rng, classes = np.random.default_rng(0), int(max(map(np.max, label.values()))) + 1
     del windows
     gc.collect()
     begin("features")

@@ -41,8 +41,10 @@ from stores.errors import UserError
 if TYPE_CHECKING:
     from pipeline.config import Config
     from stores import Store
-COPY_BITS = 32
-"""Lower bits of an entry of a buffer's order: the row. Above: which copy of it."""
+COPY_BITS = 48
+"""Lower bits of a source index in the stream: the candidate's number. Above: which copy it is, so
+that the copies of a window are augmented each in its own way."""
+AUGMENTATIONS = ("mask", "scale", "noise", "mix")
 _faults: list[UserError] = []
 """Raised within the streams of this process, for `store_errors`."""
 _NORMALISE = {"raw": normalise_raw, "features": normalise_features}
@@ -215,14 +217,15 @@ def _buffer_reader(
     resumed: tuple[int, int, int],
     sampling: Sampling | None,
 ) -> Callable[[tf.Tensor, tf.Tensor], Sample]:
-    """Function (epoch, buffer) -> the buffer's columns as stored, and `order` of its rows.
+    """Function (epoch, buffer) -> the buffer's columns, and `order` of its rows.
 
-    Rows are not moved here: blocks gather them by `order`, in C++ and in a core's cache. Of the
-    resumed (epoch, buffer, rows) the order lacks the rows that were delivered before. With
-    mixing on, the first row follows the last: it is its partner. With balanced sampling as many
-    rows are drawn as the buffer has, and the upper bits say which copy of its row each is.
+    Raw and features are not moved here: blocks gather them by `order`, in C++ and near a core.
+    Labels and source indices come as they are delivered. Of the resumed (epoch, buffer, rows) the
+    rows are left out that were delivered before. With mixing on, the first row follows the last:
+    it is its partner. With balanced sampling as many rows are drawn as the buffer has, and the
+    upper bits of a source index say which copy of its row each is.
     """
-    names = (*input_names(store, config), "label", "source_index")
+    inputs, names = input_names(store, config), _carried(store, config)
     needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
     partners = config.augment.mix_probability > 0
 
@@ -231,19 +234,32 @@ def _buffer_reader(
         ranges = order.buffer_ranges(*place)
         columns = store.read_many(needed, ranges)
         rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
+        copy = np.zeros(1, np.int64)
         if sampling is not None:
-            drawn, copy = sampling.draw(columns[sampling.column], order.draw_offset(*place))
-            rows = (drawn | copy << COPY_BITS)[rows]
-        if partners:
-            rows = np.append(rows, rows[0])
-        if place == resumed[:2]:
-            rows = rows[resumed[2] :]
-        return [*(columns[name] for name in names), rows]
+            drawn, copies = sampling.draw(columns[sampling.column], order.draw_offset(*place))
+            rows, copy = drawn[rows], copies[rows]
+        delivered = {name: columns[name] for name in inputs}
+        delivered["label"] = columns["label"][rows]
+        if "source_index" in names:
+            delivered["source_index"] = columns["source_index"][rows] | copy << COPY_BITS
+        delivered["order"] = rows
+        first = resumed[2] if place == resumed[:2] else 0
+        for name in set(delivered) - set(inputs):
+            column = delivered[name]
+            delivered[name] = np.append(column, column[:1])[first:] if partners else column[first:]
+        return [delivered[name] for name in (*names, "order")]
 
     def tensors(epoch: tf.Tensor, buffer: tf.Tensor) -> Sample:
         return _tensors(store, (*names, "order"), read, [epoch, buffer]) | {"epoch": epoch}
 
     return tensors
+
+
+def _carried(store: Store, config: Config) -> tuple[str, ...]:
+    """Arrays that a training reads: source indices are what chance is hashed from, if any is on."""
+    chances = config.augment.model_dump(include={f"{name}_probability" for name in AUGMENTATIONS})
+    hashed = ("source_index",) if any(chances.values()) else ()
+    return (*input_names(store, config), "label", *hashed)
 
 
 def _tensors(
@@ -319,16 +335,16 @@ def _preparation(
     )
     statistics = _for_each_sample(normaliser, time)
     held = rows + int(config.augment.mix_probability > 0)
+    carried = [name for name in _carried(store, config) if name not in inputs]
 
     def prepare(start: tf.Tensor, buffer: Sample) -> tuple[Sample, Sample, Sample]:
         sample = {"epoch": buffer["epoch"]}
-        own = buffer["order"][start : start + held]
-        copy = tf.bitwise.right_shift(own, COPY_BITS)
-        own = tf.bitwise.bitwise_and(own, (1 << COPY_BITS) - 1)
-        for name in (*inputs, "label", "source_index"):
-            sample[name] = _in_units(store, name, tf.gather(buffer[name], own))
-        # The copies of a window are augmented each in its own way.
-        sample["source_index"] += tf.bitwise.left_shift(copy, tf.constant(48, tf.int64))
+        own = slice(start, start + held)
+        for name in inputs:
+            gathered = tf.gather(buffer[name], buffer["order"][own])
+            sample[name] = _in_units(store, name, gathered)
+        for name in carried:
+            sample[name] = buffer[name][own]
         for augment in in_units:
             sample = augment(sample)
         for name in inputs:

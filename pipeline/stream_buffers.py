@@ -23,7 +23,7 @@ PREPARE_CALLS = 2
 """Blocks that are augmented and normalised at a time."""
 PREFETCHED_BATCHES = 2
 """Finished batches that wait for the training step."""
-BLOCK_BYTES = 2**21
+BLOCK_BYTES = 3 * 2**20
 """Float32 of a block: small enough for the caches of a core, large enough to be worth a call."""
 TABLE_BYTES = 4 * 2**20
 """Most bytes of the noise table (one window, if that is more)."""
@@ -40,8 +40,8 @@ class WindowShape:
 
     @property
     def stored_bytes(self) -> int:
-        """A window as read: raw in its stored type, float32 features, label and source index."""
-        return self.time * self.channels * self.raw_dtype.itemsize + 4 * self.features + 12
+        """A window as read: raw as stored, float32 features, label, source index and order."""
+        return self.time * self.channels * self.raw_dtype.itemsize + 4 * self.features + 20
 
     @property
     def float_bytes(self) -> int:

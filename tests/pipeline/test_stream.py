@@ -273,6 +273,26 @@ def test_drawn_rows_of_an_epoch_are_even_and_differ_by_epoch(
     assert not np.array_equal(np.sort(seen[0]), np.sort(seen[1]))
 
 
+@pytest.mark.parametrize("balance", ["class", "group"])
+def test_drawn_windows_keep_their_features_and_labels(
+    store: Store, tiny_config: Config, normaliser: Normaliser, balance: str
+) -> None:
+    config = changed(tiny_config, augment=PLAIN)
+    given = batches(store, config, normaliser, epochs=1, sampling=sampling(store, FOLDS, balance))
+    stored = {
+        "raw": normalise_raw(store.read("raw", 0, store.windows), normaliser).numpy(),
+        "features": normalise_features(
+            store.read("features", 0, store.windows), normaliser
+        ).numpy(),
+    }
+    label = store.read("label", 0, store.windows)
+    place = {row.tobytes(): number for number, row in enumerate(stored["raw"])}
+    for inputs, labels, _ in given:
+        rows = [place[row.tobytes()] for row in inputs["raw"]]
+        np.testing.assert_array_equal(inputs["features"], stored["features"][rows])
+        np.testing.assert_array_equal(labels["label"].argmax(axis=1), label[rows])
+
+
 def test_copies_of_one_window_are_augmented_each_in_its_own_way(
     store: Store, tiny_config: Config, normaliser: Normaliser
 ) -> None:
@@ -370,7 +390,7 @@ def test_buffers_are_named_and_grow_with_what_they_hold(store: Store, tiny_confi
     wide = changed(tiny_config, stream={"read_threads": 4, "buffer_chunks": 8})
     large = stream_buffers(wide, window, buffer_rows(wide, store))
     whole = changed(tiny_config, stream={"buffer_chunks": 1000})
-    row = 64 * 3 * 4 + 4 * len(store.feature_names) + 12
+    row = 64 * 3 * 4 + 4 * len(store.feature_names) + 20
     assert small["epoch buffers"] == 4 * 4 * store.chunk_windows * row
     assert large["epoch buffers"] == 6 * 8 * store.chunk_windows * row
     assert buffer_rows(whole, store) == store.windows
