@@ -10,7 +10,7 @@ from pipeline.catalogue.warm import compile_in_child
 from pipeline.console import Console, Request
 from pipeline.shard_task import SourceState, catalogue_of, source_state
 from pipeline.shard_workers import make_shards
-from pipeline.store_plan import plan_features, plan_store, require_disk
+from pipeline.store_plan import draft_store, plan_features, plan_store, require_disk
 from stores.building import Build, begin_build, build_lock, discard_build
 from stores.errors import SourceContentError, UserError
 from stores.manifest import Manifest, read_manifest
@@ -36,6 +36,9 @@ def run_features(request: Request) -> dict[str, Any]:
         if _stands(target):  # Another process made it while this one waited to begin.
             return _already_complete(target, request, console)
         state = source_state(data)
+        # Before the survey, which looks at every window if some are to be dropped.
+        draft = draft_store(request.config, source)
+        plan_features(request.config, draft, catalogue_of(draft), source, 0)[0].require_fit()
         manifest, survey = plan_store(request.config, source)
         _describe(console, source, manifest)
         catalogue = catalogue_of(manifest)

@@ -45,7 +45,28 @@ def plan_store(config: Config, source: Source) -> tuple[Manifest, Survey]:
     Raises:
         UserError: the configuration does not suit the source.
     """
-    options, folds = config.store, config.folds
+    draft, folds = draft_store(config, source), config.folds
+    survey = survey_source(source, folds.count, folds.by, folds.test_groups, draft.block)
+    manifest = draft.model_copy(
+        update={
+            "windows": survey.folds[-1].stop,
+            "folds": tuple(
+                FoldRecord(name=f.name, start=f.start, stop=f.stop, groups=f.groups)
+                for f in survey.folds
+            ),
+            "dropped": tuple((int(low), int(high)) for low, high in survey.dropped),
+        }
+    )
+    return manifest, survey
+
+
+def draft_store(config: Config, source: Source) -> Manifest:
+    """The manifest without folds, before labels are surveyed: enough to plan memory with.
+
+    Raises:
+        UserError: the configuration does not suit the source.
+    """
+    options = config.store
     dtype = _raw_dtype(source, config)
     geometry = make_geometry(
         source.time * len(source.channels) * np.dtype(dtype).itemsize,
@@ -53,11 +74,10 @@ def plan_store(config: Config, source: Source) -> tuple[Manifest, Survey]:
         options.shard_windows,
         options.block_windows,
     )
-    survey = survey_source(source, folds.count, folds.by, folds.test_groups, geometry.block)
     catalogue = make_catalogue(
         config.features.model_dump(), source.channels, source.rate_hz, source.time
     )
-    manifest = Manifest(
+    return Manifest(
         source={
             "fingerprint": source.fingerprint(),
             "layout": source.layout,
@@ -66,7 +86,7 @@ def plan_store(config: Config, source: Source) -> tuple[Manifest, Survey]:
         },
         config=config.store_keys(),
         writers={name: version(name) for name in WRITERS},
-        windows=survey.folds[-1].stop,
+        windows=source.windows,
         time=source.time,
         channels=source.channels,
         units=source.units,
@@ -78,18 +98,14 @@ def plan_store(config: Config, source: Source) -> tuple[Manifest, Survey]:
         groups=tuple(str(name) for name in source.groups),
         grouped=source.grouped,
         located=source.layout == "recordings",
-        folds=tuple(
-            FoldRecord(name=f.name, start=f.start, stop=f.stop, groups=f.groups)
-            for f in survey.folds
-        ),
+        folds=(),
         chunk=geometry.chunk,
         shard=geometry.shard,
         block=geometry.block,
-        compressor=config.store.compressor,
-        level=config.store.level,
-        dropped=tuple((int(low), int(high)) for low, high in survey.dropped),
+        compressor=options.compressor,
+        level=options.level,
+        dropped=(),
     )
-    return manifest, survey
 
 
 def plan_features(

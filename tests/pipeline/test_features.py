@@ -24,7 +24,7 @@ from pipeline.shard_task import catalogue_of, extract_shard, source_state
 from pipeline.store_plan import plan_store
 from stores.building import begin_build, partial_folder
 from stores.errors import UserError
-from stores.source import open_source
+from stores.source import Source, open_source
 from stores.synthetic import write_synthetic
 from stores.units import in_units
 from stores.verifying import verify_store
@@ -392,3 +392,16 @@ def test_workers_never_import_tensorflow_or_keras() -> None:
     ).stdout.split()
     assert "numpy" in loaded
     assert not {"tensorflow", "keras", "sklearn", "matplotlib"} & set(loaded)
+
+
+def test_a_budget_too_small_is_refused_before_any_window_is_read(
+    tiny_source: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*given: object) -> None:
+        raise AssertionError("windows were read")
+
+    monkeypatch.setattr(Source, "read_windows", read)
+    monkeypatch.setattr(Source, "read_marked_windows", read)
+    config = changed(tiny_config, source={"non_finite": "drop"}, memory={"budget": 1 << 20})
+    with pytest.raises(UserError, match=r"^features needs .* No smaller batch or buffer"):
+        run_features(request_for(config, tiny_source, tmp_path / "t.zarr"))
