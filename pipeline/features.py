@@ -39,7 +39,7 @@ def run_features(request: Request) -> dict[str, Any]:
         # Before the survey, which looks at every window if some are to be dropped.
         draft = draft_store(request.config, source)
         plan_features(request.config, draft, catalogue_of(draft), source, 0)[0].require_fit()
-        manifest, survey = plan_store(request.config, source)
+        manifest, survey = plan_store(request.config, source, draft)
         _describe(console, source, manifest)
         catalogue = catalogue_of(manifest)
         plan, workers = plan_features(

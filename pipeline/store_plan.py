@@ -39,13 +39,19 @@ SHARD_BYTES = 256
 """Held of each shard by the process that hands them out: its number, and its record's name."""
 
 
-def plan_store(config: Config, source: Source) -> tuple[Manifest, Survey]:
+def plan_store(
+    config: Config, source: Source, draft: Manifest | None = None
+) -> tuple[Manifest, Survey]:
     """Everything about the store of `source` that is decided before data is read.
+
+    Args:
+        config, source: of the store.
+        draft: `draft_store` of them, if it is there already: it reads the tables of the source.
 
     Raises:
         UserError: the configuration does not suit the source.
     """
-    draft, folds = draft_store(config, source), config.folds
+    draft, folds = draft or draft_store(config, source), config.folds
     survey = survey_source(source, folds.count, folds.by, folds.test_groups, draft.block)
     manifest = draft.model_copy(
         update={
