@@ -246,7 +246,11 @@ def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[s
     from pipeline.memory_record import record_of, record_path, write_record
 
     memory = summary.setdefault("memory", {})
-    memory |= {"measured_peak": use.peak, "mapped_files_peak": use.mapped_peak}
+    memory |= {
+        "measured_peak": use.peak,
+        "mapped_files_peak": use.mapped_peak,
+        "page_cache_peak": use.cache_peak,
+    }
     projected = memory.get("projected")
     if projected and stage in RECORDED:
         run = summary.get("run")
@@ -255,8 +259,10 @@ def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[s
     request.console.say(
         f"Memory: {format_bytes(use.peak)} measured at the peak"
         + (f", {format_bytes(projected)} projected" if projected else "")
-        + f" (whole process tree, anonymous + shared; mapped files {format_bytes(use.mapped_peak)}"
-        " more)."
+        + " (whole process tree, anonymous + shared; apart: mapped files "
+        + format_bytes(use.mapped_peak)
+        + (f", page cache {format_bytes(use.cache_peak)}" if use.cache_peak else "")
+        + ")."
     )
 
 

@@ -95,6 +95,10 @@ class FeatureOptions(Section):
     """Worker processes; default: one a core, fewer if the budget asks for it. Decides no byte."""
 
 
+READ_AHEAD = ("read_threads", "index_cache")
+"""Keys of `stream` that follow from the budget unless they are given. They decide no byte."""
+
+
 class StreamOptions(Section):
     """How batches come out of the store. Recorded in the run at its first start."""
 
@@ -104,6 +108,8 @@ class StreamOptions(Section):
     """Drop the last, partial batch of an epoch."""
     read_threads: int = Field(default=2, ge=1)
     """Buffers read ahead at a time, each held in memory. Decides no byte."""
+    index_cache: ByteSize | None = Field(default=None, gt=0)
+    """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks. Decides no byte."""
 
 
 class AugmentOptions(Section):
@@ -241,7 +247,8 @@ class Config(Section):
         kept = self.model_dump(
             mode="json", include={"split", "stream", "augment", "model", "train"}
         )
-        kept["stream"].pop("read_threads")
+        for key in READ_AHEAD:
+            kept["stream"].pop(key)
         for key in ("tensorboard", "threads", "state_steps"):
             kept["train"].pop(key)
         return kept

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import stores
 from pipeline.classifiers import HEADLINES, TITLES
-from pipeline.config import Config, digest
+from pipeline.config import READ_AHEAD, Config, digest
 from pipeline.memory_record import read_record, record_of
 from pipeline.run_folder import (
     RunFolder,
@@ -68,8 +68,9 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
         request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
         return _finish(request, run, metrics)
     store = evaluation.store
-    config = fit_read_ahead(evaluation.config, lambda c: plan_evaluate(c, store, baseline))
-    evaluation = dataclasses.replace(evaluation, config=config)
+    config = fit_read_ahead(evaluation.config, store, lambda c: plan_evaluate(c, store, baseline))
+    store = store.with_index_cache(config.stream.index_cache)
+    evaluation = dataclasses.replace(evaluation, config=config, store=store)
     plan = plan_evaluate(config, store, baseline).require_fit()
     request.console.memory_plan("evaluate", plan.lines())
     with only_writer(run):
@@ -94,8 +95,8 @@ def evaluation_config(run: RunFolder, given: Config) -> Config:
         for name in ("evaluate", "memory", "paths")
     }
     # A run records all keys; how far to read ahead is this budget's affair, unless it is given.
-    stream = recorded.stream.model_dump(exclude={"read_threads"}) | given.stream.model_dump(
-        include=given.stream.model_fields_set & {"read_threads"}
+    stream = recorded.stream.model_dump(exclude=set(READ_AHEAD)) | given.stream.model_dump(
+        include=given.stream.model_fields_set & set(READ_AHEAD)
     )
     sections["stream"] = type(recorded.stream).model_validate(stream)
     return recorded.model_copy(update=sections)

@@ -17,13 +17,21 @@ UNLIMITED = 1 << 60
 
 def available_memory() -> int:
     """Bytes that this process tree may still take."""
-    room = [max(0, limit - used) for limit, used in _memory_groups()]
+    room = [max(0, limit - used) for limit, used, _ in _memory_groups()]
     return min([psutil.virtual_memory().available, *room])
 
 
 def total_memory() -> int:
     """Bytes of memory in all."""
-    return min([psutil.virtual_memory().total, *(limit for limit, _ in _memory_groups())])
+    return min([psutil.virtual_memory().total, *(limit for limit, _, _ in _memory_groups())])
+
+
+def page_cache() -> int:
+    """Bytes of files that the nearest limited control group caches; 0 without one.
+
+    The kernel counts page cache by group, not by process, and gives it back under pressure.
+    """
+    return next((cached for _, _, cached in _memory_groups()), 0)
 
 
 def usable_budget(named: int | None) -> int:
@@ -43,8 +51,8 @@ def usable_cores() -> int:
     return min([cores, *_core_quotas()])
 
 
-def _memory_groups() -> Iterator[tuple[int, int]]:
-    """(limit, bytes held that are not page cache) of every limited group around this process.
+def _memory_groups() -> Iterator[tuple[int, int, int]]:
+    """(limit, bytes held but for page cache, page cache) of the limited groups, innermost first.
 
     The kernel counts tmpfs and shared memory as page cache, but without swap they stay.
     """
@@ -61,7 +69,8 @@ def _memory_groups() -> Iterator[tuple[int, int]]:
             table = _table((folder / "memory.stat").read_text())
         except (OSError, ValueError):  # The limit holds even if nobody says what is used of it.
             held, table = 0, {}
-        yield size, max(0, held - table.get(cache, 0) + table.get(shared, 0))
+        cached = max(0, table.get(cache, 0) - table.get(shared, 0))
+        yield size, max(0, held - cached), cached
 
 
 def _limit(file: Path) -> int:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from pipeline.machine import page_cache
+
 SAMPLE_SECONDS = 0.05
 
 
@@ -23,17 +25,20 @@ class MemoryUse:
         peak: anonymous + shared memory: what a memory cap counts against the stage.
         mapped_peak: resident pages of mapped files (code, libraries); shared with other
             processes and dropped under pressure, so shown apart.
+        cache_peak: page cache of the nearest limited control group, apart too; 0 without one.
         timeline: (seconds since the start, anonymous + shared bytes), thinned to 2,000 points.
     """
 
     peak: int = 0
     mapped_peak: int = 0
+    cache_peak: int = 0
     timeline: list[tuple[float, int]] = field(default_factory=list)
 
-    def add(self, seconds: float, held: int, mapped: int) -> None:
+    def add(self, seconds: float, held: int, mapped: int, cached: int) -> None:
         """Take one sample."""
         self.peak = max(self.peak, held)
         self.mapped_peak = max(self.mapped_peak, mapped)
+        self.cache_peak = max(self.cache_peak, cached)
         self.timeline.append((round(seconds, 3), held))
         if len(self.timeline) >= 4000:
             self.timeline = [
@@ -49,7 +54,7 @@ def watch_memory() -> Iterator[MemoryUse]:
 
     def sample() -> None:
         while True:
-            use.add(time.monotonic() - begun, *tree_memory(os.getpid()))
+            use.add(time.monotonic() - begun, *tree_memory(os.getpid()), page_cache())
             if stop.wait(SAMPLE_SECONDS):
                 return
 

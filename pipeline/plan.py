@@ -46,11 +46,11 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     if measure:
         request.console.say("Measuring what TensorFlow and this network take, some 30 seconds.")
         measure_reserved(config, store)
-    training = fit_read_ahead(config, lambda c: plan_train(c, store))
+    training = fit_read_ahead(config, store, lambda c: plan_train(c, store))
     plans["train"] = plan_train(training, store)
-    evaluation = fit_read_ahead(config, lambda c: plan_evaluate(c, store, baseline))
+    evaluation = fit_read_ahead(config, store, lambda c: plan_evaluate(c, store, baseline))
     plans["evaluate"] = plan_evaluate(evaluation, store, baseline)
-    folds = fit_read_ahead(config, lambda c: plan_crossval(c, store, baseline))
+    folds = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))
     plans["crossval"] = plan_crossval(folds, store, baseline)
     for name, plan in plans.items():
         request.console.memory_plan(name, plan.lines())

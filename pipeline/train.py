@@ -49,7 +49,8 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
         return _summary(run, trained=False)
-    config = fit_read_ahead(with_threads(run, config), lambda c: plan_train(c, store))
+    config = fit_read_ahead(with_threads(run, config), store, lambda c: plan_train(c, store))
+    store = store.with_index_cache(config.stream.index_cache)
     plan = plan_train(config, store).require_fit()
     request.console.memory_plan("train", plan.lines())
     with only_writer(run):

@@ -19,7 +19,6 @@ from pipeline.stream_buffers import (
     stream_buffers,
     window_shape,
 )
-from stores.shard_reader import INDEX_BYTES
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -82,21 +81,31 @@ def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
     return _with_remedies(config, plan, keys)
 
 
-def fit_read_ahead(config: Config, plan: Callable[[Config], MemoryPlan]) -> Config:
-    """`config` reading ahead as much as the budget allows: `stream.read_threads`, if not chosen.
+def fit_read_ahead(config: Config, store: Store, plan: Callable[[Config], MemoryPlan]) -> Config:
+    """`config` reading ahead and caching as much as the budget allows, where it does not say.
+
+    Buffers read ahead (`stream.read_threads`) come first, indexes of shards
+    (`stream.index_cache`) get what is left.
 
     Args:
         config: resolved.
+        store: what it will read.
         plan: the memory plan of the stage under a config.
     """
-    if "read_threads" in config.stream.model_fields_set:
-        return config
-    fewer = config
-    for threads in range(config.stream.read_threads, 0, -1):
-        fewer = _changed(config, "stream", "read_threads", threads)
+    given = config.stream.model_fields_set
+    least = config
+    if "index_cache" not in given:
+        least = _changed(config, "stream", "index_cache", store.shard_index_bytes)
+    fewer, most = least, config.stream.read_threads
+    for threads in range(most, 0, -1) if "read_threads" not in given else (most,):
+        fewer = _changed(least, "stream", "read_threads", threads)
         if plan(fewer).fits:
             break
-    return fewer
+    if "index_cache" in given:
+        return fewer
+    found = plan(fewer)
+    most = store.shard_index_bytes + max(0, found.budget - found.projected)
+    return _changed(fewer, "stream", "index_cache", min(store.index_bytes, most))
 
 
 def train_buffers(config: Config, store: Store) -> dict[str, int]:
@@ -118,7 +127,7 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
         WEIGHTS: 7 * weights,
         "state being written": 10 * weights,
         "tables of moments": 2 * store.manifest.table_bytes,
-        "indexes of shards": len(store.manifest.arrays()) * INDEX_BYTES,
+        "indexes of shards": _index_bytes(config, store),
         ACTIVATIONS: 2 * config.train.batch * activation_bytes(config, store, blocks),
         **stream_buffers(config, window, buffer_rows(config, store)),
         **evaluation_buffers(config, window, evaluation_rows(store)),
@@ -131,7 +140,7 @@ def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> di
     batch = config.evaluate.batch * window.float_bytes
     buffers = {
         WEIGHTS: 3 * 4 * parameters(config, store),
-        "indexes of shards": len(store.manifest.arrays()) * INDEX_BYTES,
+        "indexes of shards": _index_bytes(config, store),
         "views": 2 * batch * len(config.evaluate.views),
         ACTIVATIONS: 2 * config.evaluate.batch * activation_bytes(config, store, blocks=1),
         **evaluation_buffers(config, window, evaluation_rows(store)),
@@ -174,6 +183,13 @@ def parameters(config: Config, store: Store) -> int:
         count += sum(one * two for one, two in itertools.pairwise(widths))
         joined += widths[-1]
     return count + joined * (options.fusion_units + outputs) + options.fusion_units * outputs
+
+
+def _index_bytes(config: Config, store: Store) -> int:
+    """Of shards' indexes that are kept: one shard's at least."""
+    if config.stream.index_cache is None:
+        return store.index_bytes
+    return max(store.shard_index_bytes, min(store.index_bytes, config.stream.index_cache))
 
 
 def _train(config: Config, store: Store) -> MemoryPlan:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from stores.array_format import MISSING_CHUNK, ArrayFormat
 from stores.errors import UserError
 
-INDEX_BYTES = 1 << 20
-"""Of shards' indexes that an array keeps: those of 1,000 shards of 64 chunks."""
+KEPT_SHARDS = 1000
+"""Shards whose indexes are kept at most: 8 million windows of 128 x 9."""
+_OBJECT_BYTES = 200
+"""Of an index in the reader's table, beside its content."""
 _CRC32C_RESIDUE = 0x48674BC7
 """CRC-32C of any bytes followed by their own CRC-32C."""
 _BLOSC_OVERHEAD = 16
@@ -33,13 +35,13 @@ class ShardReader:
     the time of a core that TensorStore and zarr-python take, which decode aside and copy.
     """
 
-    def __init__(self, folder: Path, format_: ArrayFormat) -> None:
+    def __init__(self, folder: Path, format_: ArrayFormat, kept_shards: int = KEPT_SHARDS) -> None:
         """Read from `folder`, the array's; its `zarr.json` is not looked at."""
         self._folder = folder
         self._format = format_
         self._chunk_bytes = format_.chunk_rows * format_.row_bytes
         self._per_shard = format_.shard_rows // format_.chunk_rows
-        self._most_kept = max(1, INDEX_BYTES // (16 * self._per_shard + 64))
+        self._most_kept = kept_shards
         self._kept: dict[int, bytes] = {}
 
     def read_into(self, target: NDArray[Any], start: int) -> None:
@@ -59,6 +61,11 @@ class ShardReader:
             whole = np.empty((chunk, *self._format.row_shape), self._format.dtype)
             self._decode(number, whole)
             part[...] = whole[low - first : high - first]
+
+    @staticmethod
+    def index_bytes(format_: ArrayFormat) -> int:
+        """Bytes that keeping the index of one shard takes."""
+        return 16 * (format_.shard_rows // format_.chunk_rows) + 4 + _OBJECT_BYTES
 
     def _decode(self, number: int, target: NDArray[Any]) -> None:
         """Decode one whole chunk into contiguous memory."""

@@ -17,7 +17,7 @@ from stores.errors import UserError
 from stores.folds import Fold
 from stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from stores.moments import Moments, empty_moments, merge_all
-from stores.shard_reader import ShardReader
+from stores.shard_reader import KEPT_SHARDS, ShardReader
 
 ALIGNMENT = 64
 
@@ -47,13 +47,31 @@ class Store:
         manifest: what it says of itself.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, index_cache: int | None = None) -> None:
+        """A store in `path` that keeps at most `index_cache` bytes of shards' indexes."""
         self.path = path
         self.manifest = manifest
         self._formats = {array.name: array for array in manifest.arrays()}
+        kept = KEPT_SHARDS
+        if index_cache is not None:
+            kept = min(kept, max(1, index_cache // self.shard_index_bytes))
         self._readers = {
-            name: ShardReader(path / name, each) for name, each in self._formats.items()
+            name: ShardReader(path / name, each, kept) for name, each in self._formats.items()
         }
+
+    def with_index_cache(self, size: int | None) -> Store:
+        """The same store, keeping at most so many bytes of shards' indexes; None: `index_bytes`."""
+        return Store(self.path, self.manifest, size)
+
+    @property
+    def shard_index_bytes(self) -> int:
+        """Bytes that keeping the indexes of one shard of every array takes."""
+        return sum(ShardReader.index_bytes(each) for each in self._formats.values())
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes that keeping the indexes of all shards takes, or of 1,000."""
+        return self.shard_index_bytes * min(self.manifest.shards, KEPT_SHARDS)
 
     @property
     def windows(self) -> int:

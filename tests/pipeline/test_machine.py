@@ -74,6 +74,7 @@ def test_the_limit_of_a_control_group_counts(tmp_path: Path) -> None:
         # What files leave in the page cache is given back when asked for: it takes no room.
         cap.run(["dd", "if=/dev/zero", f"of={tmp_path / 'file'}", "bs=1M", "count=200"])
         assert ask_inside("available_memory()") > 0.8 * limit
+        assert 150 * MIB < ask_inside("page_cache()") <= limit
         # What stands in shared memory is not given back.
         shared = "import mmap; held = mmap.mmap(-1, 100 << 20); held.write(bytes(100 << 20)); "
         room = cap.run([sys.executable, "-c", shared + ASK.format("available_memory()")])
@@ -92,6 +93,7 @@ def test_a_stage_whose_plan_is_the_limit_itself_is_accepted(
         assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == 512 * MIB
         if not cap.enforced:
             return
+        assert 0 < memory["page_cache_peak"] <= 512 * MIB
         named = cap.run([*command, "--store", str(tmp_path / "u.zarr"), "--budget", "8GiB"])
     assert named.returncode == 0, named.stderr
     assert json.loads(named.stdout)["memory"]["budget"] == 512 * MIB

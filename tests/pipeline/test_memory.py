@@ -118,6 +118,26 @@ def test_memory_is_level_over_twenty_epochs(folder: Path, cap: Cap) -> None:
     assert statistics.median(quarters[3]) <= 1.01 * statistics.median(quarters[2])
 
 
+@pytest.mark.parametrize("filters", [256, 1024])
+def test_a_wide_network_keeps_within_a_cap_of_what_is_planned_for_it(
+    tiny_store: Path, tmp_path: Path, filters: int
+) -> None:
+    options = ["--json", "--store", str(tiny_store), "--run", str(tmp_path / "run")]
+    options += ["--set", f"model.filters={filters}", "--set", "train.batch=32"]
+    options += ["--set", "train.epochs=1", "--set", "train.steps_per_epoch=4"]
+    for stage in ("train", "evaluate"):
+        plan = subprocess.run(
+            [sys.executable, "-m", "pipeline", "plan", *options], capture_output=True, check=True
+        )
+        projected = json.loads(plan.stdout)["stages"][stage]["projected"]
+        with memory_cap(projected) as own:
+            command = [sys.executable, "-m", "pipeline", stage, "--budget", str(projected)]
+            done = own.run([*command, *options], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr[-2000:]
+        memory = json.loads(done.stdout)["memory"]
+        assert memory["measured_peak"] <= memory["projected"] <= projected
+
+
 def test_what_the_network_takes_is_measured_once_and_holds(
     tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,10 +127,31 @@ def test_reading_ahead_gives_way_to_the_budget_unless_it_is_chosen(
 
     between = (projected(1) + projected(2)) // 2
     tight = changed(config, memory={"budget": between})
-    assert fit_read_ahead(tight, lambda c: plan_train(c, store)).stream.read_threads == 1
+    assert fit_read_ahead(tight, store, lambda c: plan_train(c, store)).stream.read_threads == 1
     chosen = changed(tight, stream={"read_threads": 2})
-    assert fit_read_ahead(chosen, lambda c: plan_train(c, store)).stream.read_threads == 2
-    assert fit_read_ahead(config, lambda c: plan_train(c, store)).stream.read_threads == 2
+    assert fit_read_ahead(chosen, store, lambda c: plan_train(c, store)).stream.read_threads == 2
+    assert fit_read_ahead(config, store, lambda c: plan_train(c, store)).stream.read_threads == 2
+
+
+def test_the_budget_decides_how_many_indexes_are_kept_unless_it_is_chosen(
+    tiny_store: Path, tiny_config: Config
+) -> None:
+    store = stores.open(tiny_store)
+    one = store.shard_index_bytes
+    assert store.index_bytes > 2 * one
+    config = resolved_config(request_for(tiny_config, None, tiny_store), store)
+
+    def kept(budget: int, **chosen: int) -> int | None:
+        held = changed(config, memory={"budget": budget}, stream=chosen)
+        return fit_read_ahead(held, store, lambda c: plan_train(c, store)).stream.index_cache
+
+    def projected(cache: int) -> int:
+        return plan_train(changed(config, stream={"index_cache": cache}), store).projected
+
+    assert kept(projected(one) + one) == 2 * one
+    assert kept(projected(store.index_bytes)) == kept(1 << 40) == store.index_bytes
+    assert kept(projected(one) + one, index_cache=3 * one) == 3 * one
+    assert projected(2 * one) - projected(one) == one
 
 
 def test_without_store_and_source_the_way_out_is_named(tiny_config: Config, tmp_path: Path) -> None:
@@ -174,6 +195,7 @@ def test_stages_leave_what_they_held_beside_their_result(tiny_source: Path, tmp_
         assert max(held for _, held in record["timeline"]) <= record["measured_peak"]
         assert 0 < record["measured_peak"] <= record["projected"] <= record["budget"]
         assert record["mapped_files_peak"] > 0
+        assert record["page_cache_peak"] >= 0
     assert (run / "memory.png").is_file()
     assert "<h2>Memory</h2>" in (run / "report.html").read_text()
 

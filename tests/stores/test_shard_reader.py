@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,28 @@ def pointing(data: bytes, offset: int, length: int) -> bytes:
     index = np.frombuffer(data[-68:-4], "<u8").reshape(4, 2).copy()
     index[0] = offset, length
     return data[:-68] + checked(index.tobytes())
+
+
+def test_no_more_indexes_are_kept_than_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.arange(64 * 8, dtype=np.float32).reshape(64, 8)
+    format_ = written(tmp_path, values, 4, 4)
+    target, opened = np.empty((16, 8), np.float32), []
+    pread = os.pread
+
+    def counted(file: int, length: int, offset: int) -> bytes:
+        opened.append(length)
+        return pread(file, length, offset)
+
+    monkeypatch.setattr(os, "pread", counted)
+    for kept, indexes in ((4, 4), (1, 8)):
+        reader = ShardReader(tmp_path, format_, kept)
+        opened.clear()
+        for start in (0, 16, 32, 48) * 2:
+            reader.read_into(target, start)
+            np.testing.assert_array_equal(target, values[start : start + 16])
+        assert opened.count(16 * 4 + 4) == indexes
 
 
 @pytest.mark.parametrize(
