@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 import stores
+from benchmarks.shuffle import write_sorted_source
 from pipeline.config import Config
 from pipeline.features import run_features
 from pipeline.order import Order, merge_ranges
@@ -29,13 +29,8 @@ BATCH, CHUNK = 128, 32
 @pytest.fixture(scope="module")
 def sorted_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40,000 windows of 20 subjects and 6 classes, sorted by class, then by subject."""
-    path, rng = tmp_path_factory.mktemp("sorted") / "sorted.h5", np.random.default_rng(0)
-    count = 40_000
-    label, group = np.sort(rng.integers(6, size=count)), rng.integers(20, size=count)
-    with h5py.File(path, "w") as file:
-        file["X"] = rng.integers(-99, 99, size=(count, 4, 1)).astype(np.int16)
-        file["y"], file["groups"] = label, group[np.lexsort((group, label))]
-        file.attrs["sampling_rate_hz"] = 10.0
+    path = tmp_path_factory.mktemp("sorted") / "sorted.h5"
+    write_sorted_source(path, 40_000)
     return path
 
 

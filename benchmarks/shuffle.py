@@ -1,0 +1,139 @@
+"""How well the stream shuffles, against a true global shuffle of all rows.
+
+    python -m benchmarks.shuffle [--config CONFIG.toml --data SOURCE.h5] [--seeds 5]
+
+Mixing: entropy of the labels and groups of batches of 128 over that of independent draws, what
+`headrace plan` expects, and the correlation of a row's places in two epochs, for several buffers;
+of 300,000 synthetic windows sorted by label and group, and of the source, if one is named. Score:
+validation macro-F1 of the source after one epoch, with the default buffer and with one that holds
+every chunk, which is a global shuffle. Exit code 1: the default buffer is below 0.99 of either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+import stores
+from benchmarks.timing import machine, table, version
+from pipeline.config import Config, load_config
+from pipeline.console import Console, Request
+from pipeline.features import run_features
+from pipeline.order import training_order
+from pipeline.shuffle_quality import (
+    expected_group_entropy,
+    measured_entropy,
+    position_correlation,
+)
+from pipeline.split import choose_split
+from pipeline.stream_buffers import BUFFER_CHUNKS
+from pipeline.tensorflow_setup import set_up_tensorflow
+from pipeline.train import run_train
+from stores import Store
+
+FLOOR = 0.99
+SORTED_WINDOWS = 300_000
+SORTED = ("store.chunk_windows=128", "store.shard_windows=8192", "features.select=[]")
+"""The geometry that windows of 128 x 9 have; these are 4 x 1."""
+
+
+def write_sorted_source(path: Path, windows: int) -> None:
+    """`windows` small windows of 20 subjects and 6 classes, sorted by class, then by subject."""
+    rng = np.random.default_rng(0)
+    label, group = np.sort(rng.integers(6, size=windows)), rng.integers(20, size=windows)
+    with h5py.File(path, "w") as file:
+        file["X"] = rng.integers(-99, 99, size=(windows, 4, 1)).astype(np.int16)
+        file["y"], file["groups"] = label, group[np.lexsort((group, label))]
+        file.attrs["sampling_rate_hz"] = 10.0
+
+
+def mixing(store: Store, config: Config) -> tuple[list[tuple[str, ...]], float]:
+    """A row of the table for each buffer, and the worst quality of the default one."""
+    train = choose_split(store.folds, config.split).train
+    codes = [store.read(name, 0, store.windows) for name in ("label", "group")]
+    rows, worst = [], 1.0
+    for chunks in (1, BUFFER_CHUNKS // 4, BUFFER_CHUNKS):
+        order = training_order(store, train, with_buffer(config, chunks))
+        found = [measured_entropy(order, code, config.train.batch) for code in codes]
+        expected = expected_group_entropy(order, store.folds, config.train.batch)
+        correlation = position_correlation(order, 0)
+        rows.append((f"{chunks}", *(f"{each:.4f}" for each in (*found, expected, correlation))))
+        worst = min(found)
+    return rows, worst
+
+
+def scores(config: Config, store: Path, seeds: int, folder: Path) -> tuple[list[float], ...]:
+    """Validation macro-F1 after one epoch, one a seed: default buffer, and all chunks at once."""
+    whole = stores.open(store)
+    chunks = -(-whole.windows // whole.chunk_windows)
+    found: tuple[list[float], ...] = ([], [])
+    for seed in range(seeds):
+        for kind, buffer in zip(found, (BUFFER_CHUNKS, chunks), strict=True):
+            train = config.train.model_copy(update={"epochs": 1, "seed": seed})
+            changed = with_buffer(config.model_copy(update={"train": train}), buffer)
+            run = folder / f"{seed}-{buffer}"
+            run_train(Request(changed, None, store, run, Console(quiet=True)))
+            with (run / "log.csv").open(newline="") as log:
+                kind.append(float(list(csv.DictReader(log))[-1]["val_macro_f1"]))
+    return found
+
+
+def with_buffer(config: Config, chunks: int) -> Config:
+    """`config` with buffers of so many chunks."""
+    stream = config.stream.model_copy(update={"buffer_chunks": chunks})
+    return config.model_copy(update={"stream": stream})
+
+
+def main() -> int:
+    """Print both tables; 1 if the default buffer is below the floor."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--seeds", type=int, default=5)
+    given = parser.parse_args()
+    print(f"{machine()}; {version('tensorflow', 'numpy')}\n")
+    with tempfile.TemporaryDirectory() as name:
+        folder, kept = Path(name), True
+        write_sorted_source(folder / "sorted.h5", SORTED_WINDOWS)
+        sources = {"sorted": (load_config(None, SORTED), folder / "sorted.h5")}
+        if given.config and given.data:
+            sources[given.config.stem] = (load_config(given.config), given.data)
+        columns = ("chunks in a buffer", "labels", "groups", "expected", "correlation")
+        for title, (config, source) in sources.items():
+            run_features(
+                Request(config, source, folder / f"{title}.zarr", None, Console(quiet=True))
+            )
+            store = stores.open(folder / f"{title}.zarr")
+            rows, worst = mixing(store, config)
+            print(table(f"{title}, {store.windows:,} windows", columns, rows))
+            kept &= worst >= FLOOR
+        if not given.data:
+            return int(not kept)
+        set_up_tensorflow(config.train)
+        own, whole = scores(config, folder / f"{title}.zarr", given.seeds, folder)
+    ratio = statistics.mean(own) / statistics.mean(whole)
+    pairs = [
+        (f"{seed}", f"{a:.4f}", f"{b:.4f}")
+        for seed, (a, b) in enumerate(zip(own, whole, strict=True))
+    ]
+    means = [f"{statistics.mean(each):.4f}" for each in (own, whole)]
+    print(
+        table(
+            "Validation macro-F1 after one epoch",
+            ("seed", f"{BUFFER_CHUNKS} chunks", "all"),
+            [*pairs, ("mean", *means)],
+        )
+    )
+    print(f"{ratio:.3f} of a global shuffle (floor {FLOOR}).")
+    return int(not (kept and ratio >= FLOOR))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
