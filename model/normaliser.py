@@ -22,6 +22,8 @@ STANDARD_LIMIT = 10.0
 KNOTS = 101
 """Knots of a feature's quantile map, evenly spaced in normal score: 0.07 apart."""
 
+SEGMENT = 3
+"""Columns of a segment of a quantile map."""
 SAMPLE_ROWS = 10_000
 """Training rows from which quantiles are estimated; more were not seen to help."""
 
@@ -80,6 +82,24 @@ class Normaliser:
     def scaling(self) -> Scaling:
         """How features are scaled: by quantiles when there are knots."""
         return "quantile" if self.knots.shape[1] else "standard"
+
+    def segments(self) -> Floats:
+        """(F, Q + 1, SEGMENT) float32: those that start at -inf and at each knot, the outer level.
+
+        Columns are the value a segment starts at, the score there, and the slope.
+        """
+        knots, scores = self.knots, self.scores
+        with np.errstate(invalid="ignore"):
+            gaps = np.diff(knots.astype(np.float64), axis=1)
+        real = np.isfinite(gaps)
+        slopes = np.where(real, np.diff(scores, axis=1) / np.where(real, gaps, 1.0), 0.0)
+        table = np.zeros((len(knots), knots.shape[1] + 1, SEGMENT), np.float32)
+        table[:, 1:, 0] = np.where(np.isfinite(knots), knots, 0.0)
+        table[:, 1:, 1] = scores
+        # Neighbouring subnormal knots would make a slope that float32 cannot hold.
+        table[:, 1:-1, 2] = np.minimum(slopes, np.finfo(np.float32).max)
+        table[:, 0, :2] = table[:, 1, :2]
+        return table
 
     def to_arrays(self) -> dict[str, Floats]:
         """Every statistic by name, fit for `numpy.savez`; `from_arrays` takes them back."""

@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from model.normalisation import normalise_features, normalise_raw
+from model.normalisation import normalise_raw
 from model.normaliser import Normaliser
 from pipeline.augment import Sample, augmentations_in_units, augmentations_once_normalised
+from pipeline.feature_scaling import feature_scaler
 from pipeline.order import (
     BEGINNING,
     Order,
@@ -47,7 +48,6 @@ that the copies of a window are augmented each in its own way."""
 AUGMENTATIONS = ("mask", "scale", "noise", "mix")
 _faults: list[UserError] = []
 """Raised within the streams of this process, for `store_errors`."""
-_NORMALISE = {"raw": normalise_raw, "features": normalise_features}
 
 
 def training_stream(
@@ -98,7 +98,8 @@ def training_stream(
     first_buffer, skipped = order.locate(
         start.epoch, min(start.step * config.train.batch, order.rank_rows(start.epoch))
     )
-    read = _buffer_reader(store, order, config, (start.epoch, first_buffer, skipped), sampling)
+    delivered = (start.epoch, first_buffer, skipped)
+    read = _buffer_reader(store, order, config, normaliser, delivered, sampling)
     rows = block_rows(window_shape(store, config), config.train.batch)
     cut = _block_cutter(rows, int(config.augment.mix_probability > 0))
     prepare = _preparation(store, config, normaliser, class_weights, heads, rows)
@@ -214,12 +215,14 @@ def _buffer_reader(
     store: Store,
     order: Order,
     config: Config,
+    normaliser: Normaliser,
     resumed: tuple[int, int, int],
     sampling: Sampling | None,
 ) -> Callable[[tf.Tensor, tf.Tensor], Sample]:
     """Function (epoch, buffer) -> the buffer's columns, and `order` of its rows.
 
     Raw and features are not moved here: blocks gather them by `order`, in C++ and near a core.
+    Features are never augmented, so they are normalised here, where they are read.
     Labels and source indices come as they are delivered. Of the resumed (epoch, buffer, rows) the
     rows are left out that were delivered before. With mixing on, the first row follows the last:
     it is its partner. With balanced sampling as many rows are drawn as the buffer has, and the
@@ -228,11 +231,14 @@ def _buffer_reader(
     inputs, names = input_names(store, config), _carried(store, config)
     needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
     partners = config.augment.mix_probability > 0
+    scale = feature_scaler(normaliser)
 
     def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
         place = int(epoch), int(buffer)
         ranges = order.buffer_ranges(*place)
         columns = store.read_many(needed, ranges)
+        if "features" in inputs:
+            scale(columns["features"])
         rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
         copy = np.zeros(1, np.int64)
         if sampling is not None:
@@ -347,8 +353,8 @@ def _preparation(
             sample[name] = buffer[name][own]
         for augment in in_units:
             sample = augment(sample)
-        for name in inputs:
-            sample[name] = _NORMALISE[name](sample[name], statistics)
+        if "raw" in inputs:
+            sample["raw"] = normalise_raw(sample["raw"], statistics)
         sample["weight"] = tf.gather(tf.constant(weights, tf.float32), sample["label"])
         sample["label"] = tf.one_hot(sample["label"], classes)
         for augment in normalised:

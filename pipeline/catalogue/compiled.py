@@ -24,7 +24,16 @@ _FLAGS = {"reassoc", "contract", "nsz", "arcp", "nnan"}
 
 def kernel(function: Kernel) -> Kernel:
     """Compile ``function`` on its first call; the code is cached on disk and releases the GIL."""
-    compile_it = numba.njit(cache=True, nogil=True, fastmath=_FLAGS, error_model="numpy")
+    return _compiled(function, _FLAGS)
+
+
+def exact_kernel(function: Kernel) -> Kernel:
+    """The same, but every operation is rounded on its own, as it is written."""
+    return _compiled(function, set())
+
+
+def _compiled(function: Kernel, flags: set[str]) -> Kernel:
+    compile_it = numba.njit(cache=True, nogil=True, fastmath=flags, error_model="numpy")
     given = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_folder())  # Read once, when a cache is made for a function.
     try:
