@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +36,7 @@ from pipeline.stream_buffers import (
     stream_buffers,
     window_shape,
 )
+from pipeline.stream_calls import call_from_graph
 from stores.errors import UserError
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ COPY_BITS = 48
 """Lower bits of a source index in the stream: the candidate's number. Above: which copy it is, so
 that the copies of a window are augmented each in its own way."""
 AUGMENTATIONS = ("mask", "scale", "noise", "mix")
-_faults: list[UserError] = []
-"""Raised within the streams of this process, for `store_errors`."""
 
 
 def training_stream(
@@ -178,18 +176,6 @@ def evaluation_stream(
     )
 
 
-@contextlib.contextmanager
-def store_errors() -> Iterator[None]:
-    """Raise what the store said of its damage: TensorFlow itself gives back its own error only."""
-    _faults.clear()
-    try:
-        yield
-    except tf.errors.OpError as error:
-        if _faults:
-            raise _faults[0] from error
-        raise
-
-
 def channel_deviations(normaliser: Normaliser) -> NDArray[np.float32]:
     """Standard deviations of the channels, float32 (C,), in units; 0 where one is constant."""
     spread = normaliser.raw_scale > 0
@@ -277,27 +263,14 @@ def _tensors(
     """Call `read` from the graph, and say what it returns: a dict of columns (n, ...)."""
     kinds = {
         "raw": ((store.time, len(store.channels)), store.raw_dtype),
-        "features": ((len(store.feature_names),), np.float32),
-        "label": ((), np.int32),
-        "group": ((), np.int32),
-        "source_index": ((), np.int64),
-        "order": ((), np.int64),
+        "features": ((len(store.feature_names),), np.dtype(np.float32)),
+        "label": ((), np.dtype(np.int32)),
+        "group": ((), np.dtype(np.int32)),
+        "source_index": ((), np.dtype(np.int64)),
+        "order": ((), np.dtype(np.int64)),
     }
-
-    def call(*given: Any) -> list[NDArray[Any]]:
-        try:
-            return read(*given)
-        except UserError as error:
-            _faults.append(error)
-            raise
-
-    # Stateful, it would be serialised under op determinism, and read nothing ahead.
-    values = tf.numpy_function(
-        call, arguments, [tf.as_dtype(kinds[name][1]) for name in names], stateful=False
-    )
-    for name, value in zip(names, values, strict=True):
-        value.set_shape((None, *kinds[name][0]))
-    return dict(zip(names, values, strict=True))
+    columns = [(name, *kinds[name]) for name in names]
+    return call_from_graph(read, arguments, columns)
 
 
 def _block_cutter(rows: int, partners: int) -> Callable[[Sample], tf.data.Dataset]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from model.normalisation import normalise_features, normalise_raw
 from model.normaliser import Normaliser
 from pipeline.budget import MIB
 from pipeline.config import Config
+from pipeline.features import run_features
 from pipeline.memory import tree_memory
 from pipeline.order import Position, Sampling, training_order
 from pipeline.stream import evaluation_stream, training_stream
@@ -27,7 +31,8 @@ from pipeline.stream_buffers import buffer_rows, evaluation_buffers, stream_buff
 from pipeline.training_statistics import sampling
 from stores import Store
 from stores.errors import UserError
-from tests.conftest import changed
+from stores.synthetic import write_synthetic
+from tests.conftest import changed, request_for
 
 FOLDS = ("1", "2", "4", "5", "6")
 """Training folds that are not all neighbours: borders cut chunks on both sides."""
@@ -187,6 +192,37 @@ def test_blocks_of_any_size_give_the_same_bits(
     monkeypatch.setattr(pipeline.stream, "block_rows", lambda window, batch: 5)
     config = changed(tiny_config, augment=EVERYTHING)
     assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
+
+
+def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: Path) -> None:
+    script = """
+        import sys
+        import stores
+        from pipeline.config import Config
+        from pipeline.stream import training_stream
+        from pipeline.training_statistics import fit_normaliser
+
+        store = stores.open(sys.argv[1])
+        config = Config.model_validate_json(sys.argv[2])
+        folds = [fold.name for fold in store.folds]
+        normaliser = fit_normaliser(store, folds, config)
+        batches = iter(training_stream(store, folds, config, normaliser, epochs=1000))
+        for _ in range(20):
+            next(batches)
+        print("before the end")
+    """
+    source, store = tmp_path / "source.h5", tmp_path / "long.zarr"
+    write_synthetic(source, windows=20_000, time=16, channels=1, groups=8)
+    bare = {"select": [], "triads": {}, "accelerometers": []}
+    config = changed(
+        tiny_config, features=bare, store={"chunk_windows": 16}, model={"inputs": "raw"}
+    )
+    run_features(request_for(config, source, store))
+    path = tmp_path / "script.py"
+    path.write_text(textwrap.dedent(script))
+    command = [sys.executable, str(path), str(store), config.model_dump_json()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "before the end\n"), done.stderr
 
 
 def test_raw_features_and_label_of_a_row_stay_together(

@@ -1,0 +1,104 @@
+"""Calls from a tf.data graph into Python: their errors, and their end before the interpreter's."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from stores.errors import UserError
+
+_QUIET_SECONDS = 0.1
+"""Without a call, after which no thread of TensorFlow is on its way into one."""
+
+
+class _Calls:
+    """The calls that streams of this process are in.
+
+    A thread that asks for the lock of an interpreter that is being finalised never goes on. An
+    iterator that is still alive then, half way through its data, would wait for such a thread for
+    ever: a script that ends would hang. So when the process ends, no stream reads any more, and
+    reads that have begun are waited for.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[UserError] = []
+        self._changed = threading.Condition()
+        self._running = 0
+        self._latest = 0.0
+        self._ending = False
+
+    def run(
+        self, read: Callable[..., list[NDArray[Any]]], given: Sequence[Any]
+    ) -> list[NDArray[Any]]:
+        """What `read` returns; a `UserError` is kept for `store_errors`."""
+        with self._changed:
+            self._latest = time.monotonic()
+            if self._ending:
+                raise RuntimeError("The process is about to end.")
+            self._running += 1
+        try:
+            return read(*given)
+        except UserError as error:
+            self.faults.append(error)
+            raise
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def end(self) -> None:
+        """Refuse new calls, and wait until all have returned and none is on its way."""
+        with self._changed:
+            self._ending = True
+            self._changed.wait_for(lambda: self._running == 0)
+        while (left := self._latest + _QUIET_SECONDS - time.monotonic()) > 0:
+            time.sleep(left)
+
+
+_CALLS = _Calls()
+atexit.register(_CALLS.end)
+
+
+def call_from_graph(
+    read: Callable[..., list[NDArray[Any]]],
+    arguments: Sequence[tf.Tensor],
+    columns: Sequence[tuple[str, tuple[int, ...], np.dtype[Any]]],
+) -> dict[str, tf.Tensor]:
+    """Call `read` from the graph; it may run in several threads at a time.
+
+    Args:
+        read: function of arrays; returns a list of arrays (n, ...), which it must not touch again.
+        arguments: tensors.
+        columns: name, shape of a row and dtype of each array that it returns.
+    """
+
+    def call(*given: Any) -> list[NDArray[Any]]:
+        return _CALLS.run(read, given)
+
+    # Stateful, it would be serialised under op determinism, and read nothing ahead.
+    values = tf.numpy_function(
+        call, arguments, [tf.as_dtype(kind) for _, _, kind in columns], stateful=False
+    )
+    for (_, shape, _), value in zip(columns, values, strict=True):
+        value.set_shape((None, *shape))
+    return {name: value for (name, _, _), value in zip(columns, values, strict=True)}
+
+
+@contextlib.contextmanager
+def store_errors() -> Iterator[None]:
+    """Raise what the store said of its damage: TensorFlow itself gives back its own error only."""
+    _CALLS.faults.clear()
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if _CALLS.faults:
+            raise _CALLS.faults[0] from error
+        raise
