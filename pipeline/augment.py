@@ -34,6 +34,12 @@ LEVELS = 4096
 _SCALE, _NOISE, _MASK, _MIX, _VIEW = range(5)
 
 
+def augments_in_units(options: AugmentOptions) -> bool:
+    """Whether `augmentations_in_units` are any."""
+    scaled = options.scale_probability and options.scale_strength
+    return bool(scaled or (options.noise_probability and options.noise_strength))
+
+
 def augmentations_in_units(
     options: AugmentOptions, time: int, std: NDArray[np.float32], seed: int
 ) -> list[Augmentation]:

@@ -12,8 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from model.normalisation import normalise_raw
 from model.normaliser import Normaliser
-from pipeline.augment import Sample, augmentations_in_units, augmentations_once_normalised
-from pipeline.feature_scaling import feature_scaler
+from pipeline.augment import (
+    Sample,
+    augmentations_in_units,
+    augmentations_once_normalised,
+    augments_in_units,
+)
+from pipeline.normalise_in_place import feature_scaler, raw_scaler
 from pipeline.order import (
     BEGINNING,
     Order,
@@ -208,7 +213,7 @@ def _buffer_reader(
     """Function (epoch, buffer) -> the buffer's columns, and `order` of its rows.
 
     Raw and features are not moved here: blocks gather them by `order`, in C++ and near a core.
-    Features are never augmented, so they are normalised here, where they are read.
+    What is not augmented in units is normalised here, where it is read: features always.
     Labels and source indices come as they are delivered. Of the resumed (epoch, buffer, rows) the
     rows are left out that were delivered before. With mixing on, the first row follows the last:
     it is its partner. With balanced sampling as many rows are drawn as the buffer has, and the
@@ -217,14 +222,16 @@ def _buffer_reader(
     inputs, names = input_names(store, config), _carried(store, config)
     needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
     partners = config.augment.mix_probability > 0
-    scale = feature_scaler(normaliser)
+    scalers = {"features": feature_scaler(normaliser)}
+    if _is_scaled_early(store, config):
+        scalers["raw"] = raw_scaler(normaliser, store.time)
 
     def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
         place = int(epoch), int(buffer)
         ranges = order.buffer_ranges(*place)
         columns = store.read_many(needed, ranges)
-        if "features" in inputs:
-            scale(columns["features"])
+        for name in set(inputs) & set(scalers):
+            scalers[name](columns[name])
         rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
         copy = np.zeros(1, np.int64)
         if sampling is not None:
@@ -245,6 +252,12 @@ def _buffer_reader(
         return _tensors(store, (*names, "order"), read, [epoch, buffer]) | {"epoch": epoch}
 
     return tensors
+
+
+def _is_scaled_early(store: Store, config: Config) -> bool:
+    """Whether raw needs no conversion to units, and nothing augments it there."""
+    ready = store.raw_dtype == np.float32 and bool((store.channel_scale == 1).all())
+    return ready and not augments_in_units(config.augment)
 
 
 def _carried(store: Store, config: Config) -> tuple[str, ...]:
@@ -313,6 +326,7 @@ def _preparation(
         config.augment, time, seed, (*inputs, "label", "weight")
     )
     statistics = _for_each_sample(normaliser, time)
+    scaled_late = "raw" in inputs and not _is_scaled_early(store, config)
     held = rows + int(config.augment.mix_probability > 0)
     carried = [name for name in _carried(store, config) if name not in inputs]
 
@@ -320,13 +334,14 @@ def _preparation(
         sample = {"epoch": buffer["epoch"]}
         own = slice(start, start + held)
         for name in inputs:
-            gathered = tf.gather(buffer[name], buffer["order"][own])
-            sample[name] = _in_units(store, name, gathered)
+            sample[name] = tf.gather(buffer[name], buffer["order"][own])
         for name in carried:
             sample[name] = buffer[name][own]
+        if scaled_late:
+            sample["raw"] = _in_units(store, "raw", sample["raw"])
         for augment in in_units:
             sample = augment(sample)
-        if "raw" in inputs:
+        if scaled_late:
             sample["raw"] = normalise_raw(sample["raw"], statistics)
         sample["weight"] = tf.gather(tf.constant(weights, tf.float32), sample["label"])
         sample["label"] = tf.one_hot(sample["label"], classes)

@@ -1,4 +1,4 @@
-"""Scales features in place, as they are read: the bits of `model.normalisation`.
+"""Normalises rows in place, as they are read: the bits of `model.normalisation`.
 
 The layers of a saved model take six operations of TensorFlow, each through memory, where this takes
 one pass: a fifth of the time by quantiles. A test holds the bits together, but for subnormal
@@ -18,6 +18,13 @@ from pipeline.catalogue.compiled import exact_kernel
 Floats = NDArray[np.float32]
 LANES = 16
 """Rows that are searched side by side: as many float32 as the widest registers hold."""
+
+
+def raw_scaler(normaliser: Normaliser, time: int) -> Callable[[Floats], None]:
+    """A function that normalises raw (n, T, C) float32, in units, C order, in place."""
+    # A row of T x C values at a time: a loop over channels alone is too short to be vectorised.
+    mean, scale = (np.tile(each, time) for each in (normaliser.raw_mean, normaliser.raw_scale))
+    return lambda raw: _standardise(raw.reshape(len(raw), mean.size), mean, scale, np.float32(np.inf))
 
 
 def feature_scaler(normaliser: Normaliser) -> Callable[[Floats], None]:

@@ -1,4 +1,4 @@
-"""Features scaled in place have the bits of the saved model's layers."""
+"""What is normalised in place has the bits of the saved model's layers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model.normalisation import normalise_features
+from model.normalisation import normalise_features, normalise_raw
 from model.normaliser import Normaliser
-from pipeline.feature_scaling import LANES, feature_scaler
+from pipeline.normalise_in_place import LANES, feature_scaler, raw_scaler
 
 ROWS = 5 * LANES + 3
 
@@ -31,7 +31,7 @@ def sample_of(rng: np.random.Generator, rows: int) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("scaling", ["quantile", "standard"])
 @pytest.mark.parametrize("rows", [1, LANES, ROWS])
-def test_the_bits_are_those_of_the_layers(scaling: str, rows: int) -> None:
+def test_features_have_the_bits_of_the_layers(scaling: str, rows: int) -> None:
     rng = np.random.default_rng(0)
     sample = sample_of(rng, 3000).astype(np.float64)
     zero, one = np.zeros(2), np.ones(2)
@@ -50,3 +50,14 @@ def test_the_bits_are_those_of_the_layers(scaling: str, rows: int) -> None:
 def test_no_features_are_no_work() -> None:
     normaliser = Normaliser.fit(np.zeros(1), np.ones(1))
     feature_scaler(normaliser)(np.empty((4, 0), np.float32))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (7, 33, 5), (0, 8, 2)])
+def test_raw_has_the_bits_of_the_layers(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    raw = (rng.normal(size=shape) * 1e3).astype(np.float32)
+    channels = shape[-1]
+    normaliser = Normaliser.fit(rng.normal(size=channels), rng.uniform(0, 9, size=channels))
+    expected = normalise_raw(tf.constant(raw), normaliser).numpy()
+    raw_scaler(normaliser, shape[1])(raw)
+    np.testing.assert_array_equal(raw, expected)
