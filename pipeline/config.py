@@ -95,7 +95,7 @@ class FeatureOptions(Section):
     """Worker processes; default: one a core, fewer if the budget asks for it. Decides no byte."""
 
 
-READ_AHEAD = ("read_threads", "index_cache")
+READ_AHEAD = ("read_threads", "prefetch_batches", "index_cache")
 """Keys of `stream` that follow from the budget unless they are given. They decide no byte."""
 
 
@@ -108,6 +108,8 @@ class StreamOptions(Section):
     """Drop the last, partial batch of an epoch."""
     read_threads: int = Field(default=2, ge=1)
     """Buffers read ahead at a time, each held in memory. Decides no byte."""
+    prefetch_batches: int = Field(default=16, ge=2)
+    """Finished batches that wait for a step; fewer if the budget asks. Decides no byte."""
     index_cache: ByteSize | None = Field(default=None, gt=0)
     """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks. Decides no byte."""
 

@@ -24,7 +24,8 @@ def raw_scaler(normaliser: Normaliser, time: int) -> Callable[[Floats], None]:
     """A function that normalises raw (n, T, C) float32, in units, C order, in place."""
     # A row of T x C values at a time: a loop over channels alone is too short to be vectorised.
     mean, scale = (np.tile(each, time) for each in (normaliser.raw_mean, normaliser.raw_scale))
-    return lambda raw: _standardise(raw.reshape(len(raw), mean.size), mean, scale, np.float32(np.inf))
+    level = np.float32(np.inf)
+    return lambda raw: _standardise(raw.reshape(len(raw), mean.size), mean, scale, level)
 
 
 def feature_scaler(normaliser: Normaliser) -> Callable[[Floats], None]:

@@ -32,7 +32,7 @@ from pipeline.order import (
 from pipeline.split import fold_ranges
 from pipeline.stream_buffers import (
     EVALUATION_CHUNKS,
-    PREFETCHED_BATCHES,
+    LEAST_PREFETCHED,
     PREPARE_CALLS,
     block_rows,
     buffer_rows,
@@ -45,7 +45,7 @@ from pipeline.stream_calls import call_from_graph
 from stores.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
+    from pipeline.config import Config, StreamOptions
     from stores import Store
 COPY_BITS = 48
 """Lower bits of a source index in the stream: the candidate's number. Above: which copy it is, so
@@ -128,7 +128,8 @@ def training_stream(
     last = config.train.epochs if epochs is None else epochs
     return _fixed(
         tf.data.Dataset.range(start.epoch, last).flat_map(epoch_batches),
-        config.stream.read_threads,
+        config.stream,
+        config.stream.prefetch_batches,
         stream_buffers(config, window_shape(store, config), buffer_rows(config, store)),
     )
 
@@ -176,7 +177,8 @@ def evaluation_stream(
         )
         .rebatch(batch or config.evaluate.batch)
         .map(in_units, num_parallel_calls=PREPARE_CALLS, deterministic=True),
-        config.stream.read_threads,
+        config.stream,
+        LEAST_PREFETCHED,
         evaluation_buffers(config, window_shape(store, config), evaluation_rows(store)),
     )
 
@@ -378,17 +380,19 @@ def _in_units(store: Store, name: str, value: tf.Tensor) -> tf.Tensor:
     return raw if (scale == 1).all() else raw * scale
 
 
-def _fixed(dataset: tf.data.Dataset, read_threads: int, held: Mapping[str, int]) -> tf.data.Dataset:
+def _fixed(
+    dataset: tf.data.Dataset, options: StreamOptions, prefetched: int, held: Mapping[str, int]
+) -> tf.data.Dataset:
     """Prefetch a few batches, and let nothing grow or reorder.
 
     Threads of its own, as many as it makes calls at a time, keep reads that wait for the disk from
     holding up the network's. One thread a call: blocks are small, and are prepared side by side.
     """
-    options = tf.data.Options()
-    options.autotune.enabled = False
+    settings = tf.data.Options()
+    settings.autotune.enabled = False
     # Half of the machine's memory unless it is said.
-    options.autotune.ram_budget = sum(held.values())
-    options.deterministic = True
-    options.threading.private_threadpool_size = read_threads + PREPARE_CALLS
-    options.threading.max_intra_op_parallelism = 1
-    return dataset.prefetch(PREFETCHED_BATCHES).with_options(options)
+    settings.autotune.ram_budget = sum(held.values())
+    settings.deterministic = True
+    settings.threading.private_threadpool_size = options.read_threads + PREPARE_CALLS
+    settings.threading.max_intra_op_parallelism = 1
+    return dataset.prefetch(prefetched).with_options(settings)

@@ -21,8 +21,8 @@ EVALUATION_CHUNKS = 8
 """Chunks read at a time where nothing is shuffled; decides no value."""
 PREPARE_CALLS = 2
 """Blocks that are augmented and normalised at a time."""
-PREFETCHED_BATCHES = 2
-"""Finished batches that wait for the training step."""
+LEAST_PREFETCHED = 2
+"""Finished batches that wait for the training step at least, and for an evaluation's."""
 BLOCK_BYTES = 3 * 2**20
 """Float32 of a block: small enough for the caches of a core, large enough to be worth a call."""
 TABLE_BYTES = 4 * 2**20
@@ -102,7 +102,7 @@ def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, 
         "epoch buffers": (threads + 2) * buffer,
         "buffers being read": threads * buffer,
         "blocks being augmented": blocks,
-        "batches prefetched": (PREFETCHED_BATCHES + 2) * batch,
+        "batches prefetched": (config.stream.prefetch_batches + 2) * batch,
         "noise table": 2 * noise_rows(window.time, window.channels) * noise if noise else 0,
     }
 
@@ -120,5 +120,5 @@ def evaluation_buffers(config: Config, window: WindowShape, rows: int) -> dict[s
     return {
         "evaluation buffers": (threads + 2) * buffer,
         "evaluation buffers being read": threads * buffer,
-        "evaluation batches": (PREFETCHED_BATCHES + 2) * batch,
+        "evaluation batches": (LEAST_PREFETCHED + 2) * batch,
     }

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from model.normaliser import SAMPLE_ROWS
 from pipeline.budget import MIB, MemoryPlan
+from pipeline.config import READ_AHEAD
 from pipeline.machine import total_memory, usable_budget
 from pipeline.reserved import known_reserved
 from pipeline.stream_buffers import (
+    LEAST_PREFETCHED,
     buffer_chunks,
     buffer_rows,
     evaluation_buffers,
@@ -84,28 +86,38 @@ def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
 def fit_read_ahead(config: Config, store: Store, plan: Callable[[Config], MemoryPlan]) -> Config:
     """`config` reading ahead and caching as much as the budget allows, where it does not say.
 
-    Buffers read ahead (`stream.read_threads`) come first, indexes of shards
-    (`stream.index_cache`) get what is left.
+    Buffers read ahead (`stream.read_threads`) come first, then the batches that wait
+    (`stream.prefetch_batches`); indexes of shards (`stream.index_cache`) get what is left.
 
     Args:
         config: resolved.
         store: what it will read.
         plan: the memory plan of the stage under a config.
     """
-    given = config.stream.model_fields_set
-    least = config
-    if "index_cache" not in given:
-        least = _changed(config, "stream", "index_cache", store.shard_index_bytes)
-    fewer, most = least, config.stream.read_threads
-    for threads in range(most, 0, -1) if "read_threads" not in given else (most,):
-        fewer = _changed(least, "stream", "read_threads", threads)
-        if plan(fewer).fits:
-            break
-    if "index_cache" in given:
-        return fewer
-    found = plan(fewer)
+    least = {
+        "read_threads": 1,
+        "prefetch_batches": LEAST_PREFETCHED,
+        "index_cache": store.shard_index_bytes,
+    }
+    wanted = {
+        "read_threads": config.stream.read_threads,
+        "prefetch_batches": config.stream.prefetch_batches,
+    }
+    free = [name for name in READ_AHEAD if name not in config.stream.model_fields_set]
+    fitted = config
+    for name in free:
+        fitted = _changed(fitted, "stream", name, least[name])
+    for name in [name for name in free if name in wanted]:
+        for value in range(wanted[name], least[name], -1):
+            more = _changed(fitted, "stream", name, value)
+            if plan(more).fits:
+                fitted = more
+                break
+    if "index_cache" not in free:
+        return fitted
+    found = plan(fitted)
     most = store.shard_index_bytes + max(0, found.budget - found.projected)
-    return _changed(fewer, "stream", "index_cache", min(store.index_bytes, most))
+    return _changed(fitted, "stream", "index_cache", min(store.index_bytes, most))
 
 
 def train_buffers(config: Config, store: Store) -> dict[str, int]:

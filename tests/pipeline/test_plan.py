@@ -122,8 +122,9 @@ def test_reading_ahead_gives_way_to_the_budget_unless_it_is_chosen(
     store = stores.open(tiny_store)
     config = resolved_config(request_for(tiny_config, None, tiny_store), store)
 
-    def projected(threads: int) -> int:
-        return plan_train(changed(config, stream={"read_threads": threads}), store).projected
+    def projected(threads: int, waiting: int = 2) -> int:
+        least = {"read_threads": threads, "prefetch_batches": waiting, "index_cache": 1}
+        return plan_train(changed(config, stream=least), store).projected
 
     between = (projected(1) + projected(2)) // 2
     tight = changed(config, memory={"budget": between})
@@ -131,6 +132,13 @@ def test_reading_ahead_gives_way_to_the_budget_unless_it_is_chosen(
     chosen = changed(tight, stream={"read_threads": 2})
     assert fit_read_ahead(chosen, store, lambda c: plan_train(c, store)).stream.read_threads == 2
     assert fit_read_ahead(config, store, lambda c: plan_train(c, store)).stream.read_threads == 2
+
+    def waiting(budget: int) -> int:
+        held = changed(config, memory={"budget": budget})
+        return fit_read_ahead(held, store, lambda c: plan_train(c, store)).stream.prefetch_batches
+
+    assert [waiting(projected(2, number)) for number in (2, 5, 16)] == [2, 5, 16]
+    assert waiting(projected(2, 100)) == 16
 
 
 def test_the_budget_decides_how_many_indexes_are_kept_unless_it_is_chosen(
