@@ -58,6 +58,8 @@ SELECT = ["*", "!ch?__mad", "!ch?__iqr"]
 PLAIN = {"mask_probability": 0.0, "scale_probability": 0.0, "noise_probability": 0.0}
 SAMPLES, FITTED, EATEN = 2_000, 20_000, 50_000
 FIRST_BATCH_SECONDS, WAITING = 1.0, 0.02
+SLICE_SECONDS = 0.005
+"""How late a thread of Linux may wake that sleeps beside two busy ones a core."""
 
 
 @dataclass(frozen=True)
@@ -165,23 +167,26 @@ def start_and_hunger(store: Store) -> bool:
         begun = time.perf_counter()
         next(iter(training_stream(store, folds, config, normaliser)))
         firsts.append(time.perf_counter() - begun)
-    pause, late, batches = BATCH / EATEN, 0, 0
+    pause, late, batches = BATCH / EATEN, [0, 0], 0
     stream = iter(training_stream(store, folds, config, normaliser, epochs=2))
     next(stream)
     due = time.perf_counter() + pause
     for _ in stream:
         batches += 1
         # A batch that is there in its own time was waiting, not waited for.
-        late += time.perf_counter() > due + pause
+        for number, grace in enumerate((pause, pause + SLICE_SECONDS)):
+            late[number] += time.perf_counter() > due + grace
         while time.perf_counter() < due:
             time.sleep(0.0002)
         due = max(due, time.perf_counter()) + pause
     first = statistics.median(firsts)
+    most = 1e3 * (pause + SLICE_SECONDS)
     print(
         f"First batch after {first:.2f} s (at most {FIRST_BATCH_SECONDS}). An eater of {EATEN:,} "
-        f"windows/s waited for {late} of {batches} batches (none), every default on.\n"
+        f"windows/s waited more than {most:.0f} ms for {late[1]} of {batches} batches (none), more "
+        f"than {1e3 * pause:.0f} ms for {late[0]}, every default on.\n"
     )
-    return first <= FIRST_BATCH_SECONDS and late == 0
+    return first <= FIRST_BATCH_SECONDS and late[1] == 0
 
 
 def fit(store: Store, rounds: int) -> bool:

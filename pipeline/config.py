@@ -108,7 +108,7 @@ class StreamOptions(Section):
     """Drop the last, partial batch of an epoch."""
     read_threads: int = Field(default=2, ge=1)
     """Buffers read ahead at a time, each held in memory. Decides no byte."""
-    prefetch_batches: int = Field(default=16, ge=2)
+    prefetch_batches: int = Field(default=32, ge=2)
     """Finished batches that wait for a step; fewer if the budget asks. Decides no byte."""
     index_cache: ByteSize | None = Field(default=None, gt=0)
     """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks. Decides no byte."""

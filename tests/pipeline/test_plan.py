@@ -137,8 +137,8 @@ def test_reading_ahead_gives_way_to_the_budget_unless_it_is_chosen(
         held = changed(config, memory={"budget": budget})
         return fit_read_ahead(held, store, lambda c: plan_train(c, store)).stream.prefetch_batches
 
-    assert [waiting(projected(2, number)) for number in (2, 5, 16)] == [2, 5, 16]
-    assert waiting(projected(2, 100)) == 16
+    assert [waiting(projected(2, number)) for number in (2, 5, 32)] == [2, 5, 32]
+    assert waiting(projected(2, 100)) == 32
 
 
 def test_the_budget_decides_how_many_indexes_are_kept_unless_it_is_chosen(
