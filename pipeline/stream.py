@@ -18,7 +18,7 @@ from pipeline.augment import (
     augmentations_once_normalised,
     augments_in_units,
 )
-from pipeline.normalise_in_place import feature_scaler, raw_scaler
+from pipeline.gather import gather, gather_features, gather_raw
 from pipeline.order import (
     BEGINNING,
     Order,
@@ -212,46 +212,40 @@ def _buffer_reader(
     resumed: tuple[int, int, int],
     sampling: Sampling | None,
 ) -> Callable[[tf.Tensor, tf.Tensor], Sample]:
-    """Function (epoch, buffer) -> the buffer's columns, and `order` of its rows.
+    """Function (epoch, buffer) -> the buffer's columns, in the order that they are delivered in.
 
-    Raw and features are not moved here: blocks gather them by `order`, in C++ and near a core.
-    What is not augmented in units is normalised here, where it is read: features always.
-    Labels and source indices come as they are delivered. Of the resumed (epoch, buffer, rows) the
-    rows are left out that were delivered before. With mixing on, the first row follows the last:
-    it is its partner. With balanced sampling as many rows are drawn as the buffer has, and the
-    upper bits of a source index say which copy of its row each is.
+    What is not augmented in units is normalised here, on the way: features always. Of the resumed
+    (epoch, buffer, rows) the rows are left out that were delivered before. With mixing on, the
+    first row follows the last: it is its partner. With balanced sampling as many rows are drawn as
+    the buffer has, and the upper bits of a source index say which copy of its row each is.
     """
-    inputs, names = input_names(store, config), _carried(store, config)
+    names = _carried(store, config)
     needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
     partners = config.augment.mix_probability > 0
-    scalers = {"features": feature_scaler(normaliser)}
+    gathers = {"features": gather_features(normaliser)}
     if _is_scaled_early(store, config):
-        scalers["raw"] = raw_scaler(normaliser, store.time)
+        gathers["raw"] = gather_raw(normaliser, store.time)
 
     def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
         place = int(epoch), int(buffer)
         ranges = order.buffer_ranges(*place)
         columns = store.read_many(needed, ranges)
-        for name in set(inputs) & set(scalers):
-            scalers[name](columns[name])
         rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
+        if partners:
+            rows = np.append(rows, rows[:1])
+        rows = rows[resumed[2] if place == resumed[:2] else 0 :]
         copy = np.zeros(1, np.int64)
         if sampling is not None:
             drawn, copies = sampling.draw(columns[sampling.column], order.draw_offset(*place))
             rows, copy = drawn[rows], copies[rows]
-        delivered = {name: columns[name] for name in inputs}
-        delivered["label"] = columns["label"][rows]
+        # Popped, so that what was read is given back as soon as it is in order.
+        delivered = {name: gathers.get(name, gather)(columns.pop(name), rows) for name in names}
         if "source_index" in names:
-            delivered["source_index"] = columns["source_index"][rows] | copy << COPY_BITS
-        delivered["order"] = rows
-        first = resumed[2] if place == resumed[:2] else 0
-        for name in set(delivered) - set(inputs):
-            column = delivered[name]
-            delivered[name] = np.append(column, column[:1])[first:] if partners else column[first:]
-        return [delivered[name] for name in (*names, "order")]
+            delivered["source_index"] |= copy << COPY_BITS
+        return [delivered[name] for name in names]
 
     def tensors(epoch: tf.Tensor, buffer: tf.Tensor) -> Sample:
-        return _tensors(store, (*names, "order"), read, [epoch, buffer]) | {"epoch": epoch}
+        return _tensors(store, names, read, [epoch, buffer]) | {"epoch": epoch}
 
     return tensors
 
@@ -282,7 +276,6 @@ def _tensors(
         "label": ((), np.dtype(np.int32)),
         "group": ((), np.dtype(np.int32)),
         "source_index": ((), np.dtype(np.int64)),
-        "order": ((), np.dtype(np.int64)),
     }
     columns = [(name, *kinds[name]) for name in names]
     return call_from_graph(read, arguments, columns)
@@ -296,7 +289,7 @@ def _block_cutter(rows: int, partners: int) -> Callable[[Sample], tf.data.Datase
     """
 
     def cut(buffer: Sample) -> tf.data.Dataset:
-        count = tf.size(buffer["order"], tf.int64)
+        count = tf.size(buffer["label"], tf.int64)
         starts = tf.data.Dataset.range(0, count - partners, rows)
         return starts.map(lambda start: (start, buffer))
 
@@ -311,8 +304,7 @@ def _preparation(
     heads: Sequence[str],
     rows: int,
 ) -> Callable[[tf.Tensor, Sample], tuple[Sample, Sample, Sample]]:
-    """Function (start, buffer) -> (inputs, labels, weights) of a block: gathered, augmented,
-    normalised, mixed.
+    """Function (start, buffer) -> (inputs, labels, weights) of a block: augmented, mixed.
 
     A block is small enough for a core's cache. With mixing on, it ends with the partner of its
     last row.
@@ -330,13 +322,11 @@ def _preparation(
     statistics = _for_each_sample(normaliser, time)
     scaled_late = "raw" in inputs and not _is_scaled_early(store, config)
     held = rows + int(config.augment.mix_probability > 0)
-    carried = [name for name in _carried(store, config) if name not in inputs]
+    carried = _carried(store, config)
 
     def prepare(start: tf.Tensor, buffer: Sample) -> tuple[Sample, Sample, Sample]:
         sample = {"epoch": buffer["epoch"]}
         own = slice(start, start + held)
-        for name in inputs:
-            sample[name] = tf.gather(buffer[name], buffer["order"][own])
         for name in carried:
             sample[name] = buffer[name][own]
         if scaled_late:

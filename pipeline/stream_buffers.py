@@ -40,7 +40,7 @@ class WindowShape:
 
     @property
     def stored_bytes(self) -> int:
-        """A window as read: raw as stored, float32 features, label, source index and order."""
+        """A window as read: raw as stored, float32 features, label, source index and place."""
         return self.time * self.channels * self.raw_dtype.itemsize + 4 * self.features + 20
 
     @property
@@ -87,9 +87,10 @@ def noise_rows(time: int, channels: int) -> int:
 def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, int]:
     """Bytes that a training stream with buffers of `rows` windows holds at most, by name.
 
-    Buffers in flight are those being read, the one being cut into batches and the one before it
-    whose last batch is unfinished: 2 + 2 = 4 of 4,096 windows of 128 x 9 float32 and 283 features,
-    90 MiB. Reading another may double its buffer, where TensorFlow copies what it is given.
+    Buffers in flight are those being read, the one being cut into batches, the one before it whose
+    last batch is unfinished, and the one that the oldest batch that waits was cut from: 2 + 3 = 5
+    of 4,096 windows of 128 x 9 float32 and 283 features, 113 MiB. One that is being read is held
+    as it was decoded and in its order.
     """
     threads = config.stream.read_threads
     buffer = rows * window.stored_bytes
@@ -99,7 +100,7 @@ def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, 
     batch = config.train.batch * window.float_bytes
     noise = 4 * window.time * window.channels
     return {
-        "epoch buffers": (threads + 2) * buffer,
+        "epoch buffers": (threads + 3) * buffer,
         "buffers being read": threads * buffer,
         "blocks being augmented": blocks,
         "batches prefetched": (config.stream.prefetch_batches + 2) * batch,

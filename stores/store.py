@@ -180,7 +180,7 @@ class Store:
             raise UserError(
                 f"{self.path} has no array {name!r}; it has {', '.join(self._formats)}."
             )
-        return _aligned_empty((rows, *self._formats[name].row_shape), self._formats[name].dtype)
+        return aligned_empty((rows, *self._formats[name].row_shape), self._formats[name].dtype)
 
     def moments(self, folds: Iterable[str]) -> FoldMoments:
         """Moments of the named folds, merged in row order: the same bits every time.
@@ -257,7 +257,7 @@ class Store:
         return merge_all(parts, columns)
 
 
-def _aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """An array that TensorFlow takes as it is: it copies what does not start at 64 bytes."""
     size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     memory = np.empty(size + ALIGNMENT, np.uint8)

@@ -1,4 +1,4 @@
-"""What is normalised in place has the bits of the saved model's layers."""
+"""Gathered rows are the right ones, with the bits of the saved model's layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.normalisation import normalise_features, normalise_raw
 from model.normaliser import Normaliser
-from pipeline.normalise_in_place import LANES, feature_scaler, raw_scaler
+from pipeline.gather import LANES, gather, gather_features, gather_raw
 
 ROWS = 5 * LANES + 3
 
@@ -43,13 +43,15 @@ def test_features_have_the_bits_of_the_layers(scaling: str, rows: int) -> None:
         features[1:51] = np.nan_to_num(normaliser.knots[:, 25:75].T, posinf=3.0)
         features[51], features[52] = 0.0, -0.0
     expected = normalise_features(tf.constant(features), normaliser).numpy()
-    feature_scaler(normaliser)(features)
-    np.testing.assert_array_equal(features, expected)
+    chosen = rng.integers(rows, size=3 * rows)
+    found = gather_features(normaliser)(features, chosen)
+    np.testing.assert_array_equal(found, expected[chosen])
 
 
 def test_no_features_are_no_work() -> None:
     normaliser = Normaliser.fit(np.zeros(1), np.ones(1))
-    feature_scaler(normaliser)(np.empty((4, 0), np.float32))
+    found = gather_features(normaliser)(np.empty((4, 0), np.float32), np.array([3, 1]))
+    assert found.shape == (2, 0)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (7, 33, 5), (0, 8, 2)])
@@ -59,5 +61,15 @@ def test_raw_has_the_bits_of_the_layers(shape: tuple[int, int, int]) -> None:
     channels = shape[-1]
     normaliser = Normaliser.fit(rng.normal(size=channels), rng.uniform(0, 9, size=channels))
     expected = normalise_raw(tf.constant(raw), normaliser).numpy()
-    raw_scaler(normaliser, shape[1])(raw)
-    np.testing.assert_array_equal(raw, expected)
+    rows = rng.permutation(shape[0])
+    np.testing.assert_array_equal(gather_raw(normaliser, shape[1])(raw, rows), expected[rows])
+
+
+@pytest.mark.parametrize("shape", [(9,), (9, 3), (9, 4, 5)])
+def test_rows_of_any_shape_are_gathered_as_they_are(shape: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).integers(-99, 99, size=shape).astype(np.int16)
+    rows = np.array([8, 0, 0, 3])
+    found = gather(values, rows)
+    np.testing.assert_array_equal(found, values[rows])
+    assert found.dtype == np.int16
+    assert found.ctypes.data % 64 == 0
