@@ -11,10 +11,13 @@ code 1: a ratio is below its floor.
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import multiprocessing
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +44,11 @@ from benchmarks.timing import machine, table, version
 from model.network import build_network
 from model.normaliser import Normaliser
 from model.optimisation import compile_network
+from pipeline.budget import MIB
 from pipeline.config import Config, config_from_table
 from pipeline.console import Console, Request
 from pipeline.features import run_features
+from pipeline.memory import watch_memory
 from pipeline.order import training_order
 from pipeline.stream import training_stream
 from pipeline.stream_buffers import buffer_chunks
@@ -157,6 +162,30 @@ def speed(store: Store, source: Path, folder: Path, rounds: int) -> bool:
     return kept
 
 
+def peaks(folder: Path, windows: int) -> bool:
+    """Print what insitubatch and ours hold at their peaks, each in a process of its own."""
+    if importlib.util.find_spec("insitubatch") is None:
+        print("insitubatch is not here: it needs Python 3.12.\n")
+        return True
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawned, max_tasks_per_child=1) as pool:
+        own, other = pool.map(_peak, [False, True], [folder] * 2, [windows] * 2)
+    print(f"Two epochs hold {own / MIB:.0f} MiB, with insitubatch {other / MIB:.0f} MiB.\n")
+    return own <= other
+
+
+def _peak(with_insitubatch: bool, folder: Path, windows: int) -> int:
+    """Anonymous and shared bytes of this process at their peak, TensorFlow included."""
+    set_up_tensorflow(make_config().train)
+    store, _ = make_store(windows, folder)
+    with watch_memory() as use:
+        peer = insitubatch(store, buffer_chunks(make_config().stream)) if with_insitubatch else None
+        run = peer or ours(store, make_config())
+        for _ in range(2):
+            run()
+    return use.peak
+
+
 def start_and_hunger(store: Store) -> bool:
     """Print how soon the first batch comes, and how often an eater of 50,000 windows/s waits."""
     config = make_config(augment=True, scaling="quantile")
@@ -257,13 +286,14 @@ def main() -> int:
     parser.add_argument("--windows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path("data/benchmarks"))
-    parser.add_argument("--parts", nargs="+", default=["speed", "hunger", "fit"])
+    parser.add_argument("--parts", nargs="+", default=["speed", "peaks", "hunger", "fit"])
     given = parser.parse_args()
     set_up_tensorflow(make_config().train)
     store, source = make_store(given.windows, given.folder)
     print(f"{machine()}; {version('tensorflow', 'numcodecs', 'zarr', 'h5py')}\n")
     parts: dict[str, Callable[[], bool]] = {
         "speed": lambda: speed(store, source, given.folder, given.rounds),
+        "peaks": lambda: peaks(given.folder, given.windows),
         "hunger": lambda: start_and_hunger(store),
         "fit": lambda: fit(store, given.rounds),
     }
