@@ -123,6 +123,25 @@ def test_no_more_indexes_are_kept_than_it_is_told(
         assert opened.count(16 * 4 + 4) == indexes
 
 
+def test_few_files_are_kept_open_and_none_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened() -> int:
+        links = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.exists()]
+        return sum(link.startswith(str(tmp_path)) for link in links)
+
+    monkeypatch.setattr("stores.shard_reader.KEPT_FILES", 3)
+    values = np.arange(64 * 8, dtype=np.float32).reshape(64, 8)
+    reader = ShardReader(tmp_path, written(tmp_path, values, 4, 2))
+    target = np.empty((1, 8), np.float32)
+    for row in (*range(0, 64, 5), *range(63, 0, -7)):
+        reader.read_into(target, row)
+        np.testing.assert_array_equal(target[0], values[row])
+        assert 1 <= opened() <= 3
+    del reader
+    assert opened() == 0
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
