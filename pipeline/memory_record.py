@@ -20,8 +20,9 @@ class MemoryRecord:
         projected: the most it planned to hold.
         measured_peak: the most it held, anonymous + shared.
         mapped_files_peak: resident pages of mapped files at most, apart.
-        page_cache_peak: of the control group with a limit around the stage, apart; 0 without one.
         timeline: (seconds since the start, anonymous + shared bytes).
+        page_cache_peak: of the control group with a limit around the stage, apart; 0 without one,
+            and in records that were written before it was taken.
     """
 
     stage: str
@@ -29,14 +30,21 @@ class MemoryRecord:
     projected: int
     measured_peak: int
     mapped_files_peak: int
-    page_cache_peak: int
     timeline: tuple[tuple[float, int], ...]
+    page_cache_peak: int = 0
 
 
 def record_of(stage: str, budget: int, projected: int, use: MemoryUse) -> MemoryRecord:
     """The record of a stage that has ended, or of what it has held so far."""
-    apart = use.mapped_peak, use.cache_peak
-    return MemoryRecord(stage, budget, projected, use.peak, *apart, tuple(use.timeline))
+    return MemoryRecord(
+        stage,
+        budget,
+        projected,
+        use.peak,
+        use.mapped_peak,
+        tuple(use.timeline),
+        use.cache_peak,
+    )
 
 
 def record_path(stage: str, run: Path | None, store: Path) -> Path:
