@@ -98,12 +98,14 @@ def main() -> int:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     given = parser.parse_args()
+    if bool(given.config) != bool(given.data):
+        parser.error("--config and --data go together")
     print(f"{machine()}; {version('tensorflow', 'numpy')}\n")
     with tempfile.TemporaryDirectory() as name:
         folder, kept = Path(name), True
         write_sorted_source(folder / "sorted.h5", SORTED_WINDOWS)
         sources = {"sorted": (load_config(None, SORTED), folder / "sorted.h5")}
-        if given.config and given.data:
+        if given.data:
             sources[given.config.stem] = (load_config(given.config), given.data)
         columns = ("chunks in a buffer", "labels", "groups", "expected", "correlation")
         for title, (config, source) in sources.items():

@@ -112,7 +112,7 @@ def contenders(store: Store, source: Path, folder: Path) -> dict[str, Contender]
     arrays = {name: store.read(name, 0, store.windows) for name in NAMES}
     order = training_order(store, [fold.name for fold in store.folds], plain)
     chunks = buffer_chunks(plain.stream)
-    held = (plain.stream.read_threads + 2) * order.buffer_rows
+    held = (plain.stream.read_threads + 3) * order.buffer_rows
     records = folder / f"tfrecord-{store.windows}"
     found: dict[str, Contender | None] = {
         "headrace": Contender(ours(store, plain)),

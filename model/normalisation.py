@@ -1,4 +1,4 @@
-"""Normalisation in TensorFlow: one arithmetic for the stream and for the saved model's layers."""
+"""Normalisation in TensorFlow, of the saved model's layers; `pipeline.gather` has the same bits."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 One pass over memory, without the interpreter's lock, to the bits of `model.normalisation`: the
 layers of a saved model take six operations of TensorFlow for a quantile map, five times as long.
-Subnormal numbers differ: TensorFlow takes them for 0.
+Outside of TensorFlow's threads subnormal numbers differ: those take them for 0.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def gather_features(normaliser: Normaliser) -> Gather:
 
     def mapped(source: Floats, rows: Rows) -> Floats:
         target = aligned_empty((len(rows), count), np.dtype(np.float32))
-        _map_by_quantiles(source, rows, knots, columns, np.float32(SCORE_LIMIT), target)
+        _map_by_quantiles(source, rows, knots, columns, width, np.float32(SCORE_LIMIT), target)
         return target
 
     return mapped
@@ -82,9 +82,15 @@ def _standardise(
 
 @exact_kernel
 def _map_by_quantiles(
-    source: Floats, rows: Rows, knots: Floats, segments: Floats, limit: np.float32, target: Floats
+    source: Floats,
+    rows: Rows,
+    knots: Floats,
+    segments: Floats,
+    width: int,
+    limit: np.float32,
+    target: Floats,
 ) -> None:
-    """Find the last knot at or below each value by halving, LANES rows at a time."""
+    """Find the last of `width` knots at or below each value by halving, LANES rows at a time."""
     values, found = np.empty(LANES, np.float32), np.empty(LANES, np.int32)
     for first in range(0, rows.size, LANES):
         lanes = min(LANES, rows.size - first)
@@ -101,6 +107,7 @@ def _map_by_quantiles(
                     found[lane] += np.int32(step) * np.int32(above)
                 step //= 2
             for lane in range(lanes):
-                at, value = found[lane], values[lane]
+                # Infinity is above what the knots are filled up with, too.
+                at, value = min(found[lane], width), values[lane]
                 score = scores[at] + slopes[at] * (value - starts[at])
                 target[first + lane, column] = min(max(score, -limit), limit)

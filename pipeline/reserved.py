@@ -55,7 +55,7 @@ def shape_of(store: Store) -> dict[str, int]:
 def _network_key(config: Config, store: Store) -> str:
     """What the figures of a network depend on."""
     parts: dict[str, Any] = {
-        "versions": _versions("tensorflow", "keras", "numpy", "headrace"),
+        "versions": _versions("tensorflow", "keras", "numpy", "numba", "headrace"),
         "threads": config.train.threads or usable_cores(),
         "model": config.model.model_dump(mode="json"),
         "batch": config.train.batch,

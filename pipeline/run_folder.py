@@ -23,7 +23,7 @@ from stores.errors import UserError
 RUNS = Path("runs")
 """Default parent of all runs, in the working directory."""
 
-BIT_DECIDING = ("tensorflow", "keras", "numpy")
+BIT_DECIDING = ("tensorflow", "keras", "numpy", "numba")
 """Distributions whose version may change a weight's last bit: a run is not resumed across them."""
 ORDER, ORDER_VERSION = "order of rows", "2"
 """Changes with `pipeline.order`: an epoch half done must not go on in another order."""
@@ -282,7 +282,8 @@ def _refuse_other_versions(run: RunFolder) -> None:
     current = current_versions()
     changed = [
         f"{name} {recorded.get(name)}, now {current.get(name)}"
-        for name in (*BIT_DECIDING, ORDER)
+        # Runs of before Numba normalised batches do not name it.
+        for name in (*(each for each in BIT_DECIDING if each in recorded), ORDER)
         if recorded.get(name) != current.get(name)
     ]
     if changed:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 RESERVED = 520 * MIB
 """Anonymous memory of Python, TensorFlow and the default network, after its first steps."""
+UNNAMED_SHARE = 0.9
+"""Of a budget that is not named, what reading ahead may fill: available memory moves meanwhile."""
 RESERVED_PARENT = 150 * MIB
 """Of the process that starts the folds of a cross-validation; it holds no TensorFlow."""
 ACTIVATIONS = "activations"
@@ -45,6 +47,7 @@ class _Key:
     section: str
     name: str
     scope: str = ""
+    least: int = 1
 
     def value(self, config: Config) -> int:
         if self.name == "buffer_chunks":
@@ -53,6 +56,7 @@ class _Key:
 
 
 _READ_THREADS = _Key("stream", "read_threads")
+_PREFETCH = _Key("stream", "prefetch_batches", least=LEAST_PREFETCHED)
 _BUFFER_CHUNKS = _Key("stream", "buffer_chunks", " for a new run")
 _EVALUATE_BATCH = _Key("evaluate", "batch")
 _TRAIN_BATCH = _Key("train", "batch", " for a new run")
@@ -61,7 +65,7 @@ _BASELINE = _Key("evaluate", "baseline_windows")
 
 def plan_train(config: Config, store: Store) -> MemoryPlan:
     """The memory plan of a training."""
-    keys = (_READ_THREADS, _BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
+    keys = (_PREFETCH, _READ_THREADS, _BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
     return _with_remedies(config, lambda c: _train(c, store), keys)
 
 
@@ -79,7 +83,7 @@ def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
         largest = max(stages, key=lambda stage: stage.projected)
         return replace(largest, stage="crossval", reserved=largest.reserved + RESERVED_PARENT)
 
-    keys = (_READ_THREADS, _BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
+    keys = (_PREFETCH, _READ_THREADS, _BUFFER_CHUNKS, _EVALUATE_BATCH, _TRAIN_BATCH)
     return _with_remedies(config, plan, keys)
 
 
@@ -102,22 +106,21 @@ def fit_read_ahead(config: Config, store: Store, plan: Callable[[Config], Memory
     wanted = {
         "read_threads": config.stream.read_threads,
         "prefetch_batches": config.stream.prefetch_batches,
+        "index_cache": store.index_bytes,
     }
+    step = {"read_threads": 1, "prefetch_batches": 1, "index_cache": store.shard_index_bytes}
     free = [name for name in READ_AHEAD if name not in config.stream.model_fields_set]
     fitted = config
     for name in free:
         fitted = _changed(fitted, "stream", name, least[name])
-    for name in [name for name in free if name in wanted]:
-        for value in range(wanted[name], least[name], -1):
-            more = _changed(fitted, "stream", name, value)
-            if plan(more).fits:
-                fitted = more
-                break
-    if "index_cache" not in free:
-        return fitted
-    found = plan(fitted)
-    most = store.shard_index_bytes + max(0, found.budget - found.projected)
-    return _changed(fitted, "stream", "index_cache", min(store.index_bytes, most))
+    for name in free:
+        # Bytes are linear in each: one more of it tells what all of them take.
+        found, more = plan(fitted), _changed(fitted, "stream", name, least[name] + step[name])
+        each = max(1, plan(more).projected - found.projected)
+        room = found.budget if config.memory.budget else int(found.budget * UNNAMED_SHARE)
+        value = least[name] + max(0, room - found.projected) // each * step[name]
+        fitted = _changed(fitted, "stream", name, min(wanted[name], value))
+    return fitted
 
 
 def train_buffers(config: Config, store: Store) -> dict[str, int]:
@@ -232,7 +235,7 @@ def _with_remedies(
         return found
     least = config
     for key in keys:
-        least = _changed(least, key.section, key.name, 1)
+        least = _changed(least, key.section, key.name, key.least)
     remedies = [shrunk for key in keys if (shrunk := _shrink(config, [key], plan))]
     if not remedies:
         remedies = [shrunk] if (shrunk := _shrink(config, keys, plan)) else []
@@ -246,8 +249,8 @@ def _shrink(
     values, smaller = {}, config
     for key in keys:
         value = key.value(config)
-        while value > 1 and not plan(smaller).fits:
-            value //= 2
+        while value > key.least and not plan(smaller).fits:
+            value = max(key.least, value // 2)
             smaller = _changed(smaller, key.section, key.name, value)
         values[key] = value
     if not plan(smaller).fits:

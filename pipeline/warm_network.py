@@ -14,6 +14,8 @@ from pipeline.config import Config, config_from_table
 from pipeline.memory import watch_memory
 from pipeline.tensorflow_setup import set_up_tensorflow
 
+GATHERED = 64
+"""Rows that the kernels are tried on."""
 STEPS = 5
 
 
@@ -43,12 +45,28 @@ def _run(stage: str, config: Config, shape: dict[str, int]) -> None:
         step = tf.function(network.train_step, input_signature=[batches.element_spec])
         for each in batches:
             step(each)
+        _gather(config, shape)
     views = 1 if stage == "train" else len(config.evaluate.views)
     inputs, _, _ = _batch(config.evaluate.batch, shape, list(network.input), ["label"])
     predict = tf.function(lambda given: tf.stack([network(given)["label"] for _ in range(views)]))
     for _ in range(STEPS):
         predict(inputs).numpy()
     _finish(stage, network, shape["classes"])
+
+
+def _gather(config: Config, shape: dict[str, int]) -> None:
+    """What puts the rows of a training in order: compiled code, and its compiler's library."""
+    from model.normaliser import Normaliser
+    from pipeline.gather import gather_features, gather_raw
+
+    count, channels = shape["features"], shape["channels"]
+    sample = np.random.default_rng(0).normal(size=(GATHERED, count))
+    moments = np.zeros(channels), np.ones(channels), np.zeros(count), np.ones(count)
+    normaliser = Normaliser.fit(*moments, sample, config.model.feature_scaling)
+    rows = np.arange(GATHERED)
+    gather_features(normaliser)(sample.astype(np.float32), rows)
+    raw = np.zeros((GATHERED, shape["time"], channels), np.float32)
+    gather_raw(normaliser, shape["time"])(raw, rows)
 
 
 def _finish(stage: str, network: Any, classes: int) -> None:

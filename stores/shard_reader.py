@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from pathlib import Path
@@ -130,11 +131,33 @@ class ShardReader:
     def _file(self, shard: int) -> _File:
         file = self._open.get(shard)
         if file is None:
-            file = _File(self._path(shard))
+            try:
+                file = _File(self._path(shard))
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
+                # Others of this process need them: from here on, one at a time.
+                self._open.clear()
+                file = self._reopened(shard)
             if len(self._open) >= KEPT_FILES:
                 self._open.clear()
             self._open[shard] = file
         return file
+
+    def _reopened(self, shard: int) -> _File:
+        try:
+            return _File(self._path(shard))
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            raise UserError(
+                f"{self._path(shard)} cannot be opened: this process has too many files open. "
+                "Close some, or allow more with ulimit -n."
+            ) from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without open files: a copy opens its own."""
+        return self.__dict__ | {"_kept": {}, "_open": {}}
 
     def _path(self, shard: int) -> str:
         return f"{self._folder}/{self._format.key(shard)}"

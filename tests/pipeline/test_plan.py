@@ -159,6 +159,10 @@ def test_the_budget_decides_how_many_indexes_are_kept_unless_it_is_chosen(
     assert kept(projected(one) + one) == 2 * one
     assert kept(projected(store.index_bytes)) == kept(1 << 40) == store.index_bytes
     assert kept(projected(one) + one, index_cache=3 * one) == 3 * one
+    few = store.with_index_cache(2 * one)
+    np.testing.assert_array_equal(
+        few.read("label", 0, store.windows), store.read("label", 0, store.windows)
+    )
     assert projected(2 * one) - projected(one) == one
 
 

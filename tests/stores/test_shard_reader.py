@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import os
+import pickle
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -140,6 +144,42 @@ def test_few_files_are_kept_open_and_none_afterwards(
         assert 1 <= opened() <= 3
     del reader
     assert opened() == 0
+
+
+def test_too_many_open_files_are_not_damage(tmp_path: Path) -> None:
+    values = np.arange(64 * 8, dtype=np.float32).reshape(64, 8)
+    format_ = written(tmp_path, values, 4, 2)
+    target, hogs = np.empty_like(values), []
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 5, before[1]))
+    try:
+        # Fewer than the files of the array: those that are kept open give way.
+        reader = ShardReader(tmp_path, format_)
+        reader.read_into(target, 0)
+        np.testing.assert_array_equal(target, values)
+        del reader
+        with contextlib.suppress(OSError):
+            while True:
+                hogs.append(os.open(os.devnull, os.O_RDONLY))
+        with pytest.raises(UserError, match="too many files open"):
+            ShardReader(tmp_path, format_).read_into(target, 0)
+    finally:
+        for each in hogs:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_copy_opens_its_own_files(tmp_path: Path) -> None:
+    values = np.arange(64 * 8, dtype=np.float32).reshape(64, 8)
+    reader, target = ShardReader(tmp_path, written(tmp_path, values, 4, 4)), np.empty_like(values)
+    reader.read_into(target, 0)
+    for copied in (copy.deepcopy(reader), pickle.loads(pickle.dumps(reader))):
+        copied.read_into(target, 0)
+        np.testing.assert_array_equal(target, values)
+    del copied
+    reader.read_into(target, 0)
+    np.testing.assert_array_equal(target, values)
 
 
 @pytest.mark.parametrize(
