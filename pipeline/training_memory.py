@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pipeline.config import Config
     from stores import Store
 
-RESERVED = 520 * MIB
-"""Anonymous memory of Python, TensorFlow and the default network, after its first steps."""
+RESERVED = 540 * MIB
+"""Anonymous memory of Python, TensorFlow, Numba and the default network after its first steps."""
 UNNAMED_SHARE = 0.9
 """Of a budget that is not named, what reading ahead may fill: available memory moves meanwhile."""
 RESERVED_PARENT = 150 * MIB
