@@ -151,17 +151,23 @@ def test_too_many_open_files_are_not_damage(tmp_path: Path) -> None:
     format_ = written(tmp_path, values, 4, 2)
     target, hogs = np.empty_like(values), []
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 5, before[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+
+    def open_all() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                hogs.append(os.open(os.devnull, os.O_RDONLY))
+
     try:
-        # Fewer than the files of the array: those that are kept open give way.
+        open_all()
+        # Fewer are left than the array has files: those that are kept open give way.
+        for each in (hogs.pop(), hogs.pop(), hogs.pop()):
+            os.close(each)
         reader = ShardReader(tmp_path, format_)
         reader.read_into(target, 0)
         np.testing.assert_array_equal(target, values)
         del reader
-        with contextlib.suppress(OSError):
-            while True:
-                hogs.append(os.open(os.devnull, os.O_RDONLY))
+        open_all()
         with pytest.raises(UserError, match="too many files open"):
             ShardReader(tmp_path, format_).read_into(target, 0)
     finally:
