@@ -27,6 +27,7 @@ from pipeline.config import Config, load_config
 from pipeline.console import Console, Request
 from pipeline.features import run_features
 from pipeline.order import training_order
+from pipeline.plan import with_buffer
 from pipeline.shuffle_quality import (
     expected_group_entropy,
     measured_entropy,
@@ -83,12 +84,6 @@ def scores(config: Config, store: Path, seeds: int, folder: Path) -> tuple[list[
             with (run / "log.csv").open(newline="") as log:
                 kind.append(float(list(csv.DictReader(log))[-1]["val_macro_f1"]))
     return found
-
-
-def with_buffer(config: Config, chunks: int) -> Config:
-    """`config` with buffers of so many chunks."""
-    stream = config.stream.model_copy(update={"buffer_chunks": chunks})
-    return config.model_copy(update={"stream": stream})
 
 
 def main() -> int:

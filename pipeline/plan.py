@@ -70,7 +70,7 @@ def _shuffle_quality(request: Request, store: Store, config: Config) -> float:
     """Say how well batches will mix groups, and how they would mix them well."""
 
     def quality(chunks: int) -> float:
-        order = training_order(store, train, _with_buffer(config, chunks))
+        order = training_order(store, train, with_buffer(config, chunks))
         return expected_group_entropy(order, store.folds, config.train.batch)
 
     train = choose_split(store.folds, config.split).train
@@ -91,7 +91,8 @@ def _shuffle_quality(request: Request, store: Store, config: Config) -> float:
     return found
 
 
-def _with_buffer(config: Config, chunks: int) -> Config:
+def with_buffer(config: Config, chunks: int) -> Config:
+    """`config` with buffers of so many chunks."""
     stream = config.stream.model_copy(update={"buffer_chunks": chunks})
     return config.model_copy(update={"stream": stream})
 

@@ -136,7 +136,7 @@ class ShardReader:
             except OSError as error:
                 if error.errno not in (errno.EMFILE, errno.ENFILE):
                     raise
-                # Others of this process need them: from here on, one at a time.
+                # Files that are kept open give way first.
                 self._open.clear()
                 file = self._reopened(shard)
             if len(self._open) >= KEPT_FILES:
