@@ -1,7 +1,8 @@
 """The other ways to feed batches of the same windows: in memory, TFRecord, memmap, HDF5, peers.
 
-Each maker returns a function that consumes one epoch, touches every batch and returns the rows
-that came. All deliver raw and features (float32) and labels in batches of 128.
+All deliver raw and features (float32) and labels in batches of 128. `compiled` and `batch_by_batch`
+make of a dataset a function that consumes one epoch, touches every batch and returns the rows that
+came; feeds that are no dataset are made as such a function.
 """
 
 from __future__ import annotations
@@ -25,26 +26,46 @@ Arrays = dict[str, NDArray[Any]]
 NAMES = ("raw", "features", "label")
 
 
-def consume(batches: tf.data.Dataset) -> int:
-    """Go through a dataset of any structure of batches; returns the rows."""
-    rows = 0
-    for batch in batches:
-        values = tf.nest.flatten(batch)
-        rows += int(values[0].shape[0])
-        for value in values:
-            # A view: what a first operation would do, looking at the data.
-            np.asarray(memoryview(value)).item(0)
-    return rows
+def compiled(data: tf.data.Dataset) -> Epoch:
+    """Batches of any structure taken inside a compiled function, as `model.fit` takes them."""
+
+    @tf.function(input_signature=[tf.data.IteratorSpec(data.element_spec)])
+    def epoch(batches: tf.data.Iterator) -> tf.Tensor:
+        rows = tf.constant(0, tf.int64)
+        for batch in batches:
+            values = tf.nest.flatten(batch)
+            rows += tf.shape(values[0], tf.int64)[0]
+            # What a first operation would do: look at the data.
+            touched = [tf.cast(tf.reshape(value, [-1])[0], tf.float32) for value in values]
+            rows += tf.cast(tf.math.is_nan(tf.add_n(touched)), tf.int64)
+        return rows
+
+    return lambda: int(epoch(iter(data)))
 
 
-def in_memory(arrays: Arrays) -> Epoch:
+def batch_by_batch(data: tf.data.Dataset) -> Epoch:
+    """Batches of any structure handed to Python one by one."""
+
+    def epoch() -> int:
+        rows = 0
+        for batch in data:
+            values = tf.nest.flatten(batch)
+            rows += int(values[0].shape[0])
+            for value in values:
+                # A view: what a first operation would do, looking at the data.
+                np.asarray(memoryview(value)).item(0)
+        return rows
+
+    return epoch
+
+
+def in_memory(arrays: Arrays) -> tf.data.Dataset:
     """All arrays in RAM, every row shuffled on its own."""
     data = tf.data.Dataset.from_tensor_slices(arrays)
-    data = data.shuffle(len(arrays["label"]), seed=0).batch(BATCH).prefetch(2)
-    return lambda: consume(data)
+    return data.shuffle(len(arrays["label"]), seed=0).batch(BATCH).prefetch(2)
 
 
-def tfrecord(arrays: Arrays, folder: Path, buffer_rows: int) -> Epoch:
+def tfrecord(arrays: Arrays, folder: Path, buffer_rows: int) -> tf.data.Dataset:
     """Eight files of serialised examples, interleaved, with a shuffle buffer of as many rows."""
     folder.mkdir(exist_ok=True)
     files = [str(folder / f"{number}.tfrecord") for number in range(8)]
@@ -67,8 +88,7 @@ def tfrecord(arrays: Arrays, folder: Path, buffer_rows: int) -> Epoch:
     data = tf.data.Dataset.from_tensor_slices(files)
     data = data.interleave(tf.data.TFRecordDataset, cycle_length=4, num_parallel_calls=2)
     data = data.shuffle(buffer_rows, seed=0).batch(BATCH).map(parse, num_parallel_calls=2)
-    data = data.prefetch(2)
-    return lambda: consume(data)
+    return data.prefetch(2)
 
 
 def _example(columns: dict[str, NDArray[Any]]) -> bytes:
@@ -158,7 +178,7 @@ def annbatch(store: Store, chunks: int) -> Epoch | None:
     return epoch
 
 
-def insitubatch(store: Store, chunks: int) -> Epoch | None:
+def insitubatch(store: Store, chunks: int) -> tf.data.Dataset | None:
     """insitubatch's tf.data view over the same arrays, chunk and block."""
     if importlib.util.find_spec("insitubatch") is None:
         return None
@@ -171,5 +191,4 @@ def insitubatch(store: Store, chunks: int) -> Epoch | None:
     dataset = InSituDataset(
         opened, split, geometries, batch_size=BATCH, block_chunks=chunks, shuffle=True
     )
-    data = as_tf_dataset(dataset.train)
-    return lambda: consume(data)
+    return as_tf_dataset(dataset.train)
