@@ -17,6 +17,7 @@ SET ?=
 BENCH ?= kernels peers stage stream allocator
 GB ?= 10
 ONLY ?=
+SOURCE ?=
 # Only for `make env`: the interpreter that makes .venv, and TensorFlow for NVIDIA GPUs.
 PYTHON ?= python3
 GPU ?= $(if $(wildcard $(VENV)/requirements-gpu.stamp),1)
@@ -136,8 +137,12 @@ inspect: $(RUNTIME) ## Show what the store holds
 	$(stage)
 
 .PHONY: verify
-verify: $(RUNTIME) ## Check the store: shapes, checksums, each window once, moments recomputed
-	$(stage)
+verify: $(RUNTIME) ## Check the store: checksums, each window once, moments (SOURCE=1: every row made anew and compared)
+	$(stage) $(if $(SOURCE),--source)
+
+.PHONY: repair
+repair: data ## Mend the store: make damaged shards anew (SOURCE=1: also those that differ from the source)
+	@exec $(python) -m pipeline features $(options) --repair$(if $(SOURCE),=source)
 
 .PHONY: test
 test: tools ## Run the tests
@@ -146,6 +151,10 @@ test: tools ## Run the tests
 .PHONY: test-memory
 test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on GB= of data (10; ONLY=cap: that alone)
 	@HEADRACE_TEST_GB=$(GB) exec $(python) -m pytest -m memory $(if $(ONLY),-k $(ONLY)) tests/pipeline/test_memory.py
+
+.PHONY: test-faults
+test-faults: tools ## Kill, tear and damage by the hundred (counts in docs/reliability.md)
+	@exec $(python) -m pytest -m faults
 
 .PHONY: lint
 lint: tools ## Check style, types and layering

@@ -108,6 +108,19 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument(
                 "--measure", action="store_true", help="measure the network's own part first"
             )
+        if name == "features":
+            stage.add_argument(
+                "--repair",
+                nargs="?",
+                const="checksums",
+                choices=("checksums", "source"),
+                help="mend the store: make those shards anew whose checksums are wrong, or "
+                "(--repair=source) that differ from the source",
+            )
+        if name == "verify":
+            stage.add_argument(
+                "--source", action="store_true", help="make every row anew and compare"
+            )
         if name in ("evaluate", "crossval", "plan"):
             stage.add_argument(
                 "--baseline", action="store_true", help="score extra trees on the features too"
@@ -182,7 +195,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
         case "features":
             from pipeline.features import run_features
 
-            return run_features
+            return lambda request: run_features(request, repair=options.repair)
         case "train":
             from pipeline.train import run_train
 
@@ -208,7 +221,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
         case _:
             from pipeline.verify import run_verify
 
-            return run_verify
+            return lambda request: run_verify(request, with_source=options.source)
 
 
 def _request(options: argparse.Namespace) -> Request:

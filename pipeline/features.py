@@ -8,8 +8,9 @@ from typing import Any
 from pipeline.catalogue.kernel_cache import kernels_are_cached
 from pipeline.catalogue.warm import compile_in_child
 from pipeline.console import Console, Request
-from pipeline.shard_task import SourceState, catalogue_of, source_state
-from pipeline.shard_workers import make_shards
+from pipeline.repair import Trusted, find_sound
+from pipeline.shard_task import catalogue_of, source_state, try_shard
+from pipeline.shard_workers import ShardJob, run_tasks
 from pipeline.store_plan import draft_store, plan_features, plan_store, require_disk
 from stores.building import Build, begin_build, build_lock, discard_build
 from stores.errors import SourceContentError, UserError
@@ -17,8 +18,13 @@ from stores.manifest import Manifest, read_manifest
 from stores.source import Source, open_source
 
 
-def run_features(request: Request) -> dict[str, Any]:
+def run_features(request: Request, repair: Trusted | None = None) -> dict[str, Any]:
     """Make the store of `request.store` from `request.data`, or what is missing of it.
+
+    Args:
+        request: names both.
+        repair: mend the store that stands there: make those shards anew that its "checksums"
+            call damaged, or that differ from the "source".
 
     Returns:
         store, windows, features, folds, made_shards, and the memory plan.
@@ -29,11 +35,13 @@ def run_features(request: Request) -> dict[str, Any]:
     target, console = request.store, request.console
     if target.is_file():
         raise UserError(f"{target} is a file. A store is a folder: name another --store.")
-    if _stands(target):
+    if repair and not _stands(target):
+        raise UserError(f"There is no store {target} to mend. Make it: leave out --repair.")
+    if not repair and _stands(target):
         return _already_complete(target, request, console)
-    data = _require_data(request)
+    data = require_data(request)
     with build_lock(target), open_source(data, request.config.source) as source:
-        if _stands(target):  # Another process made it while this one waited to begin.
+        if not repair and _stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
         state = source_state(data)
         # Before the survey, which looks at every window if some are to be dropped.
@@ -46,11 +54,21 @@ def run_features(request: Request) -> dict[str, Any]:
             request.config, manifest, catalogue, source, survey.index.nbytes
         )
         plan.require_fit()
-        finished = Build(target, manifest).finished_shards()
-        missing = sorted(set(range(manifest.shards)) - set(finished))
-        require_disk(target, manifest, min(manifest.windows, len(missing) * manifest.shard))
         console.memory_plan(f"features, {workers} worker processes", plan.lines())
+        job, salvage = ShardJob(data, state, workers), None
+        if repair:
+            salvage = find_sound(target, manifest, survey.index, job, repair, console)
+            if salvage is None:
+                return _summary(target, manifest) | {"made_shards": 0, "memory": plan.as_table()}
+        finished = {
+            *Build(target, manifest).finished_shards(),
+            *(salvage.shards if salvage else ()),
+        }
+        missing = sorted(set(range(manifest.shards)) - finished)
+        require_disk(target, manifest, min(manifest.windows, len(missing) * manifest.shard))
         build = begin_build(target, manifest, survey.index)
+        if salvage:
+            salvage.adopt(build)
         missing = sorted(set(range(manifest.shards)) - set(build.finished_shards()))
         if len(missing) < manifest.shards:
             console.say(
@@ -58,7 +76,7 @@ def run_features(request: Request) -> dict[str, Any]:
             )
         if missing:
             try:
-                _make_missing(build, data, state, missing, workers, console)
+                _make_missing(build, job, missing, console)
             except SourceContentError:
                 discard_build(target)
                 raise
@@ -71,26 +89,24 @@ def _stands(target: Path) -> bool:
     return target.exists() and any(target.iterdir())
 
 
-def _make_missing(
-    build: Build,
-    data: Path,
-    state: SourceState,
-    shards: list[int],
-    workers: int,
-    console: Console,
-) -> None:
+def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Console) -> None:
     if build.manifest.features and not kernels_are_cached():
         console.say("Compiling the feature kernels, once: some ten seconds.")
         compile_in_child()
-    console.say(f"Starting {workers} worker processes.")
+    console.say(f"Starting {job.workers} worker processes.")
     rows, window = build.manifest.shard, build.manifest.arrays()[0].row_bytes
     windows = sum(min(rows, build.manifest.windows - shard * rows) for shard in shards)
     with console.progress("features", windows, window) as progress:
-        for record in make_shards(build.target, data, state, shards, workers):
+        for record in run_tasks(try_shard, build.target, job, shards):
             progress.advance(record["windows"])
 
 
-def _require_data(request: Request) -> Path:
+def require_data(request: Request) -> Path:
+    """The source that a request names.
+
+    Raises:
+        UserError: none is named, or it is not there.
+    """
     if request.data is None:
         raise UserError("No source is named. Name the HDF5 file: --data my.h5, or paths.data.")
     if not request.data.exists():

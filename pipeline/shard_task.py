@@ -42,6 +42,16 @@ class Workshop:
     catalogue: Catalogue | None
 
 
+@dataclass(frozen=True)
+class MadeRows:
+    """The rows of a shard, as `Build.write_shard` takes them."""
+
+    recipe: Recipe
+    columns: dict[str, Array]
+    records: list[SegmentRecord]
+    filled: NDArray[np.int64]
+
+
 def source_state(path: Path) -> SourceState:
     """(size, time of change, file number): differs when the file was touched."""
     state = os.stat(path)
@@ -63,10 +73,23 @@ def extract_shard(target: str, source: str, state: SourceState, shard: int) -> d
     Raises:
         UserError: non-finite values, a source that changed, a full disk.
     """
-    shop = _workshop(target, source)
+    shop = open_workshop(target, source)
+    made = make_rows(shop, Path(source), state, shard)
+    written = shop.build.write_shard(
+        shard, made.columns, made.recipe.order, made.records, made.filled
+    )
+    return {"shard": shard, "windows": made.recipe.rows, "bytes": written}
+
+
+def make_rows(shop: Workshop, source: Path, state: SourceState, shard: int) -> MadeRows:
+    """Gather and extract the rows of one shard.
+
+    Raises:
+        UserError: non-finite values, or a source that changed.
+    """
     recipe = shop.layout.recipe(shard, shop.fold_of)
     raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
-    _require_unchanged(Path(source), state)
+    _require_unchanged(source, state)
     if shop.source.options.non_finite == "error":
         _require_finite(raw, recipe, shop.source)
     stored = np.dtype(shop.build.manifest.raw_dtype)
@@ -75,10 +98,7 @@ def extract_shard(target: str, source: str, state: SourceState, shard: int) -> d
     columns = _labels(shop, recipe) | {"raw": raw}
     if features is not None:
         columns["features"] = features
-    written = shop.build.write_shard(
-        shard, columns, recipe.order, records(columns["label"]), filled
-    )
-    return {"shard": shard, "windows": recipe.rows, "bytes": written}
+    return MadeRows(recipe, columns, records(columns["label"]), filled)
 
 
 def try_shard(
@@ -137,7 +157,8 @@ def make_catalogue(
 
 
 @lru_cache(maxsize=1)
-def _workshop(target: str, source_path: str) -> Workshop:
+def open_workshop(target: str, source_path: str) -> Workshop:
+    """What this process needs for any shard of a build; kept for the next one."""
     build = load_build(Path(target))
     manifest = build.manifest
     options = SourceOptions.model_validate(manifest.config["source"])

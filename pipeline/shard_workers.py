@@ -1,52 +1,70 @@
-"""Dask workers that make shards: a bounded number of tasks in flight, whatever their total."""
+"""Dask workers that make or check shards: few tasks in flight, however many there are."""
 
 from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.shard_task import SourceState, try_shard
+from pipeline.shard_task import SourceState
 from stores.errors import UserError
 
 if TYPE_CHECKING:
     from distributed import Client
 
 
-def make_shards(
-    target: Path, source: Path, state: SourceState, shards: list[int], workers: int
-) -> Iterator[dict[str, int]]:
-    """Make the shards of a build in `workers` processes; yields each task's record as it ends.
+@dataclass(frozen=True)
+class ShardJob:
+    """What the tasks of a stage share.
+
+    Attributes:
+        source: the HDF5 file.
+        state: `pipeline.shard_task.source_state` of it when the stage began.
+        workers: processes of one thread each.
+    """
+
+    source: Path
+    state: SourceState
+    workers: int
+
+
+def run_tasks(
+    task: Callable[..., Any], target: Path, job: ShardJob, shards: Iterable[int], *given: Any
+) -> Iterator[Any]:
+    """Run `task(target, source, state, shard, *given)` in worker processes for each shard.
 
     One task runs and one waits per worker, so the scheduler holds a few tasks however many
     shards there are.
 
     Args:
-        target: where the store will stand; its build has begun.
-        source: the HDF5 file.
-        state: `pipeline.shard_task.source_state` of it when the stage began.
-        shards: which to make.
-        workers: processes of one thread each.
+        task: `try_shard`, or `pipeline.shard_check.compare_shard`.
+        target: of a build that has begun.
+        job: what all tasks share.
+        shards: which to do.
+        given: more arguments.
+
+    Yields:
+        What each task returned, as it ends.
 
     Raises:
-        UserError: what a task raised.
+        UserError: what a task returned as such.
     """
     from distributed import as_completed
 
     waiting = iter(shards)
-    arguments = str(target.absolute()), str(source.absolute()), state
-    with local_client(workers) as client:
+    arguments = str(target.absolute()), str(job.source.absolute()), job.state
+    name = f"{task.__name__.replace('_', '-')}"
+    with local_client(job.workers) as client:
 
         def submit(shard: int) -> Any:
-            return client.submit(
-                try_shard, *arguments, shard, key=f"extract-shard-{shard}", pure=False
-            )
+            return client.submit(task, *arguments, shard, *given, key=f"{name}-{shard}", pure=False)
 
-        first = [submit(shard) for _, shard in zip(range(2 * workers), waiting, strict=False)]
+        first = [submit(shard) for _, shard in zip(range(2 * job.workers), waiting, strict=False)]
         running = as_completed(first, raise_errors=False)
         for future in running:
             record = future.result()

@@ -7,10 +7,17 @@ from typing import Any
 import stores
 from pipeline.budget import MIB, MemoryPlan
 from pipeline.console import Request
+from pipeline.features import require_data
 from pipeline.machine import total_memory, usable_budget
+from pipeline.repair import store_differences
+from pipeline.shard_task import catalogue_of, source_state
+from pipeline.shard_workers import ShardJob
+from pipeline.source_check import compare_with_source
+from pipeline.store_plan import plan_features, plan_store
 from stores.errors import UserError
+from stores.source import open_source
 from stores.store import Store
-from stores.verifying import BITMAP_WINDOWS, verify_store
+from stores.verifying import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
 
 RESERVED = 80 * MIB
 """Anonymous memory of the interpreter and NumPy: measured 38 MiB, the buffers of a small store
@@ -18,32 +25,40 @@ among them."""
 SHOWN = 20
 
 
-def run_verify(request: Request) -> dict[str, Any]:
-    """Check `request.store`.
+def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
+    """Check `request.store`, and with `with_source` every row against `request.data`.
 
     Returns:
         store, windows, shards, problems: always none, as a problem is an error.
 
     Raises:
-        UserError: the store is damaged; names the first problems and the rows they affect.
+        UserError: the store is damaged, or not what its source and configuration give; names
+            the first problems and the rows they affect.
     """
     store = stores.open(request.store)
     plan = plan_verify(request, store).require_fit()
     request.console.memory_plan("verify", plan.lines())
     with request.console.progress("verify", 2 * store.windows, _window_bytes(store)) as progress:
         problems = list(verify_store(store, progress.advance))
+    if with_source:
+        other, plan = _against_source(request, store)
+        problems += other
+    for problem in problems[:SHOWN]:
+        rows = f" (rows {problem.start}..{problem.stop - 1})" if problem.stop else ""
+        request.console.say(f"{problem.where} {problem.what}{rows}")
     if problems:
-        for problem in problems[:SHOWN]:
-            rows = f" (rows {problem.start}..{problem.stop - 1})" if problem.stop else ""
-            request.console.say(f"{problem.where} {problem.what}{rows}")
         first = problems[0]
+        how = "=source" if with_source else ""
         raise UserError(
             f"{store.path} has {len(problems)} problems, the first: {first.where} {first.what}. "
-            "Delete the store and make it anew with: headrace features."
+            f"{len(damaged_shards(store, problems))} of {store.manifest.shards} shards are "
+            f"affected; mend them with: headrace features --repair{how}."
         )
+    compared = ", and every row what the source gives" if with_source else ""
     request.console.say(
         f"{store.path} is complete and true: {store.windows:,} windows in "
-        f"{store.manifest.shards} shards, each source window once, every checksum and moment right."
+        f"{store.manifest.shards} shards, each source window once, every checksum and moment "
+        f"right{compared}."
     )
     return {
         "store": str(store.path),
@@ -52,6 +67,30 @@ def run_verify(request: Request) -> dict[str, Any]:
         "problems": [],
         "memory": plan.as_table(),
     }
+
+
+def _against_source(request: Request, store: Store) -> tuple[list[Problem], MemoryPlan]:
+    """What is not what the source gives, and the memory plan of finding out."""
+    data, console = require_data(request), request.console
+    state = source_state(data)
+    with open_source(data, request.config.source) as source:
+        manifest, survey = plan_store(request.config, source)
+        catalogue = catalogue_of(manifest)
+        plan, workers = plan_features(
+            request.config, manifest, catalogue, source, survey.index.nbytes
+        )
+        plan.require_fit()
+        console.memory_plan(f"verify, {workers} worker processes", plan.lines())
+        differing = [
+            name
+            for name in store_differences(store.manifest, manifest)
+            if not name.startswith("version of ")
+        ]
+        if differing:
+            what = f"was made with another {', '.join(differing[:4])}"
+            return [Problem("manifest/zarr.json", what, 0, store.windows)], plan
+        job = ShardJob(data, state, workers)
+        return compare_with_source(store, manifest, survey.index, job, console), plan
 
 
 def plan_verify(request: Request, store: Store) -> MemoryPlan:

@@ -12,9 +12,12 @@ import numpy as np
 from numcodecs import blosc
 from numpy.typing import NDArray
 
+COMPRESSORS = ("lz4", "zstd")
+MOST_CHUNK_BYTES = 2**31 - 1 - 32
+"""Blosc's limit."""
 MISSING_CHUNK = 2**64 - 1
 """Offset and length, in a shard's index, of a chunk that was not written."""
-_ZARR_NAMES = {
+ZARR_TYPES = {
     "float16",
     "float32",
     "float64",
@@ -155,7 +158,7 @@ def zarr_type(dtype: np.dtype[Any]) -> str:
     Raises:
         ValueError: the format has no portable name for it.
     """
-    if dtype.name not in _ZARR_NAMES:
+    if dtype.name not in ZARR_TYPES:
         raise ValueError(f"{dtype} has no portable Zarr v3 type.")
     return str(dtype.name)
 

@@ -17,12 +17,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from stores.array_format import ArrayFormat, group_metadata, json_bytes
-from stores.disk import Bytes, make_folder, rename_folder, sync_folder, write_bytes
+from stores.array_format import ArrayFormat, json_bytes
+from stores.disk import Bytes, link_file, make_folder, rename_folder, sync_folder, write_bytes
 from stores.errors import UserError
 from stores.fold_index import FoldIndex
 from stores.layout import Layout, join_ranges
-from stores.manifest import TABLE_ROWS, Manifest
+from stores.manifest import TABLE_ROWS, Manifest, manifest_differences
 from stores.moments import Moments
 
 
@@ -95,20 +95,43 @@ class Build:
             path = self.store / array.name / array.key(shard)
             written += write_bytes(path, _hashed(array.encode(chunks), digest))
             digests.append(np.frombuffer(digest.digest(), np.uint8))
-        columns: dict[str, NDArray[Any]] = {
-            "filled": filled,
-            "shard_digest": np.stack(digests)[None],
-            "class_counts": np.stack([record.class_counts for record in records]),
-            "raw_moments": np.stack([(r.raw.mean, r.raw.m2) for r in records]),
-            "feature_moments": np.stack([(r.features.mean, r.features.m2) for r in records]),
-        }
+        self._write_record(
+            shard,
+            {
+                "filled": filled,
+                "shard_digest": np.stack(digests)[None],
+                "class_counts": np.stack([record.class_counts for record in records]),
+                "raw_moments": np.stack([(r.raw.mean, r.raw.m2) for r in records]),
+                "feature_moments": np.stack([(r.features.mean, r.features.m2) for r in records]),
+            },
+        )
+        return written
+
+    def adopt_shard(self, shard: int, store: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Take a sound shard of a finished store: other names of its files, and its record.
+
+        Args:
+            shard: its number.
+            store: folder of the store.
+            columns: what the store's manifest says of it: the numbers of its candidates that
+                were `filled`, and its rows of each of the manifest's tables.
+        """
+        for array in self.manifest.arrays():
+            name = f"{array.name}/{array.key(shard)}"
+            make_folder((self.store / name).parent)
+            link_file(store / name, self.store / name)
+        self._write_record(shard, columns)
+
+    def _write_record(self, shard: int, columns: Mapping[str, NDArray[Any]]) -> None:
+        """The last thing that is written of a shard: it says that the shard is whole."""
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **columns)
         write_bytes(self.folder / "records" / f"{shard}.npz", buffer.getvalue())
-        return written
 
     def finish(self) -> None:
         """Write tables, manifest and metadata, and rename the store into place.
+
+        A store that stands there is replaced, as one that is mended.
 
         Raises:
             UserError: shards are missing.
@@ -129,9 +152,12 @@ class Build:
             attributes = complete.attributes_of(array.name)
             write_bytes(self.store / array.name / "zarr.json", array.metadata(attributes))
         write_bytes(self.store / "manifest" / "zarr.json", complete.to_bytes())
-        write_bytes(self.store / "zarr.json", group_metadata({"headrace": complete.format_version}))
+        write_bytes(self.store / "zarr.json", complete.root_bytes())
         for left in self.store.rglob("*.tmp"):
             left.unlink()
+        if self.target.exists():
+            # Between the two names there is no store, and a build that wants finishing.
+            rename_folder(self.target, self.folder / "replaced")
         rename_folder(self.store, self.target)
         discard_build(self.target)
 
@@ -188,7 +214,7 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
     if not (build.store.is_dir() and (build.folder / "index.npz").is_file()):
         discard_build(target)
     if plan.exists():
-        differing = _differences(json.loads(plan.read_bytes()), wanted)
+        differing = manifest_differences(_begun(plan), wanted)
         if differing and not build.finished_shards():
             discard_build(target)
             return begin_build(target, manifest, index)
@@ -207,6 +233,16 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
     for left in build.folder.rglob("*.tmp"):
         left.unlink(missing_ok=True)
     return build
+
+
+def _begun(plan: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(plan.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{plan} cannot be read ({error}). Delete {plan.parent} to begin anew."
+        ) from error
+    return found if isinstance(found, dict) else {}
 
 
 def load_build(target: Path) -> Build:
@@ -271,23 +307,6 @@ def _lock_now(descriptor: int) -> bool:
 def _still_named(descriptor: int, path: Path) -> bool:
     """Whether the locked file is the one others will open: its owner unlinks it when done."""
     return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    found = []
-    for key in sorted(set(old) | set(new)):
-        if old.get(key) == new.get(key):
-            continue
-        if key == "config":
-            found += [
-                f"{section}.{name}"
-                for section, options in new[key].items()
-                for name in options
-                if old[key].get(section, {}).get(name) != options[name]
-            ]
-        else:
-            found.append(key)
-    return found
 
 
 def _hashed(parts: Iterator[bytes], digest: Any) -> Iterator[Bytes]:

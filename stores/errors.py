@@ -12,3 +12,7 @@ class UserError(ValueError):
 
 class SourceContentError(UserError):
     """The source's data cannot be used as it is: what was made from it so far is of no use."""
+
+
+class DamageError(UserError):
+    """A store is not as it was written; what is left of it can be mended."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stores.array_format import MOST_CHUNK_BYTES
 from stores.errors import UserError
 from stores.fold_index import CountIndex, FoldIndex, RunIndex
 from stores.folds import Fold
@@ -48,10 +49,21 @@ def make_geometry(
     chunks, a block half a chunk: for 128 x 9 float32 128, 8,192 and 64.
 
     Raises:
-        UserError: the shard is no multiple of the chunk.
+        UserError: the shard is no multiple of the chunk, or the chunk too large for its codec.
     """
     fitting = max(1, 3 * 2**18 // max(window_bytes, 1))
     chunk = chunk or min(4096, max(8, 1 << (fitting.bit_length() - 1)))
+    if chunk * window_bytes > MOST_CHUNK_BYTES:
+        fitting = MOST_CHUNK_BYTES // window_bytes
+        raise UserError(
+            f"A chunk of {chunk} windows of {window_bytes:,} bytes is larger than its codec can "
+            f"hold, {MOST_CHUNK_BYTES:,} bytes. "
+            + (
+                f"Set store.chunk_windows = {fitting}."
+                if fitting
+                else "Cut shorter windows: source.window_s."
+            )
+        )
     shard = shard or 64 * chunk
     if shard % chunk:
         whole = max(1, shard // chunk) * chunk

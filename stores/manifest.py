@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import xxhash
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from stores.array_format import ArrayFormat, group_metadata
-from stores.errors import UserError
+from stores.array_format import (
+    COMPRESSORS,
+    MOST_CHUNK_BYTES,
+    ZARR_TYPES,
+    ArrayFormat,
+    group_metadata,
+)
+from stores.errors import DamageError, UserError
 from stores.folds import Fold
 from stores.layout import Geometry, Segment, shard_segments
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of stores that are made. 1, which is still read, has no checksum of the manifest."""
+MEND = "Mend it with: headrace features --repair."
+"""What to do about a damaged store."""
 TABLE_ROWS = 1024
 """Rows in a chunk of the manifest's own tables."""
 
@@ -81,6 +90,30 @@ class Manifest(BaseModel):
     filled: tuple[tuple[int, int], ...] = ()
     table_digests: dict[str, str] = {}
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """Refuse sizes that no store has: they decide what is read, and into how much memory."""
+        sizes = (self.windows, self.time, len(self.channels), self.chunk, self.shard, self.block)
+        if min(sizes) < 1 or self.shard % self.chunk:
+            raise ValueError(f"sizes {sizes} make no store")
+        if len(self.units) != len(self.channels) or len(self.channel_scale) != len(self.channels):
+            raise ValueError("units, scales and channels differ in number")
+        if self.compressor not in COMPRESSORS or self.raw_dtype not in ZARR_TYPES:
+            raise ValueError(f"no array is stored as {self.raw_dtype} with {self.compressor}")
+        edges = [0, *(fold.stop for fold in self.folds)]
+        if self.folds and (
+            [fold.start for fold in self.folds] != edges[:-1]
+            or edges != sorted(set(edges))
+            or edges[-1] != self.windows
+        ):
+            raise ValueError("the folds do not follow one another")
+        members = sorted(group for fold in self.folds for group in fold.groups)
+        if members != sorted(set(members) & set(range(len(self.groups)))):
+            raise ValueError("a group is in two folds, or in none that there is")
+        if max(array.chunk_rows * array.row_bytes for array in self.arrays()) > MOST_CHUNK_BYTES:
+            raise ValueError("a chunk is larger than its codec can hold")
+        return self
+
     @property
     def geometry(self) -> Geometry:
         """Units of reading, writing and shuffling."""
@@ -100,6 +133,13 @@ class Manifest(BaseModel):
         folds = self.fold_ranges()
         for shard in range(self.shards):
             yield from shard_segments(folds, self.shard, shard)
+
+    def shard_rows(self, shard: int) -> Iterator[tuple[int, Segment]]:
+        """The segments of a shard, each with its row in the tables of moments."""
+        folds, first = self.fold_ranges(), shard * self.shard
+        # Each shard begins a segment, and so does each fold inside one.
+        before = shard + sum(fold.stop < first and fold.stop % self.shard > 0 for fold in folds)
+        yield from enumerate(shard_segments(folds, self.shard, shard), before)
 
     def arrays(self) -> tuple[ArrayFormat, ...]:
         """The arrays of the store."""
@@ -154,6 +194,14 @@ class Manifest(BaseModel):
         """Bytes held while the tables are read, TABLE_ROWS rows of each at a time."""
         return sum(min(table.rows, TABLE_ROWS) * table.row_bytes for table in self.tables())
 
+    def table_rows(self, name: str, chunk: int) -> tuple[int, int]:
+        """Rows of the store that one chunk of a table of the manifest describes."""
+        first, last = chunk * TABLE_ROWS, (chunk + 1) * TABLE_ROWS
+        if name == "shard_digest":
+            return first * self.shard, min(last * self.shard, self.windows)
+        described = [s for n, s in enumerate(self.segments()) if first <= n < last]
+        return described[0].start, described[-1].stop
+
     def attributes_of(self, array: str) -> dict[str, Any]:
         """What an outsider needs to read an array: names, units, rate, scale."""
         known: dict[str, dict[str, Any]] = {
@@ -173,6 +221,13 @@ class Manifest(BaseModel):
         """The subgroup's `zarr.json`; equal manifests give equal bytes."""
         return group_metadata(self.model_dump(mode="json"))
 
+    def root_bytes(self) -> bytes:
+        """The group's `zarr.json`, which holds the checksum of the manifest's."""
+        attributes: dict[str, Any] = {"headrace": self.format_version}
+        if self.format_version > 1:
+            attributes["manifest"] = xxhash.xxh3_128_hexdigest(self.to_bytes())
+        return group_metadata(attributes)
+
     def _array(
         self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], dimensions: tuple[str, ...]
     ) -> ArrayFormat:
@@ -189,29 +244,56 @@ class Manifest(BaseModel):
         )
 
 
+def manifest_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Names of what differs between two manifests, as tables; of the config `section.key`."""
+    found = []
+    for key in sorted(set(old) | set(new)):
+        if old.get(key) == new.get(key):
+            continue
+        if key in ("config", "writers"):
+            found += _nested_differences(old.get(key, {}), new.get(key, {}))
+        else:
+            found.append(key)
+    return found
+
+
+def _nested_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name in sorted(set(old) | set(new)):
+        one, other = old.get(name), new.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found += [f"{name}.{key}" for key in other if one.get(key) != other[key]]
+        elif one != other:
+            found.append(f"version of {name}" if isinstance(other, str) else name)
+    return found
+
+
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of the store in `folder`.
 
     Raises:
-        UserError: there is no store, it is of a newer format, or its manifest is damaged.
+        UserError: there is no store, or it is of a newer format.
+        DamageError: its manifest is damaged.
     """
     path = folder / "manifest" / "zarr.json"
     try:
-        attributes = json.loads(path.read_bytes())["attributes"]
+        content = path.read_bytes()
+        attributes = json.loads(content)["attributes"]
         version = int(attributes["format_version"])
     except NotADirectoryError as error:
         raise UserError(
             f"{folder} is a file, and a store is a folder. An HDF5 source is named with --data."
         ) from error
     except FileNotFoundError as error:
+        if (folder / "zarr.json").exists() and (folder / "raw").exists():
+            raise DamageError(f"{folder} has no manifest any more. {MEND}") from error
         raise UserError(
             f"{folder} is no store: it has no manifest. Name another folder, or an empty one to "
             f"make it: headrace features --data SOURCE.h5 --store {folder}"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"The manifest of {folder} is damaged ({error}). Delete the store and make it anew."
-        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamageError(f"The manifest of {folder} is damaged ({error}). {MEND}") from error
+    _require_checksum(folder, content, version)
     if version > FORMAT_VERSION:
         raise UserError(
             f"{folder} has store format {version}; this version reads up to {FORMAT_VERSION}. "
@@ -221,11 +303,25 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate(attributes)
     except ValidationError as error:
         problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise UserError(
-            f"The manifest of {folder} is damaged ({where}: {problem['msg']}). "
-            "Delete the store and make it anew."
+        where = ".".join(str(part) for part in problem["loc"]) or "its sizes"
+        raise DamageError(
+            f"The manifest of {folder} is damaged ({where}: {problem['msg']}). {MEND}"
         ) from error
+
+
+def _require_checksum(folder: Path, content: bytes, version: int) -> None:
+    path = folder / "zarr.json"
+    try:
+        attributes = json.loads(path.read_bytes())["attributes"]
+        recorded, written = attributes.get("manifest"), int(attributes["headrace"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamageError(f"{path} is damaged ({error}). {MEND}") from error
+    # Before format 2 there was none; a manifest that only says so has none either.
+    expected = None if version == 1 else xxhash.xxh3_128_hexdigest(content)
+    if recorded != expected or written != version:
+        raise DamageError(
+            f"The manifest of {folder} has another checksum than {path} records. {MEND}"
+        )
 
 
 def file_digest(path: Path) -> bytes:

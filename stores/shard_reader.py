@@ -14,7 +14,7 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from stores.array_format import MISSING_CHUNK, ArrayFormat
-from stores.errors import UserError
+from stores.errors import DamageError, UserError
 
 KEPT_SHARDS = 1000
 """Shards whose indexes are kept at most: 8 million windows of 128 x 9."""
@@ -63,7 +63,7 @@ class ShardReader:
         """Fill `target` (n, ...), C order, of the stored type, with rows from `start` on.
 
         Raises:
-            UserError: a file or a chunk is missing or damaged.
+            DamageError: a file or a chunk is missing or damaged.
         """
         chunk, stop = self._format.chunk_rows, start + len(target)
         for number in range(start // chunk, -(-stop // chunk)):
@@ -162,8 +162,8 @@ class ShardReader:
     def _path(self, shard: int) -> str:
         return f"{self._folder}/{self._format.key(shard)}"
 
-    def _damaged(self, shard: int, reason: str) -> UserError:
-        return UserError(
-            f"{self._path(shard)} is damaged: {reason}. Find what else is "
-            "with headrace verify, then delete the store and make it anew."
+    def _damaged(self, shard: int, reason: str) -> DamageError:
+        return DamageError(
+            f"{self._path(shard)} is damaged: {reason}. Find what else is with headrace verify, "
+            "and mend it with headrace features --repair."
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.array_format import ArrayFormat, group_metadata
+from stores.array_format import ArrayFormat
 from stores.manifest import Manifest, file_digest
 from stores.moments import Moments, channel_moments, column_moments, merge_all
 from stores.store import Store
@@ -47,13 +47,8 @@ def verify_store(store: Store, advance: Advance) -> Iterator[Problem]:
         store: an opened store.
         advance: called with the number of rows that are done; twice the rows in all.
     """
-    manifest = store.manifest
-    found = [*_metadata_problems(store.path, manifest), *_table_problems(store.path, manifest)]
-    yield from found
-    if found:
-        return
     clean = True
-    for problem in _shard_problems(store, advance):
+    for problem in checksum_problems(store, advance):
         clean = False
         yield problem
     if clean:
@@ -61,12 +56,38 @@ def verify_store(store: Store, advance: Advance) -> Iterator[Problem]:
         yield from _moment_problems(store, advance)
 
 
+def checksum_problems(store: Store, advance: Advance) -> Iterator[Problem]:
+    """Files that are missing, too many, or not what the manifest says.
+
+    Shards whose own checksums are damaged are in question, and are not looked at.
+
+    Args:
+        store: an opened store.
+        advance: called with the number of rows that are done.
+    """
+    yield from _metadata_problems(store.path, store.manifest)
+    doubted: list[tuple[int, int]] = []
+    for problem in _table_problems(store.path, store.manifest):
+        yield problem
+        if problem.where.startswith("manifest/shard_digest/"):
+            doubted.append((problem.start, problem.stop))
+    yield from _shard_problems(store, doubted, advance)
+
+
+def damaged_shards(store: Store, problems: Iterable[Problem]) -> set[int]:
+    """Shards that stand in question: those of the rows that problems affect."""
+    size = store.shard_windows
+    return {
+        shard
+        for problem in problems
+        if problem.stop
+        for shard in range(problem.start // size, -(-problem.stop // size))
+    }
+
+
 def _metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     """Metadata that is not what the manifest implies, and files that belong to nothing."""
-    expected = {
-        "zarr.json": group_metadata({"headrace": manifest.format_version}),
-        "manifest/zarr.json": manifest.to_bytes(),
-    }
+    expected = {"zarr.json": manifest.root_bytes(), "manifest/zarr.json": manifest.to_bytes()}
     for array in manifest.arrays():
         expected[f"{array.name}/zarr.json"] = array.metadata(manifest.attributes_of(array.name))
     for name, content in expected.items():
@@ -75,11 +96,17 @@ def _metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             yield Problem(name, "is missing")
         elif path.read_bytes() != content:
             yield Problem(name, "differs from what the manifest implies")
-    known = {*expected, *(f"manifest/{name}" for name in manifest.table_digests)}
+    tables = {name for name, _, _ in _table_files(manifest)}
+    for name in sorted(set(manifest.table_digests) - tables):
+        yield Problem(f"manifest/{name}", "has a checksum, and is no part of a manifest")
+    known = {*expected, *(f"manifest/{name}" for name in tables)}
+    folders = {"manifest", *(Path(name).parent.as_posix() for name in known)}
     arrays = {array.name: array for array in manifest.arrays()}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not path.is_dir() and name not in known and not _is_shard(name, arrays):
+        if path.is_symlink():
+            yield Problem(name, "is a link, and a store is made of files")
+        elif name not in (folders if path.is_dir() else known) and not _is_shard(name, arrays):
             yield Problem(name, "does not belong to the store")
 
 
@@ -92,27 +119,42 @@ def _is_shard(name: str, arrays: dict[str, ArrayFormat]) -> bool:
     return file == array.key(int(number))
 
 
+def _table_files(manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
+    """Name of each file of the manifest's tables, its table, and which chunk it is."""
+    for table in manifest.tables():
+        for chunk in range(table.shards):
+            yield f"{table.name}/{table.key(chunk)}", table.name, chunk
+        yield f"{table.name}/zarr.json", table.name, None
+
+
 def _table_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    for name, digest in manifest.table_digests.items():
+    for name, table, chunk in _table_files(manifest):
         path = folder / "manifest" / name
         if not path.is_file():
-            yield Problem(f"manifest/{name}", "is missing")
-        elif file_digest(path).hex() != digest:
-            yield Problem(f"manifest/{name}", "has another checksum than the manifest records")
+            what = "is missing"
+        elif file_digest(path).hex() != manifest.table_digests.get(name):
+            what = "has another checksum than the manifest"
+        else:
+            continue
+        rows = (0, 0) if chunk is None else manifest.table_rows(table, chunk)
+        yield Problem(f"manifest/{name}", what, *rows)
 
 
-def _shard_problems(store: Store, advance: Advance) -> Iterator[Problem]:
+def _shard_problems(
+    store: Store, doubted: Sequence[tuple[int, int]], advance: Advance
+) -> Iterator[Problem]:
     """Shards that are missing or have another checksum."""
     manifest, digest_of = store.manifest, store.table_rows("shard_digest")
     for shard in range(manifest.shards):
         rows = shard * manifest.shard, min((shard + 1) * manifest.shard, manifest.windows)
-        for number, array in enumerate(manifest.arrays()):
-            name = f"{array.name}/{array.key(shard)}"
-            path = store.path / name
-            if not path.is_file():
-                yield Problem(name, "is missing", *rows)
-            elif file_digest(path) != digest_of(shard)[number].tobytes():
-                yield Problem(name, "has another checksum than the manifest records", *rows)
+        if not any(start <= rows[0] < stop for start, stop in doubted):
+            for number, array in enumerate(manifest.arrays()):
+                name = f"{array.name}/{array.key(shard)}"
+                path = store.path / name
+                if not path.is_file():
+                    yield Problem(name, "is missing", *rows)
+                elif file_digest(path) != digest_of(shard)[number].tobytes():
+                    yield Problem(name, "has another checksum than the manifest", *rows)
         advance(rows[1] - rows[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,15 @@ def request_for(
 ) -> Request:
     """A quiet request."""
     return Request(config, data, store, run, Console(quiet=True), new)
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """Digest of every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def changed(config: Config, **sections: dict[str, Any]) -> Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -28,16 +27,7 @@ from stores.source import Source, open_source
 from stores.synthetic import write_synthetic
 from stores.units import in_units
 from stores.verifying import verify_store
-from tests.conftest import SMALL, changed, request_for
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    """Digest of every file below a folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+from tests.conftest import SMALL, changed, hashes, request_for
 
 
 def build_here(config: Config, source: Path, target: Path) -> stores.Store:

@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+import stores
 from pipeline.config import Config
+from pipeline.features import run_features
 from pipeline.inspect import run_inspect
+from pipeline.repair import Trusted
+from pipeline.shard_check import compare_shard
+from pipeline.shard_task import source_state
+from pipeline.store_plan import plan_store
 from pipeline.verify import run_verify
-from stores.errors import UserError
-from tests.conftest import request_for
+from stores.building import begin_build
+from stores.errors import DamageError, UserError
+from stores.manifest import Manifest, read_manifest
+from stores.source import open_source
+from stores.verifying import Problem, verify_store
+from tests.conftest import changed, hashes, request_for
+from tests.pipeline.corruptions import HARMS, Harm, rewrite_consistently, seal
+
+FORMATS = Path(__file__).parent.parent / "stores" / "formats"
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
 
 
 def test_a_true_store_has_no_problem(tiny_store: Path, tiny_config: Config) -> None:
@@ -70,9 +94,8 @@ def test_no_store_and_a_newer_format_are_named(
         run_verify(request_for(tiny_config, None, tmp_path / "none.zarr"))
     newer = tmp_path / "newer.zarr"
     shutil.copytree(tiny_store, newer)
-    path = newer / "manifest" / "zarr.json"
-    path.write_text(path.read_text().replace('"format_version": 1', '"format_version": 2'))
-    with pytest.raises(UserError, match="store format 2; this version reads up to 1"):
+    seal(newer, read_manifest(newer).model_copy(update={"format_version": 3}))
+    with pytest.raises(UserError, match="store format 3; this version reads up to 2"):
         run_verify(request_for(tiny_config, None, newer))
 
 
@@ -81,3 +104,180 @@ def test_inspect_describes_every_fold(tiny_store: Path, tiny_config: Config) -> 
     assert summary["windows"] == sum(fold["windows"] for fold in summary["folds"]) == 530
     assert [array["name"] for array in summary["arrays"]][:2] == ["raw", "features"]
     assert json.dumps(summary)
+
+
+def problems_of(store: Path) -> list[Problem]:
+    try:
+        return list(verify_store(stores.open(store), lambda rows: None))
+    except DamageError as error:
+        return [Problem("zarr.json", str(error), 0, 0)]
+
+
+def assert_found(store: Path, harmed: str | None, what: str) -> None:
+    found = problems_of(store)
+    assert found, what
+    if harmed is None or harmed.endswith("zarr.json") or found[0].where == "zarr.json":
+        return
+    assert any(problem.where == harmed and problem.start < problem.stop for problem in found), what
+
+
+@pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
+def test_every_harm_is_found(harm: Harm, tiny_store: Path, tmp_path: Path) -> None:
+    for seed in range(6):
+        store = tmp_path / f"{seed}.zarr"
+        shutil.copytree(tiny_store, store)
+        assert_found(store, harm(store, random.Random(seed)), f"seed {seed}")
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+def test_every_one_of_a_thousand_harms_is_found(tiny_store: Path, tmp_path: Path) -> None:
+    for seed in range(1000):
+        chance = random.Random(1000 + seed)
+        harm, store = chance.choice(HARMS), tmp_path / "harmed.zarr"
+        shutil.copytree(tiny_store, store)
+        assert_found(store, harm(store, chance), f"{harm.__name__}, seed {seed}")
+        shutil.rmtree(store)
+
+
+def mend(store: Path, source: Path, config: Config, trusted: Trusted = "checksums") -> int:
+    """How many shards mending made anew."""
+    made = run_features(request_for(config, source, store), repair=trusted)["made_shards"]
+    return int(made)
+
+
+def harm_all(store: Path) -> int:
+    """One of each kind of file that can be told from its checksum; returns the shards harmed."""
+    flip(store / "raw" / "c.3.0.0", 100)
+    (store / "label" / "c.2").unlink()
+    edit_metadata(store)
+    flip(store / "manifest" / "raw_moments" / "zarr.json", 9)
+    shutil.copy(store / "raw" / "c.0.0.0", store / "raw" / "c.99.0.0")
+    return 2
+
+
+def harm_manifest(store: Path) -> int:
+    flip(store / "manifest" / "zarr.json", 500)
+    return 0
+
+
+def harm_digests(store: Path) -> int:
+    flip(store / "manifest" / "shard_digest" / "c.0.0.0", 40)
+    return 9
+
+
+@pytest.mark.parametrize("harm", [harm_all, harm_manifest, harm_digests])
+def test_a_mended_store_is_the_one_that_was(
+    harm: Callable[[Path], int],
+    tiny_store: Path,
+    tiny_source: Path,
+    tiny_config: Config,
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "harmed.zarr"
+    shutil.copytree(tiny_store, store)
+    harmed = harm(store)
+    assert mend(store, tiny_source, tiny_config) == harmed
+    assert hashes(store) == hashes(tiny_store)
+    assert os.listdir(tmp_path) == ["harmed.zarr"]
+    assert mend(store, tiny_source, tiny_config) == 0
+
+
+def test_consistent_edits_are_found_by_the_source_and_mended(
+    tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    store = tmp_path / "edited.zarr"
+    shutil.copytree(tiny_store, store)
+    name, rows = rewrite_consistently(store, random.Random(5))
+    assert not [problem for problem in problems_of(store) if problem.where == name]
+    with pytest.raises(UserError, match=r"1 of 9 shards are affected.*--repair=source"):
+        run_verify(request_for(tiny_config, tiny_source, store), with_source=True)
+    assert mend(store, tiny_source, tiny_config, "source") == 1
+    assert hashes(store) == hashes(tiny_store)
+    assert rows
+
+
+def edited(manifest: Manifest) -> dict[str, Manifest]:
+    """Manifests that are not those of the source, each by what is named."""
+    classes = (*reversed(manifest.classes),)
+    return {
+        "rate_hz": manifest.model_copy(update={"rate_hz": 51.0}),
+        "classes": manifest.model_copy(update={"classes": classes}),
+        "source": manifest.model_copy(
+            update={"source": manifest.source | {"fingerprint": "0" * 32}}
+        ),
+        r"store\.seed": manifest.model_copy(
+            update={"config": manifest.config | {"store": manifest.config["store"] | {"seed": 9}}}
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["rate_hz", "classes", "source", r"store\.seed"])
+def test_a_sealed_manifest_of_something_else_is_found_by_the_source(
+    name: str, tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    store = tmp_path / "edited.zarr"
+    shutil.copytree(tiny_store, store)
+    other = edited(read_manifest(store))[name]
+    seal(store, other)
+    for array in other.arrays():
+        (store / array.name / "zarr.json").write_bytes(
+            array.metadata(other.attributes_of(array.name))
+        )
+    assert problems_of(store) == []
+    with pytest.raises(UserError, match=f"was made with another {name}"):
+        run_verify(request_for(tiny_config, tiny_source, store), with_source=True)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+def test_every_consistent_edit_is_found_by_the_source(
+    tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    with open_source(tiny_source, tiny_config.source) as source:
+        manifest, survey = plan_store(tiny_config, source)
+    target, state = tmp_path / "compared.zarr", source_state(tiny_source)
+    begin_build(target, manifest, survey.index)
+    for seed in range(200):
+        store = tmp_path / "edited.zarr"
+        shutil.copytree(tiny_store, store)
+        name, rows = rewrite_consistently(store, random.Random(seed))
+        shard = rows.start // manifest.shard
+        found = compare_shard(str(target), str(tiny_source), state, shard, str(store), exact=True)
+        assert isinstance(found, tuple)
+        assert [wrong for wrong in found[1] if wrong[0] == name and wrong[2] in rows], name
+        shutil.rmtree(store)
+
+
+def test_a_store_that_is_not_there_or_of_another_config_is_not_mended(
+    tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"There is no store .* to mend"):
+        mend(tmp_path / "none.zarr", tiny_source, tiny_config)
+    other = changed(tiny_config, store={"seed": 7})
+    with pytest.raises(UserError, match=r"made with another store\.seed: shards made now"):
+        mend(tiny_store, tiny_source, other)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_stores_of_every_format_are_read(version: int, tmp_path: Path) -> None:
+    with zipfile.ZipFile(FORMATS / f"{version}.zip") as kept:
+        kept.extractall(tmp_path / "kept.zarr")
+    store = stores.open(tmp_path / "kept.zarr")
+    assert store.manifest.format_version == version
+    assert problems_of(store.path) == []
+    assert store.windows == 90
+    assert store.read("features", 40, 50).shape == (10, 4)
+    assert np.array_equal(np.sort(store.read("source_index", 0, 90)), np.arange(90))
+
+
+@given(document=JSON)
+def test_no_manifest_from_a_stranger_gets_through(
+    document: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "stranger.zarr"
+    (folder / "manifest").mkdir(parents=True, exist_ok=True)
+    content = json.dumps({"attributes": document}).encode()
+    (folder / "manifest" / "zarr.json").write_bytes(content)
+    with pytest.raises(UserError):
+        stores.open(folder)

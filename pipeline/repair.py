@@ -1,0 +1,144 @@
+"""Finds what a damaged store is still good for: shards that a new build can take over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.console import Console
+from pipeline.shard_workers import ShardJob
+from pipeline.source_check import compare_with_source
+from stores.building import Build
+from stores.errors import DamageError, UserError
+from stores.fold_index import FoldIndex
+from stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
+from stores.store import Store
+from stores.verifying import Problem, checksum_problems, damaged_shards
+
+Trusted = Literal["checksums", "source"]
+"""What says which shards are sound."""
+UNLIKE = ("format_version", "table_digests", "filled")
+"""Of a manifest: what is not decided before data is read."""
+
+
+@dataclass(frozen=True)
+class Salvage:
+    """Shards of a damaged store that are sound.
+
+    Attributes:
+        store: the damaged one.
+        shards: ascending.
+    """
+
+    store: Store
+    shards: Sequence[int]
+
+    def adopt(self, build: Build) -> None:
+        """Let `build` take the shards over; those whose tables cannot be read are left out."""
+        manifest, finished = self.store.manifest, set(build.finished_shards())
+        tables = {t.name: self.store.table_rows(t.name) for t in manifest.tables()}
+        filled = np.array(manifest.filled, np.int64).reshape(-1, 2)
+        for shard in self.shards:
+            if shard in finished:
+                continue
+            segments = [row for row, _ in manifest.shard_rows(shard)]
+            try:
+                columns = {
+                    name: np.stack([row_of(row) for row in segments])
+                    for name, row_of in tables.items()
+                    if name != "shard_digest"
+                }
+                columns["shard_digest"] = tables["shard_digest"](shard)[None]
+                columns["filled"] = self._filled(shard, filled)
+            except DamageError:
+                continue
+            build.adopt_shard(shard, self.store.path, columns)
+
+    def _filled(self, shard: int, ranges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of the candidates of a shard that lie in `ranges` (R, 2)."""
+        if not len(ranges):
+            return np.zeros(0, np.int64)
+        first = shard * self.store.shard_windows
+        stop = min(first + self.store.shard_windows, self.store.windows)
+        numbers = self.store.read("source_index", first, stop)
+        place = np.searchsorted(ranges[:, 0], numbers, side="right") - 1
+        return np.asarray(numbers[(place >= 0) & (numbers < ranges[place, 1])])
+
+
+def find_sound(
+    target: Path,
+    manifest: Manifest,
+    index: FoldIndex,
+    job: ShardJob,
+    trusted: Trusted,
+    console: Console,
+) -> Salvage | None:
+    """The sound shards of the store that stands at `target`; None when nothing is wrong.
+
+    Args:
+        target: the store.
+        manifest, index: of the store that its source and configuration give.
+        job: the source, for `trusted = "source"`.
+        trusted: what is asked.
+        console: where to say what is wrong.
+
+    Raises:
+        UserError: the store is of another source, configuration or version of its writers.
+    """
+    store, problems = _opened(target, manifest)
+    with console.progress("verify", store.windows, manifest.arrays()[0].row_bytes) as progress:
+        problems += checksum_problems(store, progress.advance)
+    if trusted == "source":
+        problems += compare_with_source(store, manifest, index, job, console)
+    if not problems:
+        console.say(f"{target} needs no mending: every file is as it was written.")
+        return None
+    damaged = damaged_shards(store, problems)
+    console.say(
+        f"{len(problems)} problems, the first: {problems[0].where} {problems[0].what}. "
+        f"{len(damaged)} of {manifest.shards} shards are made anew."
+    )
+    return Salvage(store, sorted(set(range(manifest.shards)) - damaged))
+
+
+def _opened(target: Path, manifest: Manifest) -> tuple[Store, list[Problem]]:
+    """The store, and what is wrong with its manifest: then `manifest` is taken for its."""
+    try:
+        found = read_manifest(target)
+    except DamageError as error:
+        assumed = manifest.model_copy(update={"table_digests": _digests_there(target, manifest)})
+        problem = Problem("manifest/zarr.json", str(error).split(". ")[0])
+        every = Problem("manifest/zarr.json", "does not say what was filled", 0, manifest.windows)
+        fills = manifest.config["source"]["non_finite"] == "fill"
+        return Store(target, assumed), [problem, *([every] if fills else [])]
+    differing = store_differences(found, manifest)
+    if differing:
+        raise UserError(
+            f"{target} was made with another {', '.join(differing[:4])}: shards made now would "
+            "not belong to it. Restore that, or delete the store to make it anew."
+        )
+    return Store(target, found), []
+
+
+def store_differences(found: Manifest, wanted: Manifest) -> list[str]:
+    """What of a store's manifest is not what its source and configuration give."""
+    one, other = (m.model_dump(mode="json", exclude=set(UNLIKE)) for m in (found, wanted))
+    return manifest_differences(one, other)
+
+
+def _digests_there(target: Path, manifest: Manifest) -> dict[str, str]:
+    """Checksums of the tables' files as they are: each chunk has its own inside."""
+    return {name: file_digest(path).hex() for name, path in _table_paths(target, manifest)}
+
+
+def _table_paths(target: Path, manifest: Manifest) -> Iterator[tuple[str, Path]]:
+    for table in manifest.tables():
+        for name in [*(table.key(chunk) for chunk in range(table.shards)), "zarr.json"]:
+            path = target / "manifest" / table.name / name
+            if path.is_file():
+                yield f"{table.name}/{name}", path

@@ -1,0 +1,115 @@
+"""The work of one Dask task of verify --source: make a shard's rows anew and compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import stores
+from pipeline.shard_task import MadeRows, SourceState, make_rows, open_workshop
+from stores.array_format import ArrayFormat
+from stores.errors import DamageError, UserError
+from stores.manifest import Manifest
+from stores.store import Store
+
+Wrong = tuple[str, str, int, int]
+"""File or table, how it differs, and the rows of the store from the first to past the last."""
+
+
+def compare_shard(
+    target: str, source: str, state: SourceState, shard: int, store: str, exact: bool
+) -> tuple[int, list[Wrong]] | UserError:
+    """Compare one shard of a finished store with what the source gives.
+
+    Args:
+        target: of a build that has begun for the same source and configuration, elsewhere.
+        source: the HDF5 file.
+        state: of the source when the stage began.
+        shard: which.
+        store: the finished store.
+        exact: whether its writers were of these versions: then features and moments are the
+            same bits; else nearly.
+
+    Returns:
+        Rows compared, and what differs; or what is the user's to mend.
+    """
+    try:
+        shop = open_workshop(target, source)
+        made = make_rows(shop, Path(source), state, shard)
+        manifest = shop.build.manifest
+        opened = stores.open(store)
+        found = [
+            wrong
+            for array in manifest.arrays()
+            if (wrong := _differing_rows(opened, array, made, shard * manifest.shard, exact))
+        ]
+        return made.recipe.rows, found + _differing_records(opened, manifest, made, shard, exact)
+    except DamageError:
+        return len(made.recipe.order), []
+    except UserError as error:
+        return error
+
+
+def _differing_rows(
+    store: Store, array: ArrayFormat, made: MadeRows, first: int, exact: bool
+) -> Wrong | None:
+    """The rows of one array between the first and the last that differ; read chunk by chunk."""
+    rows, order = made.columns[array.name], made.recipe.order
+    differing: list[int] = []
+    for at in range(0, len(order), array.chunk_rows):
+        wanted = rows[order[at : at + array.chunk_rows]].astype(array.dtype, copy=False)
+        stored = store.read(array.name, first + at, first + at + len(wanted))
+        nearly = array.name == "features" and not exact
+        same = _nearly(stored, wanted) if nearly else _same_bits(stored, wanted)
+        differing += (first + at + np.flatnonzero(~same)).tolist()
+    if not differing:
+        return None
+    what = f"{len(differing)} rows are not those of the source"
+    return f"{array.name}/{array.key(first // array.shard_rows)}", what, *_span(differing)
+
+
+def _differing_records(
+    store: Store, manifest: Manifest, made: MadeRows, shard: int, exact: bool
+) -> list[Wrong]:
+    """Segments of the shard whose moments or class counts are not those of the source."""
+    names = [table.name for table in store.manifest.tables() if table.name != "shard_digest"]
+    table_rows = {name: store.table_rows(name) for name in names}
+    found: list[Wrong] = []
+    for record, (row, segment) in zip(made.records, manifest.shard_rows(shard), strict=True):
+        computed: dict[str, NDArray[Any]] = {
+            "class_counts": record.class_counts,
+            "raw_moments": np.stack([record.raw.mean, record.raw.m2]),
+            "feature_moments": np.stack([record.features.mean, record.features.m2]),
+        }
+        for name, row_of in table_rows.items():
+            wanted, stored = computed[name][None], row_of(row)[None]
+            same = (
+                _same_bits(stored, wanted.astype(stored.dtype))
+                if exact
+                else (_nearly(stored, wanted))
+            )
+            if not same.all():
+                what = "is not that of the source"
+                found.append((f"manifest/{name}", what, segment.start, segment.stop))
+    return found
+
+
+def _same_bits(stored: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.bool_]:
+    """(n,) whether each row is the same, bit by bit: NaN is NaN, and 0 is not -0."""
+    flat = (len(wanted), -1)
+    one = np.ascontiguousarray(stored).reshape(flat).view(np.uint8)
+    other = np.ascontiguousarray(wanted).reshape(flat).view(np.uint8)
+    return np.asarray((one == other).all(axis=1))
+
+
+def _nearly(stored: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.bool_]:
+    """(n,) whether each row is the same but for rounding."""
+    close = np.isclose(stored, wanted, rtol=1e-3, atol=1e-5, equal_nan=True)
+    return np.asarray(close.reshape(len(wanted), -1).all(axis=1))
+
+
+def _span(rows: list[int]) -> tuple[int, int]:
+    return rows[0], rows[-1] + 1

@@ -1,0 +1,48 @@
+"""Compares a finished store with its source: every row and feature made anew."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pipeline.console import Console
+from pipeline.shard_check import compare_shard
+from pipeline.shard_workers import ShardJob, run_tasks
+from stores.building import begin_build
+from stores.fold_index import FoldIndex
+from stores.manifest import Manifest
+from stores.store import Store
+from stores.verifying import Problem
+
+
+def compare_with_source(
+    store: Store, manifest: Manifest, index: FoldIndex, job: ShardJob, console: Console
+) -> list[Problem]:
+    """Rows, moments and counts of `store` that are not what the source gives.
+
+    Shards that cannot be read are left to their checksums.
+
+    Args:
+        store: the finished store.
+        manifest, index: of the store that its source and configuration give.
+        job: the source.
+        console: where to show progress.
+    """
+    exact = store.manifest.writers == manifest.writers
+    if not exact:
+        console.say("Written by other versions: features are compared to 0.1 %, not to the bit.")
+    window = manifest.arrays()[0].row_bytes
+    given: tuple[Any, ...] = str(store.path.absolute()), exact
+    found: list[Problem] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="headrace-") as folder,
+        console.progress("verify, source", store.windows, window) as progress,
+    ):
+        # Workers find there how the rows are laid out; nothing is written into it.
+        target = Path(folder) / "compared.zarr"
+        begin_build(target, manifest, index)
+        for rows, wrong in run_tasks(compare_shard, target, job, range(manifest.shards), *given):
+            found += [Problem(*each) for each in wrong]
+            progress.advance(rows)
+    return sorted(found, key=lambda problem: (problem.start, problem.where))
