@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stores.errors import UserError
@@ -38,31 +38,35 @@ def whole_file(path: Path) -> Iterator[Path]:
         UserError: the folder cannot be written or the disk is full; nothing is left behind.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    try:
+    with _explained(path):
         make_folder(path.parent)
         try:
             yield temporary
-            with temporary.open("rb") as stream:
-                os.fsync(stream.fileno())
+            descriptor = os.open(temporary, os.O_RDONLY)
+            _sync_and_close(descriptor)
             os.replace(temporary, path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
             raise
         sync_folder(path.parent)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}). Free disk space or name a "
-            "folder that you may write to, then start again: what is complete is kept."
-        ) from error
 
 
 def make_folder(folder: Path) -> None:
-    """Make `folder` and its missing parents, each durable before what stands in it."""
+    """Make `folder` and its missing parents, each durable before what stands in it.
+
+    Raises:
+        UserError: it cannot be made.
+    """
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
-    sync_folder(folder.parent)
+    with _explained(folder):
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        sync_folder(folder.parent)
 
 
 def link_file(source: Path, target: Path) -> None:
@@ -71,39 +75,74 @@ def link_file(source: Path, target: Path) -> None:
     Raises:
         UserError: as `write_bytes`.
     """
-    target.unlink(missing_ok=True)
+    with _explained(target):
+        _remove(target)
     try:
         os.link(source, target)
-        sync_folder(target.parent)
     except OSError:
         with source.open("rb") as stream:
             write_bytes(target, iter(lambda: stream.read(1 << 22), b""))
+    else:
+        sync_folder(target.parent)
 
 
 def rename_folder(source: Path, target: Path) -> None:
-    """Rename a whole folder and make the new name durable."""
-    os.rename(source, target)
-    sync_folder(target.parent)
-    if source.parent != target.parent:
-        sync_folder(source.parent)
+    """Rename a whole folder and make the new name durable.
+
+    Raises:
+        UserError: it cannot be renamed.
+    """
+    with _explained(target):
+        os.rename(source, target)
+        sync_folder(target.parent)
+        if source.parent != target.parent:
+            sync_folder(source.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the names in `folder` durable.
+
+    Raises:
+        UserError: the disk says that it has failed.
+    """
+    with _explained(folder):
+        _sync_and_close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}). Free disk space or name a "
+            "folder that you may write to, then start again: what is complete is kept."
+        ) from error
+
+
+def _sync_and_close(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def _write(path: Path, buffers: Iterable[Bytes]) -> int:
     written = 0
-    with path.open("wb", buffering=0) as stream:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o666)
+    try:
         for buffer in buffers:
             view = memoryview(buffer).cast("B")
             while len(view) > 0:
-                count = stream.write(view)
+                count = os.write(descriptor, view)
                 written += count
                 view = view[count:]
+    finally:
+        os.close(descriptor)
     return written
