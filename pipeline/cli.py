@@ -7,9 +7,12 @@ import dataclasses
 import difflib
 import json
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.console import Request
     from pipeline.memory import MemoryUse
 
-DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF = 0, 1, 2, 130, 141
+DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF, STOPPED = 0, 1, 2, 130, 141, 143
 
 RECORDED = ("features", "train", "evaluate", "crossval")
 """Stages whose use of memory is kept, over time, where their result is."""
@@ -35,23 +38,50 @@ STAGES = {
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code: 0 done, 2 the user's input, 1 our fault, 130."""
+    """Run one command; returns its exit code.
+
+    0 done, 2 the user's input, 1 our fault, 130 interrupted by Ctrl-C, 143 stopped by SIGTERM.
+    """
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
         return DONE
     try:
-        return int(options.run(options))
-    except KeyboardInterrupt:
-        print("Interrupted; what is complete is kept. Start again to go on.", file=sys.stderr)
-        return INTERRUPTED
+        with _stopped_as_by_a_key():
+            return int(options.run(options))
+    except KeyboardInterrupt as error:
+        stopped = isinstance(error, _Stopped)
+        what = "Stopped" if stopped else "Interrupted"
+        print(f"{what}; what is complete is kept. Start again to go on.", file=sys.stderr)
+        return STOPPED if stopped else INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output is gone, as with `| head`: not done, and nobody to tell.
         sys.stderr.close()
         return CUT_OFF
     except Exception as error:
         return _explain(error, options.debug)
+
+
+class _Stopped(KeyboardInterrupt):
+    """SIGTERM: what a service manager, a batch system or `kill` sends first."""
+
+
+@contextmanager
+def _stopped_as_by_a_key() -> Iterator[None]:
+    """Let SIGTERM end a stage as Ctrl-C does: workers and child stages end before it."""
+
+    def stop(*_: object) -> NoReturn:
+        raise _Stopped
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _explain(error: Exception, debug: bool) -> int:
@@ -93,7 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="headrace",
         description="Train Keras models on windowed sensor recordings larger than memory.",
-        epilog="Exit codes: 0 done, 1 a fault of the program, 2 the input, 130 interrupted.",
+        epilog="Exit codes: 0 done, 1 a fault of the program, 2 the input, 130 interrupted, "
+        "143 stopped by SIGTERM.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     parser.set_defaults(debug=False)

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from pipeline.console import Request
     from stores import Store
 
-REFUSED, INTERRUPTED = 2, 130
-"""Exit codes of the command line: the user's input, and a signal from the keyboard."""
+REFUSED = 2
+"""Exit code of the command line: the user's input."""
+ENDED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
+"""Exit codes of a stage that Ctrl-C or SIGTERM ended."""
 
 
 class FoldFailed(RuntimeError):
@@ -156,11 +158,11 @@ def raise_for(code: int, stage: str) -> None:
     """Pass a child's exit code on as the exception that the command line maps to it.
 
     Raises:
-        KeyboardInterrupt: 130, or ended by SIGINT.
+        KeyboardInterrupt: ended by Ctrl-C or SIGTERM.
         UserError: 2.
         FoldFailed: any other but 0; a signal that ended the child is negative.
     """
-    if code in (INTERRUPTED, -signal.SIGINT):
+    if code in ENDED:
         raise KeyboardInterrupt
     if code == REFUSED:
         raise UserError(

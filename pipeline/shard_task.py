@@ -85,17 +85,28 @@ def make_rows(shop: Workshop, source: Path, state: SourceState, shard: int) -> M
     """Gather and extract the rows of one shard.
 
     Raises:
-        UserError: non-finite values, or a source that changed.
+        UserError: non-finite values, or a source that changed, is gone or cannot be read.
     """
-    recipe = shop.layout.recipe(shard, shop.fold_of)
-    raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
-    _require_unchanged(source, state)
+    try:
+        recipe = shop.layout.recipe(shard, shop.fold_of)
+        raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
+        columns = _labels(shop, recipe)
+        now = source_state(source)
+    except OSError as error:
+        raise UserError(
+            f"{source} is gone or cannot be read any more ({_first_line(error)}). Start again "
+            "once it is there and whole: what is complete is kept."
+        ) from error
+    if now != state:
+        raise SourceContentError(
+            f"{source} was changed while it was being read. Start again once nothing writes to it."
+        )
     if shop.source.options.non_finite == "error":
         _require_finite(raw, recipe, shop.source)
     stored = np.dtype(shop.build.manifest.raw_dtype)
     _require_storable(raw, stored)
     features, records = _extract(shop, recipe, raw, stored)
-    columns = _labels(shop, recipe) | {"raw": raw}
+    columns["raw"] = raw
     if features is not None:
         columns["features"] = features
     return MadeRows(recipe, columns, records(columns["label"]), filled)
@@ -288,8 +299,5 @@ def _require_storable(raw: Array, stored: np.dtype[Any]) -> None:
         )
 
 
-def _require_unchanged(path: Path, state: SourceState) -> None:
-    if source_state(path) != state:
-        raise SourceContentError(
-            f"{path} was changed while it was being read. Start again once nothing writes to it."
-        )
+def _first_line(error: OSError) -> str:
+    return error.strerror or (str(error).splitlines() or [type(error).__name__])[0]
