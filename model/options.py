@@ -13,7 +13,7 @@ Width = Annotated[int, Field(ge=1, le=4096)]
 class NetworkOptions(BaseModel):
     """Shape and regularisation of the two-branch network; about 160,000 parameters as it stands."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     inputs: Literal["hybrid", "raw", "features"] = Field(
         default="hybrid", description="Branches to build: both, or one alone."
@@ -62,7 +62,7 @@ class NetworkOptions(BaseModel):
 class OptimiserOptions(BaseModel):
     """AdamW with one warm-up epoch and a cosine to one percent, and an average of the weights."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     learning_rate: float = Field(default=2e-3, gt=0.0, description="Peak, after the warm-up.")
     final_fraction: float = Field(

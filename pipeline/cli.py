@@ -90,7 +90,7 @@ def _explain(error: Exception, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     if isinstance(error, UserError):
-        print(f"headrace: {error}", file=sys.stderr)
+        print(f"headrace: {_one_line(str(error))}", file=sys.stderr)
         return USERS_INPUT
     if not debug:
         traceback.print_exception(error)
@@ -100,6 +100,11 @@ def _explain(error: Exception, debug: bool) -> int:
         file=sys.stderr,
     )
     return OUR_FAULT
+
+
+def _one_line(text: str) -> str:
+    """A message may quote a stranger's file: nothing in it commands the terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 class _Parser(argparse.ArgumentParser):

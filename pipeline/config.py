@@ -22,10 +22,14 @@ VIEWS = r"identity|noise(:\d*\.?\d+)?|scale:\d*\.?\d+"
 """Pattern of the names of views: `noise:SD`, `scale:FACTOR`."""
 
 
+NAME = r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$"
+"""Pattern of a config's name, which names folders."""
+
+
 class Section(BaseModel):
     """A section of the configuration: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class PathOptions(Section):
@@ -211,7 +215,7 @@ class MemoryOptions(Section):
 class Config(Section):
     """Everything a stage needs to know; `name` is the config file's stem or the source's."""
 
-    name: str = "default"
+    name: Annotated[str, Field(pattern=NAME)] = "default"
     paths: PathOptions = PathOptions()
     source: SourceOptions = SourceOptions()
     store: StoreOptions = StoreOptions()
@@ -306,6 +310,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not valid TOML: {error}. Correct that line.") from error
+    except RecursionError as error:
+        raise UserError(f"{file} nests too deeply for a config. Correct it.") from error
     except OSError as error:
         raise UserError(
             f"The config {file} cannot be read ({error.strerror}). Name another with --config."
@@ -319,7 +325,7 @@ def _apply(table: dict[str, Any], override: str) -> None:
         raise UserError(f"--set takes section.key=value, not {override!r}.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         value = text.strip()
     section = table
     for part in path[:-1]:

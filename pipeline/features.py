@@ -15,7 +15,8 @@ from pipeline.store_plan import draft_store, plan_features, plan_store, require_
 from stores.building import Build, begin_build, build_lock, discard_build
 from stores.errors import SourceContentError, UserError
 from stores.manifest import Manifest, read_manifest
-from stores.source import Source, open_source
+from stores.source import Source
+from stores.source_probe import open_stranger
 
 
 def run_features(request: Request, repair: Trusted | None = None) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
     if not repair and _stands(target):
         return _already_complete(target, request, console)
     data = require_data(request)
-    with build_lock(target), open_source(data, request.config.source) as source:
+    with build_lock(target), open_stranger(data, request.config.source) as source:
         if not repair and _stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
         state = source_state(data)
@@ -133,7 +134,7 @@ def _already_complete(target: Path, request: Request, console: Console) -> dict[
         if manifest.config.get(section, {}).get(key) != value
     ]
     if not changed and request.data is not None and request.data.exists():
-        with open_source(request.data, request.config.source) as source:
+        with open_stranger(request.data, request.config.source) as source:
             if manifest.source["fingerprint"] != source.fingerprint():
                 changed.append("source: the content differs")
     if changed:

@@ -19,7 +19,7 @@ from pipeline.train import resolved_config
 from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluate, plan_train
 from stores import Store
 from stores.errors import UserError
-from stores.source import open_source
+from stores.source_probe import open_stranger
 
 
 def run_plan(request: Request, baseline: bool = False, measure: bool = False) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan
             f"There is neither a store {request.store} nor a source to plan it from. Name the "
             "HDF5 file with --data."
         )
-    with open_source(request.data, request.config.source) as source:
+    with open_stranger(request.data, request.config.source) as source:
         manifest, survey = plan_store(request.config, source)
         if measure:
             request.console.say("Measuring what the worker processes take, some 15 seconds.")

@@ -163,7 +163,7 @@ def make_catalogue(
         return build_catalogue(
             channels, rate_hz, time, triads, tuple(options["select"]), tuple(options["custom"])
         )
-    except (ValueError, ImportError, AttributeError) as error:
+    except (ValueError, ImportError, AttributeError, TypeError) as error:
         raise UserError(f"features: {error}") from error
 
 

@@ -15,7 +15,7 @@ from pipeline.shard_workers import ShardJob
 from pipeline.source_check import compare_with_source
 from pipeline.store_plan import plan_features, plan_store
 from stores.errors import UserError
-from stores.source import open_source
+from stores.source_probe import open_stranger
 from stores.store import Store
 from stores.verifying import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
 
@@ -73,7 +73,7 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
     """What is not what the source gives, and the memory plan of finding out."""
     data, console = require_data(request), request.console
     state = source_state(data)
-    with open_source(data, request.config.source) as source:
+    with open_stranger(data, request.config.source) as source:
         manifest, survey = plan_store(request.config, source)
         catalogue = catalogue_of(manifest)
         plan, workers = plan_features(

@@ -24,6 +24,10 @@ from stores.layout import Geometry, Segment, shard_segments
 
 FORMAT_VERSION = 2
 """Of stores that are made. 1, which is still read, has no checksum of the manifest."""
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError,
+)  # fmt: skip
+"""What reading JSON of another shape than expected may raise."""
 MEND = "Mend it with: headrace features --repair."
 """What to do about a damaged store."""
 TABLE_ROWS = 1024
@@ -33,7 +37,7 @@ TABLE_ROWS = 1024
 class FoldRecord(BaseModel):
     """A fold as the manifest keeps it; see `stores.folds.Fold`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     start: int
@@ -62,7 +66,7 @@ class Manifest(BaseModel):
         table_digests: xxh3-128 of each file of the manifest's tables; empty while being built.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     format_version: int = FORMAT_VERSION
     source: dict[str, str | int]
@@ -291,7 +295,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is no store: it has no manifest. Name another folder, or an empty one to "
             f"make it: headrace features --data SOURCE.h5 --store {folder}"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise DamageError(f"The manifest of {folder} is damaged ({error}). {MEND}") from error
     _require_checksum(folder, content, version)
     if version > FORMAT_VERSION:
@@ -300,13 +304,17 @@ def read_manifest(folder: Path) -> Manifest:
             "Upgrade headrace."
         )
     try:
-        return Manifest.model_validate(attributes)
+        manifest = Manifest.model_validate(attributes)
+        manifest.to_bytes()
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"]) or "its sizes"
         raise DamageError(
             f"The manifest of {folder} is damaged ({where}: {problem['msg']}). {MEND}"
         ) from error
+    except ValueError as error:
+        raise DamageError(f"The manifest of {folder} is damaged ({error}). {MEND}") from error
+    return manifest
 
 
 def _require_checksum(folder: Path, content: bytes, version: int) -> None:
@@ -314,7 +322,7 @@ def _require_checksum(folder: Path, content: bytes, version: int) -> None:
     try:
         attributes = json.loads(path.read_bytes())["attributes"]
         recorded, written = attributes.get("manifest"), int(attributes["headrace"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise DamageError(f"{path} is damaged ({error}). {MEND}") from error
     # Before format 2 there was none; a manifest that only says so has none either.
     expected = None if version == 1 else xxhash.xxh3_128_hexdigest(content)

@@ -18,7 +18,9 @@ from stores.source_file import (
     MIN_CHUNK_CACHE,
     chunk_row_bytes,
     contents,
+    explains_reads,
     open_file,
+    resolve,
 )
 from stores.source_fingerprint import fingerprint
 from stores.source_names import Codes, slices
@@ -69,6 +71,7 @@ class LabelRuns:
     labels: Labels
 
 
+@explains_reads
 def open_source(path: Path, options: SourceOptions) -> Source:
     """Open `path`, find its datasets and plan its candidate windows.
 
@@ -161,6 +164,7 @@ class Source:
         """Bytes that the source holds while it is open: where its candidates are."""
         return self._layout.table_bytes
 
+    @explains_reads
     def read_labels(self, start: int, stop: int) -> Labels:
         """Labels, groups and parts of the candidates `start` to `stop`.
 
@@ -188,6 +192,7 @@ class Source:
             heads = np.flatnonzero(np.append(True, (np.diff(columns) != 0).any(axis=0)))
             yield LabelRuns(low + heads, low + np.append(heads[1:], high - low), labels.take(heads))
 
+    @explains_reads
     def read_windows(self, start: int, stop: int) -> NDArray[Any]:
         """Candidates `start` to `stop`, (n, T, C) of `dtype`, C-contiguous, freshly allocated.
 
@@ -199,6 +204,7 @@ class Source:
         self._check_range(start, stop)
         return self._layout.read_windows(start, stop, marks=False)[0]
 
+    @explains_reads
     def read_marked_windows(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """`read_windows`, and (n,) bool: True where NaN or infinity went into the window.
 
@@ -211,6 +217,7 @@ class Source:
         self._check_range(start, stop)
         return self._layout.read_windows(start, stop, marks=True)
 
+    @explains_reads
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """Where the candidates lie in the file; None for the windows layout.
 
@@ -237,6 +244,7 @@ class Source:
         rows = 1 if data.chunks is None else int(data.chunks[0])
         return chunks_touched(self._layout.row_spans(start, stop), rows) * chunk_row_bytes(data)
 
+    @explains_reads
     def fingerprint(self) -> str:
         """Hex digest of the content: see `stores.source_fingerprint.fingerprint`."""
         layout = self._layout
@@ -294,7 +302,7 @@ def _find_layout(file: Any, options: SourceOptions) -> LayoutName:
         named
         if any(named)
         else tuple(
-            any(isinstance(file.get(name), h5py.Dataset) for name in usual)
+            any(isinstance(resolve(file, name), h5py.Dataset) for name in usual)
             for usual in (USUAL_WINDOWS, USUAL_SIGNALS)
         )
     )

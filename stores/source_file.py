@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import h5py
 import numpy as np
@@ -14,10 +16,24 @@ from numpy.typing import NDArray
 from stores.errors import UserError
 from stores.source_options import SourceOptions
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 SHOWN_DATASETS = 12
 # One row of HDF5 chunks is kept decoded, so that a contiguous read decodes each chunk once.
 MIN_CHUNK_CACHE = 1 << 20
 MAX_CHUNK_CACHE = 64 << 20
+MIN_RATE, MAX_RATE = 1e-6, 1e9
+"""Sampling rates that a sensor may have, in Hz: one sample in eleven days, one a nanosecond."""
+MOST_SOURCE_CHUNK = 256 << 20
+"""Bytes of one decoded HDF5 chunk: held before any plan of memory can be made."""
+HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
+"""What h5py raises where a file is not as it says."""
+OUTSIDE = (
+    "outside of what the fingerprint covers. Copy the data into one file, for example with "
+    "h5repack."
+)
+MOST_PACKED = 100_000
+"""Times the bytes of its file that a dataset may have: Zstandard packs zeros 30,000 times."""
 RAW_COUNT_UNITS = frozenset({"count", "counts", "raw", "lsb"})
 
 
@@ -55,6 +71,24 @@ def open_file(path: Path) -> Any:
         ) from error
 
 
+def explains_reads(read: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Decorator: what HDF5 cannot read is the user's to mend."""
+
+    @wraps(read)
+    def explained(*given: Given.args, **named: Given.kwargs) -> Result:
+        try:
+            return read(*given, **named)
+        except UserError:
+            raise
+        except HDF5_ERRORS as error:
+            raise UserError(
+                f"The source cannot be read ({first_line(error)}). Correct the file, install the "
+                "filter that it was written with, or start again once it is there."
+            ) from error
+
+    return explained
+
+
 def find_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]) -> Any | None:
     """The dataset `named` under the file or group `node`, else the first of the `usual` names.
 
@@ -73,8 +107,9 @@ def find_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]
     if named == "":
         return None
     for name in usual if named is None else (named,):
-        found = node.get(name)
+        found = resolve(node, name)
         if isinstance(found, h5py.Dataset):
+            _check_own(node, found, name)
             return found
     if named is None:
         return None
@@ -83,6 +118,49 @@ def find_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]
         f"{where} has no dataset {named!r}, which source.{option} names. "
         f"It holds: {contents(node)}."
     )
+
+
+def resolve(node: Any, name: str) -> Any | None:
+    """The object `name` below a file or group; None when there is none.
+
+    Raises:
+        UserError: it cannot be opened, or stands in another file.
+    """
+    try:
+        found = node.get(name)
+    except HDF5_ERRORS as error:
+        raise UserError(
+            f"{node.file.filename}: {name} cannot be opened ({first_line(error)}). Correct the "
+            "file, or name another dataset."
+        ) from error
+    if found is not None and h5py.h5f.get_name(found.id) != h5py.h5f.get_name(node.id):
+        raise UserError(f"{node.file.filename}:{name} is a link to another file, {OUTSIDE}")
+    return found
+
+
+def _check_own(node: Any, dataset: Any, name: str) -> None:
+    """Refuse what is not in this file, or is far more than the file can hold."""
+    held = Path(node.file.filename)
+    if dataset.external or dataset.is_virtual:
+        raise UserError(f"{held}:{name} takes its values from other files, {OUTSIDE}")
+    chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
+    if chunk > MOST_SOURCE_CHUNK:
+        raise UserError(
+            f"{describe(dataset)} is stored in chunks of {chunk:,} bytes, and each is decoded "
+            f"whole; {MOST_SOURCE_CHUNK:,} is the most. Write it in smaller ones: h5repack -l."
+        )
+    size = held.stat().st_size
+    most = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
+    if most > (1 << 30) and most > MOST_PACKED * size:
+        raise UserError(
+            f"{describe(dataset)} says that it holds {most:,} bytes, and its file has {size:,}: "
+            "most of it was never written. Write the data, or name another dataset."
+        )
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def require_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]) -> Any:
@@ -177,6 +255,23 @@ def chunk_row_bytes(dataset: Any) -> int:
     return int(rows * row * dataset.dtype.itemsize)
 
 
+def check_text(text: str, where: str, option: str, also: str = "") -> None:
+    """Refuse a name that a terminal or a page would take for a command.
+
+    Args:
+        text: the name.
+        where: says where it stands.
+        option: what to set instead.
+        also: other characters that it may not hold.
+
+    Raises:
+        UserError: it holds control characters, or some of `also`.
+    """
+    if not text.isprintable() or any(letter in text for letter in also):
+        what = "control characters" + (f" or one of {also}" if also else "")
+        raise UserError(f"{where} with {what}: {text!r}. Correct the file, or set {option}.")
+
+
 def describe(dataset: Any) -> str:
     """File and path of a dataset, as errors name it."""
     return f"{dataset.file.filename}:{dataset.name}"
@@ -194,6 +289,9 @@ def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:
     channels = _texts(dataset, "channels", options.channels, count)
     if channels is None:
         channels = tuple(f"ch{c}" for c in range(count))
+    for channel in channels:
+        where = f"{describe(dataset)} names a channel"
+        check_text(channel, where, "source.channels", "/\\")
     if len(set(channels)) < count or "" in channels:
         raise UserError(
             f"{describe(dataset)} names its channels {', '.join(channels)}; each needs a name of "
@@ -237,10 +335,10 @@ def _rate(dataset: Any, given: float | None) -> float:
         )
     # A float32 51.2 means 51.2, not 51.2000008.
     rate = float(str(array.reshape(-1)[0]))
-    if not (np.isfinite(rate) and rate > 0):
+    if not MIN_RATE <= rate <= MAX_RATE:
         raise UserError(
-            f"{describe(dataset)} has a sampling_rate_hz of {rate:g}; it must be above 0. "
-            "Set source.rate_hz, in Hz."
+            f"{describe(dataset)} has a sampling_rate_hz of {rate:g}; it must be above 0, from "
+            f"{MIN_RATE:g} to {MAX_RATE:g}. Set source.rate_hz, in Hz."
         )
     return rate
 
@@ -266,7 +364,7 @@ def _texts(
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
 
 
 def _units(dataset: Any, given: Sequence[str] | None, count: int, scaled: bool) -> tuple[str, ...]:

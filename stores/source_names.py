@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stores.errors import UserError
-from stores.source_file import describe
+from stores.source_file import check_text, describe
 
 Codes = NDArray[np.int32]
 # Names of a slice take 40 bytes a row as integers, about 120 as short strings.
@@ -79,6 +79,7 @@ class NameColumn:
     def _code(self, value: int | str) -> int:
         name = str(value) if self._index is None or isinstance(value, str) else self._at(value)
         if name not in self._codes:
+            check_text(name, f"{describe(self.dataset)} holds a name", f"source.{self._option}")
             if len(self.names) == MAX_NAMES:
                 raise UserError(
                     f"{describe(self.dataset)} holds more than {MAX_NAMES} different values; "
@@ -141,8 +142,14 @@ def shown(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN_NAMES]) + more
 
 
+def _number(digits: str) -> tuple[int, int, str]:
+    """Sorts by value, however many digits there are."""
+    text = digits.lstrip("0")
+    return 0, len(text), text
+
+
 def _natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     pieces = re.findall(r"[0-9]+|[^0-9]+", name)
     # Numbers before text, as in ASCII; the name itself last, so that "01" and "1" have an order.
-    key = tuple((0, int(p), "") if "0" <= p[0] <= "9" else (1, 0, p) for p in pieces)
+    key = tuple(_number(piece) if "0" <= piece[0] <= "9" else (1, 0, piece) for piece in pieces)
     return key, name

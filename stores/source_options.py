@@ -17,7 +17,7 @@ class SourceOptions(BaseModel):
     names; the empty string leaves an optional dataset out even where the file has it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     layout: Literal["auto", "windows", "recordings"] = Field(
         default="auto",
@@ -79,8 +79,8 @@ class SourceOptions(BaseModel):
 
     rate_hz: float | None = Field(
         default=None,
-        gt=0,
-        allow_inf_nan=False,
+        ge=1e-6,
+        le=1e9,
         description="Sampling rate of the file; wins over its attribute sampling_rate_hz.",
     )
     channels: list[str] | None = Field(
@@ -99,7 +99,6 @@ class SourceOptions(BaseModel):
     window_s: float | None = Field(
         default=None,
         gt=0,
-        allow_inf_nan=False,
         description="Recordings layout: window length in seconds, 2.56 by default: "
         "2.56 s x 50 Hz = 128 samples. Longer windows raise scores where an activity lasts long "
         "enough, and give fewer windows.",
@@ -113,7 +112,6 @@ class SourceOptions(BaseModel):
     step_s: float | None = Field(
         default=None,
         gt=0,
-        allow_inf_nan=False,
         description="Recordings layout: from one window's start to the next, in seconds.",
     )
     step_samples: int | None = Field(
@@ -123,14 +121,13 @@ class SourceOptions(BaseModel):
         default=None,
         ge=0,
         lt=1,
-        allow_inf_nan=False,
         description="The same as a share of the window, 0.5 by default: 128 samples that overlap "
         "by half step by 64. 0.75 gives twice as many windows as 0.5, and twice the store.",
     )
     target_rate_hz: float | None = Field(
         default=None,
-        gt=0,
-        allow_inf_nan=False,
+        ge=1e-6,
+        le=1e9,
         description="Recordings layout: resample to this rate first (polyphase; values become "
         "float32 in units). 200 Hz to 50 Hz makes a window four times smaller.",
     )
@@ -158,7 +155,6 @@ class SourceOptions(BaseModel):
     )
     fill_value: float = Field(
         default=0.0,
-        allow_inf_nan=False,
         description="Stands in for NaN and infinity with non_finite = fill, as stored: before "
         "scaling and resampling.",
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stores.errors import UserError
 from stores.source_classes import no_groups
-from stores.source_file import contents, describe, find_dataset, require_dataset
+from stores.source_file import contents, describe, find_dataset, require_dataset, resolve
 from stores.source_names import Codes, NameColumn
 from stores.source_options import SourceOptions
 
@@ -73,7 +73,7 @@ def read_table(file: Any, rows: int, options: SourceOptions) -> RecordingTable:
 
 def _table_group(file: Any, options: SourceOptions) -> Any:
     name = options.recordings or USUAL_TABLE
-    node = file.get(name)
+    node = resolve(file, name)
     if not isinstance(node, h5py.Group):
         raise UserError(
             f"{file.filename} has no group {name} with the columns {options.start_column} and "
@@ -132,7 +132,7 @@ def _rows_of(
     node: Any, rows: NDArray[np.int64], start: NDArray[np.int64], length: NDArray[np.int64]
 ) -> str:
     listed = ", ".join(
-        f"{row} (rows {start[row]} to {start[row] + length[row]})"
+        f"{row} (rows {start[row]} to {int(start[row]) + int(length[row])})"
         for row in rows[:SHOWN_ROWS].tolist()
     )
     more = ", ..." if len(rows) > SHOWN_ROWS else ""

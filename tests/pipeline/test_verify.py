@@ -9,12 +9,9 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import stores
 from pipeline.config import Config
@@ -34,10 +31,6 @@ from tests.conftest import changed, hashes, request_for
 from tests.pipeline.corruptions import HARMS, Harm, rewrite_consistently, seal
 
 FORMATS = Path(__file__).parent.parent / "stores" / "formats"
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
 
 
 def test_a_true_store_has_no_problem(tiny_store: Path, tiny_config: Config) -> None:
@@ -269,15 +262,3 @@ def test_stores_of_every_format_are_read(version: int, tmp_path: Path) -> None:
     assert store.windows == 90
     assert store.read("features", 40, 50).shape == (10, 4)
     assert np.array_equal(np.sort(store.read("source_index", 0, 90)), np.arange(90))
-
-
-@given(document=JSON)
-def test_no_manifest_from_a_stranger_gets_through(
-    document: Any, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.getbasetemp() / "stranger.zarr"
-    (folder / "manifest").mkdir(parents=True, exist_ok=True)
-    content = json.dumps({"attributes": document}).encode()
-    (folder / "manifest" / "zarr.json").write_bytes(content)
-    with pytest.raises(UserError):
-        stores.open(folder)
