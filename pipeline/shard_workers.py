@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -15,7 +15,10 @@ from pipeline.shard_task import SourceState
 from stores.errors import UserError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
+
+STARTS = 3
+"""Times that workers are started, if the system ends them before they run."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def run_tasks(
     Raises:
         UserError: what a task returned as such.
     """
-    from distributed import as_completed
+    from distributed import KilledWorker, as_completed
 
     waiting = iter(shards)
     arguments = str(target.absolute()), str(job.source.absolute()), job.state
@@ -67,7 +70,15 @@ def run_tasks(
         first = [submit(shard) for _, shard in zip(range(2 * job.workers), waiting, strict=False)]
         running = as_completed(first, raise_errors=False)
         for future in running:
-            record = future.result()
+            try:
+                record = future.result()
+            except KilledWorker as error:
+                raise UserError(
+                    f"Task {future.key} was given up: the system ended every worker process that "
+                    "had it, for lack of memory or because HDF5 crashed on the source. Start "
+                    "again with features.workers = 1, or write the source anew with h5repack; "
+                    "what is complete is kept."
+                ) from error
             if isinstance(record, UserError):
                 raise record
             yield record
@@ -81,7 +92,7 @@ def run_tasks(
 def local_client(workers: int) -> Iterator[Client]:
     """A scheduler in this process and worker processes of one thread each, on loopback."""
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     settings = {
         "distributed.worker.memory.target": False,
@@ -95,19 +106,37 @@ def local_client(workers: int) -> Iterator[Client]:
     with (
         dask.config.set(settings),
         _interrupts_held() as let_through,
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            dashboard_address="127.0.0.1:0",
-            host="127.0.0.1",
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
+        _started_cluster(workers) as cluster,
         Client(cluster) as client,
     ):
         let_through()
         yield client
+
+
+def _started_cluster(workers: int) -> LocalCluster:
+    """A cluster whose workers run; one that is ended while it starts ends the whole start.
+
+    Raises:
+        UserError: they were ended again and again.
+    """
+    from distributed import LocalCluster
+
+    for _ in range(STARTS):
+        with suppress(RuntimeError):
+            return LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address="127.0.0.1:0",
+                host="127.0.0.1",
+                silence_logs=logging.CRITICAL,
+            )
+    raise UserError(
+        f"The {workers} worker processes could not be started in {STARTS} attempts: the system "
+        "ended them, as it does for lack of memory. Set features.workers = 1, or free memory, "
+        "and start again: what is complete is kept."
+    )
 
 
 @contextmanager
