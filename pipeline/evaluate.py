@@ -174,8 +174,11 @@ def _known_metrics(run: RunFolder, wanted: str) -> dict[str, Any] | None:
     """The metrics on disk, if they are of this very evaluation."""
     if not run.metrics.is_file():
         return None
-    metrics: dict[str, Any] = json.loads(run.metrics.read_text())
-    return metrics if metrics.get("digest") == wanted else None
+    try:
+        metrics: dict[str, Any] = json.loads(run.metrics.read_bytes())
+    except (ValueError, RecursionError):
+        return None  # Damaged: it is worked out again.
+    return metrics if isinstance(metrics, dict) and metrics.get("digest") == wanted else None
 
 
 def _finish(request: Request, run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:

@@ -58,13 +58,16 @@ def write_record(path: Path, record: MemoryRecord) -> None:
 
 
 def read_record(run: Path, stage: str) -> MemoryRecord | None:
-    """The record of a stage of a run; None where there is none."""
+    """The record of a stage of a run; None where there is none, or it is damaged."""
     path = _in_run(run, stage)
     if not path.is_file():
         return None
-    fields = json.loads(path.read_text())
-    points = tuple((seconds, held) for seconds, held in fields.pop("timeline"))
-    return MemoryRecord(**fields, timeline=points)
+    try:
+        fields = json.loads(path.read_bytes())
+        points = tuple((seconds, held) for seconds, held in fields.pop("timeline"))
+        return MemoryRecord(**fields, timeline=points)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _in_run(run: Path, stage: str) -> Path:

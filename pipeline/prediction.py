@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from model.normalisation import FeatureNormalisation, RawNormalisation
 from model.scores import Scores
+from stores.errors import ARCHIVE_ERRORS, UserError, first_line
 
 Batch = dict[str, tf.Tensor]
 View = Callable[[Batch], Batch]
@@ -22,9 +23,27 @@ LEAST_PROBABILITY = 1e-7
 
 
 def load_model(path: Path) -> keras.Model:
-    """The model of a complete run: raw and features as the store holds them, to probabilities."""
-    layers = (RawNormalisation, FeatureNormalisation)
-    return keras.models.load_model(path, custom_objects={each.__name__: each for each in layers})
+    """The model of a complete run: raw and features as the store holds them, to probabilities.
+
+    Only layers of Keras and of this program are made: no function of the file's is run.
+
+    Raises:
+        UserError: the file is damaged, or not a model of this program.
+    """
+    known = {each.__name__: each for each in (RawNormalisation, FeatureNormalisation)}
+    try:
+        model = keras.models.load_model(path, custom_objects=known, compile=False, safe_mode=True)
+    except ARCHIVE_ERRORS as error:
+        raise UserError(
+            f"{path} is damaged or no model of this program ({first_line(error)}). Train again: "
+            "headrace train --new."
+        ) from error
+    if not isinstance(model, keras.Model) or not isinstance(model.input, dict):
+        raise UserError(
+            f"{path} is no model of this program: it does not take raw and features by name. "
+            "Train again: headrace train --new."
+        )
+    return model
 
 
 def predictor(model: keras.Model, views: Sequence[View], batches: tf.data.Dataset) -> Predictor:

@@ -18,7 +18,7 @@ import tomli_w
 from pipeline.config import Config, digest, load_config
 from pipeline.machine import usable_cores
 from stores import disk
-from stores.errors import UserError
+from stores.errors import UserError, first_line
 
 RUNS = Path("runs")
 """Default parent of all runs, in the working directory."""
@@ -187,7 +187,24 @@ def recorded_config(run: RunFolder) -> Config:
 
 def recorded_fingerprint(run: RunFolder) -> str:
     """The fingerprint of the store that a run was trained on."""
-    return str(json.loads(run.store.read_text())["fingerprint"])
+    return str(_recorded(run.store)["fingerprint"])
+
+
+def _recorded(path: Path) -> Mapping[str, Any]:
+    """What a run records in a JSON file.
+
+    Raises:
+        UserError: it is not there, or damaged.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+        found["fingerprint" if path.name == "store.json" else "python"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{path} is missing or damaged ({first_line(error)}). Train again: "
+            "headrace train --new."
+        ) from error
+    return dict(found)
 
 
 def current_versions() -> dict[str, str]:
@@ -278,7 +295,7 @@ def _refuse_other_run(run: RunFolder, config: Config, fingerprint: str) -> None:
 
 
 def _refuse_other_versions(run: RunFolder) -> None:
-    recorded: dict[str, str] = json.loads(run.versions.read_text())
+    recorded = _recorded(run.versions)
     current = current_versions()
     changed = [
         f"{name} {recorded.get(name)}, now {current.get(name)}"

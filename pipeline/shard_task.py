@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import Catalogue, Triad, build_catalogue
 from stores.building import Build, SegmentRecord, layout_of, load_build, partial_folder
-from stores.errors import SourceContentError, UserError
+from stores.errors import SourceContentError, UserError, first_line
 from stores.fold_index import load_index
 from stores.layout import Layout, Recipe, Segment
 from stores.manifest import Manifest
@@ -94,7 +94,7 @@ def make_rows(shop: Workshop, source: Path, state: SourceState, shard: int) -> M
         now = source_state(source)
     except OSError as error:
         raise UserError(
-            f"{source} is gone or cannot be read any more ({_first_line(error)}). Start again "
+            f"{source} is gone or cannot be read any more ({first_line(error)}). Start again "
             "once it is there and whole: what is complete is kept."
         ) from error
     if now != state:
@@ -297,7 +297,3 @@ def _require_storable(raw: Array, stored: np.dtype[Any]) -> None:
             f"store.raw_dtype = {stored} holds values up to {limit:g}, and the "
             f'source has {largest:g}. Set store.raw_dtype = "source" or a wider one.'
         )
-
-
-def _first_line(error: OSError) -> str:
-    return error.strerror or (str(error).splitlines() or [type(error).__name__])[0]

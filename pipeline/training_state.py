@@ -8,14 +8,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from stores import disk
-from stores.errors import UserError
+from stores.errors import ARCHIVE_ERRORS, UserError, first_line
 
 Array = NDArray[np.generic]
 Row = dict[str, float]
@@ -105,9 +104,9 @@ def read_state(path: Path) -> TrainingState | None:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             progress = Progress(**json.loads(archive["progress"].tobytes()))
             variables, best = (_numbered(archive, kind) for kind in ("variable", "best"))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+    except ARCHIVE_ERRORS as error:
         raise UserError(
-            f"{path} is damaged ({error}). Start the training afresh with --new."
+            f"{path} is damaged ({first_line(error)}). Start the training afresh with --new."
         ) from error
     return TrainingState(progress, variables, best)
 

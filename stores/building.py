@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from stores.array_format import ArrayFormat, json_bytes
 from stores.disk import Bytes, link_file, make_folder, rename_folder, sync_folder, write_bytes
-from stores.errors import UserError
+from stores.errors import ARCHIVE_ERRORS, UserError, first_line
 from stores.fold_index import FoldIndex
 from stores.layout import Layout, join_ranges
 from stores.manifest import TABLE_ROWS, Manifest, manifest_differences
@@ -181,8 +181,15 @@ class Build:
         return tuple((int(start), int(stop)) for start, stop in ranges)
 
     def _column(self, shard: int, name: str) -> NDArray[Any]:
-        with np.load(self.folder / "records" / f"{shard}.npz", allow_pickle=False) as record:
-            return np.asarray(record[name])
+        path = self.folder / "records" / f"{shard}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as record:
+                return np.asarray(record[name])
+        except ARCHIVE_ERRORS as error:
+            raise UserError(
+                f"{path} is damaged ({first_line(error)}). Delete it, and start again: its shard "
+                "is made anew."
+            ) from error
 
     def _table_chunks(self, name: str) -> Iterator[NDArray[Any]]:
         held: list[NDArray[Any]] = []

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from zipfile import BadZipFile
+
+ARCHIVE_ERRORS = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError,
+    ImportError, MemoryError, OverflowError, EOFError, BadZipFile, struct.error, zlib.error,
+)  # fmt: skip
+"""What reading an archive of arrays or a model raises if it is not as it says."""
+
 
 class UserError(ValueError):
     """A rule that the user's input breaks, in one line: the rule, the values, the next step.
@@ -16,3 +26,8 @@ class SourceContentError(UserError):
 
 class DamageError(UserError):
     """A store is not as it was written; what is left of it can be mended."""
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

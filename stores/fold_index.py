@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stores.disk import write_bytes
+from stores.errors import ARCHIVE_ERRORS, UserError, first_line
 
 Integers = NDArray[np.int64]
 FoldOf = Callable[[int, int], Integers]
@@ -150,11 +151,20 @@ class CountIndex:
 
 
 def load_index(path: Path) -> FoldIndex:
-    """Read what `FoldIndex.save` wrote."""
-    with np.load(path, allow_pickle=False) as file:
-        if "segment" in file:
-            return CountIndex(file["before"], int(file["segment"]), int(file["windows"]))
-        return RunIndex(file["starts"], file["before"], file["first"], file["sizes"])
+    """Read what `FoldIndex.save` wrote.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if "segment" in file:
+                return CountIndex(file["before"], int(file["segment"]), int(file["windows"]))
+            return RunIndex(file["starts"], file["before"], file["first"], file["sizes"])
+    except ARCHIVE_ERRORS as error:
+        raise UserError(
+            f"{path} is damaged ({first_line(error)}). Delete {path.parent} to begin anew."
+        ) from error
 
 
 def _join_runs(table: Integers) -> Integers:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
+from stores.errors import UserError, first_line
 from stores.source_options import SourceOptions
 
 Given = ParamSpec("Given")
@@ -156,11 +156,6 @@ def _check_own(node: Any, dataset: Any, name: str) -> None:
             f"{describe(dataset)} says that it holds {most:,} bytes, and its file has {size:,}: "
             "most of it was never written. Write the data, or name another dataset."
         )
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def require_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]) -> Any:
