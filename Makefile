@@ -156,6 +156,11 @@ test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on G
 test-faults: tools ## Kill, tear and damage by the hundred (counts in docs/reliability.md)
 	@exec $(python) -m pytest -m faults
 
+.PHONY: audit
+audit: ## Look the locked packages up in the advisories of PyPI (needs pip-audit and its network)
+	@command -v pip-audit >/dev/null || { echo "pip-audit is missing: pipx install pip-audit" >&2; exit 2; }
+	@set -e; for lock in requirements*.lock; do pip-audit --disable-pip --require-hashes --requirement $$lock; done
+
 .PHONY: lint
 lint: tools ## Check style, types and layering
 	$(python) -m ruff check .

@@ -49,6 +49,7 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
         return _summary(run, trained=False)
+    _require_every_class(store, split)
     config = fit_read_ahead(with_threads(run, config), store, lambda c: plan_train(c, store))
     store = store.with_index_cache(config.stream.index_cache)
     plan = plan_train(config, store).require_fit()
@@ -114,6 +115,23 @@ def _train(run: RunFolder, store: Store, split: Split, config: Config, request: 
 
     with store_errors():
         train_network(run, store, split, config, request.console)
+
+
+def _require_every_class(store: Store, split: Split) -> None:
+    """Refuse a class that is tested, or validated, and never trained."""
+    everywhere = store.class_counts([fold.name for fold in store.folds])
+    trained = store.class_counts(split.train)
+    missing = [
+        f"{name} ({count:,} windows)"
+        for name, count, here in zip(store.classes, everywhere, trained, strict=True)
+        if count and not here
+    ]
+    if missing:
+        raise UserError(
+            f"No window of class {', '.join(missing[:4])} is in the training folds: the network "
+            "could never tell it. Choose another split.test_fold, more split.folds, or leave the "
+            "class out of a new store with source.exclude_labels."
+        )
 
 
 def _sizes(store: Store, split: Split) -> str:

@@ -773,3 +773,29 @@ def test_a_crash_of_hdf5_is_an_error_of_the_file(
     monkeypatch.setattr("stores.source_probe.subprocess.run", run)
     with pytest.raises(UserError, match=r"HDF5 crashed on it \(SIGSEGV\)"):
         open_stranger(tmp_path / "source.h5", SourceOptions())
+
+
+def test_a_class_that_no_training_fold_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = np.where(np.arange(N) >= 60, 2, np.arange(N) % 2)
+    write_windows(tmp_path / "source.h5", y=label, groups=np.repeat([1, 2, 3], N // 3))
+    paths = ["--data", str(tmp_path / "source.h5"), "--store", str(tmp_path / "new.zarr")]
+    features = ["--set", "features.select=[]", "--quiet"]
+    assert main(["features", *paths, *features]) == 0
+    capsys.readouterr()
+    message = r"No window of class 2 \(30 windows\) is in the training folds"
+    refuse(
+        ["train", *paths, *features, "--run", str(tmp_path / "run"), "--set", "model.inputs=raw"],
+        message,
+        tmp_path,
+        capsys,
+    )
+
+
+def test_a_disk_that_is_read_only(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_windows(small_disk / "source.h5")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    arguments = ["--data", str(small_disk / "source.h5"), "--store", str(small_disk / "new.zarr")]
+    message = r"cannot be made there \(Read-only file system\)\. Name another --store"
+    refuse(["features", *arguments], message, small_disk, capsys)

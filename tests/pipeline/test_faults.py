@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -218,23 +217,6 @@ def test_a_stage_ended_at_any_moment_loses_nothing(
 ) -> None:
     for seed in range(50 if "kill" in how else 20):
         end_and_go_on(*ENDS[how], seed, tiny_store, tiny_source, tmp_path / f"{seed}")
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1.5 MB that is full before the store is; root makes it."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip(f"only root makes a small disk: {made.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_said_in_one_line_and_gone_on_from(
