@@ -202,7 +202,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("how", ["kill -9 of a worker", "SIGTERM"])
+@pytest.mark.parametrize("how", ENDS)
 def test_a_stage_that_is_ended_loses_nothing(
     how: str, tiny_store: Path, tiny_source: Path, tmp_path: Path
 ) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import tensorstore as ts
-import tomli_w
 import xarray as xr
 
 import stores
@@ -21,13 +18,13 @@ from pipeline.config import Config
 from pipeline.features import run_features
 from pipeline.shard_task import catalogue_of, extract_shard, source_state
 from pipeline.store_plan import plan_store
-from stores.building import begin_build, partial_folder
+from stores.building import begin_build
 from stores.errors import UserError
 from stores.source import Source, open_source
 from stores.synthetic import write_synthetic
 from stores.units import in_units
 from stores.verifying import verify_store
-from tests.conftest import SMALL, changed, hashes, request_for
+from tests.conftest import changed, hashes, request_for
 
 
 def build_here(config: Config, source: Path, target: Path) -> stores.Store:
@@ -169,55 +166,6 @@ def test_a_changed_config_or_source_is_refused(
         file["y"][3] = (int(file["y"][3]) + 1) % 3
     with pytest.raises(UserError, match="the content differs"):
         run_features(request_for(tiny_config, edited, tiny_store))
-
-
-def test_a_killed_stage_goes_on_to_the_same_bytes(
-    tiny_store: Path, tiny_source: Path, tmp_path: Path
-) -> None:
-    config, target = tmp_path / "tiny.toml", tmp_path / "killed.zarr"
-    config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
-    command = [sys.executable, "-m", "pipeline", "features", "--quiet", "--config", str(config)]
-    command += ["--data", str(tiny_source), "--store", str(target)]
-    records = partial_folder(target) / "records"
-    stage = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (records.is_dir() and any(records.glob("*.npz"))) and stage.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    stage.send_signal(signal.SIGKILL)
-    stage.wait()
-    assert not target.exists()
-    assert partial_folder(target).exists()
-    subprocess.run(command, check=True)
-    assert hashes(target) == hashes(tiny_store)
-    left = ["killed.zarr", "killed.zarr.memory.json", "tiny.toml"]
-    assert sorted(os.listdir(tmp_path)) == left
-
-
-def test_an_interrupt_is_answered_in_one_line_and_goes_on_to_the_same_bytes(
-    tiny_store: Path, tiny_source: Path, tmp_path: Path
-) -> None:
-    config, target = tmp_path / "tiny.toml", tmp_path / "interrupted.zarr"
-    config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
-    # As a terminal does: the signal reaches the whole process group, workers included.
-    code = (
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from pipeline.launch import main; sys.exit(main())"
-    )
-    command = [sys.executable, "-c", code, "features", "--quiet", "--config", str(config)]
-    command += ["--data", str(tiny_source), "--store", str(target)]
-    stage = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    records = partial_folder(target) / "records"
-    while not records.is_dir() and stage.poll() is None:
-        time.sleep(0.002)
-    time.sleep(0.5)
-    os.killpg(stage.pid, signal.SIGINT)
-    _, errors = stage.communicate(timeout=60)
-    assert stage.returncode == 130
-    assert errors.count("\n") == 1
-    assert errors.startswith("Interrupted")
-    subprocess.run(command, check=True)
-    assert hashes(target) == hashes(tiny_store)
 
 
 def test_no_worker_can_be_interrupted_from_its_first_instruction() -> None:
