@@ -9,9 +9,9 @@ from pipeline.catalogue.kernel_cache import kernels_are_cached
 from pipeline.catalogue.warm import compile_in_child
 from pipeline.console import Console, Request
 from pipeline.repair import Trusted, find_sound
-from pipeline.shard_task import catalogue_of, source_state, try_shard
+from pipeline.shard_task import source_state, try_shard
 from pipeline.shard_workers import ShardJob, run_tasks
-from pipeline.store_plan import draft_store, plan_features, plan_store, require_disk
+from pipeline.store_plan import plan_build, require_disk
 from stores.building import Build, begin_build, build_lock, discard_build
 from stores.errors import SourceContentError, UserError
 from stores.manifest import Manifest, read_manifest
@@ -45,20 +45,13 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         if not repair and _stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
         state = source_state(data)
-        # Before the survey, which looks at every window if some are to be dropped.
-        draft = draft_store(request.config, source)
-        plan_features(request.config, draft, catalogue_of(draft), source, 0)[0].require_fit()
-        manifest, survey = plan_store(request.config, source, draft)
+        planned = plan_build(request.config, source)
+        manifest, plan = planned.manifest, planned.memory
         _describe(console, source, manifest)
-        catalogue = catalogue_of(manifest)
-        plan, workers = plan_features(
-            request.config, manifest, catalogue, source, survey.index.nbytes
-        )
-        plan.require_fit()
-        console.memory_plan(f"features, {workers} worker processes", plan.lines())
-        job, salvage = ShardJob(data, state, workers), None
+        console.memory_plan(f"features, {planned.workers} worker processes", plan.lines())
+        job, salvage = ShardJob(data, state, planned.workers), None
         if repair:
-            salvage = find_sound(target, manifest, survey.index, job, repair, console)
+            salvage = find_sound(target, planned, job, repair, console)
             if salvage is None:
                 return _summary(target, manifest) | {"made_shards": 0, "memory": plan.as_table()}
         finished = {
@@ -67,7 +60,7 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         }
         missing = sorted(set(range(manifest.shards)) - finished)
         require_disk(target, manifest, min(manifest.windows, len(missing) * manifest.shard))
-        build = begin_build(target, manifest, survey.index)
+        build = begin_build(target, manifest, planned.index)
         if salvage:
             salvage.adopt(build)
         missing = sorted(set(range(manifest.shards)) - set(build.finished_shards()))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pipeline.console import Console
 from pipeline.shard_workers import ShardJob
 from pipeline.source_check import compare_with_source
+from pipeline.store_plan import PlannedBuild
 from stores.building import Build
 from stores.errors import DamageError, UserError
-from stores.fold_index import FoldIndex
 from stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
 from stores.store import Store
 from stores.verifying import Problem, checksum_problems, damaged_shards
@@ -71,18 +71,13 @@ class Salvage:
 
 
 def find_sound(
-    target: Path,
-    manifest: Manifest,
-    index: FoldIndex,
-    job: ShardJob,
-    trusted: Trusted,
-    console: Console,
+    target: Path, planned: PlannedBuild, job: ShardJob, trusted: Trusted, console: Console
 ) -> Salvage | None:
     """The sound shards of the store that stands at `target`; None when nothing is wrong.
 
     Args:
         target: the store.
-        manifest, index: of the store that its source and configuration give.
+        planned: the store that its source and configuration give.
         job: the source, for `trusted = "source"`.
         trusted: what is asked.
         console: where to say what is wrong.
@@ -90,11 +85,12 @@ def find_sound(
     Raises:
         UserError: the store is of another source, configuration or version of its writers.
     """
+    manifest = planned.manifest
     store, problems = _opened(target, manifest)
     with console.progress("verify", store.windows, manifest.arrays()[0].row_bytes) as progress:
         problems += checksum_problems(store, progress.advance)
     if trusted == "source":
-        problems += compare_with_source(store, manifest, index, job, console)
+        problems += compare_with_source(store, planned, job, console)
     if not problems:
         console.say(f"{target} needs no mending: every file is as it was written.")
         return None

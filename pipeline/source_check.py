@@ -9,15 +9,14 @@ from typing import Any
 from pipeline.console import Console
 from pipeline.shard_check import compare_shard
 from pipeline.shard_workers import ShardJob, run_tasks
+from pipeline.store_plan import PlannedBuild
 from stores.building import begin_build
-from stores.fold_index import FoldIndex
-from stores.manifest import Manifest
 from stores.store import Store
 from stores.verifying import Problem
 
 
 def compare_with_source(
-    store: Store, manifest: Manifest, index: FoldIndex, job: ShardJob, console: Console
+    store: Store, planned: PlannedBuild, job: ShardJob, console: Console
 ) -> list[Problem]:
     """Rows, moments and counts of `store` that are not what the source gives.
 
@@ -25,10 +24,11 @@ def compare_with_source(
 
     Args:
         store: the finished store.
-        manifest, index: of the store that its source and configuration give.
+        planned: the store that its source and configuration give.
         job: the source.
         console: where to show progress.
     """
+    manifest = planned.manifest
     exact = store.manifest.writers == manifest.writers
     if not exact:
         console.say("Written by other versions: features are compared to 0.1 %, not to the bit.")
@@ -41,7 +41,7 @@ def compare_with_source(
     ):
         # Workers find there how the rows are laid out; nothing is written into it.
         target = Path(folder) / "compared.zarr"
-        begin_build(target, manifest, index)
+        begin_build(target, manifest, planned.index)
         for rows, wrong in run_tasks(compare_shard, target, job, range(manifest.shards), *given):
             found += [Problem(*each) for each in wrong]
             progress.advance(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,9 @@ from pipeline.config import Config
 from pipeline.console import format_bytes
 from pipeline.machine import total_memory, usable_budget, usable_cores
 from pipeline.reserved import known_worker_reserved
-from pipeline.shard_task import BATCH_WINDOWS, make_catalogue
+from pipeline.shard_task import BATCH_WINDOWS, catalogue_of, make_catalogue
 from stores.errors import UserError
+from stores.fold_index import FoldIndex
 from stores.layout import make_geometry
 from stores.manifest import FoldRecord, Manifest
 from stores.source import Source
@@ -64,6 +65,37 @@ def plan_store(
         }
     )
     return manifest, survey
+
+
+@dataclass(frozen=True)
+class PlannedBuild:
+    """A store that is to be made, and what making it takes.
+
+    Attributes:
+        manifest, index: of the store.
+        memory: the plan, which fits.
+        workers: processes.
+    """
+
+    manifest: Manifest
+    index: FoldIndex
+    memory: MemoryPlan
+    workers: int
+
+
+def plan_build(config: Config, source: Source) -> PlannedBuild:
+    """Plan the store of `source`, refusing what does not fit as early as possible.
+
+    Raises:
+        UserError: the configuration does not suit the source or the memory.
+    """
+    draft = draft_store(config, source)
+    # Before the survey, which looks at every window if some are to be dropped.
+    plan_features(config, draft, catalogue_of(draft), source, 0)[0].require_fit()
+    manifest, survey = plan_store(config, source, draft)
+    index = survey.index
+    memory, workers = plan_features(config, manifest, catalogue_of(manifest), source, index.nbytes)
+    return PlannedBuild(manifest, index, memory.require_fit(), workers)
 
 
 def draft_store(config: Config, source: Source) -> Manifest:

@@ -10,10 +10,10 @@ from pipeline.console import Request
 from pipeline.features import require_data
 from pipeline.machine import total_memory, usable_budget
 from pipeline.repair import store_differences
-from pipeline.shard_task import catalogue_of, source_state
+from pipeline.shard_task import source_state
 from pipeline.shard_workers import ShardJob
 from pipeline.source_check import compare_with_source
-from pipeline.store_plan import plan_features, plan_store
+from pipeline.store_plan import plan_build
 from stores.errors import UserError
 from stores.source_probe import open_stranger
 from stores.store import Store
@@ -74,23 +74,19 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
     data, console = require_data(request), request.console
     state = source_state(data)
     with open_stranger(data, request.config.source) as source:
-        manifest, survey = plan_store(request.config, source)
-        catalogue = catalogue_of(manifest)
-        plan, workers = plan_features(
-            request.config, manifest, catalogue, source, survey.index.nbytes
-        )
-        plan.require_fit()
-        console.memory_plan(f"verify, {workers} worker processes", plan.lines())
+        planned = plan_build(request.config, source)
+        plan = planned.memory
+        console.memory_plan(f"verify, {planned.workers} worker processes", plan.lines())
         differing = [
             name
-            for name in store_differences(store.manifest, manifest)
+            for name in store_differences(store.manifest, planned.manifest)
             if not name.startswith("version of ")
         ]
         if differing:
             what = f"was made with another {', '.join(differing[:4])}"
             return [Problem("manifest/zarr.json", what, 0, store.windows)], plan
-        job = ShardJob(data, state, workers)
-        return compare_with_source(store, manifest, survey.index, job, console), plan
+        job = ShardJob(data, state, planned.workers)
+        return compare_with_source(store, planned, job, console), plan
 
 
 def plan_verify(request: Request, store: Store) -> MemoryPlan:
