@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pipeline.repair import Trusted, find_sound
 from pipeline.shard_task import source_state, try_shard
 from pipeline.shard_workers import ShardJob, run_tasks
 from pipeline.store_plan import plan_build, require_disk
-from stores.building import Build, begin_build, build_lock, discard_build
+from stores.building import Build, begin_build, build_lock, discard_build, partial_folder
 from stores.errors import SourceContentError, UserError
 from stores.manifest import Manifest, read_manifest
 from stores.source import Source
@@ -40,6 +41,8 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         raise UserError(f"There is no store {target} to mend. Make it: leave out --repair.")
     if not repair and _stands(target):
         return _already_complete(target, request, console)
+    if repair:
+        target = target.resolve()  # Of a link, what it leads to is mended.
     data = require_data(request)
     with build_lock(target), open_stranger(data, request.config.source) as source:
         if not repair and _stands(target):  # Another process made it while this one began.
@@ -52,6 +55,8 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         job, salvage = ShardJob(data, state, planned.workers), None
         if repair:
             salvage = find_sound(target, planned, job, repair, console)
+            # Of a build that was left here nothing is known but that it is not newer.
+            discard_build(target)
             if salvage is None:
                 return _summary(target, manifest) | {"made_shards": 0, "memory": plan.as_table()}
         finished = {
@@ -74,7 +79,7 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
             except SourceContentError:
                 discard_build(target)
                 raise
-        build.finish()
+        build.finish(replaces=salvage is not None)
     console.say(f"Store complete: {target}")
     return _summary(target, manifest) | {"made_shards": len(missing), "memory": plan.as_table()}
 
@@ -135,6 +140,9 @@ def _already_complete(target: Path, request: Request, console: Console) -> dict[
             f"{target} was made with another {', '.join(changed[:4])}. Restore that, delete the "
             "store to make it anew, or name another --store."
         )
+    if partial_folder(target).exists():
+        with suppress(UserError), build_lock(target):  # Held: somebody mends it.
+            discard_build(target)
     console.say(f"Store already complete: {target} ({manifest.windows:,} windows).")
     return _summary(target, manifest) | {"made_shards": 0}
 

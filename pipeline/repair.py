@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -87,10 +87,18 @@ def find_sound(
     """
     manifest = planned.manifest
     store, problems = _opened(target, manifest)
-    with console.progress("verify", store.windows, manifest.arrays()[0].row_bytes) as progress:
-        problems += checksum_problems(store, progress.advance)
-    if trusted == "source":
-        problems += compare_with_source(store, planned, job, console)
+    if len(damaged_shards(store, problems)) < manifest.shards:
+        window = manifest.arrays()[0].row_bytes
+        with console.progress("verify", store.windows, window) as progress:
+            problems += checksum_problems(store, progress.advance)
+        if trusted == "source":
+            problems += compare_with_source(store, planned, job, console)
+    foreign = [p.where for p in problems if p.kind == "foreign"]
+    if foreign:
+        raise UserError(
+            f"{target} holds {len(foreign)} files that do not belong to it, the first is "
+            f"{foreign[0]}: mending would remove them. Move them elsewhere, and start again."
+        )
     if not problems:
         console.say(f"{target} needs no mending: every file is as it was written.")
         return None
@@ -103,15 +111,22 @@ def find_sound(
 
 
 def _opened(target: Path, manifest: Manifest) -> tuple[Store, list[Problem]]:
-    """The store, and what is wrong with its manifest: then `manifest` is taken for its."""
+    """The store, and what is wrong with its manifest.
+
+    A damaged one is replaced by `manifest` if a checksum of it, or its own bytes, say that it was
+    that one; otherwise nothing of the store can be trusted.
+    """
     try:
         found = read_manifest(target)
     except DamageError as error:
-        assumed = manifest.model_copy(update={"table_digests": _digests_there(target, manifest)})
         problem = Problem("manifest/zarr.json", str(error).split(". ")[0])
-        every = Problem("manifest/zarr.json", "does not say what was filled", 0, manifest.windows)
-        fills = manifest.config["source"]["non_finite"] == "fill"
-        return Store(target, assumed), [problem, *([every] if fills else [])]
+        digests = _digests_there(target, manifest)
+        for version in range(manifest.format_version, 0, -1):
+            update = {"table_digests": digests, "format_version": version}
+            assumed = manifest.model_copy(update=update)
+            if _was(target, assumed):
+                return Store(target, assumed), [problem]
+        return Store(target, manifest), [replace(problem, stop=manifest.windows)]
     differing = store_differences(found, manifest)
     if differing:
         raise UserError(
@@ -119,6 +134,15 @@ def _opened(target: Path, manifest: Manifest) -> tuple[Store, list[Problem]]:
             "not belong to it. Restore that, or delete the store to make it anew."
         )
     return Store(target, found), []
+
+
+def _was(target: Path, assumed: Manifest) -> bool:
+    """Whether what is left of the store's metadata proves that this was its manifest."""
+    proofs = ((target / "zarr.json", assumed.root_bytes()),) if assumed.format_version > 1 else ()
+    for path, content in (*proofs, (target / "manifest" / "zarr.json", assumed.to_bytes())):
+        if path.is_file() and path.read_bytes() == content:
+            return True
+    return False
 
 
 def store_differences(found: Manifest, wanted: Manifest) -> list[str]:

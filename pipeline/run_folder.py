@@ -187,18 +187,18 @@ def recorded_config(run: RunFolder) -> Config:
 
 def recorded_fingerprint(run: RunFolder) -> str:
     """The fingerprint of the store that a run was trained on."""
-    return str(_recorded(run.store)["fingerprint"])
+    return str(_recorded(run.store, "fingerprint")["fingerprint"])
 
 
-def _recorded(path: Path) -> Mapping[str, Any]:
-    """What a run records in a JSON file.
+def _recorded(path: Path, key: str) -> Mapping[str, Any]:
+    """What a run records in a JSON file, `key` among it.
 
     Raises:
         UserError: it is not there, or damaged.
     """
     try:
         found = json.loads(path.read_bytes())
-        found["fingerprint" if path.name == "store.json" else "python"]
+        found[key]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path} is missing or damaged ({first_line(error)}). Train again: "
@@ -295,7 +295,7 @@ def _refuse_other_run(run: RunFolder, config: Config, fingerprint: str) -> None:
 
 
 def _refuse_other_versions(run: RunFolder) -> None:
-    recorded = _recorded(run.versions)
+    recorded = _recorded(run.versions, "python")
     current = current_versions()
     changed = [
         f"{name} {recorded.get(name)}, now {current.get(name)}"

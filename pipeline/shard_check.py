@@ -62,7 +62,7 @@ def _differing_rows(
     for at in range(0, len(order), array.chunk_rows):
         wanted = rows[order[at : at + array.chunk_rows]].astype(array.dtype, copy=False)
         stored = store.read(array.name, first + at, first + at + len(wanted))
-        nearly = array.name == "features" and not exact
+        nearly = array.dtype.kind == "f" and not exact
         same = _nearly(stored, wanted) if nearly else _same_bits(stored, wanted)
         differing += (first + at + np.flatnonzero(~same)).tolist()
     if not differing:

@@ -43,6 +43,6 @@ def compare_with_source(
         target = Path(folder) / "compared.zarr"
         begin_build(target, manifest, planned.index)
         for rows, wrong in run_tasks(compare_shard, target, job, range(manifest.shards), *given):
-            found += [Problem(*each) for each in wrong]
+            found += [Problem(name, what, start, stop, "rows") for name, what, start, stop in wrong]
             progress.advance(rows)
     return sorted(found, key=lambda problem: (problem.start, problem.where))

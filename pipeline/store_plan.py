@@ -106,14 +106,15 @@ def draft_store(config: Config, source: Source) -> Manifest:
     """
     options = config.store
     dtype = _raw_dtype(source, config)
+    catalogue = make_catalogue(
+        config.features.model_dump(), source.channels, source.rate_hz, source.time
+    )
     geometry = make_geometry(
         source.time * len(source.channels) * np.dtype(dtype).itemsize,
         options.chunk_windows,
         options.shard_windows,
         options.block_windows,
-    )
-    catalogue = make_catalogue(
-        config.features.model_dump(), source.channels, source.rate_hz, source.time
+        widest=0 if catalogue is None else 4 * len(catalogue.names),
     )
     return Manifest(
         source={

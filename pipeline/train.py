@@ -49,7 +49,7 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
         return _summary(run, trained=False)
-    _require_every_class(store, split)
+    _require_every_class(store, split, config.train.refit)
     config = fit_read_ahead(with_threads(run, config), store, lambda c: plan_train(c, store))
     store = store.with_index_cache(config.stream.index_cache)
     plan = plan_train(config, store).require_fit()
@@ -117,10 +117,10 @@ def _train(run: RunFolder, store: Store, split: Split, config: Config, request: 
         train_network(run, store, split, config, request.console)
 
 
-def _require_every_class(store: Store, split: Split) -> None:
+def _require_every_class(store: Store, split: Split, refit: bool) -> None:
     """Refuse a class that is tested, or validated, and never trained."""
     everywhere = store.class_counts([fold.name for fold in store.folds])
-    trained = store.class_counts(split.train)
+    trained = store.class_counts((*split.train, *(split.validation if refit else ())))
     missing = [
         f"{name} ({count:,} windows)"
         for name, count, here in zip(store.classes, everywhere, trained, strict=True)

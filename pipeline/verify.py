@@ -48,7 +48,7 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
         request.console.say(f"{problem.where} {problem.what}{rows}")
     if problems:
         first = problems[0]
-        how = "=source" if with_source else ""
+        how = "=source" if any(problem.kind == "rows" for problem in problems) else ""
         raise UserError(
             f"{store.path} has {len(problems)} problems, the first: {first.where} {first.what}. "
             f"{len(damaged_shards(store, problems))} of {store.manifest.shards} shards are "
@@ -83,8 +83,11 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
             if not name.startswith("version of ")
         ]
         if differing:
-            what = f"was made with another {', '.join(differing[:4])}"
-            return [Problem("manifest/zarr.json", what, 0, store.windows)], plan
+            raise UserError(
+                f"{store.path} was made with another {', '.join(differing[:4])}, or its manifest "
+                "was changed. Name its own source and configuration, or delete the store to make "
+                "it anew."
+            )
         job = ShardJob(data, state, planned.workers)
         return compare_with_source(store, planned, job, console), plan
 

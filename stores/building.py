@@ -128,13 +128,14 @@ class Build:
         np.savez(buffer, allow_pickle=False, **columns)
         write_bytes(self.folder / "records" / f"{shard}.npz", buffer.getvalue())
 
-    def finish(self) -> None:
+    def finish(self, replaces: bool = False) -> None:
         """Write tables, manifest and metadata, and rename the store into place.
 
-        A store that stands there is replaced, as one that is mended.
+        Args:
+            replaces: put it in place of the store that stands there.
 
         Raises:
-            UserError: shards are missing.
+            UserError: shards are missing, or something stands there that is not to be replaced.
         """
         missing = sorted(set(range(self.manifest.shards)) - set(self.finished_shards()))
         if missing:
@@ -155,7 +156,7 @@ class Build:
         write_bytes(self.store / "zarr.json", complete.root_bytes())
         for left in self.store.rglob("*.tmp"):
             left.unlink()
-        if self.target.exists():
+        if replaces and self.target.exists():
             # Between the two names there is no store, and a build that wants finishing.
             rename_folder(self.target, self.folder / "replaced")
         rename_folder(self.store, self.target)

@@ -42,21 +42,28 @@ def make_geometry(
     chunk: int | None = None,
     shard: int | None = None,
     block: int | None = None,
+    widest: int = 0,
 ) -> Geometry:
     """Chosen sizes, else defaults from the window's bytes alone.
 
     A chunk is the largest power of two of windows within 0.75 MiB (8 to 4,096), a shard 64
     chunks, a block half a chunk: for 128 x 9 float32 128, 8,192 and 64.
 
+    Args:
+        window_bytes: of a row of `raw`.
+        chunk, shard, block: chosen sizes.
+        widest: bytes of a row of another array, if there are more.
+
     Raises:
         UserError: the shard is no multiple of the chunk, or the chunk too large for its codec.
     """
     fitting = max(1, 3 * 2**18 // max(window_bytes, 1))
     chunk = chunk or min(4096, max(8, 1 << (fitting.bit_length() - 1)))
-    if chunk * window_bytes > MOST_CHUNK_BYTES:
-        fitting = MOST_CHUNK_BYTES // window_bytes
+    row = max(window_bytes, widest)
+    if chunk * row > MOST_CHUNK_BYTES:
+        fitting = MOST_CHUNK_BYTES // row
         raise UserError(
-            f"A chunk of {chunk} windows of {window_bytes:,} bytes is larger than its codec can "
+            f"A chunk of {chunk} windows of {row:,} bytes is larger than its codec can "
             f"hold, {MOST_CHUNK_BYTES:,} bytes. "
             + (
                 f"Set store.chunk_windows = {fitting}."

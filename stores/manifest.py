@@ -298,11 +298,6 @@ def read_manifest(folder: Path) -> Manifest:
     except UNREADABLE as error:
         raise DamageError(f"The manifest of {folder} is damaged ({error}). {MEND}") from error
     _require_checksum(folder, content, version)
-    if version > FORMAT_VERSION:
-        raise UserError(
-            f"{folder} has store format {version}; this version reads up to {FORMAT_VERSION}. "
-            "Upgrade headrace."
-        )
     try:
         manifest = Manifest.model_validate(attributes)
         manifest.to_bytes()
@@ -324,6 +319,11 @@ def _require_checksum(folder: Path, content: bytes, version: int) -> None:
         recorded, written = attributes.get("manifest"), int(attributes["headrace"])
     except UNREADABLE as error:
         raise DamageError(f"{path} is damaged ({error}). {MEND}") from error
+    if written == version > FORMAT_VERSION:
+        raise UserError(
+            f"{folder} has store format {version}; this version reads up to {FORMAT_VERSION}. "
+            "Upgrade headrace."
+        )
     # Before format 2 there was none; a manifest that only says so has none either.
     expected = None if version == 1 else xxhash.xxh3_128_hexdigest(content)
     if recorded != expected or written != version:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from unicodedata import category
 
 import h5py
 import numpy as np
@@ -26,6 +27,7 @@ MIN_RATE, MAX_RATE = 1e-6, 1e9
 """Sampling rates that a sensor may have, in Hz: one sample in eleven days, one a nanosecond."""
 MOST_SOURCE_CHUNK = 256 << 20
 """Bytes of one decoded HDF5 chunk: held before any plan of memory can be made."""
+BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
 """What h5py raises where a file is not as it says."""
 OUTSIDE = (
@@ -141,7 +143,8 @@ def resolve(node: Any, name: str) -> Any | None:
 def _check_own(node: Any, dataset: Any, name: str) -> None:
     """Refuse what is not in this file, or is far more than the file can hold."""
     held = Path(node.file.filename)
-    if dataset.external or dataset.is_virtual:
+    others = dataset.is_virtual and any(s.file_name != "." for s in dataset.virtual_sources())
+    if dataset.external or others:
         raise UserError(f"{held}:{name} takes its values from other files, {OUTSIDE}")
     chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     if chunk > MOST_SOURCE_CHUNK:
@@ -250,6 +253,11 @@ def chunk_row_bytes(dataset: Any) -> int:
     return int(rows * row * dataset.dtype.itemsize)
 
 
+def commands(letter: str) -> bool:
+    """Whether a letter may command a terminal, or turn the text around it."""
+    return category(letter) in ("Cc", "Cs") or letter in BIDIRECTIONAL
+
+
 def check_text(text: str, where: str, option: str, also: str = "") -> None:
     """Refuse a name that a terminal or a page would take for a command.
 
@@ -262,7 +270,7 @@ def check_text(text: str, where: str, option: str, also: str = "") -> None:
     Raises:
         UserError: it holds control characters, or some of `also`.
     """
-    if not text.isprintable() or any(letter in text for letter in also):
+    if any(commands(letter) or letter in also for letter in text):
         what = "control characters" + (f" or one of {also}" if also else "")
         raise UserError(f"{where} with {what}: {text!r}. Correct the file, or set {option}.")
 
@@ -293,9 +301,12 @@ def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:
             "its own. Set source.channels."
         )
     scale = _scale(dataset, options.scale, count)
+    units = _units(dataset, options.units, count, scaled=scale is not None)
+    for unit in units:
+        check_text(unit, f"{describe(dataset)} names a unit", "source.units")
     return ChannelInfo(
         channels=channels,
-        units=_units(dataset, options.units, count, scaled=scale is not None),
+        units=units,
         scale=np.ones(count) if scale is None else scale,
         rate_hz=_rate(dataset, options.rate_hz),
     )

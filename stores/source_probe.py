@@ -11,6 +11,10 @@ from stores.errors import UserError
 from stores.source import Source, open_source
 from stores.source_options import SourceOptions
 
+CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
+REFUSED = 3
+"""Exit code of a child that met an error: no import of its own ends with it."""
+
 
 def open_stranger(path: Path, options: SourceOptions) -> Source:
     """`open_source`, once a child process has done so, read some of the data, and lived.
@@ -19,31 +23,39 @@ def open_stranger(path: Path, options: SourceOptions) -> Source:
         UserError: as `open_source`, or the child was ended by a signal.
     """
     child = subprocess.run(
-        [sys.executable, "-m", "stores.source_probe", str(path.absolute())],
+        # -P: a folder called stores where the user works is not ours.
+        [sys.executable, "-P", "-m", "stores.source_probe", str(path.absolute())],
         input=options.model_dump_json(),
         capture_output=True,
         text=True,
         check=False,
         start_new_session=True,
     )
-    if child.returncode < 0:
+    if -child.returncode in CRASHES:
         raise UserError(
             f"The source {path} cannot be read: HDF5 crashed on it "
             f"({signal.Signals(-child.returncode).name}). The file is damaged: restore it, or "
             "write it anew with h5repack."
         )
+    if child.returncode < 0:
+        raise UserError(
+            f"Reading the source {path} was ended by {signal.Signals(-child.returncode).name}, as "
+            "the system does for lack of memory. Free some, and start again."
+        )
+    if child.returncode not in (0, REFUSED):
+        raise RuntimeError(f"The source could not be opened in a child process: {child.stderr}")
     # Its other refusals, and its faults, come again here, with their whole story.
     return open_source(path, options)
 
 
 def main() -> int:
-    """The child: open the source named by the first argument; 1 for whatever is wrong with it."""
+    """The child: open the source named by the first argument; says whether that went well."""
     options = SourceOptions.model_validate_json(sys.stdin.read())
     try:
         with open_source(Path(sys.argv[1]), options) as source:
             source.fingerprint()
     except Exception:  # The parent meets it again, and says it.
-        return 1
+        return REFUSED
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from stores.moments import Moments, channel_moments, column_moments, merge_all
 from stores.store import Store
 from stores.units import in_units
 
+UNLIKE_ROWS = "differ from those of the rows"
 BITMAP_WINDOWS = 1 << 27
 """Candidates that are ticked off in one pass over `source_index`: 128 MiB of marks at most."""
 MOMENT_ROWS = 256
@@ -30,12 +32,14 @@ class Problem:
         where: the file or array.
         what: how it differs.
         start, stop: rows of the store that are affected; equal when none is.
+        kind: what says so: a checksum, the rows themselves, or that it is foreign to the store.
     """
 
     where: str
     what: str
     start: int = 0
     stop: int = 0
+    kind: Literal["checksum", "rows", "foreign"] = "checksum"
 
 
 def verify_store(store: Store, advance: Advance) -> Iterator[Problem]:
@@ -104,19 +108,24 @@ def _metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     arrays = {array.name: array for array in manifest.arrays()}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
-            yield Problem(name, "is a link, and a store is made of files")
-        elif name not in (folders if path.is_dir() else known) and not _is_shard(name, arrays):
-            yield Problem(name, "does not belong to the store")
+        shard = _shard_of(name, arrays)
+        if shard is None and name not in (folders if path.is_dir() else known):
+            yield Problem(name, "does not belong to the store", kind="foreign")
+        elif path.is_symlink():
+            first = (shard or 0) * manifest.shard
+            stop = 0 if shard is None else min(first + manifest.shard, manifest.windows)
+            yield Problem(name, "is a link, and a store is made of files", first, stop)
 
 
-def _is_shard(name: str, arrays: dict[str, ArrayFormat]) -> bool:
+def _shard_of(name: str, arrays: dict[str, ArrayFormat]) -> int | None:
+    """Number of the shard that a file is of; None for any other file."""
     folder, _, file = name.partition("/")
     number = file.split(".")[1] if file.count(".") else ""
     array = arrays.get(folder)
-    if array is None or not number.isdecimal() or int(number) >= array.shards:
-        return False
-    return file == array.key(int(number))
+    if array is None or not number.isdecimal() or len(number) > 18:
+        return None
+    shard = int(number)
+    return shard if shard < array.shards and file == array.key(shard) else None
 
 
 def _table_files(manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
@@ -171,16 +180,16 @@ def _missing_windows(store: Store) -> Iterator[Problem]:
             np.add.at(seen, inside, 1)
             if low == 0 and (index.min() < 0 or index.max() >= candidates):
                 stop = start + len(index)
-                yield Problem("source_index", "names windows that do not exist", start, stop)
+                what = "names windows that do not exist"
+                yield Problem("source_index", what, start, stop, "rows")
         expected = np.ones(high - low, dtype=np.uint8)
         for first, last in manifest.dropped:
             expected[max(first - low, 0) : max(last - low, 0)] = 0
         wrong = np.flatnonzero(seen != expected)
         if len(wrong):
             shown = ", ".join(str(low + number) for number in wrong[:5])
-            yield Problem(
-                "source_index", f"{len(wrong)} source windows are not stored once: {shown}"
-            )
+            what = f"{len(wrong)} source windows are not stored once: {shown}"
+            yield Problem("source_index", what, kind="rows")
 
 
 def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
@@ -195,16 +204,18 @@ def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
         ]
         raw = merge_all(parts, len(scale))
         if not _close(raw, recorded["raw_moments"](row)):
-            yield Problem("manifest/raw_moments", "differ from those of the rows", *rows)
+            yield Problem("manifest/raw_moments", UNLIKE_ROWS, *rows, "rows")
         if store.feature_names:
             columns = [column_moments(store.read("features", *part)) for part in _parts(*rows)]
             features = merge_all(columns, len(store.feature_names))
             if not _close(features, recorded["feature_moments"](row)):
-                yield Problem("manifest/feature_moments", "differ from those of the rows", *rows)
+                yield Problem(
+                    "manifest/feature_moments", "differ from those of the rows", *rows, "rows"
+                )
         label = store.read("label", *rows)
         counts = np.bincount(label, minlength=len(store.classes))
         if not np.array_equal(counts, recorded["class_counts"](row)):
-            yield Problem("manifest/class_counts", "differ from those of the rows", *rows)
+            yield Problem("manifest/class_counts", UNLIKE_ROWS, *rows, "rows")
         advance(segment.stop - segment.start)
 
 

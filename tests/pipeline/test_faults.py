@@ -81,10 +81,9 @@ def fail_and_go_on(
     # A store stands only if it is complete and true, whatever was lost.
     if target.exists():
         assert hashes(target) == wanted
-        shutil.rmtree(target)
-        shutil.rmtree(partial_folder(target), ignore_errors=True)
-        return
-    build(target, data, config)
+    else:
+        build(target, data, config)
+    run_features(request_for(config, data, target))
     assert hashes(target) == wanted
     assert not partial_folder(target).exists()
     shutil.rmtree(target)

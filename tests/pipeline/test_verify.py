@@ -9,7 +9,9 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
+import h5py
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ from pipeline.shard_check import compare_shard
 from pipeline.shard_task import source_state
 from pipeline.store_plan import plan_store
 from pipeline.verify import run_verify
-from stores.building import begin_build
+from stores.building import Build, begin_build, partial_folder
 from stores.errors import DamageError, UserError
 from stores.manifest import Manifest, read_manifest
 from stores.source import open_source
@@ -88,6 +90,9 @@ def test_no_store_and_a_newer_format_are_named(
     newer = tmp_path / "newer.zarr"
     shutil.copytree(tiny_store, newer)
     seal(newer, read_manifest(newer).model_copy(update={"format_version": 3}))
+    # Whatever it keeps for a checksum.
+    root = (newer / "zarr.json").read_text().replace('"manifest": "', '"manifest": "sha256-')
+    (newer / "zarr.json").write_text(root)
     with pytest.raises(UserError, match="store format 3; this version reads up to 2"):
         run_verify(request_for(tiny_config, None, newer))
 
@@ -145,8 +150,10 @@ def harm_all(store: Path) -> int:
     (store / "label" / "c.2").unlink()
     edit_metadata(store)
     flip(store / "manifest" / "raw_moments" / "zarr.json", 9)
-    shutil.copy(store / "raw" / "c.0.0.0", store / "raw" / "c.99.0.0")
-    return 2
+    aside = store.parent.parent / "aside"
+    shutil.move(store / "raw" / "c.5.0.0", aside)
+    (store / "raw" / "c.5.0.0").symlink_to(aside)
+    return 3
 
 
 def harm_manifest(store: Path) -> int:
@@ -154,12 +161,18 @@ def harm_manifest(store: Path) -> int:
     return 0
 
 
+def harm_manifest_and_digests(store: Path) -> int:
+    """Nothing says any more that the rows are those of the source."""
+    flip(store / "manifest" / "zarr.json", 500)
+    return harm_digests(store)
+
+
 def harm_digests(store: Path) -> int:
     flip(store / "manifest" / "shard_digest" / "c.0.0.0", 40)
     return 9
 
 
-@pytest.mark.parametrize("harm", [harm_all, harm_manifest, harm_digests])
+@pytest.mark.parametrize("harm", [harm_all, harm_manifest, harm_digests, harm_manifest_and_digests])
 def test_a_mended_store_is_the_one_that_was(
     harm: Callable[[Path], int],
     tiny_store: Path,
@@ -174,6 +187,72 @@ def test_a_mended_store_is_the_one_that_was(
     assert hashes(store) == hashes(tiny_store)
     assert os.listdir(tmp_path) == ["harmed.zarr"]
     assert mend(store, tiny_source, tiny_config) == 0
+
+
+def test_a_store_of_another_source_is_not_certified_by_mending(
+    tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    """Its manifest is damaged: that it was the one of this source is not taken on trust."""
+    other, store = tmp_path / "other.h5", tmp_path / "store.zarr"
+    shutil.copy(tiny_source, other)
+    with h5py.File(other, "r+") as file:
+        file["X"][...] = 3 * file["X"][...] + 1
+    shutil.copytree(tiny_store, store)
+    harm_manifest(store)
+    assert mend(store, other, tiny_config) == 9
+    run_verify(request_for(tiny_config, other, store), with_source=True)
+
+
+def test_mending_trusts_nothing_that_an_earlier_mending_left(
+    tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.zarr"
+    shutil.copytree(tiny_store, store)
+    (store / "raw" / "c.3.0.0").unlink()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        patch("pipeline.features._make_missing", side_effect=KeyboardInterrupt),
+    ):
+        mend(store, tiny_source, tiny_config)
+    assert partial_folder(store).exists()
+    flip(store / "raw" / "c.5.0.0", 100)
+    assert mend(store, tiny_source, tiny_config) == 2
+    assert hashes(store) == hashes(tiny_store)
+
+
+def test_mending_removes_no_file_of_the_users(
+    tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    real, store = tmp_path / "real.zarr", tmp_path / "linked.zarr"
+    shutil.copytree(tiny_store, real)
+    store.symlink_to(real)
+    (real / "label" / "c.2").unlink()
+    (real / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"1 files that do not belong to it, the first is notes"):
+        mend(store, tiny_source, tiny_config)
+    (real / "notes.txt").unlink()
+    assert mend(store, tiny_source, tiny_config) == 1
+    assert store.is_symlink()
+    assert hashes(real) == hashes(tiny_store)
+
+
+def test_nothing_that_came_meanwhile_is_replaced(
+    tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    target = tmp_path / "new.zarr"
+    real = Build.finish
+
+    def finish(build: Build, **named: bool) -> None:
+        target.mkdir()
+        (target / "thesis.txt").write_text("mine")
+        real(build, **named)
+
+    with (
+        patch.object(Build, "finish", finish),
+        pytest.raises(UserError, match=r"new\.zarr cannot be written"),
+    ):
+        run_features(request_for(tiny_config, tiny_source, target))
+    assert (target / "thesis.txt").read_text() == "mine"
 
 
 def test_consistent_edits_are_found_by_the_source_and_mended(
