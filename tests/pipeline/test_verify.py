@@ -189,6 +189,29 @@ def test_a_mended_store_is_the_one_that_was(
     assert mend(store, tiny_source, tiny_config) == 0
 
 
+@pytest.mark.faults
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.__name__)
+def test_every_harm_is_mended(
+    harm: Harm, tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    for seed in range(5):
+        store = tmp_path / "harmed.zarr"
+        shutil.copytree(tiny_store, store)
+        harm(store, random.Random(seed))
+        foreign = [p.where for p in problems_of(store) if p.kind == "foreign"]
+        if foreign:
+            with pytest.raises(UserError, match="do not belong to it"):
+                mend(store, tiny_source, tiny_config)
+            for name in foreign:
+                (store / name).unlink()
+        else:
+            mend(store, tiny_source, tiny_config)
+        assert hashes(store) == hashes(tiny_store), f"seed {seed}"
+        assert problems_of(store) == []
+        shutil.rmtree(store)
+
+
 def test_a_store_of_another_source_is_not_certified_by_mending(
     tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
