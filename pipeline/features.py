@@ -55,7 +55,7 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         job, salvage = ShardJob(data, state, planned.workers), None
         if repair:
             salvage = find_sound(target, planned, job, repair, console)
-            # Of a build that was left here nothing is known but that it is not newer.
+            # What an interrupted mending left may share files that are damaged by now.
             discard_build(target)
             if salvage is None:
                 return _summary(target, manifest) | {"made_shards": 0, "memory": plan.as_table()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,13 @@ from stores.building import Build
 from stores.errors import DamageError, UserError
 from stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
 from stores.store import Store
-from stores.verifying import Problem, checksum_problems, damaged_shards
+from stores.verifying import (
+    Problem,
+    checksum_problems,
+    damaged_shards,
+    metadata_problems,
+    table_files,
+)
 
 Trusted = Literal["checksums", "source"]
 """What says which shards are sound."""
@@ -40,12 +46,10 @@ class Salvage:
 
     def adopt(self, build: Build) -> None:
         """Let `build` take the shards over; those whose tables cannot be read are left out."""
-        manifest, finished = self.store.manifest, set(build.finished_shards())
+        manifest = self.store.manifest
         tables = {t.name: self.store.table_rows(t.name) for t in manifest.tables()}
         filled = np.array(manifest.filled, np.int64).reshape(-1, 2)
         for shard in self.shards:
-            if shard in finished:
-                continue
             segments = [row for row, _ in manifest.shard_rows(shard)]
             try:
                 columns = {
@@ -93,6 +97,8 @@ def find_sound(
             problems += checksum_problems(store, progress.advance)
         if trusted == "source":
             problems += compare_with_source(store, planned, job, console)
+    else:
+        problems += metadata_problems(target, manifest)
     foreign = [p.where for p in problems if p.kind == "foreign"]
     if foreign:
         raise UserError(
@@ -153,12 +159,6 @@ def store_differences(found: Manifest, wanted: Manifest) -> list[str]:
 
 def _digests_there(target: Path, manifest: Manifest) -> dict[str, str]:
     """Checksums of the tables' files as they are: each chunk has its own inside."""
-    return {name: file_digest(path).hex() for name, path in _table_paths(target, manifest)}
-
-
-def _table_paths(target: Path, manifest: Manifest) -> Iterator[tuple[str, Path]]:
-    for table in manifest.tables():
-        for name in [*(table.key(chunk) for chunk in range(table.shards)), "zarr.json"]:
-            path = target / "manifest" / table.name / name
-            if path.is_file():
-                yield f"{table.name}/{name}", path
+    folder = target / "manifest"
+    names = [name for name, _, _ in table_files(manifest) if (folder / name).is_file()]
+    return {name: file_digest(folder / name).hex() for name in names}

@@ -198,7 +198,7 @@ class Manifest(BaseModel):
         """Bytes held while the tables are read, TABLE_ROWS rows of each at a time."""
         return sum(min(table.rows, TABLE_ROWS) * table.row_bytes for table in self.tables())
 
-    def table_rows(self, name: str, chunk: int) -> tuple[int, int]:
+    def described_rows(self, name: str, chunk: int) -> tuple[int, int]:
         """Rows of the store that one chunk of a table of the manifest describes."""
         first, last = chunk * TABLE_ROWS, (chunk + 1) * TABLE_ROWS
         if name == "shard_digest":

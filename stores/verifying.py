@@ -69,7 +69,7 @@ def checksum_problems(store: Store, advance: Advance) -> Iterator[Problem]:
         store: an opened store.
         advance: called with the number of rows that are done.
     """
-    yield from _metadata_problems(store.path, store.manifest)
+    yield from metadata_problems(store.path, store.manifest)
     doubted: list[tuple[int, int]] = []
     for problem in _table_problems(store.path, store.manifest):
         yield problem
@@ -89,7 +89,7 @@ def damaged_shards(store: Store, problems: Iterable[Problem]) -> set[int]:
     }
 
 
-def _metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     """Metadata that is not what the manifest implies, and files that belong to nothing."""
     expected = {"zarr.json": manifest.root_bytes(), "manifest/zarr.json": manifest.to_bytes()}
     for array in manifest.arrays():
@@ -100,7 +100,7 @@ def _metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             yield Problem(name, "is missing")
         elif path.read_bytes() != content:
             yield Problem(name, "differs from what the manifest implies")
-    tables = {name for name, _, _ in _table_files(manifest)}
+    tables = {name for name, _, _ in table_files(manifest)}
     for name in sorted(set(manifest.table_digests) - tables):
         yield Problem(f"manifest/{name}", "has a checksum, and is no part of a manifest")
     known = {*expected, *(f"manifest/{name}" for name in tables)}
@@ -128,7 +128,7 @@ def _shard_of(name: str, arrays: dict[str, ArrayFormat]) -> int | None:
     return shard if shard < array.shards and file == array.key(shard) else None
 
 
-def _table_files(manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
+def table_files(manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
     """Name of each file of the manifest's tables, its table, and which chunk it is."""
     for table in manifest.tables():
         for chunk in range(table.shards):
@@ -137,7 +137,7 @@ def _table_files(manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
 
 
 def _table_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
-    for name, table, chunk in _table_files(manifest):
+    for name, table, chunk in table_files(manifest):
         path = folder / "manifest" / name
         if not path.is_file():
             what = "is missing"
@@ -145,7 +145,7 @@ def _table_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
             what = "has another checksum than the manifest"
         else:
             continue
-        rows = (0, 0) if chunk is None else manifest.table_rows(table, chunk)
+        rows = (0, 0) if chunk is None else manifest.described_rows(table, chunk)
         yield Problem(f"manifest/{name}", what, *rows)
 
 

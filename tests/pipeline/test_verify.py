@@ -156,6 +156,11 @@ def harm_all(store: Path) -> int:
     return 3
 
 
+def harm_label(store: Path) -> int:
+    (store / "label" / "c.2").unlink()
+    return 1
+
+
 def harm_manifest(store: Path) -> int:
     flip(store / "manifest" / "zarr.json", 500)
     return 0
@@ -249,12 +254,18 @@ def test_mending_removes_no_file_of_the_users(
     real, store = tmp_path / "real.zarr", tmp_path / "linked.zarr"
     shutil.copytree(tiny_store, real)
     store.symlink_to(real)
-    (real / "label" / "c.2").unlink()
     (real / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"1 files that do not belong to it, the first is notes"):
-        mend(store, tiny_source, tiny_config)
+    for damage, made in (
+        (lambda: (real / "label" / "c.2").unlink(), 1),
+        (lambda: harm_manifest_and_digests(real), 9),
+    ):
+        damage()
+        with pytest.raises(UserError, match=r"1 files that do not belong to it, the first is no"):
+            mend(store, tiny_source, tiny_config)
+        (real / "notes.txt").rename(tmp_path / "notes.txt")
+        assert mend(store, tiny_source, tiny_config) == made
+        (tmp_path / "notes.txt").rename(real / "notes.txt")
     (real / "notes.txt").unlink()
-    assert mend(store, tiny_source, tiny_config) == 1
     assert store.is_symlink()
     assert hashes(real) == hashes(tiny_store)
 
