@@ -9,6 +9,7 @@ import json
 import re
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -85,15 +86,24 @@ def _stopped_as_by_a_key() -> Iterator[None]:
 
 
 def _explain(error: Exception, debug: bool) -> int:
+    from pipeline.addresses import without_secrets
+    from stores.disk import REFUSALS
     from stores.errors import UserError
 
+    trace = without_secrets("".join(traceback.format_exception(error)))
     if debug:
-        traceback.print_exception(error)
+        print(trace, end="", file=sys.stderr)
+    if isinstance(error, OSError) and error.errno in REFUSALS:
+        # Of what libraries open: temporary files, caches.
+        error = UserError(
+            f"{error.filename or tempfile.gettempdir()}: {error.strerror}. Free disk space there "
+            "or get the right to it, then start again: what is complete is kept."
+        )
     if isinstance(error, UserError):
-        print(f"headrace: {_one_line(str(error))}", file=sys.stderr)
+        print(f"headrace: {_one_line(without_secrets(str(error)))}", file=sys.stderr)
         return USERS_INPUT
     if not debug:
-        traceback.print_exception(error)
+        print(trace, end="", file=sys.stderr)
     print(
         "headrace: this is a fault of the program. Please report it with the lines above and "
         "the output of: headrace doctor",
@@ -172,10 +182,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_stage_options(stage: argparse.ArgumentParser) -> None:
     add = stage.add_argument
-    add("--config", type=Path, metavar="FILE", help="TOML file; without it, every default")
-    add("--data", type=Path, metavar="SOURCE.h5", help="the HDF5 source")
-    add("--store", type=Path, metavar="STORE.zarr", help="the store; default data/NAME.zarr")
-    add("--run", type=Path, metavar="DIR", dest="run_folder", help="the run folder itself")
+    add("--config", type=_path, metavar="FILE", help="TOML file; without it, every default")
+    add("--data", type=_path, metavar="SOURCE.h5", help="the HDF5 source")
+    add("--store", type=_path, metavar="STORE.zarr", help="the store; default data/NAME.zarr")
+    add("--run", type=_path, metavar="DIR", dest="run_folder", help="the run folder itself")
     add("--budget", metavar="SIZE", help="most memory of the whole process tree: 1.5GiB")
     add(
         "--set", action="append", default=[], metavar="section.key=value", dest="overrides",
@@ -196,13 +206,21 @@ def _add_synth(commands: Any) -> None:
     add("--groups", type=_positive, default=20, metavar="G", help="groups (20)")
     add("--layout", choices=("windows", "recordings"), default="windows")
     add("--seed", type=int, default=0, help="seed (0)")
-    add("--output", type=Path, required=True, metavar="FILE", help="the HDF5 file to write")
+    add("--output", type=_path, required=True, metavar="FILE", help="the HDF5 file to write")
     add("--debug", action="store_true", help=argparse.SUPPRESS)
     synth.set_defaults(run=_run_synth)
 
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _path(text: str) -> Path:
+    from pipeline.addresses import REFUSAL, is_address
+
+    if is_address(text):
+        raise argparse.ArgumentTypeError(REFUSAL)
+    return Path(text)
 
 
 def _positive(text: str) -> int:

@@ -10,9 +10,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from model.options import NetworkOptions
+from pipeline.addresses import REFUSAL, is_address
 from stores.errors import UserError
 from stores.source_options import SourceOptions
 
@@ -32,12 +41,22 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _local(path: Any) -> Any:
+    """Refuse what names another machine, and may hold a password."""
+    if isinstance(path, (str, Path)) and is_address(str(path)):
+        raise ValueError(REFUSAL)
+    return path
+
+
+LocalPath = Annotated[Path, BeforeValidator(_local)]
+
+
 class PathOptions(Section):
     """Where things are, when the command line does not say; relative to the working directory."""
 
-    data: Path | None = None
+    data: LocalPath | None = None
     """The HDF5 source."""
-    store: Path | None = None
+    store: LocalPath | None = None
     """The Zarr store; default: `data/<name>.zarr`, name being the config's or the source's."""
 
 

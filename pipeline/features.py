@@ -37,12 +37,14 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
     target, console = request.store, request.console
     if target.is_file():
         raise UserError(f"{target} is a file. A store is a folder: name another --store.")
-    if repair and not _stands(target):
-        raise UserError(f"There is no store {target} to mend. Make it: leave out --repair.")
-    if not repair and _stands(target):
-        return _already_complete(target, request, console)
     if repair:
         target = target.resolve()  # Of a link, what it leads to is mended.
+    if repair and not _stands(target):
+        if not partial_folder(target).exists():
+            raise UserError(f"There is no store {target} to mend. Make it: leave out --repair.")
+        repair = None  # A mending was interrupted between the old store's name and the new one's.
+    if not repair and _stands(target):
+        return _already_complete(target, request, console)
     data = require_data(request)
     with build_lock(target), open_stranger(data, request.config.source) as source:
         if not repair and _stands(target):  # Another process made it while this one began.

@@ -148,7 +148,7 @@ def record_run(run: RunFolder, config: Config, fingerprint: str, split: Mapping[
         disk.write_bytes(run.store, json_bytes({"fingerprint": fingerprint, "split": split}))
         # Last of the three: it marks the folder as a run.
         disk.write_bytes(run.config, config_bytes(config))
-    for stray in run.path.rglob(f"*{disk.TEMPORARY_SUFFIX}"):
+    for stray in run.path.rglob(f"*{disk.TEMPORARY_SUFFIX}*"):
         stray.unlink(missing_ok=True)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from pipeline.training_state import Row
 from stores import disk
+from stores.errors import first_line
 
 COLUMNS = (
     "epoch",
@@ -70,17 +72,33 @@ class TensorBoardLog:
             data_class="DATA_CLASS_SCALAR",
             plugin_data=tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars"),
         )
-        self._writer = tf.summary.create_file_writer(str(folder))
+        self._folder, self._errors = folder, tf.errors.OpError
+        with self._explained():
+            self._writer = tf.summary.create_file_writer(str(folder))
         for row in history:
             self.write(row)
 
     def write(self, row: Row) -> None:
-        """Add one epoch."""
-        with self._writer.as_default(step=int(row["epoch"])):
-            for name, value in row.items():
-                if name != "epoch":
-                    self._write(name, np.float32(value), metadata=self._metadata)
-        self._writer.flush()
+        """Add one epoch.
+
+        Raises:
+            UserError: the disk takes no more.
+        """
+        with self._explained():
+            with self._writer.as_default(step=int(row["epoch"])):
+                for name, value in row.items():
+                    if name != "epoch":
+                        self._write(name, np.float32(value), metadata=self._metadata)
+            self._writer.flush()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        with disk.explained(self._folder):
+            try:
+                yield
+            except self._errors as error:
+                # "{node} FILE; REASON"
+                raise OSError(first_line(error).rpartition("; ")[2]) from error
 
     def close(self) -> None:
         """Close the file."""

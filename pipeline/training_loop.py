@@ -313,7 +313,5 @@ def _write_model(run: RunFolder, training: Training, fitted: Course) -> None:
     # need the training's optimizer.
     network = keras.Model.from_config(training.network.get_config())
     network.set_weights(fitted.best)
-    draft = run.state.with_name("draft.keras")
-    with_normalisation(network, training.normaliser).save(draft)
-    disk.write_bytes(run.model, draft.read_bytes())
-    draft.unlink()
+    with disk.whole_file(run.model, ending=run.model.suffix) as draft:
+        with_normalisation(network, training.normaliser).save(draft)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,10 @@ from stores.errors import UserError
 
 Bytes = bytes | bytearray | memoryview
 TEMPORARY_SUFFIX = ".tmp"
+REFUSALS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+)
+"""Error numbers of a disk that is full, or not for this user."""
 
 
 def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
@@ -28,17 +33,21 @@ def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, ending: str = "") -> Iterator[Path]:
     """A name to write a file under; it becomes `path` when the block ends without an error.
 
     The folder is made if it is missing. A file of that name is replaced. Whoever opens `path`
     sees the old content or the new; after the block, power may fail.
 
+    Args:
+        path: the file.
+        ending: of the name to write under, for writers that insist on one.
+
     Raises:
         UserError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
-    with _explained(path):
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}{ending}")
+    with explained(path):
         make_folder(path.parent)
         try:
             yield temporary
@@ -60,7 +69,7 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     make_folder(folder.parent)
-    with _explained(folder):
+    with explained(folder):
         try:
             os.mkdir(folder)
         except FileExistsError:
@@ -75,7 +84,7 @@ def link_file(source: Path, target: Path) -> None:
     Raises:
         UserError: as `write_bytes`.
     """
-    with _explained(target):
+    with explained(target):
         _remove(target)
     try:
         os.link(source, target)
@@ -92,11 +101,27 @@ def rename_folder(source: Path, target: Path) -> None:
     Raises:
         UserError: it cannot be renamed.
     """
-    with _explained(target):
+    with explained(target):
         os.rename(source, target)
         sync_folder(target.parent)
         if source.parent != target.parent:
             sync_folder(source.parent)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Say of an OSError that `path` cannot be written, and what to do.
+
+    Raises:
+        UserError: in its place.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}). Free disk space or name a "
+            "folder that you may write to, then start again: what is complete is kept."
+        ) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -105,19 +130,8 @@ def sync_folder(folder: Path) -> None:
     Raises:
         UserError: the disk says that it has failed.
     """
-    with _explained(folder):
+    with explained(folder):
         _sync_and_close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror or error}). Free disk space or name a "
-            "folder that you may write to, then start again: what is complete is kept."
-        ) from error
 
 
 def _sync_and_close(descriptor: int) -> None:

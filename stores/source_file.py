@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -83,12 +84,22 @@ def explains_reads(read: Callable[Given, Result]) -> Callable[Given, Result]:
         except UserError:
             raise
         except HDF5_ERRORS as error:
+            if not _from_hdf5(error):
+                raise
             raise UserError(
                 f"The source cannot be read ({first_line(error)}). Correct the file, install the "
                 "filter that it was written with, or start again once it is there."
             ) from error
 
     return explained
+
+
+def _from_hdf5(error: Exception) -> bool:
+    """Whether HDF5 raised it, or the system; what our own code raises is a fault of ours."""
+    if isinstance(error, (OSError, MemoryError)):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    return any("h5py" in Path(frame.filename).parts for frame in frames)
 
 
 def find_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]) -> Any | None:

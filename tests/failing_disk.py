@@ -40,6 +40,7 @@ class FailingDisk:
         self._chance = random.Random(at)
         self._names: dict[int, Path] = {}
         self._unsynced: dict[Path, int] = {}
+        self._synced: set[Path] = set()
         self._undo: list[tuple[Callable[..., None], list[Path], bytes | None]] = []
         self._off = False
 
@@ -64,7 +65,8 @@ class FailingDisk:
             if self.kind == "power":
                 self._lose_power()
                 raise PowerLoss
-            raise OSError(self._chance.choice((errno.EIO, errno.ENOSPC)), "as the test wants")
+            kind = self._chance.choice((errno.EIO, errno.ENOSPC, errno.EDQUOT))
+            raise OSError(kind, "as the test wants")
         before = self._before(name, given)
         result = real(*given, **named)
         self._note(name, given, result, before)
@@ -84,10 +86,13 @@ class FailingDisk:
         elif name == "fsync":
             path = self._names[given[0]]
             self._unsynced.pop(path, None)
+            self._synced.add(path)
             if path.is_dir():
                 self._undo = [each for each in self._undo if each[1][-1].parent != path]
         elif name in ("replace", "rename"):
             source, target = Path(given[0]), Path(given[1])
+            if name == "replace" and source not in self._synced:
+                self._unsynced.setdefault(source, 0)  # Another library wrote it.
             self._follow(source, target)
             self._undo.append((_take_back, [source, target], before))
         elif name == "mkdir":
@@ -102,6 +107,7 @@ class FailingDisk:
             return target / path.relative_to(source) if path.is_relative_to(source) else path
 
         self._unsynced = {moved(path): size for path, size in self._unsynced.items()}
+        self._synced = {moved(path) for path in self._synced}
         self._undo = [(undo, [moved(p) for p in paths], old) for undo, paths, old in self._undo]
 
     def _lose_power(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,13 @@ def stateful_config(tiny_config: Config) -> Config:
 
 
 @pytest.fixture(scope="session")
+def cheap_config(stateful_config: Config) -> Config:
+    """A network of features alone, which TensorFlow is quick to trace."""
+    model = stateful_config.model.model_copy(update={"inputs": "features", "feature_units": (4,)})
+    return stateful_config.model_copy(update={"model": model})
+
+
+@pytest.fixture(scope="session")
 def complete_run(
     stateful_config: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
@@ -45,13 +53,34 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1.5 MB that is full before the store is; root makes it."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip(f"only root makes a small disk: {made.stderr.strip()}")
+    _made("mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", folder)
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def folder_with_quota(tmp_path: Path) -> Iterator[Path]:
+    """A folder that takes 400 KB, on a file system that has room; root makes it."""
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(128 << 20)
+    _made("mkfs.btrfs", "-q", image)
+    _made("mount", "-o", "loop", image, disk)
+    folder = disk / "limited"
+    try:
+        _made("btrfs", "quota", "enable", disk)
+        _made("btrfs", "subvolume", "create", folder)
+        _made("btrfs", "qgroup", "limit", "400K", folder)
+        yield folder
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def _made(*command: str | Path) -> None:
+    """Run a command that needs root and its program, or skip the test visibly."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"only root makes such a disk: {done.stderr.strip()}")

@@ -31,6 +31,13 @@ def shards(store: Path) -> list[Path]:
     return [path for path in files(store) if path.parent.name in arrays and path.suffix != ".json"]
 
 
+def flip(path: Path, at: int) -> None:
+    """Flip one bit of the byte `at`, counted round and round."""
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 4
+    path.write_bytes(content)
+
+
 def flip_bits(store: Path, chance: random.Random) -> str:
     path = chance.choice(files(store))
     content = bytearray(path.read_bytes())

@@ -10,9 +10,8 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -22,7 +21,6 @@ import stores
 from pipeline import training_state
 from pipeline.config import Config
 from pipeline.console import Console, Request
-from pipeline.prediction import load_model
 from pipeline.run_folder import RunFolder, config_bytes, recorded_config
 from pipeline.split import choose_split
 from pipeline.train import resolved_config, run_train
@@ -31,43 +29,11 @@ from pipeline.training_state import Progress, StateKeeper, TrainingState, read_s
 from pipeline.training_statistics import class_weights, fit_normaliser
 from stores.errors import UserError
 from tests.conftest import changed
-
-TIMES = ("seconds", "wait_seconds")
-
-
-@pytest.fixture
-def cheap_config(stateful_config: Config) -> Config:
-    """A network of features alone, which TensorFlow is quick to trace."""
-    model = stateful_config.model.model_copy(update={"inputs": "features", "feature_units": (4,)})
-    return stateful_config.model_copy(update={"model": model})
+from tests.pipeline.runs import assert_same_result, log_of, weights_of, without_times
 
 
 def request_for(config: Config, store: Path, run: Path | None, new: bool = False) -> Request:
     return Request(config, None, store, run, Console(quiet=True), new)
-
-
-def log_of(run: RunFolder) -> list[dict[str, str]]:
-    with run.log.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def without_times(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    return [{key: value for key, value in row.items() if key not in TIMES} for row in rows]
-
-
-def weights_of(run: RunFolder) -> list[np.ndarray[Any, Any]]:
-    return [variable.numpy() for variable in load_model(run.model).weights]
-
-
-def assert_same_result(run: RunFolder, other: RunFolder) -> None:
-    assert without_times(log_of(run)) == without_times(log_of(other))
-    for one, two in zip(weights_of(run), weights_of(other), strict=True):
-        np.testing.assert_array_equal(one, two, strict=True)
-    first, second = read_state(run.state), read_state(other.state)
-    assert first is not None
-    assert second is not None
-    for one, two in zip(first.variables, second.variables, strict=True):
-        np.testing.assert_array_equal(one, two, strict=True)
 
 
 def test_a_complete_run_holds_what_was_trained_on_and_with(

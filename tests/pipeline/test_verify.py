@@ -30,7 +30,7 @@ from stores.manifest import Manifest, read_manifest
 from stores.source import open_source
 from stores.verifying import Problem, verify_store
 from tests.conftest import changed, hashes, request_for
-from tests.pipeline.corruptions import HARMS, Harm, rewrite_consistently, seal
+from tests.pipeline.corruptions import HARMS, Harm, flip, rewrite_consistently, seal
 
 FORMATS = Path(__file__).parent.parent / "stores" / "formats"
 
@@ -39,12 +39,6 @@ def test_a_true_store_has_no_problem(tiny_store: Path, tiny_config: Config) -> N
     summary = run_verify(request_for(tiny_config, None, tiny_store))
     assert summary["problems"] == []
     assert summary["windows"] == 530
-
-
-def flip(path: Path, at: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[at] ^= 4
-    path.write_bytes(content)
 
 
 def edit_metadata(store: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from stores.errors import UserError
 from stores.source import open_source
+from stores.source_file import explains_reads
 from stores.source_options import SourceOptions
 from stores.synthetic import write_synthetic
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
@@ -323,3 +324,21 @@ def test_chunks_read_in_part_are_not_kept(tmp_path):
         "assert grown < source.chunk_cache_bytes + (1 << 20), grown\n"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+
+def test_a_fault_of_our_own_is_not_said_to_be_the_files(tmp_path):
+    write_windows(tmp_path / "good.h5")
+
+    @explains_reads
+    def ours():
+        raise TypeError("ours")
+
+    @explains_reads
+    def hdf5s():
+        with h5py.File(tmp_path / "good.h5") as file:
+            file["nowhere"][:]
+
+    with pytest.raises(TypeError, match="ours"):
+        ours()
+    with pytest.raises(UserError, match="The source cannot be read"):
+        hdf5s()

@@ -1,0 +1,23 @@
+"""Addresses of other machines: told from paths, and shown without what is secret in them."""
+
+from __future__ import annotations
+
+import re
+
+REFUSAL = "an address is no file. Copy it to this machine, and name the copy"
+# A path has one slash where the address had two. A secret may hold slashes.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_USER = re.compile(r"(\w:/{1,2})[^\s@'\"]*@")
+_QUERY = re.compile(
+    r"([?&][^=\s&]*(?:key|token|secret|sig|password|credential)[^=\s&]*=)[^\s&'\"]+", re.IGNORECASE
+)
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` begins as `s3://`, `https://` and their like do."""
+    return _ADDRESS.match(text) is not None
+
+
+def without_secrets(text: str) -> str:
+    """`text` with *** for users, passwords, keys and signatures in its addresses."""
+    return _QUERY.sub(r"\1***", _USER.sub(r"\1***@", text))

@@ -1,0 +1,130 @@
+"""The features stage, made to fail at a place or ended at a moment that a test chooses."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import tomli_w
+
+from pipeline.config import Config
+from pipeline.features import run_features
+from pipeline.repair import Trusted
+from pipeline.shard_task import open_workshop
+from pipeline.shard_workers import ShardJob
+from stores.building import partial_folder
+from stores.errors import UserError
+from stores.source import open_source
+from tests.conftest import SMALL, hashes, request_for
+
+LEAST = {
+    "name": "least",
+    "store": {"chunk_windows": 8, "shard_windows": 32, "block_windows": 8},
+    "features": {"select": ["ch?__mean"]},
+    "folds": {"count": 3},
+}
+"""Three shards of six arrays."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A store to make, or a damaged one to mend.
+
+    Attributes:
+        data: the source.
+        config: of the store.
+        whole: the store that they give.
+        harm: damages a store and returns how many shards; None: there is none, make it.
+    """
+
+    data: Path
+    config: Config
+    whole: Path
+    harm: Callable[[Path], int] | None = None
+
+    @property
+    def repair(self) -> Trusted | None:
+        """What `run_features` is asked."""
+        return "checksums" if self.harm else None
+
+    def prepare(self, target: Path) -> int:
+        """Put at `target` what stands there before; returns the shards that are to be made."""
+        if self.harm is None:
+            return len(list((self.whole / "raw").glob("c.*")))
+        shutil.copytree(self.whole, target)
+        return self.harm(target)
+
+    def run_here(self, target: Path) -> int:
+        """Do the job in this process; returns the shards made."""
+        open_workshop.cache_clear()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("pipeline.features.run_tasks", _tasks_here)
+            patch.setattr("pipeline.features.open_stranger", open_source)
+            request = request_for(self.config, self.data, target)
+            return int(run_features(request, self.repair)["made_shards"])
+
+    def command(self, folder: Path, target: Path) -> list[str]:
+        """Do the job in a process of its own."""
+        config = folder / "tiny.toml"
+        config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
+        # A shell that runs jobs in the background has Ctrl-C ignored.
+        code = (
+            "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "from pipeline.launch import main; sys.exit(main())"
+        )
+        command = [sys.executable, "-c", code, "features", "--json", "--config", str(config)]
+        command += ["--data", str(self.data), "--store", str(target)]
+        return [*command, "--repair"] if self.harm else command
+
+
+def _tasks_here(
+    task: Callable[..., Any], target: Path, job: ShardJob, shards: Iterable[int]
+) -> Iterator[Any]:
+    for shard in shards:
+        record = task(str(target), str(job.source), job.state, shard)
+        if isinstance(record, UserError):
+            raise record
+        yield record
+
+
+def finished(target: Path) -> set[str]:
+    """Numbers of the shards that an unfinished build has recorded."""
+    records = partial_folder(target) / "records"
+    return {path.stem for path in records.glob("*.npz")} if records.is_dir() else set()
+
+
+def wait_for_moment(stage: subprocess.Popen[str], target: Path, chance: random.Random) -> None:
+    """Any moment of the stage: some time after its start, or after a shard, or at its end."""
+    if chance.random() < 0.3:
+        time.sleep(chance.uniform(0, 3))
+        return
+    count = chance.randrange(9)
+    deadline = time.monotonic() + 120
+    while len(finished(target)) < count and stage.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+    time.sleep(chance.choice((0, chance.uniform(0, 0.02), chance.uniform(0, 0.3))))
+
+
+def workers_of(stage: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Its worker processes at this moment."""
+    try:
+        below = psutil.Process(stage.pid).children(recursive=True)
+        return [each for each in below if "spawn_main" in " ".join(each.cmdline())]
+    except psutil.Error:
+        return []
+
+
+def assert_as_it_was_or_whole(target: Path, before: dict[str, str], job: Job) -> None:
+    """A store that stands is complete and true, or the one that was to be mended."""
+    if target.exists():
+        assert hashes(target) in (before, hashes(job.whole))
