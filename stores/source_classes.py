@@ -272,7 +272,13 @@ def no_groups(node: Any, usual: Sequence[str]) -> UserError:
 
 def _text_list(values: Any) -> tuple[str, ...]:
     array = np.asarray(values).reshape(-1)
-    texts = [value.decode() if isinstance(value, bytes) else value for value in array.tolist()]
+    try:
+        texts = [value.decode() if isinstance(value, bytes) else value for value in array.tolist()]
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"The list of classes is not UTF-8 ({error}). Write it anew, or set "
+            'source.classes = "" to use the labels as names.'
+        ) from error
     if not all(isinstance(text, str) for text in texts):
         raise UserError(
             f"The list of classes holds {array.dtype}; strings are needed. Name another dataset "

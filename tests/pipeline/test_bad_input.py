@@ -474,6 +474,10 @@ SOURCES: dict[str, tuple[Make, str]] = {
     "signals without labels": (recordings(labels=None), "label"),
     "fewer labels than signals": (recordings(labels=np.zeros(10, int)), "one label per row"),
     "names for fewer classes": (recordings(classes=["none"]), "class"),
+    "names that are not UTF-8": (
+        recordings(classes=np.array([b"a", b"\xff"])),
+        "is not UTF-8",
+    ),
     "windows longer than recordings": (recordings(rows=(5, 4, 7)), "window"),
     "one recording of all": (
         recordings(**{"recordings/subject": np.array([1, 1, 1])}),
