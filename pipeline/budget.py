@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.console import format_bytes
 from stores.errors import UserError
+from stores.text import format_bytes
 
 MIB = 1 << 20
 

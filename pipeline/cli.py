@@ -309,8 +309,8 @@ def _store_path(options: argparse.Namespace, config: Config) -> Path:
 
 def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[str, Any]) -> None:
     """Say what was held, and keep its course where the stage left its result."""
-    from pipeline.console import format_bytes
     from pipeline.memory_record import record_of, record_path, write_record
+    from stores.text import format_bytes
 
     memory = summary.setdefault("memory", {})
     memory |= {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.config import Config
+from stores.text import format_bytes
 
 if TYPE_CHECKING:
     from pipeline.memory import MemoryUse
@@ -104,15 +105,6 @@ class Request:
     console: Console
     new: bool = False
     memory: MemoryUse | None = None
-
-
-def format_bytes(count: float) -> str:
-    """`1.5 GiB`: three digits and a binary unit."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(count) < 1000 or unit == "GiB":
-            break
-        count /= 1024
-    return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.3g} {unit}"
 
 
 class _Silence:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import stores
-from pipeline.console import Request, format_bytes
+from pipeline.console import Request
+from stores.description import describe_store
 from stores.store import Store
+from stores.text import format_bytes
 
 
 def run_inspect(request: Request) -> dict[str, Any]:
@@ -22,67 +24,6 @@ def run_inspect(request: Request) -> dict[str, Any]:
     summary = describe_store(store)
     _print(request, store, summary)
     return summary
-
-
-def describe_store(store: Store) -> dict[str, Any]:
-    """A JSON-able description of a store; reads metadata and file sizes, no data."""
-    manifest = store.manifest
-    return {
-        "store": str(store.path),
-        "fingerprint": store.fingerprint,
-        "format_version": manifest.format_version,
-        "source": manifest.source,
-        "windows": store.windows,
-        "window": {
-            "samples": store.time,
-            "channels": list(store.channels),
-            "units": list(store.units),
-            "sampling_rate_hz": store.rate_hz,
-            "seconds": store.time / store.rate_hz,
-        },
-        "features": len(store.feature_names),
-        "classes": list(store.classes),
-        "groups": list(store.groups),
-        "grouped": manifest.grouped,
-        "dropped_windows": sum(high - low for low, high in manifest.dropped),
-        "filled_windows": sum(high - low for low, high in manifest.filled),
-        "geometry": {
-            "chunk_windows": manifest.chunk,
-            "shard_windows": manifest.shard,
-            "block_windows": manifest.block,
-            "shards": manifest.shards,
-            "compressor": manifest.compressor,
-            "level": manifest.level,
-        },
-        "arrays": [_describe_array(store, array.name) for array in manifest.arrays()],
-        "folds": [
-            {
-                "name": fold.name,
-                "windows": fold.stop - fold.start,
-                "rows": [fold.start, fold.stop],
-                "groups": [store.groups[group] for group in fold.groups],
-                "class_counts": store.class_counts([fold.name]).tolist(),
-            }
-            for fold in store.folds
-        ],
-    }
-
-
-def _describe_array(store: Store, name: str) -> dict[str, Any]:
-    array = next(one for one in store.manifest.arrays() if one.name == name)
-    stored = sum(
-        (store.path / name / array.key(shard)).stat().st_size for shard in range(array.shards)
-    )
-    plain = array.rows * array.row_bytes
-    return {
-        "name": name,
-        "shape": [array.rows, *array.row_shape],
-        "dtype": array.dtype.name,
-        "dimensions": list(array.dimensions),
-        "bytes": plain,
-        "stored_bytes": stored,
-        "compression_ratio": round(plain / max(stored, 1), 3),
-    }
 
 
 def _print(request: Request, store: Store, summary: dict[str, Any]) -> None:
@@ -140,5 +81,8 @@ def _print(request: Request, store: Store, summary: dict[str, Any]) -> None:
             console.say(
                 f"{summary[f'{what}_windows']:,} source windows with NaN or infinity were {what}."
             )
+    missing = sum(array["missing_shards"] for array in summary["arrays"])
+    if missing:
+        console.say(f"Warning: {missing} files are missing. Mend it: headrace features --repair.")
     if not summary["grouped"]:
         console.say("Warning: split by window, not by group: scores will come out too high.")

@@ -7,7 +7,7 @@ from typing import Any
 import stores
 from pipeline.budget import MemoryPlan
 from pipeline.config import Config
-from pipeline.console import Request, format_bytes
+from pipeline.console import Request
 from pipeline.measure_reserved import measure_reserved, measure_worker_reserved
 from pipeline.order import training_order
 from pipeline.shard_task import catalogue_of
@@ -20,6 +20,7 @@ from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluat
 from stores import Store
 from stores.errors import UserError
 from stores.source_probe import open_stranger
+from stores.text import format_bytes
 
 
 def run_plan(request: Request, baseline: bool = False, measure: bool = False) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import numpy as np
 
 from pipeline.budget import MIB, MemoryPlan
 from pipeline.config import Config
-from pipeline.console import format_bytes
 from pipeline.machine import total_memory, usable_budget, usable_cores
 from pipeline.reserved import known_worker_reserved
 from pipeline.shard_task import BATCH_WINDOWS, catalogue_of, make_catalogue
@@ -22,6 +21,7 @@ from stores.layout import make_geometry
 from stores.manifest import FoldRecord, Manifest
 from stores.source import Source
 from stores.survey import Survey, survey_source
+from stores.text import format_bytes
 from stores.units import in_units
 
 if TYPE_CHECKING:

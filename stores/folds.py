@@ -27,6 +27,11 @@ class Fold:
     stop: int
     groups: tuple[int, ...]
 
+    @property
+    def rows(self) -> slice:
+        """Its rows in the store."""
+        return slice(self.start, self.stop)
+
 
 def make_folds(
     table: NDArray[np.int64],

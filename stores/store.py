@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,13 @@ from stores.folds import Fold
 from stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from stores.moments import Moments, empty_moments, merge_all
 from stores.shard_reader import KEPT_SHARDS, ShardReader
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+    from stores.rows import Rows, Window
 
 ALIGNMENT = 64
 
@@ -220,6 +227,53 @@ class Store:
                 return fold
         names = ", ".join(fold.name for fold in self.folds)
         raise UserError(f"{self.path} has no fold {name!r}; it has {names}.")
+
+    def window(self, row: int) -> Window:
+        """One window with its labels, features and place in the source; raw values in units.
+
+        Raises:
+            IndexError: there is no such row.
+            UserError: its chunk is missing or damaged.
+        """
+        from stores.rows import read_window
+
+        return read_window(self, row)
+
+    def features_frame(self, rows: Rows | None = None) -> pd.DataFrame:
+        """Features, label, group and fold of some rows: see `stores.rows.features_table`."""
+        from stores.rows import features_table
+
+        return features_table(self, rows)
+
+    def to_xarray(self) -> xr.Dataset:
+        """The store as a lazy Dataset with coordinates: see `stores.labelled`."""
+        from stores.labelled import labelled_dataset
+
+        return labelled_dataset(self)
+
+    def plot_window(self, row: int) -> list[Axes]:
+        """Draw one window, a panel a unit: see `stores.plots.plot_window`."""
+        from stores.plots import plot_window
+
+        return plot_window(self, row)
+
+    def plot_feature(self, name: str, by: str = "label", rows: Rows | None = None) -> Axes:
+        """Draw a feature's distribution by label, group or fold: see `stores.plots`."""
+        from stores.plots import plot_feature
+
+        return plot_feature(self, name, by, rows)
+
+    def __repr__(self) -> str:
+        """What it is, in one line."""
+        return (
+            f"<Store {self.path}: {self.windows:,} windows of {self.time} x {len(self.channels)}, "
+            f"{len(self.feature_names)} features, {len(self.folds)} folds>"
+        )
+
+    def _repr_html_(self) -> str:
+        from stores.html_view import store_html
+
+        return store_html(self)
 
     def table_rows(self, name: str) -> Callable[[int], NDArray[Any]]:
         """A function of a row's number in a table of the manifest (a shard's or a segment's).

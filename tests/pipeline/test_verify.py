@@ -8,6 +8,7 @@ import random
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ import pytest
 
 import stores
 from pipeline.config import Config
+from pipeline.console import Console
 from pipeline.features import run_features
 from pipeline.inspect import run_inspect
 from pipeline.repair import Trusted
@@ -96,6 +98,16 @@ def test_inspect_describes_every_fold(tiny_store: Path, tiny_config: Config) -> 
     assert summary["windows"] == sum(fold["windows"] for fold in summary["folds"]) == 530
     assert [array["name"] for array in summary["arrays"]][:2] == ["raw", "features"]
     assert json.dumps(summary)
+
+
+def test_inspect_counts_what_is_missing(
+    tiny_store: Path, tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "harmed.zarr"
+    shutil.copytree(tiny_store, store)
+    (store / "label" / "c.2").unlink()
+    run_inspect(replace(request_for(tiny_config, None, store), console=Console()))
+    assert "1 files are missing. Mend it: headrace features --repair." in capsys.readouterr().out
 
 
 def problems_of(store: Path) -> list[Problem]:

@@ -1,0 +1,72 @@
+"""What a store holds, from its metadata and the sizes of its files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stores.store import Store
+
+
+def describe_store(store: Store) -> dict[str, Any]:
+    """A JSON-able description of a store; reads metadata and file sizes, no data."""
+    manifest = store.manifest
+    return {
+        "store": str(store.path),
+        "fingerprint": store.fingerprint,
+        "format_version": manifest.format_version,
+        "source": manifest.source,
+        "windows": store.windows,
+        "window": {
+            "samples": store.time,
+            "channels": list(store.channels),
+            "units": list(store.units),
+            "sampling_rate_hz": store.rate_hz,
+            "seconds": store.time / store.rate_hz,
+        },
+        "features": len(store.feature_names),
+        "classes": list(store.classes),
+        "groups": list(store.groups),
+        "grouped": manifest.grouped,
+        "dropped_windows": sum(high - low for low, high in manifest.dropped),
+        "filled_windows": sum(high - low for low, high in manifest.filled),
+        "geometry": {
+            "chunk_windows": manifest.chunk,
+            "shard_windows": manifest.shard,
+            "block_windows": manifest.block,
+            "shards": manifest.shards,
+            "compressor": manifest.compressor,
+            "level": manifest.level,
+        },
+        "arrays": [_describe_array(store, array.name) for array in manifest.arrays()],
+        "folds": [
+            {
+                "name": fold.name,
+                "windows": fold.stop - fold.start,
+                "rows": [fold.start, fold.stop],
+                "groups": [store.groups[group] for group in fold.groups],
+                "class_counts": store.class_counts([fold.name]).tolist(),
+            }
+            for fold in store.folds
+        ],
+    }
+
+
+def _describe_array(store: Store, name: str) -> dict[str, Any]:
+    array = next(one for one in store.manifest.arrays() if one.name == name)
+    stored, missing = 0, 0
+    for shard in range(array.shards):
+        try:
+            stored += (store.path / name / array.key(shard)).stat().st_size
+        except OSError:
+            missing += 1
+    plain = array.rows * array.row_bytes
+    return {
+        "name": name,
+        "shape": [array.rows, *array.row_shape],
+        "dtype": array.dtype.name,
+        "dimensions": list(array.dimensions),
+        "bytes": plain,
+        "stored_bytes": stored,
+        "missing_shards": missing,
+        "compression_ratio": round(plain / max(stored, 1), 3),
+    }

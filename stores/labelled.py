@@ -1,0 +1,52 @@
+"""A store as an xarray Dataset: lazy, with names for its axes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from stores.store import Store
+
+
+def labelled_dataset(store: Store) -> xr.Dataset:
+    """The arrays of a store, opened and not read, with coordinates.
+
+    Returns:
+        `raw` (window, time, channel) as stored, `features` (window, feature), `label`, `group`,
+        `source_index` and, for recordings, `recording` and `start` (window). Coordinates: `time`
+        in seconds, `channel`, `unit` and `channel_scale` (raw * channel_scale = units) of each
+        channel, `feature`, and `fold` of the folds' bounds in the attributes. Codes of `label`
+        and `group` are explained by `flag_values` and `flag_meanings` as the CF conventions do.
+    """
+    import xarray as xr
+
+    # Without chunks= nothing is computed by Dask: indexing reads what it asks for.
+    data: xr.Dataset = xr.open_zarr(store.path, consolidated=False, chunks=None)
+    coordinates: dict[str, tuple[str, object, dict[str, str]]] = {
+        "time": ("time", np.arange(store.time) / store.rate_hz, {"units": "s"}),
+        "channel": ("channel", list(store.channels), {}),
+        "unit": ("channel", list(store.units), {}),
+        "channel_scale": ("channel", store.channel_scale, {}),
+    }
+    if store.feature_names:
+        coordinates["feature"] = ("feature", list(store.feature_names), {})
+    data = data.assign_coords(coordinates)
+    for name, meanings in (("label", store.classes), ("group", store.groups)):
+        data[name].attrs = {
+            "flag_values": np.arange(len(meanings), dtype=np.int32),
+            "flag_meanings": " ".join(each.replace(" ", "_") for each in meanings),
+            "names": list(meanings),
+        }
+    data["raw"].attrs = {"sampling_rate_hz": store.rate_hz}
+    if "features" in data:
+        data["features"].attrs = {}
+    data.attrs = {
+        "store": str(store.path),
+        "fingerprint": store.fingerprint,
+        "folds": {fold.name: [fold.start, fold.stop] for fold in store.folds},
+    }
+    return data
