@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1.5 MB that is full before the store is; root makes it."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    _made("mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", folder)
+    made("mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", folder)
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
 
@@ -65,22 +66,23 @@ def folder_with_quota(tmp_path: Path) -> Iterator[Path]:
     disk.mkdir()
     with image.open("wb") as file:
         file.truncate(128 << 20)
-    _made("mkfs.btrfs", "-q", image)
-    _made("mount", "-o", "loop", image, disk)
+    made("mkfs.btrfs", "-q", image)
+    made("mount", "-o", "loop", image, disk)
     folder = disk / "limited"
     try:
-        _made("btrfs", "quota", "enable", disk)
-        _made("btrfs", "subvolume", "create", folder)
-        _made("btrfs", "qgroup", "limit", "400K", folder)
+        made("btrfs", "quota", "enable", disk)
+        made("btrfs", "subvolume", "create", folder)
+        made("btrfs", "qgroup", "limit", "400K", folder)
         yield folder
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def _made(*command: str | Path) -> None:
+def made(*command: str | Path) -> None:
     """Run a command that needs root and its program, or skip the test visibly."""
-    if shutil.which(command[0]) is None:
+    program = shutil.which(command[0], path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None:
         pytest.skip(f"{command[0]} is not installed")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"only root makes such a disk: {done.stderr.strip()}")

@@ -65,7 +65,7 @@ set -eu
 exec 3>&1 >/dev/null
 ip link set lo up
 ip link add inner type veth peer name outer
-sysctl -q -w net.ipv6.conf.all.disable_ipv6=1
+[ ! -e /proc/sys/net/ipv6 ] || echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
 ip link set inner up && ip link set outer up
 ip addr add 192.0.2.1/24 dev inner
 ip route add default via 192.0.2.2

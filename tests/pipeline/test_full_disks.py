@@ -17,6 +17,7 @@ from pipeline.train import run_train
 from stores.errors import UserError
 from stores.synthetic import write_synthetic
 from tests.conftest import SMALL, changed, hashes, request_for
+from tests.pipeline.conftest import made
 from tests.pipeline.runs import assert_same_result
 
 
@@ -46,7 +47,7 @@ def test_a_quota_is_said_in_one_line_and_gone_on_from(
         run_features(request_for(tiny_config, tiny_source, target))
     assert not target.exists()
     assert not list(folder_with_quota.rglob("*.tmp"))
-    subprocess.run(["btrfs", "qgroup", "limit", "none", str(folder_with_quota)], check=True)
+    made("btrfs", "qgroup", "limit", "none", folder_with_quota)
     run_features(request_for(tiny_config, tiny_source, target))
     assert hashes(target) == hashes(tiny_store)
 
