@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stores.errors import UserError
-from stores.source_file import attribute, contents, describe, find_dataset
-from stores.source_names import Codes, NameColumn, distinct, natural_order, shown
+from stores.source_file import attribute, contents, describe, find_dataset, require_dataset
+from stores.source_names import Codes, NameColumn, OneName, distinct, natural_order, shown
 from stores.source_options import SourceOptions
 
+UNLABELLED = "unlabelled"
+"""The class of a source's windows where it has no labels."""
 PARTS = ("train", "test", "validation")
 PART_SPELLINGS = {"training": "train", "testing": "test", "val": "validation"}
 
@@ -23,9 +25,13 @@ PART_SPELLINGS = {"training": "train", "testing": "test", "val": "validation"}
 class NameColumns:
     """The columns of names of a source; groups and parts where it has them."""
 
-    label: NameColumn
+    label: NameColumn | OneName
     group: NameColumn | None
     part: NameColumn | None
+
+    def stored_labels(self) -> list[Any]:
+        """The dataset of labels, if there is one."""
+        return [self.label.dataset] if isinstance(self.label, NameColumn) else []
 
 
 class LabelSelection:
@@ -235,6 +241,22 @@ def declared_classes(file: Any, owners: Sequence[Any], named: str | None) -> tup
         if value is not None:
             return _text_list(value)
     return None
+
+
+def label_column(
+    file: Any, data: Any, usual: Sequence[str], options: SourceOptions
+) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
+    """The labels of the rows of `data`, and the classes that the file lists.
+
+    Raises:
+        UserError: there are none, and the options do not say so; they or the classes are of a
+            wrong type or shape.
+    """
+    if options.labels == "":
+        return OneName(data, UNLABELLED), None
+    labels = require_dataset(file, "labels", options.labels, usual)
+    declared = declared_classes(file, (labels, data), options.classes)
+    return NameColumn(labels, "labels", declared), declared
 
 
 def check_groups_in_one_part(

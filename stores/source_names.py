@@ -107,6 +107,23 @@ class NameColumn:
         )
 
 
+class OneName:
+    """In place of a `NameColumn` where the file has none: every row has the same name."""
+
+    def __init__(self, data: Any, name: str) -> None:
+        """Rows of `data`, h5py, all called `name`."""
+        self.dataset = data
+        self.names = [name]
+
+    def __len__(self) -> int:
+        """Rows of the data."""
+        return int(self.dataset.shape[0])
+
+    def read(self, start: int, stop: int) -> Codes:
+        """Zeros."""
+        return np.zeros(stop - start, dtype=np.int32)
+
+
 def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """`np.unique` with its inverse, fast where equal values stand together.
 

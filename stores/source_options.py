@@ -33,7 +33,8 @@ class SourceOptions(BaseModel):
     labels: str | None = Field(
         default=None,
         description="Dataset of integers or strings, one per window or per row of the signals. "
-        "Usual: y, labels.",
+        "Usual: y, labels. The empty string: there are none, as where a trained network is to "
+        "find them; windows then start every step from the recording's start.",
     )
     classes: str | None = Field(
         default=None,

@@ -11,7 +11,7 @@ from stores.errors import UserError
 from stores.resampling import Ratio
 from stores.source_classes import LabelSelection
 from stores.source_file import describe
-from stores.source_names import SLICE_ROWS, NameColumn, shown
+from stores.source_names import SLICE_ROWS, NameColumn, OneName, shown
 from stores.source_options import SourceOptions
 from stores.source_stretches import (
     LEFT_OUT,
@@ -30,7 +30,7 @@ SAME_RATE = Ratio(1, 1)
 
 
 def plan_runs(
-    column: NameColumn,
+    column: NameColumn | OneName,
     declared: Sequence[str] | None,
     table: RecordingTable,
     ratio: Ratio | None,
@@ -73,7 +73,7 @@ def plan_runs(
     return WindowRuns(runs.recording, runs.start, runs.count, first_code[runs.label])
 
 
-def _read_stretches(column: NameColumn, table: RecordingTable, ratio: Ratio) -> Stretches:
+def _read_stretches(column: NameColumn | OneName, table: RecordingTable, ratio: Ratio) -> Stretches:
     """Stretches of equal label codes, at the delivered rate; label rows are read in slices."""
     rows = ratio.lengths(table.length)
     pieces = []
@@ -134,7 +134,7 @@ def _rows_per_slice(size: NDArray[np.int64], rows: NDArray[np.int64], recording:
     return max(1, SLICE_ROWS * int(rows[recording]) // int(size[recording]))
 
 
-def _no_window(column: NameColumn, stretches: Stretches, window: int) -> UserError:
+def _no_window(column: NameColumn | OneName, stretches: Stretches, window: int) -> UserError:
     kept = stretches.length[stretches.label != LEFT_OUT]
     if len(kept) == 0:
         return UserError(

@@ -15,7 +15,7 @@ from stores.source_classes import (
     NameColumns,
     Names,
     combinations,
-    declared_classes,
+    label_column,
     number_names,
 )
 from stores.source_file import (
@@ -26,7 +26,7 @@ from stores.source_file import (
     require_dataset,
     with_chunk_cache,
 )
-from stores.source_names import Codes, NameColumn, slices
+from stores.source_names import Codes, slices
 from stores.source_options import SourceOptions
 from stores.source_planning import plan_runs
 from stores.source_rows import RecordingRows
@@ -57,8 +57,13 @@ class RecordingsLayout:
         check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
         self.stored_dtype = self.dtype = check_signal_dtype(data)
         self.info = read_channel_info(data, options)
-        labels = _label_dataset(file, data, options)
-        declared = declared_classes(file, (labels, data), options.classes)
+        labels, declared = label_column(file, data, USUAL_LABELS, options)
+        if len(labels) != data.shape[0]:
+            raise UserError(
+                f"{describe(labels.dataset)} has shape {labels.dataset.shape} for the "
+                f"{data.shape[0]} rows of {data.name}; one label per row is needed. Name another "
+                "dataset with source.labels."
+            )
         self.declared = declared or ()
         self._table = read_table(file, int(data.shape[0]), options)
         self._set_rate(options)
@@ -74,9 +79,7 @@ class RecordingsLayout:
             options.fill_value if options.non_finite == "fill" else None,
         )
         self.buffer_bytes = self._rows.buffer_bytes(self.time) + COPIED_BYTES
-        self.columns = NameColumns(
-            NameColumn(labels, "labels", declared), self._table.group, self._table.part
-        )
+        self.columns = NameColumns(labels, self._table.group, self._table.part)
         self._plan(declared, options)
 
     @property
@@ -141,7 +144,7 @@ class RecordingsLayout:
 
     def tables(self) -> list[Any]:
         """Datasets whose whole content belongs to the fingerprint."""
-        return [self.columns.label.dataset, *self._table.datasets]
+        return [*self.columns.stored_labels(), *self._table.datasets]
 
     def _set_rate(self, options: SourceOptions) -> None:
         """Rate, type and scale as delivered: resampling applies the scale and gives float32."""
@@ -208,16 +211,6 @@ class RecordingsLayout:
 def _numbers(of_code: Codes, codes: Codes) -> Codes:
     """`of_code[codes]`; all -1 where there is no such column."""
     return of_code[codes] if len(of_code) > 0 else np.full(len(codes), -1, dtype=np.int32)
-
-
-def _label_dataset(file: Any, data: Any, options: SourceOptions) -> Any:
-    labels = require_dataset(file, "labels", options.labels, USUAL_LABELS)
-    if labels.shape is None or labels.shape[:1] != data.shape[:1]:
-        raise UserError(
-            f"{describe(labels)} has shape {labels.shape} for the {data.shape[0]} rows of "
-            f"{data.name}; one label per row is needed. Name another dataset with source.labels."
-        )
-    return labels
 
 
 def _cut_windows(rows: NDArray[Any], first: NDArray[np.int64], windows: NDArray[Any]) -> None:

@@ -14,7 +14,7 @@ from stores.source_classes import (
     NameColumns,
     Names,
     combinations,
-    declared_classes,
+    label_column,
     no_groups,
     number_names,
 )
@@ -139,8 +139,11 @@ class WindowsLayout:
 
     def tables(self) -> list[Any]:
         """Datasets whose whole content belongs to the fingerprint."""
-        columns = (self.columns.label, self.columns.group, self.columns.part)
-        return [column.dataset for column in columns if column is not None]
+        others = (self.columns.group, self.columns.part)
+        return [
+            *self.columns.stored_labels(),
+            *(column.dataset for column in others if column is not None),
+        ]
 
     def _slices(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
         return contiguous_slices(rows, 1, self._slice_rows, self._gap_rows)
@@ -195,8 +198,7 @@ def _columns(
     file: Any, data: Any, options: SourceOptions
 ) -> tuple[NameColumns, tuple[str, ...] | None]:
     """The columns of names, each as long as `data`, and the classes that the file lists."""
-    labels = require_dataset(file, "labels", options.labels, USUAL_LABELS)
-    declared = declared_classes(file, (labels, data), options.classes)
+    labels, declared = label_column(file, data, USUAL_LABELS, options)
     groups = None
     if not options.split_by_window:
         groups = find_dataset(file, "groups", options.groups, USUAL_GROUPS)
@@ -204,7 +206,7 @@ def _columns(
             raise no_groups(file, USUAL_GROUPS)
     split = find_dataset(file, "split", options.split, USUAL_SPLIT)
     columns = NameColumns(
-        NameColumn(labels, "labels", declared),
+        labels,
         None if groups is None else NameColumn(groups, "groups"),
         None if split is None else NameColumn(split, "split"),
     )
