@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import errno
+import io
 import json
+import os
 import re
 import signal
 import sys
@@ -13,15 +16,24 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
+
+from stores.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.console import Request
     from pipeline.memory import MemoryUse
 
+REFUSALS = frozenset(
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+        *(errno.EIO, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EBUSY),
+    }
+)
+"""Error numbers of disks and of paths, not of this program."""
 DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF, STOPPED = 0, 1, 2, 130, 141, 143
 
 RECORDED = ("features", "train", "evaluate", "crossval")
@@ -49,8 +61,10 @@ def main(arguments: Sequence[str]) -> int:
         parser.print_help()
         return DONE
     try:
-        with _stopped_as_by_a_key():
-            return int(options.run(options))
+        with _stopped_as_by_a_key(), redirect_stdout(cast("TextIO", _Output(sys.stdout))):
+            code = int(options.run(options))
+            sys.stdout.flush()
+        return code
     except KeyboardInterrupt as error:
         stopped = isinstance(error, _Stopped)
         what = "Stopped" if stopped else "Interrupted"
@@ -62,6 +76,40 @@ def main(arguments: Sequence[str]) -> int:
         return CUT_OFF
     except Exception as error:
         return _explain(error, options.debug)
+
+
+class _Output:
+    """Standard output, with its own error for a disk that takes no more of it."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        # The shell may have closed it.
+        self._stream = io.StringIO() if stream is None else stream
+
+    def write(self, text: str) -> int:
+        with self._explained():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with self._explained():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # What still waits would fail once more when Python ends.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            raise UserError(
+                f"Standard output cannot be written ({error.strerror}). What was done is kept."
+            ) from error
 
 
 class _Stopped(KeyboardInterrupt):
@@ -87,8 +135,6 @@ def _stopped_as_by_a_key() -> Iterator[None]:
 
 def _explain(error: Exception, debug: bool) -> int:
     from pipeline.addresses import without_secrets
-    from stores.disk import REFUSALS
-    from stores.errors import UserError
 
     trace = without_secrets("".join(traceback.format_exception(error)))
     if debug:
@@ -96,8 +142,9 @@ def _explain(error: Exception, debug: bool) -> int:
     if isinstance(error, OSError) and error.errno in REFUSALS:
         # Of what libraries open: temporary files, caches.
         error = UserError(
-            f"{error.filename or tempfile.gettempdir()}: {error.strerror}. Free disk space there "
-            "or get the right to it, then start again: what is complete is kept."
+            f"{error.filename or tempfile.gettempdir()}: {error.strerror}. See that it is a path "
+            "that you may read and write, on a disk with room, and start again: what is complete "
+            "is kept."
         )
     if isinstance(error, UserError):
         print(f"headrace: {_one_line(without_secrets(str(error)))}", file=sys.stderr)
@@ -122,15 +169,20 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""
+        from pipeline.addresses import without_secrets
+
         unknown = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([\w-]+)", message)
-        known = [*self._option_string_actions]
+        known = {name: "" for name in self._option_string_actions}
         for action in self._actions:
             if isinstance(action.choices, dict):
                 for name, command in action.choices.items():
-                    known += [name, *command._option_string_actions]
+                    known |= {option: name for option in command._option_string_actions}
+                    known[name] = ""
         close = difflib.get_close_matches(unknown[1], known, n=1) if unknown else []
-        text = message.split(" (choose from")[0]
         hint = f" Did you mean {close[0]}?" if close else ""
+        if unknown and unknown[1] in known:
+            hint = f" It belongs to headrace {known[unknown[1]]}."
+        text = without_secrets(message.split(" (choose from")[0])
         self.exit(USERS_INPUT, f"headrace: {text}.{hint} See: {self.prog} --help\n")
 
 
@@ -216,11 +268,14 @@ def _sentence(text: str) -> str:
 
 
 def _path(text: str) -> Path:
-    from pipeline.addresses import REFUSAL, is_address
+    from pipeline.addresses import why_no_path
 
-    if is_address(text):
-        raise argparse.ArgumentTypeError(REFUSAL)
-    return Path(text)
+    refusal = why_no_path(text)
+    if refusal:
+        raise argparse.ArgumentTypeError(refusal)
+    path = Path(text)
+    # Files stand beside a store: "." has to have a name.
+    return path if path.name not in ("", "..") else path.resolve()
 
 
 def _positive(text: str) -> int:
@@ -341,8 +396,6 @@ def _run_synth(options: argparse.Namespace) -> int:
         and options.output.stat().st_size
         and not is_synthetic(options.output)
     ):
-        from stores.errors import UserError
-
         raise UserError(
             f"{options.output} exists and is not a synthetic source. Name another --output."
         )

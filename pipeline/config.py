@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from model.options import NetworkOptions
-from pipeline.addresses import REFUSAL, is_address
+from pipeline.addresses import why_no_path
 from stores.errors import UserError
 from stores.source_options import SourceOptions
 
@@ -35,6 +35,9 @@ NAME = r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$"
 """Pattern of a config's name, which names folders."""
 
 
+MOST_CONFIG_BYTES = 1 << 20
+
+
 class Section(BaseModel):
     """A section of the configuration: frozen, and unknown keys are refused."""
 
@@ -42,9 +45,10 @@ class Section(BaseModel):
 
 
 def _local(path: Any) -> Any:
-    """Refuse what names another machine, and may hold a password."""
-    if isinstance(path, (str, Path)) and is_address(str(path)):
-        raise ValueError(REFUSAL)
+    """Refuse what names another machine, and may hold a password, and what no file is called."""
+    refusal = why_no_path(str(path)) if isinstance(path, (str, Path)) else None
+    if refusal:
+        raise ValueError(refusal)
     return path
 
 
@@ -325,8 +329,14 @@ def config_from_table(table: Mapping[str, Any], where: str) -> Config:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
+        # What a shell makes of <(command) is a pipe, and has a writer.
+        if not file.is_file() and file.exists() and not str(file).startswith("/dev/fd/"):
+            raise UserError(f"The config {file} is no file. Name another with --config.")
         with file.open("rb") as stream:
-            return tomllib.load(stream)
+            text = stream.read(MOST_CONFIG_BYTES + 1)
+        if len(text) > MOST_CONFIG_BYTES:
+            raise UserError(f"{file} is too large for a config. Name another with --config.")
+        return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{file} is not valid TOML: {error}. Correct that line.") from error
     except RecursionError as error:
@@ -377,6 +387,8 @@ def _first_problem(error: ValidationError) -> str:
         return f"unknown key {key}. {hint}{more}"
     shown = f" = {problem['input']!r}" if key and not isinstance(problem["input"], dict) else ""
     message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    if key == "name":
+        message = "a name of letters and digits is wanted: it names folders"
     return f"{key}{shown}: {message}.{more}" if key else f"{message}.{more}"
 
 

@@ -40,8 +40,7 @@ def run_doctor(devices: bool = False) -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": _processor(),
         "memory": _memory(),
-        "disk_free": psutil.disk_usage(str(Path.cwd())).free,
-        "folder": str(Path.cwd()),
+        **_folder(),
         "settings": {
             name: os.environ.get(name) for name in (*SETTINGS, *FORCED, *THREAD_VARIABLES)
         },
@@ -51,6 +50,13 @@ def run_doctor(devices: bool = False) -> dict[str, Any]:
     if devices:
         report["devices"] = _devices()
     return report
+
+
+def _folder() -> dict[str, Any]:
+    try:
+        return {"disk_free": psutil.disk_usage(".").free, "folder": str(Path.cwd())}
+    except OSError:
+        return {"disk_free": None, "folder": "(deleted)"}
 
 
 def _version(distribution: str) -> str | None:

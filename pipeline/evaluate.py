@@ -19,6 +19,7 @@ from pipeline.run_folder import (
     only_writer,
     recorded_config,
     recorded_fingerprint,
+    sweep,
     with_threads,
 )
 from pipeline.split import Split, choose_split
@@ -74,6 +75,7 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
     plan = plan_evaluate(config, store, baseline).require_fit()
     request.console.memory_plan("evaluate", plan.lines())
     with only_writer(run):
+        sweep(run)
         metrics = _score(evaluation, metrics or {"digest": wanted}, baseline, request.console)
         _write_results(evaluation, metrics, plan, request.memory)
     return _finish(request, run, metrics) | {"memory": plan.as_table()}
@@ -178,7 +180,13 @@ def _known_metrics(run: RunFolder, wanted: str) -> dict[str, Any] | None:
         metrics: dict[str, Any] = json.loads(run.metrics.read_bytes())
     except (ValueError, RecursionError):
         return None  # Damaged: it is worked out again.
-    return metrics if isinstance(metrics, dict) and metrics.get("digest") == wanted else None
+    if not isinstance(metrics, dict) or metrics.get("digest") != wanted:
+        return None
+    scores = [metrics.get(name, {}) for name in ("plain", "tta")]
+    whole = isinstance(metrics.get("notes"), list) and all(
+        isinstance(each, dict) and {*HEADLINES, "windows"} <= each.keys() for each in scores
+    )
+    return metrics if whole else None
 
 
 def _finish(request: Request, run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:

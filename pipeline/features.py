@@ -9,12 +9,21 @@ from typing import Any
 from pipeline.catalogue.kernel_cache import kernels_are_cached
 from pipeline.catalogue.warm import compile_in_child
 from pipeline.console import Console, Request
-from pipeline.repair import Trusted, find_sound
+from pipeline.repair import Salvage, Trusted, find_sound
 from pipeline.shard_task import source_state, try_shard
 from pipeline.shard_workers import ShardJob, run_tasks
-from pipeline.store_plan import plan_build, require_disk
-from stores.building import Build, begin_build, build_lock, discard_build, partial_folder
-from stores.errors import SourceContentError, UserError
+from pipeline.store_plan import PlannedBuild, plan_build, require_disk
+from stores.building import (
+    Build,
+    begin_build,
+    build_lock,
+    discard_build,
+    lock_path,
+    partial_folder,
+    recover_replaced,
+    was_replaced,
+)
+from stores.errors import SourceContentError, UserError, first_line
 from stores.manifest import Manifest, read_manifest
 from stores.source import Source
 from stores.source_probe import open_stranger
@@ -34,15 +43,12 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
     Raises:
         UserError: anything in the source or configuration that must change first.
     """
-    target, console = request.store, request.console
-    if target.is_file():
-        raise UserError(f"{target} is a file. A store is a folder: name another --store.")
-    if repair:
-        target = target.resolve()  # Of a link, what it leads to is mended.
+    target, console = _place(request.store), request.console
+    if was_replaced(target):
+        with build_lock(target):
+            recover_replaced(target)
     if repair and not _stands(target):
-        if not partial_folder(target).exists():
-            raise UserError(f"There is no store {target} to mend. Make it: leave out --repair.")
-        repair = None  # A mending was interrupted between the old store's name and the new one's.
+        raise UserError(f"There is no store {target} to mend. Make it: leave out --repair.")
     if not repair and _stands(target):
         return _already_complete(target, request, console)
     data = require_data(request)
@@ -59,31 +65,73 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
             salvage = find_sound(target, planned, job, repair, console)
             # What an interrupted mending left may share files that are damaged by now.
             discard_build(target)
-            if salvage is None:
-                return _summary(target, manifest) | {"made_shards": 0, "memory": plan.as_table()}
-        finished = {
-            *Build(target, manifest).finished_shards(),
-            *(salvage.shards if salvage else ()),
-        }
-        missing = sorted(set(range(manifest.shards)) - finished)
-        require_disk(target, manifest, min(manifest.windows, len(missing) * manifest.shard))
-        build = begin_build(target, manifest, planned.index)
-        if salvage:
-            salvage.adopt(build)
-        missing = sorted(set(range(manifest.shards)) - set(build.finished_shards()))
-        if len(missing) < manifest.shards:
-            console.say(
-                f"Continuing: {manifest.shards - len(missing)} of {manifest.shards} shards stand."
-            )
-        if missing:
-            try:
-                _make_missing(build, job, missing, console)
-            except SourceContentError:
-                discard_build(target)
-                raise
-        build.finish(replaces=salvage is not None)
+        made = 0 if repair and salvage is None else _build(target, planned, job, salvage, console)
+    return _summary(target, manifest) | {"made_shards": made, "memory": plan.as_table()}
+
+
+def _build(
+    target: Path, planned: PlannedBuild, job: ShardJob, salvage: Salvage | None, console: Console
+) -> int:
+    """Make the store, or what is missing of it, put it into place, and count the shards made."""
+    manifest = planned.manifest
+    sound = salvage.shards if salvage else Build(target, manifest).finished_shards()
+    missing = manifest.shards - len(sound)
+    require_disk(target, manifest, min(manifest.windows, missing * manifest.shard))
+    build = begin_build(target, manifest, planned.index)
+    if salvage:
+        salvage.adopt(build)
+    elif build.finished_shards():
+        _drop_damaged(build, console)
+    shards = sorted(set(range(manifest.shards)) - set(build.finished_shards()))
+    if len(shards) < manifest.shards:
+        console.say(
+            f"Continuing: {manifest.shards - len(shards)} of {manifest.shards} shards stand."
+        )
+    if shards:
+        try:
+            _make_missing(build, job, shards, console)
+        except SourceContentError:
+            discard_build(target)
+            raise
+    build.finish(replaces=salvage is not None)
     console.say(f"Store complete: {target}")
-    return _summary(target, manifest) | {"made_shards": len(missing), "memory": plan.as_table()}
+    return len(shards)
+
+
+def _drop_damaged(build: Build, console: Console) -> None:
+    """Look whether the disk still holds what it was given."""
+    manifest = build.manifest
+    windows = sum(
+        min(manifest.shard, manifest.windows - shard * manifest.shard)
+        for shard in build.finished_shards()
+    )
+    window = manifest.arrays()[0].row_bytes
+    with console.progress("checking what stands", windows, window) as progress:
+        dropped = build.drop_damaged(progress.advance)
+    if dropped:
+        console.say(f"{len(dropped)} shards that stood are damaged, and are made anew.")
+
+
+def _place(store: Path) -> Path:
+    """Where a store is to stand: what links lead to.
+
+    Raises:
+        UserError: no folder can be given that name.
+    """
+    try:
+        target = store.resolve()
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"{store} leads nowhere ({first_line(error)}). Name another --store."
+        ) from error
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{store} is a file. A store is a folder: name another --store.")
+    if target.is_mount():
+        raise UserError(
+            f"{store} is a mount point, which cannot be renamed. Name a folder in it: "
+            f"--store {store / 'my.zarr'}"
+        )
+    return target
 
 
 def _stands(target: Path) -> bool:
@@ -142,7 +190,7 @@ def _already_complete(target: Path, request: Request, console: Console) -> dict[
             f"{target} was made with another {', '.join(changed[:4])}. Restore that, delete the "
             "store to make it anew, or name another --store."
         )
-    if partial_folder(target).exists():
+    if partial_folder(target).exists() or lock_path(target).exists():
         with suppress(UserError), build_lock(target):  # Held: somebody mends it.
             discard_build(target)
     console.say(f"Store already complete: {target} ({manifest.windows:,} windows).")

@@ -21,6 +21,7 @@ from stores.store import Store
 from stores.verifying import (
     Problem,
     checksum_problems,
+    content_of,
     damaged_shards,
     metadata_problems,
     table_files,
@@ -90,7 +91,7 @@ def find_sound(
         UserError: the store is of another source, configuration or version of its writers.
     """
     manifest = planned.manifest
-    store, problems = _opened(target, manifest)
+    store, problems = _opened(target, manifest, trusted)
     if len(damaged_shards(store, problems)) < manifest.shards:
         window = manifest.arrays()[0].row_bytes
         with console.progress("verify", store.windows, window) as progress:
@@ -116,11 +117,15 @@ def find_sound(
     return Salvage(store, sorted(set(range(manifest.shards)) - damaged))
 
 
-def _opened(target: Path, manifest: Manifest) -> tuple[Store, list[Problem]]:
+def _opened(target: Path, manifest: Manifest, trusted: Trusted) -> tuple[Store, list[Problem]]:
     """The store, and what is wrong with its manifest.
 
     A damaged one is replaced by `manifest` if a checksum of it, or its own bytes, say that it was
     that one; otherwise nothing of the store can be trusted.
+
+    Raises:
+        UserError: nothing says so, and the source is not what is trusted; or the store is of
+            another source or configuration, or of a newer format.
     """
     try:
         found = read_manifest(target)
@@ -132,6 +137,12 @@ def _opened(target: Path, manifest: Manifest) -> tuple[Store, list[Problem]]:
             assumed = manifest.model_copy(update=update)
             if _was(target, assumed):
                 return Store(target, assumed), [problem]
+        if trusted != "source":
+            raise UserError(
+                f"{target} has lost its manifest, and nothing proves that it was made of this "
+                "source with these options. Name another --store, or replace all of this one by "
+                "what they give: --repair=source."
+            ) from error
         return Store(target, manifest), [replace(problem, stop=manifest.windows)]
     differing = store_differences(found, manifest)
     if differing:
@@ -146,7 +157,7 @@ def _was(target: Path, assumed: Manifest) -> bool:
     """Whether what is left of the store's metadata proves that this was its manifest."""
     proofs = ((target / "zarr.json", assumed.root_bytes()),) if assumed.format_version > 1 else ()
     for path, content in (*proofs, (target / "manifest" / "zarr.json", assumed.to_bytes())):
-        if path.is_file() and path.read_bytes() == content:
+        if content_of(path) == content:
             return True
     return False
 
@@ -161,4 +172,5 @@ def _digests_there(target: Path, manifest: Manifest) -> dict[str, str]:
     """Checksums of the tables' files as they are: each chunk has its own inside."""
     folder = target / "manifest"
     names = [name for name, _, _ in table_files(manifest) if (folder / name).is_file()]
-    return {name: file_digest(folder / name).hex() for name in names}
+    digests = {name: file_digest(folder / name) for name in names}
+    return {name: digest.hex() for name, digest in digests.items() if digest is not None}

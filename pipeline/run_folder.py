@@ -148,8 +148,13 @@ def record_run(run: RunFolder, config: Config, fingerprint: str, split: Mapping[
         disk.write_bytes(run.store, json_bytes({"fingerprint": fingerprint, "split": split}))
         # Last of the three: it marks the folder as a run.
         disk.write_bytes(run.config, config_bytes(config))
-    for stray in run.path.rglob(f"*{disk.TEMPORARY_SUFFIX}*"):
-        stray.unlink(missing_ok=True)
+    sweep(run)
+
+
+def sweep(run: RunFolder) -> None:
+    """Remove what interrupted writes have left of a run's own files; the caller is its writer."""
+    for folder in (run.path, run.state.parent):
+        disk.remove_strays(folder)
 
 
 def with_threads(run: RunFolder, config: Config) -> Config:

@@ -55,6 +55,9 @@ def run_train(request: Request) -> dict[str, Any]:
     plan = plan_train(config, store).require_fit()
     request.console.memory_plan("train", plan.lines())
     with only_writer(run):
+        refuse_unfit(run, config, store.fingerprint)  # It may have come while this one began.
+        if run.complete:
+            return _summary(run, trained=False)
         record_run(run, config, store.fingerprint, dataclasses.asdict(split))
         request.console.say(f"Training {run.path} ({_sizes(store, split)}).")
         _train(run, store, split, config, request)

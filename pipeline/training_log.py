@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +65,7 @@ class TensorBoardLog:
         """Replace the folder: events of an epoch that was not finished are gone."""
         import tensorflow as tf
 
-        shutil.rmtree(folder, ignore_errors=True)
+        disk.remove_folder(folder)
         # TensorFlow's own op: `tf.summary.scalar` needs the tensorboard package, only to write.
         self._write: Any = tf.summary.write
         self._metadata: Any = tf.compat.v1.SummaryMetadata(
@@ -97,9 +97,15 @@ class TensorBoardLog:
             try:
                 yield
             except self._errors as error:
-                # "{node} FILE; REASON"
-                raise OSError(first_line(error).rpartition("; ")[2]) from error
+                # "{{node}} FILE; REASON"
+                reason = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", first_line(error))
+                raise OSError(reason.rpartition("; ")[2]) from error
 
     def close(self) -> None:
-        """Close the file."""
-        self._writer.close()
+        """Close the file.
+
+        Raises:
+            UserError: the disk takes no more.
+        """
+        with self._explained():
+            self._writer.close()

@@ -22,8 +22,10 @@ from model.normaliser import Normaliser
 from model.optimisation import averaged_weights, compile_network, training_variables
 from model.options import OptimiserOptions
 from model.scores import Scores
+from pipeline.config import digest
 from pipeline.order import Position, training_order
 from pipeline.prediction import predictor, score_batches
+from pipeline.run_folder import run_digest
 from pipeline.stream import evaluation_stream, training_stream
 from pipeline.training_log import TensorBoardLog, epoch_line, write_log
 from pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
@@ -53,6 +55,8 @@ class Training:
     """Scores the validation folds with the weights of the moment; None: nothing is validated."""
     state: Path
     log: Path
+    identity: str
+    """Digest of what decides the result; a state of another one is not resumed."""
 
 
 @dataclass
@@ -139,6 +143,7 @@ def _prepare(
         validate=_validation(kept, store, validation, config) if validation else None,
         state=state,
         log=log,
+        identity=digest({"run": run_digest(config, store.fingerprint), "folds": folds}),
     )
 
 
@@ -204,6 +209,11 @@ def _resume(training: Training, console: Console) -> Course:
     state = read_state(training.state)
     if state is None:
         return Course(Progress(), [])
+    if state.run not in ("", training.identity):
+        raise UserError(
+            f"{training.state} is the state of another run. Put this run's own back, or start the "
+            "training afresh with --new."
+        )
     variables = training_variables(training.network)
     shapes = [(tuple(variable.shape), variable.dtype) for variable in variables]
     if shapes != [(value.shape, value.dtype.name) for value in state.variables]:
@@ -304,7 +314,7 @@ def _refuse_divergence(training: Training, row: Row) -> None:
 
 def _state(training: Training, course: Course) -> TrainingState:
     variables = [variable.numpy() for variable in training_variables(training.network)]
-    return TrainingState(course.progress, variables, course.best)
+    return TrainingState(course.progress, variables, course.best, training.identity)
 
 
 def _write_model(run: RunFolder, training: Training, fitted: Course) -> None:

@@ -55,11 +55,13 @@ class TrainingState:
     """Weights, optimizer slots and averages, seed generators, metrics, in the network's order."""
     best: Sequence[Array]
     """The kept network's weights at the best epoch; empty before the first epoch ends."""
+    run: str = ""
+    """Digest of what decides the training's result; empty in states of before it was kept."""
 
 
 def write_state(path: Path, state: TrainingState) -> None:
     """Replace the state on disk, whole or not at all."""
-    progress = json.dumps(vars(state.progress)).encode()
+    progress = json.dumps(vars(state.progress) | {"run": state.run}).encode()
     arrays: dict[str, Array] = {"progress": np.frombuffer(progress, np.uint8)}
     for kind, values in (("variable", state.variables), ("best", state.best)):
         arrays |= {f"{kind}_{number}": value for number, value in enumerate(values)}
@@ -102,13 +104,15 @@ def read_state(path: Path) -> TrainingState | None:
         return None
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            progress = Progress(**json.loads(archive["progress"].tobytes()))
+            found = json.loads(archive["progress"].tobytes())
+            run = str(found.pop("run", ""))
+            progress = Progress(**found)
             variables, best = (_numbered(archive, kind) for kind in ("variable", "best"))
     except ARCHIVE_ERRORS as error:
         raise UserError(
             f"{path} is damaged ({first_line(error)}). Start the training afresh with --new."
         ) from error
-    return TrainingState(progress, variables, best)
+    return TrainingState(progress, variables, best, run)
 
 
 def _numbered(archive: NpzFile, kind: str) -> list[Array]:

@@ -6,8 +6,7 @@ import fcntl
 import io
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +17,25 @@ import xxhash
 from numpy.typing import NDArray
 
 from stores.array_format import ArrayFormat, json_bytes
-from stores.disk import Bytes, link_file, make_folder, rename_folder, sync_folder, write_bytes
+from stores.disk import (
+    Bytes,
+    link_file,
+    make_folder,
+    remove_file,
+    remove_folder,
+    remove_strays,
+    rename_folder,
+    sync_folder,
+    write_bytes,
+)
 from stores.errors import ARCHIVE_ERRORS, UserError, first_line
 from stores.fold_index import FoldIndex
 from stores.layout import Layout, join_ranges
-from stores.manifest import TABLE_ROWS, Manifest, manifest_differences
+from stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
 from stores.moments import Moments
+
+REPLACED = "replaced"
+"""Below a build's folder: the store that a mending has taken out of its place."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +78,33 @@ class Build:
             for shard in found
             if all((self.store / array.name / array.key(shard)).is_file() for array in arrays)
         ]
+
+    def drop_damaged(self, advance: Callable[[int], None]) -> list[int]:
+        """Forget finished shards whose files are not as they were written; the disk may err.
+
+        Args:
+            advance: called with the number of rows of each shard that has been read.
+
+        Returns:
+            The shards that are to be made anew.
+        """
+        dropped = []
+        for shard in self.finished_shards():
+            try:
+                for name in ("filled", *(table.name for table in self.manifest.tables())):
+                    self._column(shard, name)
+                digests = self._column(shard, "shard_digest")[0]
+                whole = all(
+                    file_digest(self.store / array.name / array.key(shard)) == digest.tobytes()
+                    for array, digest in zip(self.manifest.arrays(), digests, strict=True)
+                )
+            except (UserError, ValueError, IndexError):
+                whole = False
+            if not whole:
+                remove_file(self._record(shard))
+                dropped.append(shard)
+            advance(min(self.manifest.shard, self.manifest.windows - shard * self.manifest.shard))
+        return dropped
 
     def write_shard(
         self,
@@ -126,7 +165,10 @@ class Build:
         """The last thing that is written of a shard: it says that the shard is whole."""
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **columns)
-        write_bytes(self.folder / "records" / f"{shard}.npz", buffer.getvalue())
+        write_bytes(self._record(shard), buffer.getvalue())
+
+    def _record(self, shard: int) -> Path:
+        return self.folder / "records" / f"{shard}.npz"
 
     def finish(self, replaces: bool = False) -> None:
         """Write tables, manifest and metadata, and rename the store into place.
@@ -154,11 +196,11 @@ class Build:
             write_bytes(self.store / array.name / "zarr.json", array.metadata(attributes))
         write_bytes(self.store / "manifest" / "zarr.json", complete.to_bytes())
         write_bytes(self.store / "zarr.json", complete.root_bytes())
-        for left in self.store.rglob("*.tmp"):
-            left.unlink()
+        for folder in {path.parent for path in self.store.rglob("*.tmp")}:
+            remove_strays(folder)
         if replaces and self.target.exists():
             # Between the two names there is no store, and a build that wants finishing.
-            rename_folder(self.target, self.folder / "replaced")
+            rename_folder(self.target, self.folder / REPLACED)
         rename_folder(self.store, self.target)
         discard_build(self.target)
 
@@ -182,7 +224,7 @@ class Build:
         return tuple((int(start), int(stop)) for start, stop in ranges)
 
     def _column(self, shard: int, name: str) -> NDArray[Any]:
-        path = self.folder / "records" / f"{shard}.npz"
+        path = self._record(shard)
         try:
             with np.load(path, allow_pickle=False) as record:
                 return np.asarray(record[name])
@@ -216,6 +258,7 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
     Raises:
         UserError: what was begun there has another source, config or writer version.
     """
+    _refuse_foreign(partial_folder(target))
     build = Build(target, manifest)
     plan = build.folder / "plan.json"
     wanted = manifest.model_dump(mode="json")
@@ -232,14 +275,14 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
                 f"delete the folder to begin anew, or name another --store."
             )
     else:
-        shutil.rmtree(build.folder, ignore_errors=True)
+        remove_folder(build.folder)
         index_file = build.folder / "index.npz"
         make_folder(build.folder / "records")
         make_folder(build.store)
         index.save(index_file)
         write_bytes(plan, json_bytes(wanted))
-    for left in build.folder.rglob("*.tmp"):
-        left.unlink(missing_ok=True)
+    for folder in {path.parent for path in build.folder.rglob("*.tmp")}:
+        remove_strays(folder)
     return build
 
 
@@ -268,11 +311,55 @@ def layout_of(manifest: Manifest, index: FoldIndex) -> Layout:
 def discard_build(target: Path) -> None:
     """Remove the work in progress of `target`, first what says that it is one."""
     folder = partial_folder(target)
+    _refuse_foreign(folder)
     if folder.exists():
-        (folder / "plan.json").unlink(missing_ok=True)
+        remove_file(folder / "plan.json")
         sync_folder(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-        sync_folder(target.parent)
+        remove_folder(folder)
+
+
+def was_replaced(target: Path) -> bool:
+    """Whether a mending was interrupted between the old store's name and the new one's."""
+    return not target.exists() and (partial_folder(target) / REPLACED).is_dir()
+
+
+def recover_replaced(target: Path) -> None:
+    """End a mending of which `was_replaced` is true; the caller holds the lock.
+
+    The new store is whole by then, so it gets the name; else the old one gets it back.
+
+    Raises:
+        UserError: the disk does not let it.
+    """
+    if not was_replaced(target):
+        return
+    folder = partial_folder(target)
+    new = folder / "store"
+    rename_folder(new if (new / "zarr.json").is_file() else folder / REPLACED, target)
+    discard_build(target)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse to work in a folder that is not one of ours, which would be removed.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not folder.is_symlink() and not folder.exists():
+        return
+    ours = folder.is_dir() and not folder.is_symlink()
+    found = sorted(path.name for path in folder.iterdir()) if ours else [""]
+    for name in found:
+        if name.split(".")[0] not in ("plan", "index", "records", "store", REPLACED):
+            raise UserError(
+                f"{folder / name} stands where the store is to be made. Move it elsewhere, or "
+                "name another --store."
+            )
+
+
+def lock_path(target: Path) -> Path:
+    """The file that `build_lock` locks."""
+    return target.with_name(f"{target.name}.lock")
 
 
 @contextmanager
@@ -282,7 +369,7 @@ def build_lock(target: Path) -> Iterator[None]:
     Raises:
         UserError: another process is building it, or its folder cannot be written.
     """
-    path = target.with_name(f"{target.name}.lock")
+    path = lock_path(target)
     try:
         make_folder(path.parent)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,11 +11,8 @@ from pathlib import Path
 from stores.errors import UserError
 
 Bytes = bytes | bytearray | memoryview
-TEMPORARY_SUFFIX = ".tmp"
-REFUSALS = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
-)
-"""Error numbers of a disk that is full, or not for this user."""
+_TEMPORARY = re.compile(r".+\.[0-9]+\.tmp(\.[a-z]+)?")
+"""Names that `whole_file` writes under."""
 
 
 def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
@@ -36,8 +33,9 @@ def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
 def whole_file(path: Path, ending: str = "") -> Iterator[Path]:
     """A name to write a file under; it becomes `path` when the block ends without an error.
 
-    The folder is made if it is missing. A file of that name is replaced. Whoever opens `path`
-    sees the old content or the new; after the block, power may fail.
+    Every OSError of the block is said to be one of writing `path`. The folder is made if it is
+    missing. A file of that name is replaced. Whoever opens `path` sees the old content or the
+    new; after the block, power may fail.
 
     Args:
         path: the file.
@@ -46,7 +44,7 @@ def whole_file(path: Path, ending: str = "") -> Iterator[Path]:
     Raises:
         UserError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}{ending}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{ending}")
     with explained(path):
         make_folder(path.parent)
         try:
@@ -68,6 +66,8 @@ def make_folder(folder: Path) -> None:
     """
     if folder.is_dir():
         return
+    if folder.is_file():
+        raise UserError(f"{folder} is a file, and a folder is needed there. Name another path.")
     make_folder(folder.parent)
     with explained(folder):
         try:
@@ -89,10 +89,49 @@ def link_file(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        with source.open("rb") as stream:
-            write_bytes(target, iter(lambda: stream.read(1 << 22), b""))
+        write_bytes(target, _content(source))
     else:
         sync_folder(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove `folder` and all below it, links and not what they lead to; nothing may be left.
+
+    Raises:
+        UserError: something cannot be removed.
+    """
+    if not folder.is_dir():
+        return
+    with explained(folder):
+        for inside, folders, files in os.walk(folder, topdown=False):
+            for name in files:
+                os.unlink(os.path.join(inside, name))
+            for name in folders:
+                path = os.path.join(inside, name)
+                (os.unlink if os.path.islink(path) else os.rmdir)(path)
+        os.rmdir(folder)
+        sync_folder(folder.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        UserError: it cannot be removed.
+    """
+    with explained(path):
+        _remove(path)
+
+
+def remove_strays(folder: Path) -> None:
+    """Remove what interrupted writes have left in `folder` itself, and nothing else.
+
+    Raises:
+        UserError: something cannot be removed.
+    """
+    for path in folder.glob("*.tmp*"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            remove_file(path)
 
 
 def rename_folder(source: Path, target: Path) -> None:
@@ -110,7 +149,7 @@ def rename_folder(source: Path, target: Path) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Say of an OSError that `path` cannot be written, and what to do.
+    """Say of every OSError of the block that `path` cannot be written, and what to do.
 
     Raises:
         UserError: in its place.
@@ -132,6 +171,15 @@ def sync_folder(folder: Path) -> None:
     """
     with explained(folder):
         _sync_and_close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def _content(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as stream:
+            while part := stream.read(1 << 22):
+                yield part
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
 def _sync_and_close(descriptor: int) -> None:

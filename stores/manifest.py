@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -295,8 +295,14 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is no store: it has no manifest. Name another folder, or an empty one to "
             f"make it: headrace features --data SOURCE.h5 --store {folder}"
         ) from error
+    except PermissionError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}). Get the right to read the store."
+        ) from error
     except UNREADABLE as error:
+        _refuse_newer(folder, [_root_version(folder)])
         raise DamageError(f"The manifest of {folder} is damaged ({error}). {MEND}") from error
+    _refuse_newer(folder, [version, _root_version(folder)])
     _require_checksum(folder, content, version)
     try:
         manifest = Manifest.model_validate(attributes)
@@ -319,11 +325,6 @@ def _require_checksum(folder: Path, content: bytes, version: int) -> None:
         recorded, written = attributes.get("manifest"), int(attributes["headrace"])
     except UNREADABLE as error:
         raise DamageError(f"{path} is damaged ({error}). {MEND}") from error
-    if written == version > FORMAT_VERSION:
-        raise UserError(
-            f"{folder} has store format {version}; this version reads up to {FORMAT_VERSION}. "
-            "Upgrade headrace."
-        )
     # Before format 2 there was none; a manifest that only says so has none either.
     expected = None if version == 1 else xxhash.xxh3_128_hexdigest(content)
     if recorded != expected or written != version:
@@ -332,10 +333,35 @@ def _require_checksum(folder: Path, content: bytes, version: int) -> None:
         )
 
 
-def file_digest(path: Path) -> bytes:
-    """xxh3-128 of a file, read in slices of 4 MiB."""
+def _root_version(folder: Path) -> int | None:
+    """The format that the group's metadata names, if it can be read."""
+    try:
+        return int(json.loads((folder / "zarr.json").read_bytes())["attributes"]["headrace"])
+    except UNREADABLE:
+        return None
+
+
+def _refuse_newer(folder: Path, versions: Sequence[int | None]) -> None:
+    """Refuse a store of which all that can be read says that it is of a newer format.
+
+    Raises:
+        UserError: it is.
+    """
+    said = [version for version in versions if version is not None]
+    if said and min(said) > FORMAT_VERSION:
+        raise UserError(
+            f"{folder} has store format {min(said)}; this version reads up to {FORMAT_VERSION}. "
+            "Upgrade headrace."
+        )
+
+
+def file_digest(path: Path) -> bytes | None:
+    """xxh3-128 of a file, read in slices of 4 MiB; None if it cannot be read."""
     state = xxhash.xxh3_128()
-    with path.open("rb") as stream:
-        while part := stream.read(1 << 22):
-            state.update(part)
+    try:
+        with path.open("rb") as stream:
+            while part := stream.read(1 << 22):
+                state.update(part)
+    except OSError:
+        return None
     return state.digest()

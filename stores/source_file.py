@@ -99,7 +99,9 @@ def _from_hdf5(error: Exception) -> bool:
     if isinstance(error, (OSError, MemoryError)):
         return True
     frames = traceback.extract_tb(error.__traceback__)
-    return any("h5py" in Path(frame.filename).parts for frame in frames)
+    # Frames of compiled code have names like h5py/h5d.pyx.
+    package = (str(Path(h5py.__file__).parent), "h5py/")
+    return any(frame.filename.startswith(package) for frame in frames)
 
 
 def find_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]) -> Any | None:

@@ -64,7 +64,12 @@ class NameColumn:
         if self.dataset.dtype.kind in "SOU":
             try:
                 return np.asarray(self.dataset.asstr()[start:stop]).astype(np.str_)
-            except (TypeError, UnicodeDecodeError) as error:
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{describe(self.dataset)} holds a name that is not UTF-8 ({error}). Write it "
+                    f"anew, or name another dataset with source.{self._option}."
+                ) from error
+            except TypeError as error:
                 raise self._wrong_type() from error
         values: NDArray[Any] = self.dataset[start:stop]
         if values.dtype.kind == "b":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from stores.moments import Moments, channel_moments, column_moments, merge_all
 from stores.store import Store
 from stores.units import in_units
 
+HEX = re.compile("[0-9a-f]{32}")
 UNLIKE_ROWS = "differ from those of the rows"
 BITMAP_WINDOWS = 1 << 27
 """Candidates that are ticked off in one pass over `source_index`: 128 MiB of marks at most."""
@@ -98,7 +100,7 @@ def metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         path = folder / name
         if not path.is_file():
             yield Problem(name, "is missing")
-        elif path.read_bytes() != content:
+        elif content_of(path) != content:
             yield Problem(name, "differs from what the manifest implies")
     tables = {name for name, _, _ in table_files(manifest)}
     for name in sorted(set(manifest.table_digests) - tables):
@@ -139,11 +141,9 @@ def table_files(manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
 def _table_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     for name, table, chunk in table_files(manifest):
         path = folder / "manifest" / name
-        if not path.is_file():
-            what = "is missing"
-        elif file_digest(path).hex() != manifest.table_digests.get(name):
-            what = "has another checksum than the manifest"
-        else:
+        recorded = manifest.table_digests.get(name, "")
+        what = _difference(path, bytes.fromhex(recorded) if HEX.fullmatch(recorded) else b"")
+        if what is None:
             continue
         rows = (0, 0) if chunk is None else manifest.described_rows(table, chunk)
         yield Problem(f"manifest/{name}", what, *rows)
@@ -159,12 +159,28 @@ def _shard_problems(
         if not any(start <= rows[0] < stop for start, stop in doubted):
             for number, array in enumerate(manifest.arrays()):
                 name = f"{array.name}/{array.key(shard)}"
-                path = store.path / name
-                if not path.is_file():
-                    yield Problem(name, "is missing", *rows)
-                elif file_digest(path) != digest_of(shard)[number].tobytes():
-                    yield Problem(name, "has another checksum than the manifest", *rows)
+                what = _difference(store.path / name, digest_of(shard)[number].tobytes())
+                if what is not None:
+                    yield Problem(name, what, *rows)
         advance(rows[1] - rows[0])
+
+
+def content_of(path: Path) -> bytes | None:
+    """The bytes of a small file; None if it is not there or cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _difference(path: Path, recorded: bytes) -> str | None:
+    """How a file differs from its recorded checksum."""
+    if not path.is_file():
+        return "is missing"
+    found = file_digest(path)
+    if found is None:
+        return "cannot be read"
+    return None if found == recorded else "has another checksum than the manifest"
 
 
 def _missing_windows(store: Store) -> Iterator[Problem]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import stores.disk
 
-CALLS = ("open", "write", "fsync", "close", "replace", "rename", "mkdir", "link", "unlink")
+CALLS = ("open", "write", "fsync", "close", "replace", "rename", "mkdir", "link", "unlink", "rmdir")
 
 
 class PowerLoss(BaseException):

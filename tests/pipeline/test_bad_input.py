@@ -54,7 +54,7 @@ def tree(folder: Path) -> dict[str, bytes | str]:
     return {
         path.relative_to(folder).as_posix(): os.readlink(path)
         if path.is_symlink()
-        else (path.read_bytes() if path.is_file() else "folder")
+        else (path.read_bytes() if path.is_file() else "no file")
         for path in folder.rglob("*")
     }
 
@@ -795,6 +795,64 @@ def test_a_class_that_no_training_fold_has(
         tmp_path,
         capsys,
     )
+
+
+PATHS = {
+    "a store of no name": (["inspect", "--store", "."], r"is no store"),
+    "a store that is the root": (["features", "--repair", "--store", "/"], "is a mount point"),
+    "a store that is a device": (["features", "--store", "/dev/null"], "is a file"),
+    "a store below a file": (
+        ["features", "--data", "source.h5", "--store", "source.h5/s.zarr"],
+        r"source\.h5 is a file, and a folder is needed",
+    ),
+    "a store of a long name": (
+        ["features", "--data", "source.h5", "--store", "x" * 300],
+        "File name too long",
+    ),
+    "a source of a long name": (["features", "--data", "x" * 300], "File name too long"),
+    "a run of a long name": (
+        ["evaluate", "--store", "s.zarr", "--run", "x" * 300],
+        "File name too long",
+    ),
+    "a path of control characters": (["plan", "--data", "a\nb"], "holds no control characters"),
+    "a config that never ends": (["plan", "--config", "/dev/zero"], "/dev/zero is no file"),
+    "a config that is a pipe": (["plan", "--config", "pipe"], "pipe is no file"),
+    "a config that is large": (["plan", "--config", "large.toml"], "too large for a config"),
+    "an option of another command": (
+        ["verify", "--repair"],
+        "--repair. It belongs to headrace features",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_path_that_leads_nowhere(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_windows(tmp_path / "source.h5")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large.toml").write_bytes(b"#" * (1 << 21))
+    arguments, message = PATHS[name]
+    refuse(arguments, message, tmp_path, capsys)
+
+
+def test_output_that_nobody_can_take(tiny_store: Path) -> None:
+    for arguments in (["inspect", "--store", str(tiny_store), "--json"], ["doctor"], ["plan"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "pipeline", *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        if arguments != ["plan"]:  # It finds no source.
+            assert "Standard output cannot be written (No space left on device)" in done.stderr
+    closed = f"{sys.executable} -m pipeline doctor >&-"
+    assert subprocess.run(["bash", "-c", closed], check=False).returncode == 0
 
 
 def test_a_disk_that_is_read_only(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import psutil
 import pytest
@@ -21,7 +22,7 @@ from pipeline.config import Config, config_from_table
 from pipeline.features import run_features
 from pipeline.shard_task import extract_shard, open_workshop, source_state
 from pipeline.store_plan import plan_store
-from stores.building import begin_build
+from stores.building import begin_build, partial_folder
 from stores.errors import UserError
 from stores.source import open_source
 from stores.synthetic import write_synthetic
@@ -181,7 +182,8 @@ def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path) -> None:
     assert hashes(target) == hashes(job.whole)
     # A mending that is interrupted begins anew.
     assert json.loads(again.stdout)["made_shards"] <= (due if job.harm else due - stood)
-    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == [target.name]
+    wanted = {target.name, f"{target.name}.memory.json", "tiny.toml"}
+    assert {path.name for path in folder.iterdir()} <= wanted
     shutil.rmtree(folder)
 
 
@@ -222,6 +224,87 @@ def test_a_source_that_goes_or_changes_half_way_leaves_nothing_wrong(
     shutil.copy(tiny_source, data)
     run_features(request_for(config, data, target))
     assert hashes(target) == hashes(tiny_store)
+
+
+@pytest.mark.parametrize("harmed", ["a shard", "a record"])
+def test_what_stands_of_a_build_is_looked_at_before_it_is_believed(
+    harmed: str, least: Job, tmp_path: Path
+) -> None:
+    target = tmp_path / "least.zarr"
+    with (
+        pytest.raises(KeyboardInterrupt),
+        patch("stores.building.Build.finish", side_effect=KeyboardInterrupt),
+    ):
+        least.run_here(target)
+    build = partial_folder(target)
+    if harmed == "a shard":
+        (build / "store" / "label" / "c.1").write_bytes(b"")
+    else:
+        flip(build / "records" / "1.npz", 3000)
+    assert least.run_here(target) == 1
+    assert hashes(target) == hashes(least.whole)
+
+
+@pytest.mark.parametrize("left", ["a file", "a folder with a file", "a link"])
+def test_what_stands_where_a_build_would_is_left_alone(
+    left: str, least: Job, tmp_path: Path
+) -> None:
+    target = tmp_path / "least.zarr"
+    build = partial_folder(target)
+    if left == "a file":
+        build.write_text("mine")
+    elif left == "a link":
+        build.symlink_to(tmp_path)
+    else:
+        build.mkdir()
+        (build / "notes.txt").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=r"least\.zarr\.partial.* stands where the store is to be"):
+        least.run_here(target)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("new", ["whole", "not whole"])
+def test_a_mending_ended_between_two_names_ends_without_its_source(
+    new: str, least: Job, tmp_path: Path
+) -> None:
+    target = tmp_path / "least.zarr"
+    shutil.copytree(least.whole, target)
+    harm_least(target)
+    damaged, rename, calls = hashes(target), os.rename, []
+
+    def once(source: Path, to: Path) -> None:
+        calls.append(to)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        rename(source, to)
+
+    with pytest.raises(KeyboardInterrupt), patch("stores.disk.os.rename", once):
+        replace(least, harm=harm_least).run_here(target)
+    assert not target.exists()
+    if new == "not whole":
+        (partial_folder(target) / "store" / "zarr.json").unlink()
+    gone = replace(least, data=tmp_path / "gone.h5")
+    assert gone.run_here(target) == 0
+    assert hashes(target) == (hashes(least.whole) if new == "whole" else damaged)
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_store_is_made_where_a_link_leads(least: Job, tmp_path: Path) -> None:
+    link, loop = tmp_path / "link.zarr", tmp_path / "loop.zarr"
+    link.symlink_to(tmp_path / "real.zarr")
+    least.run_here(link)
+    assert link.is_symlink()
+    assert hashes(tmp_path / "real.zarr") == hashes(least.whole)
+    loop.symlink_to(loop)
+    with pytest.raises(UserError, match=r"loop\.zarr leads nowhere"):
+        least.run_here(loop)
+
+
+def test_a_mount_point_is_refused_before_anything_is_made(small_disk: Path, least: Job) -> None:
+    with pytest.raises(UserError, match=r"is a mount point.*Name a folder in it"):
+        least.run_here(small_disk)
+    assert not list(small_disk.iterdir())
 
 
 def test_two_processes_never_build_one_store(tiny: Job, tmp_path: Path) -> None:

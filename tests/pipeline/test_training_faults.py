@@ -8,10 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import keras
 import pytest
 
+from pipeline.budget import MemoryPlan
 from pipeline.config import Config
 from pipeline.run_folder import RunFolder, config_bytes
 from pipeline.train import run_train
@@ -24,7 +26,7 @@ from tests.pipeline.runs import assert_same_model, assert_same_result
 @pytest.fixture(scope="module")
 def brief(cheap_config: Config) -> Config:
     """Two epochs whose state is written in their midst, with TensorBoard's events."""
-    return changed(cheap_config, train={"epochs": 2, "state_steps": 6, "tensorboard": True})
+    return changed(cheap_config, train={"epochs": 2, "state_steps": 8, "tensorboard": True})
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +96,64 @@ def test_every_call_that_fails_loses_nothing_of_a_training(
     fail_each(kind, None, brief, tiny_store, RunFolder(tmp_path / "run"), whole)
 
 
+def test_a_state_of_another_run_is_not_resumed(
+    brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    other = changed(brief, train={"seed": 7})
+    with (
+        pytest.raises(KeyboardInterrupt),
+        patch("pipeline.training_loop._write_model", side_effect=KeyboardInterrupt),
+    ):
+        train(other, tiny_store, run)
+    shutil.copy(whole.state, run.state)
+    with pytest.raises(UserError, match=r"state\.npz is the state of another run"):
+        train(other, tiny_store, run)
+
+
+def test_a_run_that_came_meanwhile_is_not_gone_on_with(
+    brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+
+    class Meanwhile(MemoryPlan):
+        def require_fit(self) -> MemoryPlan:
+            """Another process begins the run, and dies."""
+            shutil.copytree(whole.path, run.path)
+            run.model.unlink()
+            return self
+
+    plan = Meanwhile("train", 0, "", {}, 1, 1)
+    with (
+        patch("pipeline.train.plan_train", return_value=plan),
+        pytest.raises(UserError, match=r"was started with other options \(train\.seed"),
+    ):
+        train(changed(brief, train={"seed": 7}), tiny_store, run)
+
+
+def test_files_of_the_users_stay_in_a_run(
+    brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(whole.path, run.path)
+    run.model.unlink()
+    (run.path / "old.tmp").mkdir()
+    (run.path / "report.tmpl.html").write_text("mine")
+    (run.path / "state" / "numbers.tmp").write_text("mine")
+    (run.path / "state" / "state.npz.123.tmp").write_text("ours")
+    (run.path / "model.keras.123.tmp.keras").write_text("ours")
+    train(brief, tiny_store, run)
+    assert_same_result(run, whole)
+    found = {path.name for path in run.path.rglob("*.tmp*")}
+    assert found == {"old.tmp", "report.tmpl.html", "numbers.tmp"}
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(3600)
 def test_a_training_killed_at_any_moment_ends_with_the_same_bits(
     complete_run: RunFolder, stateful_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
-    """Eight trainings, each killed until it has ended by itself: 24 times at least."""
+    """Eight trainings, each killed three times on its way; some have ended before."""
     file, chance, kills = tmp_path / "tiny.toml", random.Random(0), 0
     file.write_bytes(config_bytes(stateful_config))
     command = [sys.executable, "-m", "pipeline", "train", "--quiet", "--config", str(file)]

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,6 +33,7 @@ from stores.manifest import Manifest, read_manifest
 from stores.source import open_source
 from stores.verifying import Problem, verify_store
 from tests.conftest import changed, hashes, request_for
+from tests.pipeline.conftest import made
 from tests.pipeline.corruptions import HARMS, Harm, flip, rewrite_consistently, seal
 
 FORMATS = Path(__file__).parent.parent / "stores" / "formats"
@@ -183,7 +185,7 @@ def harm_digests(store: Path) -> int:
     return 9
 
 
-@pytest.mark.parametrize("harm", [harm_all, harm_manifest, harm_digests, harm_manifest_and_digests])
+@pytest.mark.parametrize("harm", [harm_all, harm_manifest, harm_digests])
 def test_a_mended_store_is_the_one_that_was(
     harm: Callable[[Path], int],
     tiny_store: Path,
@@ -233,8 +235,61 @@ def test_a_store_of_another_source_is_not_certified_by_mending(
         file["X"][...] = 3 * file["X"][...] + 1
     shutil.copytree(tiny_store, store)
     harm_manifest(store)
-    assert mend(store, other, tiny_config) == 9
+    before = hashes(store)
+    with pytest.raises(UserError, match=r"nothing proves that it was made of this source.*=source"):
+        mend(store, other, tiny_config)
+    assert hashes(store) == before
+    assert mend(store, other, tiny_config, "source") == 9
     run_verify(request_for(tiny_config, other, store), with_source=True)
+
+
+def test_a_store_that_nothing_is_proven_of_is_made_anew_only_when_asked(
+    tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.zarr"
+    shutil.copytree(tiny_store, store)
+    harm_manifest_and_digests(store)
+    before = hashes(store)
+    with pytest.raises(UserError, match="has lost its manifest, and nothing proves"):
+        mend(store, tiny_source, tiny_config)
+    assert hashes(store) == before
+    assert mend(store, tiny_source, tiny_config, "source") == 9
+    assert hashes(store) == hashes(tiny_store)
+
+
+@pytest.mark.parametrize("left", ["zarr.json", "manifest/zarr.json"])
+def test_a_newer_store_is_not_mended_into_an_older_one(
+    left: str, tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    store = tmp_path / "store.zarr"
+    shutil.copytree(tiny_store, store)
+    for name in ("zarr.json", "manifest/zarr.json"):
+        document = json.loads((store / name).read_bytes())
+        key = "headrace" if name == "zarr.json" else "format_version"
+        document["attributes"][key] = 3
+        (store / name).write_text(json.dumps(document) if name == left else "{")
+    for trusted in ("checksums", "source"):
+        with pytest.raises(UserError, match="has store format 3; this version reads up to 2"):
+            mend(store, tiny_source, tiny_config, trusted)
+
+
+@pytest.mark.parametrize("name", ["raw/c.3.0.0", "manifest/raw_moments/c.0.0.0", "label/zarr.json"])
+def test_what_the_disk_cannot_read_is_named_and_mended(
+    name: str, tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    """Reading the memory of a process at 0 is a real error of input and output."""
+    store = tmp_path / "store.zarr"
+    shutil.copytree(tiny_store, store)
+    sleeper = subprocess.Popen(["sleep", "600"])
+    try:
+        made("mount", "--bind", f"/proc/{sleeper.pid}/mem", store / name)
+        try:
+            assert [problem.where for problem in problems_of(store)] == [name]
+        finally:
+            subprocess.run(["umount", str(store / name)], check=True)
+    finally:
+        sleeper.kill()
+        sleeper.wait()
 
 
 def test_mending_trusts_nothing_that_an_earlier_mending_left(
@@ -261,15 +316,15 @@ def test_mending_removes_no_file_of_the_users(
     shutil.copytree(tiny_store, real)
     store.symlink_to(real)
     (real / "notes.txt").write_text("mine")
-    for damage, made in (
+    for damage, shards in (
         (lambda: (real / "label" / "c.2").unlink(), 1),
         (lambda: harm_manifest_and_digests(real), 9),
     ):
         damage()
         with pytest.raises(UserError, match=r"1 files that do not belong to it, the first is no"):
-            mend(store, tiny_source, tiny_config)
+            mend(store, tiny_source, tiny_config, "source")
         (real / "notes.txt").rename(tmp_path / "notes.txt")
-        assert mend(store, tiny_source, tiny_config) == made
+        assert mend(store, tiny_source, tiny_config, "source") == shards
         (tmp_path / "notes.txt").rename(real / "notes.txt")
     (real / "notes.txt").unlink()
     assert store.is_symlink()
