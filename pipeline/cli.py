@@ -44,6 +44,7 @@ STAGES = {
     "train": "train on a store",
     "evaluate": "score a run on its test folds, with and without test-time augmentation",
     "crossval": "train and evaluate every fold of groups, over the same store",
+    "predict": "predict the windows of an unlabelled source with a trained run",
     "plan": "show what every stage will hold in memory, before any starts",
     "inspect": "show what a store holds",
     "verify": "check a store: shapes, checksums, each window once, moments recomputed",
@@ -215,6 +216,11 @@ def _parser() -> argparse.ArgumentParser:
                 help="mend the store: make those shards anew whose checksums are wrong, or "
                 "(--repair=source) that differ from the source",
             )
+        if name == "predict":
+            stage.add_argument(
+                "--output", type=_path, metavar="FILE", required=True,
+                help="what to write: .csv, .parquet or .zarr, and FILE.timeline.csv of recordings",
+            )  # fmt: skip
         if name == "verify":
             stage.add_argument(
                 "--source", action="store_true", help="make every row anew and compare"
@@ -235,7 +241,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_stage_options(stage: argparse.ArgumentParser) -> None:
     add = stage.add_argument
     add("--config", type=_path, metavar="FILE", help="TOML file; without it, every default")
-    add("--data", type=_path, metavar="SOURCE.h5", help="the HDF5 source")
+    add("--data", "--input", type=_path, metavar="SOURCE.h5", help="the HDF5 source")
     add("--store", type=_path, metavar="STORE.zarr", help="the store; default data/NAME.zarr")
     add("--run", type=_path, metavar="DIR", dest="run_folder", help="the run folder itself")
     add("--budget", metavar="SIZE", help="most memory of the whole process tree: 1.5GiB")
@@ -317,6 +323,10 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
             from pipeline.crossval import run_crossval
 
             return lambda request: run_crossval(request, baseline=options.baseline)
+        case "predict":
+            from pipeline.predict import run_predict
+
+            return lambda request: run_predict(request, options.output)
         case "plan":
             from pipeline.plan import run_plan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from model.normalisation import FeatureNormalisation, RawNormalisation
 from model.scores import Scores
 from stores.errors import ARCHIVE_ERRORS, UserError, first_line
+
+if TYPE_CHECKING:
+    from pipeline.model_inputs import ModelInputs
 
 Batch = dict[str, tf.Tensor]
 View = Callable[[Batch], Batch]
@@ -57,6 +61,42 @@ def predictor(model: keras.Model, views: Sequence[View], batches: tf.data.Datase
     def predict(batch: Batch) -> tf.Tensor:
         seen = [view(batch) for view in views]
         return tf.stack([model({name: each[name] for name in names}) for each in seen])
+
+    return predict
+
+
+def block_predictor(
+    path: Path, batch: int, inputs: ModelInputs
+) -> Callable[[NDArray[np.float32], NDArray[np.float32] | None], NDArray[np.float32]]:
+    """A function of the windows of a block: their probabilities (n, K) float32.
+
+    Args:
+        path: of the model.
+        batch: windows that the network sees at a time; the last may be fewer.
+        inputs: what it takes: raw (n, T, C) in units and features (n, F), float32.
+
+    Raises:
+        UserError: the file is damaged, or no model of this program.
+    """
+    model = load_model(path)
+    shapes = {"raw": (inputs.time, len(inputs.channels)), "features": (len(inputs.features),)}
+    names = list(model.input)
+
+    # One signature for full and partial batches: traced once.
+    @tf.function(input_signature=[{n: tf.TensorSpec((None, *shapes[n])) for n in names}])
+    def probabilities(given: Batch) -> tf.Tensor:
+        return model(given)
+
+    def predict(
+        raw: NDArray[np.float32], features: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        columns: dict[str, Any] = {"raw": raw, "features": features}
+        found = np.empty((len(raw), len(inputs.classes)), np.float32)
+        for at in range(0, len(raw), batch):
+            rows = slice(at, at + batch)
+            given = {name: tf.constant(columns[name][rows]) for name in names}
+            found[rows] = probabilities(given).numpy()
+        return found
 
     return predict
 

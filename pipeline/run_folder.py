@@ -17,6 +17,7 @@ import tomli_w
 
 from pipeline.config import Config, digest, load_config
 from pipeline.machine import usable_cores
+from pipeline.model_inputs import ModelInputs, inputs_from_table
 from stores import disk
 from stores.errors import UserError, first_line
 
@@ -47,7 +48,7 @@ class RunFolder:
 
     @property
     def store(self) -> Path:
-        """What the run was trained on, JSON: fingerprint and split."""
+        """What the run was trained on, JSON: fingerprint, split and inputs of the network."""
         return self.path / "store.json"
 
     @property
@@ -134,7 +135,13 @@ def refuse_unfit(run: RunFolder, config: Config, fingerprint: str) -> None:
         _refuse_other_versions(run)
 
 
-def record_run(run: RunFolder, config: Config, fingerprint: str, split: Mapping[str, Any]) -> None:
+def record_run(
+    run: RunFolder,
+    config: Config,
+    fingerprint: str,
+    split: Mapping[str, Any],
+    inputs: ModelInputs,
+) -> None:
     """Write down what a new run is; the caller is its only writer, and `refuse_unfit` passed.
 
     Args:
@@ -142,10 +149,12 @@ def record_run(run: RunFolder, config: Config, fingerprint: str, split: Mapping[
         config: resolved, with absolute paths.
         fingerprint: the store's.
         split: JSON-able; recorded beside the fingerprint for the reader.
+        inputs: what the network takes.
     """
     if not run.config.is_file():
         disk.write_bytes(run.versions, json_bytes(current_versions()))
-        disk.write_bytes(run.store, json_bytes({"fingerprint": fingerprint, "split": split}))
+        trained_on = {"fingerprint": fingerprint, "split": split, "inputs": inputs.as_table()}
+        disk.write_bytes(run.store, json_bytes(trained_on))
         # Last of the three: it marks the folder as a run.
         disk.write_bytes(run.config, config_bytes(config))
     sweep(run)
@@ -193,6 +202,16 @@ def recorded_config(run: RunFolder) -> Config:
 def recorded_fingerprint(run: RunFolder) -> str:
     """The fingerprint of the store that a run was trained on."""
     return str(_recorded(run.store, "fingerprint")["fingerprint"])
+
+
+def recorded_inputs(run: RunFolder) -> ModelInputs | None:
+    """What the network of a run takes; None for a run of before it was recorded.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    found = _recorded(run.store, "fingerprint")
+    return inputs_from_table(found["inputs"], run.store) if "inputs" in found else None
 
 
 def _recorded(path: Path, key: str) -> Mapping[str, Any]:

@@ -102,7 +102,7 @@ def make_rows(shop: Workshop, source: Path, state: SourceState, shard: int) -> M
             f"{source} was changed while it was being read. Start again once nothing writes to it."
         )
     if shop.source.options.non_finite == "error":
-        _require_finite(raw, recipe, shop.source)
+        require_finite(raw, recipe, shop.source)
     stored = np.dtype(shop.build.manifest.raw_dtype)
     _require_storable(raw, stored)
     features, records = _extract(shop, recipe, raw, stored)
@@ -273,12 +273,23 @@ def _segment_rows(segments: tuple[Segment, ...]) -> Iterator[slice]:
         yield slice(segment.start - first, segment.stop - first)
 
 
-def _require_finite(raw: Array, recipe: Recipe, source: Source) -> None:
+def require_finite(raw: Array, numbers: NDArray[np.int64] | Recipe, source: Source) -> None:
+    """Check that windows (n, T, C) of the source hold neither NaN nor infinity.
+
+    Args:
+        raw: the windows.
+        numbers: (n,) theirs in the source, or the recipe that they were gathered by.
+        source: named in the error.
+
+    Raises:
+        SourceContentError: they do; with count and first numbers.
+    """
     if raw.dtype.kind != "f" or np.isfinite(raw.sum(dtype=np.float64)):
         return
     bad = np.flatnonzero(~np.isfinite(raw).all(axis=(1, 2)))
     if len(bad):
-        numbers = np.concatenate([np.arange(start, stop) for start, stop in recipe.ranges])
+        if isinstance(numbers, Recipe):
+            numbers = np.concatenate([np.arange(start, stop) for start, stop in numbers.ranges])
         first = ", ".join(str(number) for number in np.sort(numbers[bad])[:5])
         raise SourceContentError(
             f"{len(bad)} of {len(raw)} windows looked at in {source.path} hold NaN or infinity, "

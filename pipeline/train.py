@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stores
+from pipeline.model_inputs import inputs_of
 from pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -58,7 +59,8 @@ def run_train(request: Request) -> dict[str, Any]:
         refuse_unfit(run, config, store.fingerprint)  # It may have come while this one began.
         if run.complete:
             return _summary(run, trained=False)
-        record_run(run, config, store.fingerprint, dataclasses.asdict(split))
+        split_table, inputs = dataclasses.asdict(split), inputs_of(store)
+        record_run(run, config, store.fingerprint, split_table, inputs)
         request.console.say(f"Training {run.path} ({_sizes(store, split)}).")
         _train(run, store, split, config, request)
     return _summary(run, trained=True) | {"memory": plan.as_table()}

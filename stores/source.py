@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from stores.errors import UserError
 from stores.source_file import (
+    ATTRIBUTES,
     MAX_CHUNK_CACHE,
     MIN_CHUNK_CACHE,
+    attribute,
     chunk_row_bytes,
     contents,
     explains_reads,
@@ -230,6 +232,25 @@ class Source:
         """
         self._check_range(start, stop)
         return self._layout.locate(start, stop)
+
+    @explains_reads
+    def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
+        """When the candidates begin, in seconds since their recording did; None for windows.
+
+        Raises:
+            IndexError: the range is not within 0 to N.
+        """
+        self._check_range(start, stop)
+        return self._layout.seconds(start, stop)
+
+    @property
+    def said(self) -> frozenset[str]:
+        """Options of which the file has an attribute of its own: rate_hz, channels, ..."""
+        return frozenset(
+            option
+            for option, name in ATTRIBUTES.items()
+            if attribute(self._layout.data, name) is not None
+        )
 
     def bytes_touched(self, start: int, stop: int) -> int:
         """Decoded bytes of all HDF5 chunks that reading these candidates touches, each once.

@@ -37,6 +37,13 @@ OUTSIDE = (
 )
 MOST_PACKED = 100_000
 """Times the bytes of its file that a dataset may have: Zstandard packs zeros 30,000 times."""
+ATTRIBUTES = {
+    "rate_hz": "sampling_rate_hz",
+    "channels": "channels",
+    "units": "units",
+    "scale": "scale_to_units",
+}
+"""Options of the source, and the attributes that stand in for them."""
 RAW_COUNT_UNITS = frozenset({"count", "counts", "raw", "lsb"})
 
 

@@ -142,6 +142,13 @@ class RecordingsLayout:
             row = self._table.start[recording] + nearest
         return recording, row
 
+    def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
+        """First sample of the candidates, (n,) seconds after their recording's first."""
+        _, recording, row = self._candidates(start, stop)
+        if self._ratio is None:
+            row = row - self._table.start[recording]
+        return row / self.rate_hz
+
     def tables(self) -> list[Any]:
         """Datasets whose whole content belongs to the fingerprint."""
         return [*self.columns.stored_labels(), *self._table.datasets]

@@ -137,6 +137,10 @@ class WindowsLayout:
         """None: there are no recordings."""
         return None
 
+    def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
+        """None: there are no recordings."""
+        return None
+
     def tables(self) -> list[Any]:
         """Datasets whose whole content belongs to the fingerprint."""
         others = (self.columns.group, self.columns.part)

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.config import Config, config_from_table, load_config
 from pipeline.machine import usable_cores
+from pipeline.model_inputs import ModelInputs
 from pipeline.run_folder import (
     RunFolder,
     config_bytes,
@@ -27,6 +28,8 @@ from stores.errors import UserError
 STORE = "0123456789abcdef0123456789abcdef"
 SPLIT = {"train": ["0"], "validation": ["1"], "test": ["2"]}
 
+INPUTS = ModelInputs(64, 50.0, ("a",), ("g",), "float32", (), ("walk", "run"))
+
 
 @pytest.fixture
 def config() -> Config:
@@ -40,7 +43,7 @@ def with_key(config: Config, section: str, **values: object) -> Config:
 
 def recorded(folder: Path, config: Config) -> RunFolder:
     run = RunFolder(folder)
-    record_run(run, config, STORE, SPLIT)
+    record_run(run, config, STORE, SPLIT, INPUTS)
     return run
 
 

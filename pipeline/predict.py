@@ -1,0 +1,234 @@
+"""The predict stage: an unlabelled source through a trained network, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import stores
+from pipeline.budget import MIB, MemoryPlan
+from pipeline.evaluate import evaluation_config
+from pipeline.features import require_data
+from pipeline.machine import total_memory, usable_budget
+from pipeline.model_inputs import ModelInputs, inputs_of, refuse_other_signals
+from pipeline.prediction_files import prediction_file, refuse_output, timeline_path
+from pipeline.run_folder import RunFolder, recorded_fingerprint, recorded_inputs
+from pipeline.shard_task import BATCH_WINDOWS, make_catalogue, require_finite, source_state
+from pipeline.tensorflow_setup import set_up_tensorflow
+from pipeline.timeline import Timeline
+from pipeline.training_memory import RESERVED
+from pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
+from stores.errors import UserError
+from stores.source import Source, open_source
+from stores.source_probe import open_stranger
+
+if TYPE_CHECKING:
+    from pipeline.catalogue import Catalogue
+    from pipeline.config import Config
+    from pipeline.console import Request
+    from stores.source_options import SourceOptions
+
+BLOCK_BYTES = 8 * MIB
+"""Of the windows that are read, and passed on, together."""
+FILES = 64 * MIB
+"""Of pandas and pyarrow, and what they hold of a block."""
+
+
+def run_predict(request: Request, output: Path) -> dict[str, Any]:
+    """Predict every window of `request.data` with the network of `request.run`.
+
+    Labels and groups of the source, if any, are not looked at; windows start every step from the
+    start of each recording.
+
+    Args:
+        request: names both.
+        output: file or folder to write; its ending says what: .csv, .parquet or .zarr.
+
+    Returns:
+        JSON-able: output, windows, windows of each class, timeline (or None), the memory plan.
+
+    Raises:
+        UserError: the source is not what the network takes, or the output cannot be written.
+    """
+    refuse_output(output)
+    run = _complete(request.run)
+    config = evaluation_config(run, request.config)
+    inputs = recorded_inputs(run) or _inputs_of_store(run, config)
+    data, console = require_data(request), request.console
+    with _open_unlabelled(data, config.source, request.config.source) as source:
+        refuse_other_signals(inputs, source)
+        catalogue = _catalogue(config, inputs)
+        plan = plan_predict(config, inputs, source, catalogue).require_fit()
+        console.memory_plan("predict", plan.lines())
+        counts = _predict(run, config, inputs, source, catalogue, output, request)
+    timeline = timeline_path(output) if source.layout == "recordings" else None
+    windows = int(counts.sum())
+    shares = {name: int(n) for name, n in zip(inputs.classes, counts, strict=True)}
+    console.table(
+        f"{windows:,} windows of {data}",
+        ("class", "windows", "share"),
+        [(name, f"{n:,}", f"{n / max(windows, 1):.1%}") for name, n in shares.items()],
+    )
+    console.say(f"Predictions: {output}" + (f"; timeline: {timeline}" if timeline else ""))
+    return {
+        "output": str(output),
+        "timeline": None if timeline is None else str(timeline),
+        "windows": windows,
+        "classes": shares,
+        "memory": plan.as_table(),
+    }
+
+
+def plan_predict(
+    config: Config, inputs: ModelInputs, source: Source, catalogue: Catalogue | None
+) -> MemoryPlan:
+    """The memory plan of a prediction: it grows with a block, and not with the source."""
+    rows = _block_rows(source)
+    window = inputs.time * len(inputs.channels)
+    features = len(inputs.features)
+    block = rows * (window * (source.dtype.itemsize + 8) + 4 * features + 64)
+    batch = config.evaluate.batch * 4 * (window + features)
+    buffers = {
+        "blocks of windows": BLOCKS_HELD * block,
+        "source slices": source.buffer_bytes,
+        "HDF5 chunk cache": source.chunk_cache_bytes,
+        "tables of the source": source.table_bytes,
+        "batch": 2 * batch,
+        "files being written": FILES + 4 * rows * 8 * (len(inputs.classes) + 6),
+    }
+    if catalogue is not None:
+        buffers["kernel scratch"] = int(catalogue.scratch_bytes(BATCH_WINDOWS, np.float64))
+    budget = usable_budget(config.memory.budget)
+    return MemoryPlan(
+        "predict", RESERVED, "typical of this version", buffers, budget, total_memory()
+    )
+
+
+def unlabelled_options(
+    trained: SourceOptions, given: SourceOptions, said: Sequence[str] = ()
+) -> SourceOptions:
+    """How to read a source that has no labels: as the training's, but for what is given now.
+
+    Args:
+        trained: of the run.
+        given: of the command; only keys that are set count.
+        said: keys of which the source has an attribute of its own, which wins over the run's.
+    """
+    chosen = given.model_dump(include=given.model_fields_set)
+    kept = trained.model_dump()
+    layout = {"layout", "windows", "signals"} & given.model_fields_set
+    for name in ("rate_hz", "channels", "units", "scale"):
+        if name in said:
+            kept[name] = None
+    if layout:
+        kept |= {"layout": "auto", "windows": None, "signals": None}
+    for alternatives in (("window_s", "window_samples"), ("step_s", "step_samples", "overlap")):
+        if given.model_fields_set & set(alternatives):
+            kept |= dict.fromkeys(alternatives)
+    nothing = {"labels": "", "classes": "", "groups": None, "split": "", "split_by_window": True}
+    return type(trained).model_validate(
+        kept | chosen | nothing | {"class_map": {}, "exclude_labels": [], "label_rule": "pure"}
+    )
+
+
+def _open_unlabelled(path: Path, trained: SourceOptions, given: SourceOptions) -> Source:
+    with open_stranger(path, unlabelled_options(trained, given)) as source:
+        said = sorted(source.said)
+    return open_source(path, unlabelled_options(trained, given, said))
+
+
+def _complete(path: Path | None) -> RunFolder:
+    if path is None:
+        raise UserError("No run is named. Name the trained run's folder: --run runs/NAME/DIGEST.")
+    run = RunFolder(path)
+    if not run.complete:
+        raise UserError(f"{path} holds no trained network (no model.keras). Name another --run.")
+    return run
+
+
+def _inputs_of_store(run: RunFolder, config: Config) -> ModelInputs:
+    """What the network of a run takes that does not record it, from the store it was trained on.
+
+    Raises:
+        UserError: that store is not there any more.
+    """
+    path = config.paths.store
+    store = None if path is None else stores.open(path)
+    if store is None or store.fingerprint != recorded_fingerprint(run):
+        raise UserError(
+            f"The run {run.path} does not record what its network takes, and {path} is not the "
+            "store it was trained on. Train again."
+        )
+    return inputs_of(store)
+
+
+def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:
+    """The kernels of the run's features.
+
+    Raises:
+        UserError: they are others than the network was trained on.
+    """
+    if not inputs.features:
+        return None
+    found = make_catalogue(
+        config.features.model_dump(), inputs.channels, inputs.rate_hz, inputs.time
+    )
+    if found is None or found.names != inputs.features:
+        raise UserError(
+            "This version, or its features.custom, gives other features than the network was "
+            f"trained on ({len(inputs.features)}). Install the version of the run, or train again."
+        )
+    return found
+
+
+def _block_rows(source: Source) -> int:
+    return max(1, min(BLOCK_BYTES // max(1, 2 * source.window_bytes), 4096))
+
+
+def _predict(
+    run: RunFolder,
+    config: Config,
+    inputs: ModelInputs,
+    source: Source,
+    catalogue: Catalogue | None,
+    output: Path,
+    request: Request,
+) -> Any:
+    """Write the predictions of all windows; returns the windows of each class, (K,) int64."""
+    set_up_tensorflow(config.train)
+    from pipeline.prediction import block_predictor
+
+    state = source_state(source.path)
+    predict = block_predictor(run.model, config.evaluate.batch, inputs)
+    counts = np.zeros(len(inputs.classes), np.int64)
+    blocks = read_blocks(source, catalogue, np.dtype(inputs.raw_dtype), _block_rows(source))
+    window = source.window_bytes
+    with (
+        closing(blocks),
+        Timeline(timeline_path(output), source, inputs.classes) as timeline,
+        prediction_file(output, inputs.classes, source.layout == "recordings") as file,
+        request.console.progress("predict", source.windows, window) as progress,
+    ):
+        for block in blocks:
+            _refuse_non_finite(block, source)
+            probability = predict(block.raw, block.features)
+            found = probability.argmax(axis=1)
+            counts += np.bincount(found, minlength=len(counts))
+            file.write(block.columns(), found, probability)
+            timeline.add(block, found, probability.max(axis=1, initial=0))
+            progress.advance(block.read)
+        if source_state(source.path) != state:
+            raise UserError(
+                f"{source.path} was changed while it was being read. Start again once nothing "
+                "writes to it."
+            )
+    return counts
+
+
+def _refuse_non_finite(block: Block, source: Source) -> None:
+    if source.options.non_finite == "error":
+        require_finite(block.raw, block.window, source)

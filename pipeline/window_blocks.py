@@ -1,0 +1,136 @@
+"""Windows of a source, block by block, as a network takes them; read ahead by one thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.shard_task import BATCH_WINDOWS
+from stores.units import in_units
+
+if TYPE_CHECKING:
+    from pipeline.catalogue import Catalogue
+    from stores.source import Source
+
+WAITING = 1
+BLOCKS_HELD = WAITING + 2
+"""One is being made, some wait, one is being used."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive windows.
+
+    Attributes:
+        window: (n,) int64, their numbers in the source.
+        raw: (n, T, C) float32, in units.
+        features: (n, F) float32, or None.
+        recording, start, time_s: (n,) row in the table of recordings, first row in the signals,
+            seconds since the recording's start; None for a source of windows.
+        read: windows that were read for it; more than n where some were dropped.
+    """
+
+    window: NDArray[np.int64]
+    raw: NDArray[np.float32]
+    features: NDArray[np.float32] | None
+    recording: NDArray[np.int32] | None
+    start: NDArray[np.int64] | None
+    time_s: NDArray[np.float64] | None
+    read: int
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What the windows are, by name."""
+        named = {
+            "window": self.window,
+            "recording": self.recording,
+            "start": self.start,
+            "time_s": self.time_s,
+        }
+        return {name: values for name, values in named.items() if values is not None}
+
+
+def read_blocks(
+    source: Source, catalogue: Catalogue | None, stored: np.dtype[Any], rows: int
+) -> Generator[Block]:
+    """All windows in source order, `rows` read at a time; close it to end the thread.
+
+    Features are those of the source's values; raw is what it would be out of a store.
+
+    Args:
+        source: open; it is read by another thread until the iterator ends.
+        catalogue: the kernels; None: no features.
+        stored: type of `raw` in the store that the network was trained on.
+        rows: windows of a block.
+
+    Raises:
+        UserError: the source cannot be read.
+    """
+    ready: queue.Queue[Block | BaseException | None] = queue.Queue(WAITING)
+    ended = threading.Event()
+
+    def put(item: Block | BaseException | None) -> None:
+        while not ended.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def read() -> None:
+        try:
+            for start in range(0, source.windows, rows):
+                if ended.is_set():
+                    return
+                put(_block(source, catalogue, stored, start, min(start + rows, source.windows)))
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    thread = threading.Thread(target=read, name="windows", daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _block(
+    source: Source, catalogue: Catalogue | None, stored: np.dtype[Any], start: int, stop: int
+) -> Block:
+    numbers = np.arange(start, stop, dtype=np.int64)
+    located, seconds = source.locate(start, stop), source.seconds(start, stop)
+    if source.options.non_finite == "drop":
+        values, bad = source.read_marked_windows(start, stop)
+        kept = np.flatnonzero(~bad)
+        values = values[kept] if bad.any() else values
+    else:
+        values, kept = source.read_windows(start, stop), np.arange(stop - start)
+    return Block(
+        window=numbers[kept],
+        raw=in_units(values.astype(stored, copy=False), source.channel_scale).astype(
+            np.float32, copy=False
+        ),
+        features=None if catalogue is None else _features(catalogue, source, values),
+        recording=None if located is None else located[0][kept],
+        start=None if located is None else located[1][kept],
+        time_s=None if seconds is None else seconds[kept],
+        read=stop - start,
+    )
+
+
+def _features(catalogue: Catalogue, source: Source, values: NDArray[Any]) -> NDArray[np.float32]:
+    found = np.empty((len(values), len(catalogue.names)), np.float32)
+    for at in range(0, len(values), BATCH_WINDOWS):
+        batch = slice(at, at + BATCH_WINDOWS)
+        catalogue.extract(in_units(values[batch], source.channel_scale), out=found[batch])
+    return found
