@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -48,7 +49,8 @@ class RunFolder:
 
     @property
     def store(self) -> Path:
-        """What the run was trained on, JSON: fingerprint, split and inputs of the network."""
+        """What the run was trained on, JSON: fingerprint, split, inputs of the network,
+        and the config's SHA-256."""
         return self.path / "store.json"
 
     @property
@@ -153,7 +155,12 @@ def record_run(
     """
     if not run.config.is_file():
         disk.write_bytes(run.versions, json_bytes(current_versions()))
-        trained_on = {"fingerprint": fingerprint, "split": split, "inputs": inputs.as_table()}
+        trained_on = {
+            "fingerprint": fingerprint,
+            "split": split,
+            "inputs": inputs.as_table(),
+            "config": hashlib.sha256(config_bytes(config)).hexdigest(),
+        }
         disk.write_bytes(run.store, json_bytes(trained_on))
         # Last of the three: it marks the folder as a run.
         disk.write_bytes(run.config, config_bytes(config))
@@ -189,12 +196,19 @@ def recorded_config(run: RunFolder) -> Config:
     """The resolved config that a run records.
 
     Raises:
-        UserError: the folder holds no run.
+        UserError: the folder holds no run, or another config than was recorded.
     """
     if not run.config.is_file():
         raise UserError(
             f"{run.path} holds no run (no config.toml). Train first: headrace train, with the "
             "same options."
+        )
+    # Runs of before it was kept have no digest of it.
+    digest = _recorded(run.store, "fingerprint").get("config")
+    if digest and hashlib.sha256(run.config.read_bytes()).hexdigest() != digest:
+        raise UserError(
+            f"{run.config} is not what the run was started with. Restore it, or train again: "
+            "headrace train --new."
         )
     return load_config(run.config)
 

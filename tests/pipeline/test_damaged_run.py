@@ -40,8 +40,8 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "a pickle for a model": ("model.keras", lambda p: p.write_bytes(b"\x80\x04N."), "is damaged"),
     "half a record of the store": ("store.json", half, "missing or damaged"),
     "no record of the store": ("store.json", Path.unlink, "missing or damaged"),
-    "half a config": ("config.toml", half, "config.toml"),
-    "a config that is none": ("config.toml", lambda p: p.write_text("[x]"), "unknown key x"),
+    "half a config": ("config.toml", half, "config.toml is not what the run was started"),
+    "a config that is none": ("config.toml", lambda p: p.write_text("[x]"), "is not what the run"),
 }
 
 

@@ -103,7 +103,7 @@ def test_recording_again_keeps_what_was_recorded(tmp_path: Path, config: Config)
     run = recorded(tmp_path / "run", config)
     before = run.config.read_bytes()
     (run.path / "log.csv.123.tmp").write_bytes(b"left by a killed process")
-    record_run(run, with_key(config, "evaluate", batch=7), STORE, SPLIT)
+    record_run(run, with_key(config, "evaluate", batch=7), STORE, SPLIT, INPUTS)
     assert run.config.read_bytes() == before
     assert not list(run.path.glob("*.tmp"))
 
@@ -151,7 +151,7 @@ def test_a_start_that_was_cut_short_is_taken_up(tmp_path: Path, config: Config) 
     run = recorded(tmp_path / "run", config)
     run.config.rename(run.path / "config.toml.77.tmp")
     refuse_unfit(run, config, STORE)
-    record_run(run, config, STORE, SPLIT)
+    record_run(run, config, STORE, SPLIT, INPUTS)
     assert recorded_config(run) == config
 
 
