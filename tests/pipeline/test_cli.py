@@ -21,7 +21,7 @@ CASES = {
     "features": "No source is named. Name the HDF5 file: --data",
     "features --data gone.h5": "The source gone.h5 does not exist",
     "inspect --store file.txt": "file.txt is a file, and a store is a folder",
-    "features --data file.txt --store file.txt/x.zarr": "file.txt is a file, and a folder is needed",
+    "features --data file.txt --store file.txt/x.zarr": "file.txt is a file, and a folder",
     "features --data file.txt --store file.txt": "file.txt is a file. A store is a folder",
     "features --data file.txt": "file.txt",
     "synth --windows 10 --output file.txt": "exists and is not a synthetic source",
