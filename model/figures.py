@@ -128,6 +128,30 @@ def memory_timelines(stages: Sequence[Mapping[str, Any]]) -> bytes:
     return _png(figure)
 
 
+def signal_panels(panels: Sequence[tuple[str, ArrayLike, ArrayLike]]) -> bytes:
+    """Windows drawn small, three in a row: title, seconds (T,) and values (T, C) within about 1.
+
+    Channels are drawn one above the other, the first on top.
+    """
+    columns = 3
+    rows = -(-len(panels) // columns)
+    figure = _figure(10, 2.1 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for number, place in enumerate(axes.flat):
+        if number >= len(panels):
+            place.set_axis_off()
+            continue
+        title, seconds, values = panels[number]
+        signals = np.asarray(values, np.float64)
+        for channel in range(signals.shape[1]):
+            line = signals[:, channel] - channel
+            place.plot(np.asarray(seconds), line, color=(BLUE, ORANGE, GREEN)[channel % 3], lw=0.8)
+        place.set_title(title, fontsize=8)
+        place.set_yticks([])
+        place.tick_params(labelsize=7)
+    return _png(figure)
+
+
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from model.intervals import group_intervals
+
 Counts = NDArray[np.int64]
 
 BINS = 15
@@ -76,10 +78,13 @@ class Scores:
         self._calibrate(confidence, predicted == label)
         self._keep_mistakes(confidence, source_index, label, predicted)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, intervals: bool = True) -> dict[str, Any]:
         """Everything measured, JSON-able; see `summarise_confusion` for the first part.
 
-        Then `per_group` (name -> windows, accuracy, macro_f1; groups with windows only),
+        Drawing groups anew for `intervals` takes a while; without them there are none.
+
+        Then `intervals` (`model.intervals.group_intervals`), `per_group` (name -> windows,
+        accuracy, macro_f1; groups with windows only),
         `group_accuracy` and `group_macro_f1` (mean, sd with ddof 1, least), `ece` (expected
         calibration error, 0 to 1), `calibration` (per bin: windows, confidence, accuracy) and
         `mistakes` (most confident first: source_index, label, predicted, confidence).
@@ -95,6 +100,7 @@ class Scores:
         }
         return {
             **summarise_confusion(self.confusion.sum(axis=0), self.classes),
+            "intervals": group_intervals(self.confusion) if intervals else {},
             "per_group": per_group,
             **{
                 f"group_{key}": _spread([group[key] for group in per_group.values()])

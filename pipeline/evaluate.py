@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stores
-from pipeline.classifiers import HEADLINES, TITLES
+from pipeline.classifiers import HEADLINES, TITLES, score_text
 from pipeline.config import READ_AHEAD, Config, digest
 from pipeline.memory_record import read_record, record_of
 from pipeline.run_folder import (
@@ -156,14 +156,21 @@ def _write_results(
     evaluation: Evaluation, metrics: dict[str, Any], plan: MemoryPlan, use: MemoryUse | None
 ) -> None:
     """Write figures and report, and last the metrics: their presence says that all is there."""
-    from pipeline.report import write_report
+    from pipeline.report import Shown, mistaken_windows, write_report
 
     run = evaluation.run
     trained = read_record(run.path, "train")
     held = [] if trained is None else [trained]
     if use is not None:
         held.append(record_of("evaluate", plan.budget, plan.projected, use))
-    write_report(run, evaluation.config, metrics, evaluation.store.classes, held)
+    signals = mistaken_windows(evaluation.store, evaluation.split, metrics["tta"]["mistakes"])
+    windows = sum(
+        fold.stop - fold.start
+        for fold in evaluation.store.folds
+        if fold.name in evaluation.split.train
+    )
+    shown = Shown(evaluation.store.classes, held, signals, windows)
+    write_report(run, evaluation.config, metrics, shown)
     disk.write_bytes(run.metrics, json_bytes(metrics))
 
 
@@ -182,9 +189,10 @@ def _known_metrics(run: RunFolder, wanted: str) -> dict[str, Any] | None:
         return None  # Damaged: it is worked out again.
     if not isinstance(metrics, dict) or metrics.get("digest") != wanted:
         return None
-    scores = [metrics.get(name, {}) for name in ("plain", "tta")]
+    scores = [metrics.get(name) for name in ("plain", "tta")]
+    keys = {*HEADLINES, "windows", "intervals"}
     whole = isinstance(metrics.get("notes"), list) and all(
-        isinstance(each, dict) and {*HEADLINES, "windows"} <= each.keys() for each in scores
+        isinstance(each, dict) and keys <= each.keys() for each in scores
     )
     return metrics if whole else None
 
@@ -196,10 +204,14 @@ def _finish(request: Request, run: RunFolder, metrics: dict[str, Any]) -> dict[s
         f"Test folds, {metrics['plain']['windows']:,} windows",
         ("", "accuracy", "macro-F1", "balanced accuracy"),
         [
-            (TITLES[name], *(f"{100 * score[key]:.2f} %" for key in HEADLINES))
+            (TITLES[name], *(score_text(score, key) for key in HEADLINES))
             for name, score in found.items()
         ],
     )
+    if metrics["plain"]["intervals"]:
+        request.console.say(
+            "In brackets: where 95 % of scores lie when whole groups are drawn anew (bootstrap)."
+        )
     for note in metrics["notes"]:
         request.console.say(note)
     request.console.say(f"Report: {run.report}")

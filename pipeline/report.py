@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import base64
 import csv
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from model.figures import (
     calibration_curve,
@@ -16,59 +20,126 @@ from model.figures import (
     group_bars,
     learning_curves,
     memory_timelines,
+    signal_panels,
 )
-from pipeline.classifiers import TITLES
-from pipeline.run_folder import config_bytes
+from pipeline.classifiers import HEADLINES, TITLES, score_text
+from pipeline.run_folder import config_bytes, recorded_versions
 from stores import disk
 
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.memory_record import MemoryRecord
     from pipeline.run_folder import RunFolder
+    from pipeline.split import Split
+    from stores import Store
+    from stores.rows import Window
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
+body { color: #111; background: #fff; font: 16px/1.5 system-ui, sans-serif; max-width: 60rem;
+  margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .2rem .8rem; border-bottom: 1px solid #ddd; text-align: right }
+th, td { white-space: nowrap; padding: .2rem .8rem; border-bottom: 1px solid #ddd;
+  text-align: right }
 th:first-child, td:first-child { text-align: left }
+.wide { overflow-x: auto }
 img { max-width: 100%; height: auto }
 pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
+@media print { img, tr, pre { break-inside: avoid } pre { white-space: pre-wrap } }
 .note { border-left: .3rem solid #d55e00; padding: .2rem .8rem; background: #fff6f0 }
 """
+
+INTERVALS = (
+    "<p>In brackets: where 95 % of scores lie when whole groups are drawn anew (bootstrap; with "
+    "few groups it is too narrow).</p>"
+)
+DRAWN_MISTAKES = 12
+SLICE_ROWS = 1 << 16
+"""Source indices that are looked through at a time."""
 
 Metrics = Mapping[str, Any]
 
 
-def write_report(
-    run: RunFolder,
-    config: Config,
-    metrics: Metrics,
-    classes: Sequence[str],
-    memory: Sequence[MemoryRecord],
-) -> None:
+@dataclass(frozen=True)
+class Shown:
+    """What a report shows beside the metrics.
+
+    Attributes:
+        classes: names in the order of the confusion counts.
+        memory: of the stages so far.
+        mistakes: the windows of the most confident mistakes, in their order.
+        training_windows: in an epoch.
+    """
+
+    classes: Sequence[str]
+    memory: Sequence[MemoryRecord]
+    mistakes: Sequence[Window]
+    training_windows: int
+
+
+def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown) -> None:
     """Draw the figures of the views' scores and write them and report.html into the run folder.
 
     Args:
         run: complete; its log gives the curves.
         config: that the run was evaluated with; shown whole.
         metrics: as metrics.json holds them.
-        classes: names in the order of the confusion counts.
-        memory: of the stages so far.
+        shown: the rest.
     """
-    scores = metrics["tta"]
+    scores, history = metrics["tta"], _history(run)
     figures = {
-        "curves": learning_curves(_history(run)),
-        "confusion": confusion_matrix(scores["confusion"], classes),
+        "curves": learning_curves(history),
+        "confusion": confusion_matrix(scores["confusion"], shown.classes),
         "classes": class_bars(scores),
         "groups": group_bars(scores),
         "calibration": calibration_curve(scores),
     }
-    if memory:
-        figures["memory"] = memory_timelines([asdict(record) for record in memory])
+    if shown.memory:
+        figures["memory"] = memory_timelines([asdict(record) for record in shown.memory])
+    if shown.mistakes:
+        figures["mistakes"] = signal_panels(_panels(scores["mistakes"], shown.mistakes))
     for name, image in figures.items():
         disk.write_bytes(run.path / f"{name}.png", image)
-    page = _page(f"{config.name}: {run.path.name}", _body(config, metrics, figures))
-    disk.write_bytes(run.report, page.encode())
+    body = _body(config, metrics, figures) + _training(run, history, shown, figures)
+    body += _reproduction(run, config)
+    disk.write_bytes(run.report, _page(f"{config.name}: {run.path.name}", body).encode())
+
+
+def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Metrics]) -> list[Window]:
+    """The windows of the first mistakes, found in the test folds by their source index."""
+    wanted = [int(each["source_index"]) for each in mistakes[:DRAWN_MISTAKES]]
+    row_of: dict[int, int] = {}
+    for fold in (store.fold(name) for name in split.test):
+        for start in range(fold.start, fold.stop, SLICE_ROWS):
+            index = store.read("source_index", start, min(start + SLICE_ROWS, fold.stop))
+            for place in np.flatnonzero(np.isin(index, wanted)).tolist():
+                row_of[int(index[place])] = start + place
+            if len(row_of) == len(wanted):
+                return [store.window(row_of[number]) for number in wanted]
+    return [store.window(row_of[number]) for number in wanted if number in row_of]
+
+
+def _panels(mistakes: Sequence[Metrics], windows: Sequence[Window]) -> list[Any]:
+    said = {each["source_index"]: each for each in mistakes}
+    return [
+        (
+            f"{each.source_index}: {each.label}, taken for "
+            f"{said[each.source_index]['predicted']} "
+            f"({said[each.source_index]['confidence']:.2f})",
+            each.time_s,
+            _comparable(each),
+        )
+        for each in windows
+    ]
+
+
+def _comparable(window: Window) -> NDArray[np.float64]:
+    """Channels without their means, those of one unit divided by their largest spread."""
+    centred = window.raw - window.raw.mean(axis=0)
+    units = np.array(window.units)
+    for unit in set(window.units):
+        spread = np.ptp(centred[:, units == unit], axis=0).max()
+        centred[:, units == unit] /= spread or 1.0
+    return centred
 
 
 def _history(run: RunFolder) -> list[dict[str, float]]:
@@ -121,17 +192,49 @@ def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str
                 for each in scores["mistakes"]
             ),
         ),
-        "<h2>Training</h2>",
-        _image("learning curves", figures["curves"]),
-        *(
-            ["<h2>Memory</h2>", _image("memory held by each stage", figures["memory"])]
-            if "memory" in figures
-            else []
-        ),
-        "<h2>Configuration</h2>",
-        f"<pre>{escape(config_bytes(config).decode())}</pre>",
+        _image("the windows of these mistakes", figures["mistakes"])
+        if "mistakes" in figures
+        else "",
     ]
     return "\n".join(parts)
+
+
+def _training(
+    run: RunFolder,
+    history: Sequence[Mapping[str, float]],
+    shown: Shown,
+    figures: Mapping[str, bytes],
+) -> str:
+    seconds = sum(row["seconds"] for row in history)
+    waited = sum(row["wait_seconds"] for row in history)
+    rate = shown.training_windows * len(history) / max(seconds, 1e-9)
+    versions = ", ".join(f"{name} {found}" for name, found in recorded_versions(run).items())
+    parts = [
+        "<h2>Training</h2>",
+        f"<p>{len(history)} epochs of {shown.training_windows:,} windows in {seconds:,.0f} s: "
+        f"{rate:,.0f} windows/s, validation included; {waited:,.1f} s of it "
+        f"({waited / max(seconds, 1e-9):.1%}) waiting for data.</p>",
+        _image("learning curves", figures["curves"]),
+    ]
+    if "memory" in figures:
+        parts += ["<h2>Memory</h2>", _image("memory held by each stage", figures["memory"])]
+    return "\n".join([*parts, f"<p>Versions: {escape(versions)}.</p>"])
+
+
+def _reproduction(run: RunFolder, config: Config) -> str:
+    file = shlex.quote(str(run.config))
+    commands = "\n".join(
+        f"headrace {stage} --config {file}{more}"
+        for stage, more in (
+            ("features", ""),
+            ("train", " --run again"),
+            ("evaluate", " --run again"),
+        )
+    )
+    return (
+        f"<h2>To do it again</h2>\n<pre>{escape(commands)}</pre>\n<h2>Configuration</h2>\n"
+        f"<pre>{escape(config_bytes(config).decode())}</pre>"
+    )
 
 
 def _scores_table(metrics: Metrics) -> str:
@@ -139,8 +242,7 @@ def _scores_table(metrics: Metrics) -> str:
     rows = (
         (
             title,
-            *(f"{100 * metrics[name][key]:.2f} %" for key in ("accuracy", "balanced_accuracy")),
-            *_decimals(metrics[name], "macro_f1"),
+            *(score_text(metrics[name], key) for key in HEADLINES),
             _mean_and_sd(metrics[name]["group_accuracy"]),
             *_decimals(metrics[name], "ece"),
         )
@@ -150,12 +252,13 @@ def _scores_table(metrics: Metrics) -> str:
     columns = (
         "",
         "accuracy",
-        "balanced accuracy",
         "macro-F1",
+        "balanced accuracy",
         "accuracy over groups",
         "calibration error",
     )
-    return _table(columns, rows)
+    drawn = "" if not metrics["tta"]["intervals"] else INTERVALS
+    return _table(columns, rows) + drawn
 
 
 def _absent(scores: Metrics) -> str:
@@ -186,7 +289,7 @@ def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows
     )
-    return f"<table>\n<tr>{head}</tr>\n{body}</table>"
+    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>'
 
 
 def _image(description: str, png: bytes) -> str:
@@ -198,6 +301,7 @@ def _page(title: str, body: str) -> str:
     return (
         "<!DOCTYPE html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
         f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
     )

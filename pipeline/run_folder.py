@@ -228,6 +228,15 @@ def recorded_inputs(run: RunFolder) -> ModelInputs | None:
     return inputs_from_table(found["inputs"], run.store) if "inputs" in found else None
 
 
+def recorded_versions(run: RunFolder) -> Mapping[str, Any]:
+    """Versions of what trained a run.
+
+    Raises:
+        UserError: the record is missing or damaged.
+    """
+    return _recorded(run.versions, "python")
+
+
 def _recorded(path: Path, key: str) -> Mapping[str, Any]:
     """What a run records in a JSON file, `key` among it.
 
@@ -333,7 +342,7 @@ def _refuse_other_run(run: RunFolder, config: Config, fingerprint: str) -> None:
 
 
 def _refuse_other_versions(run: RunFolder) -> None:
-    recorded = _recorded(run.versions, "python")
+    recorded = recorded_versions(run)
     current = current_versions()
     changed = [
         f"{name} {recorded.get(name)}, now {current.get(name)}"

@@ -194,7 +194,7 @@ def _validation(
     def validate() -> Row:
         scores = Scores(store.classes, store.groups)
         loss = score_batches(predict, batches, {"plain": (scores, [0])})["plain"]
-        found = scores.summary()
+        found = scores.summary(intervals=False)
         return {
             "val_loss": loss,
             "val_accuracy": found["accuracy"],

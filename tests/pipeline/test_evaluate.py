@@ -17,6 +17,7 @@ from pipeline.config import Config, config_from_table
 from pipeline.console import Console, Request
 from pipeline.evaluate import evaluation_config, run_evaluate
 from pipeline.prediction import load_model
+from pipeline.report import mistaken_windows
 from pipeline.run_folder import RunFolder, recorded_config
 from pipeline.split import choose_split
 from stores.errors import UserError
@@ -108,15 +109,41 @@ def test_the_report_is_one_page_that_needs_no_other_file(
     run: RunFolder, metrics: dict[str, Any]
 ) -> None:
     page = run.report.read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 6
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert f"{100 * metrics['tta']['accuracy']:.2f} %" in page
     assert "is a small sample" in page
     assert "headrace crossval" in page
     assert "buffer_chunks" in page
     assert "extra trees" in page
-    for name in ("curves", "confusion", "classes", "groups", "calibration"):
+    assert "waiting for data" in page
+    assert f"headrace train --config {run.config} --run again" in page
+    assert "tensorflow 2" in page
+    assert 'name="viewport"' in page
+    for name in ("curves", "confusion", "classes", "groups", "calibration", "mistakes"):
         assert (run.path / f"{name}.png").is_file()
+
+
+def test_the_windows_of_mistakes_are_those_of_their_source_index(
+    run: RunFolder, metrics: dict[str, Any], tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.report.SLICE_ROWS", 7)
+    store, mistakes = stores.open(tiny_store), metrics["tta"]["mistakes"]
+    split = choose_split(store.folds, recorded_config(run).split)
+    windows = mistaken_windows(store, split, mistakes)
+    assert [each.source_index for each in windows] == [each["source_index"] for each in mistakes]
+    assert [each.label for each in windows] == [each["label"] for each in mistakes]
+
+
+def test_damaged_metrics_are_worked_out_again(
+    run: RunFolder, config: Config, tiny_store: Path, metrics: dict[str, Any], tmp_path: Path
+) -> None:
+    copy = RunFolder(tmp_path / "copy")
+    shutil.copytree(run.path, copy.path)
+    for harmed in ({**metrics, "plain": {}}, {k: v for k, v in metrics.items() if k != "notes"}):
+        copy.metrics.write_text(json.dumps(harmed))
+        found = run_evaluate(request_for(config, tiny_store, copy.path))
+        assert found["tta"]["accuracy"] == metrics["tta"]["accuracy"]
 
 
 def test_a_second_evaluation_does_nothing(run: RunFolder, config: Config, tiny_store: Path) -> None:
@@ -132,7 +159,8 @@ def test_other_options_of_evaluation_score_again_and_keep_the_model(
 ) -> None:
     copy = RunFolder(tmp_path / "copy")
     copy.path.mkdir()
-    for path in (run.config, run.store, run.model, run.log, run.metrics, run.report):
+    kept = (run.config, run.store, run.model, run.log, run.metrics, run.report, run.versions)
+    for path in kept:
         (copy.path / path.name).write_bytes(path.read_bytes())
     given = config_from_table({"evaluate": {"max_windows": 40, "views": ["scale:0.5"]}}, "a test")
     run_evaluate(request_for(given, tiny_store, copy.path))
