@@ -55,3 +55,30 @@ def _scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
         ],
         axis=1,
     )
+
+
+def paired_accuracy(
+    windows: ArrayLike, right: ArrayLike, other_right: ArrayLike, seed: int = 0
+) -> tuple[float, list[float] | None]:
+    """Accuracy of another classifier less that of one, on the same windows of the same groups.
+
+    Args:
+        windows: (G,) of each group.
+        right: (G,) that the one labels rightly.
+        other_right: (G,) that the other does.
+        seed: of the bootstrap, which draws a group for both alike.
+
+    Returns:
+        The difference, and its 95 % interval [low, high]; None for fewer than two groups.
+    """
+    total = np.asarray(windows, np.float64)
+    gain = np.asarray(other_right, np.float64) - np.asarray(right, np.float64)
+    value = float(gain.sum() / max(total.sum(), 1))
+    groups = len(total)
+    if groups < 2:
+        return value, None
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES)
+    drawn = (times @ gain) / np.maximum(times @ total, 1)
+    low, high = np.percentile(drawn, (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2))
+    return value, [float(low), float(high)]

@@ -124,6 +124,27 @@ class FeatureNormalisation(keras.layers.Layer):
         return {**super().get_config(), "knot_count": self.knot_count}
 
 
+def statistics_of(model: keras.Model) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """What a saved model normalises with: `raw` and `features`, those that it takes.
+
+    Returns:
+        `raw`: mean, scale (C,). `features`: mean, scale (F,), or knots, scores (F, Q).
+    """
+    found: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for layer in model.layers:
+        if isinstance(layer, RawNormalisation):
+            found["raw"] = {"mean": layer.mean.numpy(), "scale": layer.scale.numpy()}
+        elif isinstance(layer, FeatureNormalisation):
+            one, two = (weight.numpy() for weight in layer.statistics)
+            if layer.knot_count:
+                # A segment starts at each knot, with the score there; the first is the outer one.
+                scores = two.reshape(len(one), -1, SEGMENT)[:, 1:, 1]
+                found["features"] = {"knots": one, "scores": scores}
+            else:
+                found["features"] = {"mean": one, "scale": two}
+    return found
+
+
 def _without(kwargs: dict[str, Any]) -> dict[str, Any]:
     """What a loaded config repeats and these layers fix: statistics stay float32, untrained."""
     return {name: value for name, value in kwargs.items() if name not in ("dtype", "trainable")}

@@ -20,6 +20,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
+from pipeline.commands import add_commands, as_sentence, file_path
 from stores.errors import UserError
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, text in STAGES.items():
-        stage = commands.add_parser(name, help=text, description=_sentence(text))
+        stage = commands.add_parser(name, help=text, description=as_sentence(text))
         _add_stage_options(stage)
         stage.set_defaults(run=_run_stage)
         if name == "train":
@@ -218,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
             )
         if name == "predict":
             stage.add_argument(
-                "--output", type=_path, metavar="FILE", required=True,
+                "--output", type=file_path, metavar="FILE", required=True,
                 help="what to write: .csv, .parquet or .zarr, and FILE.timeline.csv of recordings",
             )  # fmt: skip
         if name == "verify":
@@ -229,21 +230,21 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument(
                 "--baseline", action="store_true", help="score extra trees on the features too"
             )
-    _add_synth(commands)
-    doctor = commands.add_parser("doctor", help="print what a bug report needs")
-    doctor.add_argument("--devices", action="store_true", help="ask TensorFlow for its devices")
-    doctor.add_argument("--json", action="store_true", help="print JSON")
-    doctor.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-    doctor.set_defaults(run=_run_doctor)
+    add_commands(commands)
     return parser
 
 
 def _add_stage_options(stage: argparse.ArgumentParser) -> None:
     add = stage.add_argument
-    add("--config", type=_path, metavar="FILE", help="TOML file; without it, every default")
-    add("--data", "--input", type=_path, metavar="SOURCE.h5", help="the HDF5 source")
-    add("--store", type=_path, metavar="STORE.zarr", help="the store; default data/NAME.zarr")
-    add("--run", type=_path, metavar="DIR", dest="run_folder", help="the run folder itself")
+    add("--config", type=file_path, metavar="FILE", help="TOML file; without it, every default")
+    add("--data", "--input", type=file_path, metavar="SOURCE.h5", help="the HDF5 source")
+    add(
+        "--store",
+        type=file_path,
+        metavar="STORE.zarr",
+        help="the store; default data/NAME.zarr",
+    )
+    add("--run", type=file_path, metavar="DIR", dest="run_folder", help="the run folder itself")
     add("--budget", metavar="SIZE", help="most memory of the whole process tree: 1.5GiB")
     add(
         "--set", action="append", default=[], metavar="section.key=value", dest="overrides",
@@ -252,43 +253,6 @@ def _add_stage_options(stage: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as JSON and nothing else")
     add("--quiet", action="store_true", help="print errors only")
     add("--debug", action="store_true", help="show the traceback of an error")
-
-
-def _add_synth(commands: Any) -> None:
-    text = "write a learnable synthetic source of any size, in constant memory"
-    synth = commands.add_parser("synth", help=text, description=_sentence(text))
-    add = synth.add_argument
-    add("--windows", type=_positive, required=True, metavar="N", help="windows")
-    add("--length", type=_positive, default=128, metavar="T", help="samples of a window (128)")
-    add("--channels", type=_positive, default=9, metavar="C", help="channels (9)")
-    add("--groups", type=_positive, default=20, metavar="G", help="groups (20)")
-    add("--layout", choices=("windows", "recordings"), default="windows")
-    add("--seed", type=int, default=0, help="seed (0)")
-    add("--output", type=_path, required=True, metavar="FILE", help="the HDF5 file to write")
-    add("--debug", action="store_true", help=argparse.SUPPRESS)
-    synth.set_defaults(run=_run_synth)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def _path(text: str) -> Path:
-    from pipeline.addresses import why_no_path
-
-    refusal = why_no_path(text)
-    if refusal:
-        raise argparse.ArgumentTypeError(refusal)
-    path = Path(text)
-    # Files stand beside a store: "." has to have a name.
-    return path if path.name not in ("", "..") else path.resolve()
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is below 1")
-    return value
 
 
 def _run_stage(options: argparse.Namespace) -> int:
@@ -396,47 +360,6 @@ def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[s
         + (f", page cache {format_bytes(use.cache_peak)}" if use.cache_peak else "")
         + ")."
     )
-
-
-def _run_synth(options: argparse.Namespace) -> int:
-    from stores.synthetic import is_synthetic, write_synthetic
-
-    if (
-        options.output.exists()
-        and options.output.stat().st_size
-        and not is_synthetic(options.output)
-    ):
-        raise UserError(
-            f"{options.output} exists and is not a synthetic source. Name another --output."
-        )
-    write_synthetic(
-        options.output,
-        windows=options.windows,
-        time=options.length,
-        channels=options.channels,
-        groups=options.groups,
-        layout=options.layout,
-        seed=options.seed,
-    )
-    print(f"{options.output}: {options.windows:,} windows of {options.length} x {options.channels}")
-    return DONE
-
-
-def _run_doctor(options: argparse.Namespace) -> int:
-    from pipeline.doctor import run_doctor
-
-    report = run_doctor(devices=options.devices)
-    if options.json:
-        print(json.dumps(report, indent=1))
-        return DONE
-    for key, value in report.items():
-        if isinstance(value, dict):
-            print(f"{key}:")
-            for name, one in value.items():
-                print(f"  {name}: {one}")
-        else:
-            print(f"{key}: {value}")
-    return DONE
 
 
 class _Version(argparse.Action):

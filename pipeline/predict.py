@@ -55,9 +55,9 @@ def run_predict(request: Request, output: Path) -> dict[str, Any]:
         UserError: the source is not what the network takes, or the output cannot be written.
     """
     refuse_output(output)
-    run = _complete(request.run)
+    run = complete_run(request.run)
     config = evaluation_config(run, request.config)
-    inputs = recorded_inputs(run) or _inputs_of_store(run, config)
+    inputs = inputs_of_run(run, config)
     data, console = require_data(request), request.console
     with _open_unlabelled(data, config.source, request.config.source) as source:
         refuse_other_signals(inputs, source)
@@ -141,7 +141,12 @@ def _open_unlabelled(path: Path, trained: SourceOptions, given: SourceOptions) -
     return open_source(path, unlabelled_options(trained, given, said))
 
 
-def _complete(path: Path | None) -> RunFolder:
+def complete_run(path: Path | None) -> RunFolder:
+    """The run in a folder, if its network is trained.
+
+    Raises:
+        UserError: none is named, or it is not.
+    """
     if path is None:
         raise UserError("No run is named. Name the trained run's folder: --run runs/NAME/DIGEST.")
     run = RunFolder(path)
@@ -150,12 +155,15 @@ def _complete(path: Path | None) -> RunFolder:
     return run
 
 
-def _inputs_of_store(run: RunFolder, config: Config) -> ModelInputs:
-    """What the network of a run takes that does not record it, from the store it was trained on.
+def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:
+    """What the network of a run takes; of runs that do not record it, as their store says.
 
     Raises:
         UserError: that store is not there any more.
     """
+    recorded = recorded_inputs(run)
+    if recorded is not None:
+        return recorded
     path = config.paths.store
     store = None if path is None else stores.open(path)
     if store is None or store.fingerprint != recorded_fingerprint(run):

@@ -359,7 +359,7 @@ def _refuse_other_versions(run: RunFolder) -> None:
 
 def _changed_keys(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """`section.key = old, not new` of the first three keys that differ."""
-    old, new = dict(_flat(recorded)), dict(_flat(wanted))
+    old, new = dict(flat_table(recorded)), dict(flat_table(wanted))
     changed = [
         f"{key} = {old.get(key)}, not {new.get(key)}"
         for key in sorted(old.keys() | new.keys())
@@ -369,9 +369,10 @@ def _changed_keys(recorded: Mapping[str, Any], wanted: Mapping[str, Any]) -> lis
     return changed[:3] + more
 
 
-def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat_table(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """`section.key`, value of every key of a nested table."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat_table(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

@@ -1,0 +1,136 @@
+"""Commands that are no stages: their options, and what they run. Light to import."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from stores.errors import UserError
+
+DONE = 0
+
+
+def add_commands(commands: Any) -> None:
+    """Add compare, export, synth and doctor to argparse's subparsers."""
+    text = "show evaluated runs side by side, and whether their difference may be chance"
+    compare = commands.add_parser("compare", help=text, description=as_sentence(text))
+    compare.add_argument("runs", type=file_path, nargs="+", metavar="RUN", help="run folders")
+    compare.set_defaults(run=_run_compare)
+    text = "write one folder with a run's model, inputs, normalisation and scores"
+    export = commands.add_parser("export", help=text, description=as_sentence(text))
+    export.add_argument("--run", type=file_path, dest="run_folder", metavar="DIR", required=True)
+    export.add_argument("--output", type=file_path, metavar="DIR", required=True)
+    export.set_defaults(run=_run_export)
+    for parser in (compare, export):
+        parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+        parser.add_argument("--quiet", action="store_true", help="print errors only")
+        parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    _add_synth(commands)
+    doctor = commands.add_parser("doctor", help="print what a bug report needs")
+    doctor.add_argument("--devices", action="store_true", help="ask TensorFlow for its devices")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    doctor.set_defaults(run=_run_doctor)
+
+
+def file_path(text: str) -> Path:
+    """A path, with a name of its own; no address and no control characters."""
+    from pipeline.addresses import why_no_path
+
+    refusal = why_no_path(text)
+    if refusal:
+        raise argparse.ArgumentTypeError(refusal)
+    path = Path(text)
+    # Files stand beside a store: "." has to have a name.
+    return path if path.name not in ("", "..") else path.resolve()
+
+
+def as_sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is below 1")
+    return value
+
+
+def _add_synth(commands: Any) -> None:
+    text = "write a learnable synthetic source of any size, in constant memory"
+    synth = commands.add_parser("synth", help=text, description=as_sentence(text))
+    add = synth.add_argument
+    add("--windows", type=_positive, required=True, metavar="N", help="windows")
+    add("--length", type=_positive, default=128, metavar="T", help="samples of a window (128)")
+    add("--channels", type=_positive, default=9, metavar="C", help="channels (9)")
+    add("--groups", type=_positive, default=20, metavar="G", help="groups (20)")
+    add("--layout", choices=("windows", "recordings"), default="windows")
+    add("--seed", type=int, default=0, help="seed (0)")
+    add("--output", type=file_path, required=True, metavar="FILE", help="the HDF5 file to write")
+    add("--debug", action="store_true", help=argparse.SUPPRESS)
+    synth.set_defaults(run=_run_synth)
+
+
+def _run_compare(options: argparse.Namespace) -> int:
+    from pipeline.compare import run_compare
+    from pipeline.console import Console
+
+    found = run_compare(options.runs, Console(quiet=options.quiet, json=options.json))
+    if options.json:
+        print(json.dumps(found, indent=1))
+    return DONE
+
+
+def _run_export(options: argparse.Namespace) -> int:
+    from pipeline.console import Console
+    from pipeline.export import run_export
+
+    console = Console(quiet=options.quiet, json=options.json)
+    card = run_export(options.run_folder, options.output, console)
+    if options.json:
+        print(json.dumps(card, indent=1))
+    return DONE
+
+
+def _run_synth(options: argparse.Namespace) -> int:
+    from stores.synthetic import is_synthetic, write_synthetic
+
+    if (
+        options.output.exists()
+        and options.output.stat().st_size
+        and not is_synthetic(options.output)
+    ):
+        raise UserError(
+            f"{options.output} exists and is not a synthetic source. Name another --output."
+        )
+    write_synthetic(
+        options.output,
+        windows=options.windows,
+        time=options.length,
+        channels=options.channels,
+        groups=options.groups,
+        layout=options.layout,
+        seed=options.seed,
+    )
+    print(f"{options.output}: {options.windows:,} windows of {options.length} x {options.channels}")
+    return DONE
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    from pipeline.doctor import run_doctor
+
+    report = run_doctor(devices=options.devices)
+    if options.json:
+        print(json.dumps(report, indent=1))
+        return DONE
+    for key, value in report.items():
+        if isinstance(value, dict):
+            print(f"{key}:")
+            for name, one in value.items():
+                print(f"  {name}: {one}")
+        else:
+            print(f"{key}: {value}")
+    return DONE

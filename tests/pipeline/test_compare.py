@@ -1,0 +1,151 @@
+"""Runs side by side, and a run in one folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model.intervals import paired_accuracy
+from pipeline.cli import main
+from pipeline.config import Config
+from pipeline.evaluate import run_evaluate
+from pipeline.prediction import load_model
+from pipeline.run_folder import RunFolder
+from pipeline.train import run_train
+from tests.conftest import changed, request_for
+from tests.failing_disk import FailingDisk, install
+
+
+@pytest.fixture(scope="module")
+def runs(
+    cheap_config: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> list[RunFolder]:
+    """Two evaluated runs of other seeds and epochs."""
+    folder = tmp_path_factory.mktemp("compared")
+    for seed, epochs in ((0, 1), (1, 3)):
+        config = changed(cheap_config, train={"seed": seed, "epochs": epochs})
+        run_train(request_for(config, None, tiny_store, folder / f"{seed}"))
+        run_evaluate(request_for(config, None, tiny_store, folder / f"{seed}"))
+    return [RunFolder(folder / "0"), RunFolder(folder / "1")]
+
+
+def compared(capsys: pytest.CaptureFixture[str], *runs: RunFolder) -> dict[str, Any]:
+    assert main(["compare", "--json", *(str(run.path) for run in runs)]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_two_runs_are_compared_group_by_group(
+    runs: list[RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = compared(capsys, *runs)
+    one, two = (json.loads(run.metrics.read_text())["tta"] for run in runs)
+    (difference,) = found["differences"]
+    assert difference["accuracy"] == pytest.approx(two["accuracy"] - one["accuracy"])
+    low, high = difference["interval"]
+    assert low <= difference["accuracy"] <= high
+    assert found["runs"][1]["differing"] == {"train.epochs": 3, "train.seed": 1}
+    assert main(["compare", *(str(run.path) for run in runs)]) == 0
+    said = capsys.readouterr().out
+    assert "over groups: " in said
+    assert "train.seed" in said
+
+
+def test_a_run_is_no_better_than_itself(
+    runs: list[RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (difference,) = compared(capsys, runs[0], runs[0])["differences"]
+    assert (difference["accuracy"], difference["interval"]) == (0, [0, 0])
+    assert main(["compare", str(runs[0].path), str(runs[0].path)]) == 0
+    assert "may be chance" in capsys.readouterr().out
+
+
+def test_other_windows_do_not_compare(
+    runs: list[RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = RunFolder(tmp_path / "other")
+    shutil.copytree(runs[1].path, other.path)
+    metrics = json.loads(other.metrics.read_text())
+    next(iter(metrics["tta"]["per_group"].values()))["windows"] += 1
+    other.metrics.write_text(json.dumps(metrics))
+    assert compared(capsys, runs[0], other)["differences"] == [None]
+    other.metrics.unlink()
+    assert main(["compare", str(runs[0].path), str(other.path)]) == 2
+    assert "is not evaluated" in capsys.readouterr().err
+
+
+def test_a_paired_difference_ignores_what_is_hard_for_both() -> None:
+    rng = np.random.default_rng(0)
+    right = rng.integers(10, 90, size=30)
+    value, interval = paired_accuracy(np.full(30, 100), right, right + 2)
+    assert value == pytest.approx(0.02)
+    assert interval == pytest.approx([0.02, 0.02])
+    assert paired_accuracy([10], [5], [6]) == (pytest.approx(0.1), None)
+
+
+def test_an_exported_folder_predicts_as_its_run(
+    runs: list[RunFolder], tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, output = runs[1], tmp_path / "exported"
+    assert main(["export", "--run", str(run.path), "--output", str(output), "--json"]) == 0
+    card = json.loads(capsys.readouterr().out)
+    assert card == json.loads((output / "card.json").read_text())
+    metrics = json.loads(run.metrics.read_text())
+    assert card["scores"]["tta"]["accuracy"] == metrics["tta"]["accuracy"]
+    assert card["inputs"]["channels"] == ["ch0", "ch1", "ch2"]
+    for folder, name in ((run.path, "run"), (output, "exported")):
+        arguments = ["--run", str(folder), "--input", str(tiny_source), "--quiet"]
+        assert main(["predict", *arguments, "--output", str(tmp_path / f"{name}.parquet")]) == 0
+    one, two = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("run", "exported"))
+    pd.testing.assert_frame_equal(one, two)
+
+
+def test_the_normalisation_that_is_written_is_the_models(
+    complete_run: RunFolder, tmp_path: Path
+) -> None:
+    output = tmp_path / "exported"
+    assert (
+        main(["export", "--quiet", "--run", str(complete_run.path), "--output", str(output)]) == 0
+    )
+    found = json.loads((output / "normalisation.json").read_text())
+    layers = {type(layer).__name__: layer for layer in load_model(complete_run.model).layers}
+    raw = np.linspace(-3, 3, 60).reshape(1, 20, 3).astype(np.float32)
+    mean, scale = (
+        np.array([each[key] for each in found["raw"].values()]) for key in ("mean", "scale")
+    )
+    np.testing.assert_allclose(
+        layers["RawNormalisation"](raw).numpy(), (raw - mean) * scale, rtol=1e-4, atol=1e-5
+    )
+    features = list(found["features"].values())
+    knots = [np.array([k for k in each["knots"] if k is not None]) for each in features]
+    value = np.array([(k[0] + k[-1]) / 2 for k in knots], np.float32)
+    wanted = [
+        np.interp(v, k, each["scores"][: len(k)])
+        for v, k, each in zip(value, knots, features, strict=True)
+    ]
+    given = layers["FeatureNormalisation"](value[None]).numpy()[0]
+    several = [len(k) > 2 for k in knots]
+    np.testing.assert_allclose(given[several], np.array(wanted)[several], atol=2e-3)
+    assert json.loads((output / "card.json").read_text())["scores"] is None
+
+
+def test_nothing_half_is_exported(
+    runs: list[RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "exported"
+    arguments = ["export", "--run", str(runs[0].path), "--output", str(output)]
+    for at in (0, 4, 20):
+        with pytest.MonkeyPatch.context() as patch:
+            install(patch, FailingDisk(at))
+            assert main(arguments) == 2
+        assert "cannot be written" in capsys.readouterr().err
+        assert not list(tmp_path.iterdir())
+    assert main(arguments) == 0
+    assert main(arguments) == 2
+    assert "is there already" in capsys.readouterr().err
