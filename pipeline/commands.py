@@ -13,7 +13,12 @@ DONE = 0
 
 
 def add_commands(commands: Any) -> None:
-    """Add compare, export, synth and doctor to argparse's subparsers."""
+    """Add init, compare, export, synth and doctor to argparse's subparsers."""
+    text = "look at an HDF5 file, and write a commented first configuration for it"
+    init = commands.add_parser("init", help=text, description=as_sentence(text))
+    init.add_argument("data", type=file_path, metavar="SOURCE.h5", help="the file to look at")
+    init.add_argument("--output", type=file_path, metavar="FILE.toml", help="SOURCE.toml here")
+    init.set_defaults(run=_run_init)
     text = "show evaluated runs side by side, and whether their difference may be chance"
     compare = commands.add_parser("compare", help=text, description=as_sentence(text))
     compare.add_argument("runs", type=file_path, nargs="+", metavar="RUN", help="run folders")
@@ -23,7 +28,7 @@ def add_commands(commands: Any) -> None:
     export.add_argument("--run", type=file_path, dest="run_folder", metavar="DIR", required=True)
     export.add_argument("--output", type=file_path, metavar="DIR", required=True)
     export.set_defaults(run=_run_export)
-    for parser in (compare, export):
+    for parser in (init, compare, export):
         parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
         parser.add_argument("--quiet", action="store_true", help="print errors only")
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -72,6 +77,18 @@ def _add_synth(commands: Any) -> None:
     add("--output", type=file_path, required=True, metavar="FILE", help="the HDF5 file to write")
     add("--debug", action="store_true", help=argparse.SUPPRESS)
     synth.set_defaults(run=_run_synth)
+
+
+def _run_init(options: argparse.Namespace) -> int:
+    from pipeline.console import Console
+    from pipeline.first_config import run_init
+
+    output = options.output or Path(f"{options.data.stem}.toml")
+    console = Console(quiet=options.quiet, json=options.json)
+    found = run_init(options.data, output, console)
+    if options.json:
+        print(json.dumps(found, indent=1))
+    return DONE
 
 
 def _run_compare(options: argparse.Namespace) -> int:

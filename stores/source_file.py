@@ -131,7 +131,7 @@ def find_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]
     for name in usual if named is None else (named,):
         found = resolve(node, name)
         if isinstance(found, h5py.Dataset):
-            _check_own(node, found, name)
+            check_own(node, found, name)
             return found
     if named is None:
         return None
@@ -160,8 +160,12 @@ def resolve(node: Any, name: str) -> Any | None:
     return found
 
 
-def _check_own(node: Any, dataset: Any, name: str) -> None:
-    """Refuse what is not in this file, or is far more than the file can hold."""
+def check_own(node: Any, dataset: Any, name: str) -> None:
+    """Refuse a dataset whose values are not in this file, or more than the file can hold.
+
+    Raises:
+        UserError: says which it is.
+    """
     held = Path(node.file.filename)
     others = dataset.is_virtual and any(s.file_name != "." for s in dataset.virtual_sources())
     if dataset.external or others:

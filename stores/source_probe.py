@@ -22,10 +22,26 @@ def open_stranger(path: Path, options: SourceOptions) -> Source:
     Raises:
         UserError: as `open_source`, or the child was ended by a signal.
     """
+    run_child("stores.source_probe", path, options.model_dump_json())
+    # Its other refusals, and its faults, come again here, with their whole story.
+    return open_source(path, options)
+
+
+def run_child(module: str, path: Path, given: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of ours on a source in a process of its own.
+
+    Args:
+        module: is given the absolute path as its argument; it may end with REFUSED.
+        path: the source.
+        given: its standard input.
+
+    Raises:
+        UserError: it was ended by a signal.
+    """
     child = subprocess.run(
         # -P: a folder called stores where the user works is not ours.
-        [sys.executable, "-P", "-m", "stores.source_probe", str(path.absolute())],
-        input=options.model_dump_json(),
+        [sys.executable, "-P", "-m", module, str(path.absolute())],
+        input=given,
         capture_output=True,
         text=True,
         check=False,
@@ -44,8 +60,7 @@ def open_stranger(path: Path, options: SourceOptions) -> Source:
         )
     if child.returncode not in (0, REFUSED):
         raise RuntimeError(f"The source could not be opened in a child process: {child.stderr}")
-    # Its other refusals, and its faults, come again here, with their whole story.
-    return open_source(path, options)
+    return child
 
 
 def main() -> int:

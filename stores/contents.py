@@ -1,0 +1,137 @@
+"""What an HDF5 file holds: datasets, attributes and a look at their values, found in a child."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from stores.errors import UserError, first_line
+from stores.source_file import HDF5_ERRORS, check_own, open_file
+from stores.source_probe import run_child
+
+MOST_DATASETS = 500
+LOOKS, LOOK_ROWS = 16, 4096
+"""Slices of a column that are looked at, evenly spread, and rows of each."""
+MOST_VALUES = 200
+"""Different values of a column that are told."""
+
+
+@dataclass(frozen=True)
+class FoundDataset:
+    """One dataset.
+
+    Attributes:
+        name: its path in the file.
+        shape: of it.
+        kind: NumPy's: "f", "i", "u", "b", "S", or "O" for strings of any length.
+        attributes: small ones, by name.
+        values: of one dimension: different values in a sample, in order; None: more than 200.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    kind: str
+    attributes: dict[str, Any]
+    values: list[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Datasets of a file, and the file's own attributes."""
+
+    datasets: tuple[FoundDataset, ...]
+    attributes: dict[str, Any]
+
+    def named(self, name: str) -> FoundDataset | None:
+        """The dataset of that path."""
+        return next((each for each in self.datasets if each.name == name), None)
+
+
+def look_at(path: Path) -> Contents:
+    """What `path` holds, found by a child process.
+
+    Raises:
+        UserError: it is not HDF5, or crashes HDF5.
+    """
+    child = run_child("stores.contents", path, "")
+    found = json.loads(child.stdout)
+    if "error" in found:
+        open_file(path).close()  # It says better what is wrong, if it is the whole file.
+        raise UserError(f"The source {path} cannot be read as HDF5 ({found['error']}).")
+    datasets = tuple(
+        FoundDataset(**(each | {"shape": tuple(each["shape"])})) for each in found["datasets"]
+    )
+    return Contents(datasets, found["attributes"])
+
+
+def main() -> int:
+    """The child: print the contents of the file named by the first argument as JSON."""
+    try:
+        with open_file(Path(sys.argv[1])) as file:
+            print(json.dumps(_contents(file)))
+    except (UserError, *HDF5_ERRORS) as error:
+        print(json.dumps({"error": first_line(error)}))
+    return 0
+
+
+def _contents(file: Any) -> dict[str, Any]:
+    datasets: list[dict[str, Any]] = []
+
+    def visit(name: str, item: Any) -> bool | None:
+        if isinstance(item, h5py.Dataset) and item.shape is not None:
+            datasets.append(asdict(_look(file, name, item)))
+        return True if len(datasets) >= MOST_DATASETS else None
+
+    file.visititems(visit)
+    return {"datasets": datasets, "attributes": _attributes(file)}
+
+
+def _look(file: Any, name: str, item: Any) -> FoundDataset:
+    values = None
+    if len(item.shape) == 1 and item.shape[0] and item.dtype.kind in "iubfSO":
+        try:
+            check_own(file, item, name)
+            values = _sample(item)
+        except (UserError, *HDF5_ERRORS):
+            values = None
+    return FoundDataset(name, tuple(item.shape), item.dtype.kind, _attributes(item), values)
+
+
+def _sample(item: Any) -> list[Any] | None:
+    rows = item.shape[0]
+    starts = np.unique(np.linspace(0, max(0, rows - LOOK_ROWS), LOOKS).astype(np.int64))
+    read = item.asstr() if item.dtype.kind in "SO" else item
+    parts = [np.asarray(read[start : start + LOOK_ROWS]) for start in starts.tolist()]
+    seen = np.concatenate(parts)
+    if seen.dtype.kind == "f" and not np.isfinite(seen).all():
+        return None
+    values = np.unique(seen.astype(np.str_) if seen.dtype.kind == "O" else seen).tolist()
+    return values if len(values) <= MOST_VALUES else None
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    """Attributes of up to 300 numbers or strings."""
+    found = {}
+    for name in list(node.attrs)[:100]:
+        try:
+            value = np.asarray(node.attrs[name])
+        except HDF5_ERRORS:
+            continue
+        if value.size <= 300 and value.dtype.kind in "iufSOU":
+            plain = value.tolist()
+            found[name] = json.loads(json.dumps(plain, default=_text))
+    return found
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""A first configuration for files that nobody has described."""
+
+from __future__ import annotations
+
+import json
+import random
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.config import config_from_table, load_config
+from pipeline.first_config import config_text, guess_config
+from stores.contents import look_at
+from stores.errors import UserError
+from stores.synthetic import write_synthetic
+from tests.stores.source_files import write_recordings, write_windows
+
+RNG = np.random.default_rng(0)
+
+
+def odd_windows(path: Path) -> None:
+    """What a thesis leaves: other names, strings, a rate and channels under names of their own."""
+    with h5py.File(path, "w") as file:
+        file["data/segments"] = RNG.normal(size=(60, 40, 6)).astype(np.float32)
+        file["data/small"] = np.zeros((4, 5, 2))
+        file["data/activity"] = np.repeat(["walk", "sit", "unlabelled"], 20).astype("S")
+        file["meta/patient_no"] = np.tile(np.arange(6), 10)
+        file.attrs["fs"] = 20
+        axes = [f"{sensor}_{axis}" for sensor in ("wrist", "gyro") for axis in "XYZ"]
+        file["data/segments"].attrs["channel_names"] = ",".join(axes)
+        file["data/segments"].attrs["unit"] = "g,g,g,rad/s,rad/s,rad/s"
+
+
+def init(path: Path, output: Path, *more: str) -> int:
+    return main(["init", str(path), "--output", str(output), *more])
+
+
+def test_a_file_of_other_names_is_understood_and_made_into_a_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd_windows(tmp_path / "odd.h5")
+    config = tmp_path / "odd.toml"
+    assert init(tmp_path / "odd.h5", config) == 0
+    said = capsys.readouterr().out
+    found = load_config(config)
+    assert found.name == "odd"
+    assert found.source.windows == "data/segments"
+    assert found.source.labels == "data/activity"
+    assert found.source.groups == "meta/patient_no"
+    assert found.source.rate_hz == 20
+    assert found.features.triads["wrist"] == ("wrist_X", "wrist_Y", "wrist_Z")
+    assert found.features.accelerometers == ("wrist",)
+    for doubt in ("largest that may be", "fs = 20", "unlabelled is a class", "include gravity"):
+        assert doubt in said
+    assert (
+        main(["features", "--quiet", "--config", str(config), "--store", str(tmp_path / "s")]) == 0
+    )
+
+
+@pytest.mark.parametrize("layout", ["windows", "recordings"])
+def test_a_file_of_usual_names_has_nothing_to_ask_for(
+    layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "s.h5"
+    write_synthetic(source, windows=300, time=64, channels=3, groups=6, layout=layout)  # type: ignore[arg-type]
+    assert init(source, tmp_path / "s.toml", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["unsure"] == []
+    assert found["problem"] is None
+    assert "???" not in (tmp_path / "s.toml").read_text().split("\n", 1)[1]
+
+
+def no_attributes(file: Any) -> None:
+    file.attrs.clear()
+    file["X"].attrs.clear()
+
+
+def changes() -> dict[str, tuple[Any, str, str]]:
+    return {
+        "no rate": (no_attributes, "the sampling rate: the file", "sampling rate"),
+        "no groups": (lambda f: f.pop("groups"), "whom windows come from", "has no groups"),
+        "no labels": (lambda f: f.pop("y"), "no dataset holds 90 labels", "y or labels"),
+    }
+
+
+@pytest.mark.parametrize("what", changes())
+def test_what_is_missing_is_asked_for(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_windows(tmp_path / "s.h5")
+    change, doubt, problem = changes()[what]
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        change(file)
+        if "classes" in file:
+            del file["classes"]
+    assert init(tmp_path / "s.h5", tmp_path / "s.toml") == 0
+    said = capsys.readouterr().out
+    assert doubt in said
+    assert "It cannot be used yet: " in said
+    assert problem in said
+    assert "???" in (tmp_path / "s.toml").read_text()
+
+
+def test_axes_in_another_order_are_seen(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["X"] = np.zeros((30, 6, 128), np.float32)
+    guess = guess_config(look_at(tmp_path / "s.h5"), "s.h5")
+    assert any("last two axes swapped" in doubt for doubt in guess.unsure)
+
+
+def test_a_table_of_other_names_is_found(tmp_path: Path) -> None:
+    write_recordings(tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        file.move("recordings", "trials")
+        file.move("trials/start", "trials/begin")
+        file.move("trials/length", "trials/rows")
+        file.move("trials/subject", "trials/participant")
+    guess = guess_config(look_at(tmp_path / "s.h5"), "s.h5")
+    found = config_from_table(tomllib.loads(config_text(guess, tmp_path / "s.h5", "s")), "a test")
+    assert found.source.recordings == "trials"
+    assert (found.source.start_column, found.source.length_column) == ("begin", "rows")
+    assert found.source.groups == "participant"
+
+
+def test_what_cannot_be_signals_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["names"] = ["a", "b"]
+    (tmp_path / "text.h5").write_text("no HDF5")
+    (tmp_path / "there.toml").write_text("mine")
+    for path, output, message in (
+        ("s.h5", "new.toml", "has no dataset of numbers"),
+        ("text.h5", "new.toml", "cannot be read as HDF5"),
+        ("gone.h5", "new.toml", "does not exist"),
+        ("s.h5", "there.toml", "is there already"),
+    ):
+        assert init(tmp_path / path, tmp_path / output) == 2
+        said = capsys.readouterr().err
+        assert message in said
+        assert said.count("\n") == 1
+    assert not (tmp_path / "new.toml").exists()
+    assert (tmp_path / "there.toml").read_text() == "mine"
+
+
+def test_names_of_a_stranger_make_no_other_config(tmp_path: Path) -> None:
+    evil = 'x"\n[memory]\nbudget = "1TiB"\n#'
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file[evil] = np.zeros((30, 16, 3), np.float32)
+        file["y"] = [evil, "b"] * 15
+        file.attrs["fs"] = 20
+        file.attrs["channel_names"] = [f"{evil}_x", "b", "c"]
+    guess = guess_config(look_at(tmp_path / "s.h5"), "s.h5")
+    table = tomllib.loads(config_text(guess, tmp_path / "s.h5", "s"))
+    assert "memory" not in table
+    assert table["source"]["windows"] == evil
+
+
+def test_values_in_other_files_are_not_looked_at(tmp_path: Path) -> None:
+    np.arange(30).tofile(tmp_path / "secret")
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["X"] = np.zeros((30, 16, 3), np.float32)
+        file.create_dataset("y", (30,), "i8", external=[(tmp_path / "secret", 0, 240)])
+        file["link"] = h5py.ExternalLink(tmp_path / "other.h5", "/y")
+    found = look_at(tmp_path / "s.h5")
+    labels = found.named("y")
+    assert labels is not None
+    assert labels.values is None
+    assert found.named("link") is None
+
+
+def test_damaged_files_are_looked_at_or_refused(tmp_path: Path) -> None:
+    write_windows(tmp_path / "s.h5")
+    true, path = (tmp_path / "s.h5").read_bytes(), tmp_path / "damaged.h5"
+    for seed in range(25):
+        chance, content = random.Random(seed), bytearray(true)
+        for _ in range(chance.choice((1, 5, 40))):
+            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
+        path.write_bytes(content[: chance.choice((len(content), chance.randrange(len(content))))])
+        with suppress(UserError):
+            guess_config(look_at(path), "damaged.h5")
