@@ -94,7 +94,7 @@ endif
 
 .PHONY: tools
 tools: $(TOOLS) $(KERNELS)
-	@$(python) -c 'import hypothesis, importlinter, mypy, pytest, pytest_timeout' || { \
+	@$(python) -c 'import hypothesis, importlinter, jupytext, mypy, nbclient, pytest, pytest_timeout' || { \
 		echo "The active environment lacks the development tools:" \
 			"python -m pip install --requirement requirements-dev.lock" >&2; exit 2; }
 

@@ -26,9 +26,10 @@ STYLE = """
 .headrace .faint { opacity: .65 }
 .headrace table { border-collapse: collapse; margin: .3em 0 .8em; background: none;
   font-size: inherit; color: inherit }
-.headrace th, .headrace td { padding: .1em 1.2em .1em 0; text-align: right; background: none;
-  border: 0; border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent) }
-.headrace th, .headrace td.left { text-align: left }
+.headrace table th, .headrace table td { padding: .1em 1.2em .1em 0; text-align: right;
+  background: none; border: 0;
+  border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent) }
+.headrace table .left { text-align: left }
 .headrace summary { cursor: pointer; font-weight: 600 }
 .headrace svg { display: block }
 .headrace .key { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 .9em }
@@ -153,14 +154,11 @@ def _folds(store: Store, told: dict[str, Any]) -> str:
     ]
     keys = "".join(
         f"<span class='key' style='background:{_colour(n)};opacity:{_opacity(n)}'></span>"
-        f"{escape(name)}"
+        f"{escape(name)} "
         for n, name in enumerate(store.classes[:40])
     )
     more = f" and {len(store.classes) - 40} more" if len(store.classes) > 40 else ""
-    return (
-        _table(("fold", "windows", "classes", "groups"), rows)
-        + f"<div class='faint'>{keys}{more}</div>"
-    )
+    return _table(("fold", "windows", "classes", "groups"), rows) + f"<div>{keys}{more}</div>"
 
 
 def _sparkline(values: NDArray[np.float64], width: int = 160, height: int = 24) -> str:
@@ -184,7 +182,7 @@ def _balance(counts: Sequence[int], classes: Sequence[str], width: int = 220) ->
         share = count / total * width
         parts.append(
             f"<rect x='{at:.1f}' width='{share:.1f}' height='12' fill='{_colour(number)}' "
-            f"opacity='{_opacity(number)}'><title>{escape(classes[number])}: {count:,}"
+            f"opacity='{_opacity(number)}'><title>{escape(classes[number])}: {count:,} "
             "</title></rect>"
         )
         at += share
@@ -210,7 +208,7 @@ def _details(title: str, body: str, shown: bool) -> str:
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Of cells that are HTML already; numbers to the right."""
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = "".join(f"<th class='left'>{escape(column)}</th>" for column in columns)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

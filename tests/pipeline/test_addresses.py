@@ -70,7 +70,8 @@ def test_an_address_is_refused_and_its_secrets_are_not_shown(
 SHORT = ("features", "train", "evaluate")
 ALL = (
     *("synth", "plan --measure", "features", "verify --source", "inspect", "features --repair"),
-    *("train", "evaluate --baseline", "crossval", "doctor --devices"),
+    *("train", "evaluate --baseline", "crossval", "predict", "export", "compare", "init"),
+    "doctor",
 )
 OUTSIDE = """
 set -eu
@@ -108,10 +109,17 @@ def packets_of_stages(stages: Sequence[str], source: Path, folder: Path) -> int:
     config = folder / "tiny.toml"
     config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
     options = f"--quiet --config {config} --data {source}"
-    others = {"synth": "--windows 9 --output more.h5", "doctor": ""}
+    run = "runs/tiny/*"
+    others = {
+        "synth": "--windows 90 --output more.h5",
+        "doctor": "",
+        "predict": f"--run {run} --input {source} --output p.parquet",
+        "export": f"--run {run} --output exported",
+        "compare": f"{run} exported",
+        "init": str(source),
+    }
     commands = [
-        f"{sys.executable} -m pipeline {stage} {others.get(stage.split()[0], options)}"
-        for stage in stages
+        f"{sys.executable} -m pipeline {stage} {others.get(stage, options)}" for stage in stages
     ]
     return packets_sent(["bash", "-ec", "\n".join(commands)], folder)
 

@@ -1,0 +1,61 @@
+"""The notebooks run, and are the scripts that they are paired with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+from nbclient import NotebookClient
+
+from pipeline.config import Config
+from pipeline.evaluate import run_evaluate
+from pipeline.run_folder import RunFolder
+from tests.conftest import request_for
+
+FOLDER = Path(__file__).parent.parent.parent / "notebooks"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def checkout(
+    tiny_store: Path,
+    complete_run: RunFolder,
+    stateful_config: Config,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """A folder with notebooks/, data/watch.zarr and two evaluated runs."""
+    folder = tmp_path_factory.mktemp("checkout")
+    (folder / "notebooks").mkdir()
+    shutil.copytree(tiny_store, folder / "data" / "watch.zarr")
+    for name in ("one", "two"):
+        run = folder / "runs" / "watch" / name
+        shutil.copytree(complete_run.path, run)
+        run_evaluate(request_for(stateful_config, None, tiny_store, run))
+    return folder
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_notebook_runs(script: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binaries = str(Path(sys.executable).parent)
+    monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
+    notebook = jupytext.read(script)
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3")
+    client.execute(cwd=str(checkout / "notebooks"))
+    shown = [
+        output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
+    assert shown
+    text = "".join(output.get("text", "") for output in shown)
+    assert "headrace: " not in text, text
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_a_notebook_is_its_script_without_output(script: Path) -> None:
+    one, two = jupytext.read(script), jupytext.read(script.with_suffix(".ipynb"))
+    assert [cell.source for cell in one.cells] == [cell.source for cell in two.cells]
+    assert not any(cell.get("outputs") for cell in two.cells)
