@@ -80,9 +80,14 @@ def run_stage(cap: Cap, stage: str, folder: Path, source: Path, *options: str) -
 def test_every_stage_keeps_within_a_cap_of_1_gib(folder: Path, cap: Cap) -> None:
     source = make_source(folder, DATA_BYTES)
     assert source.stat().st_size > 2 * BUDGET
+    run = ""
     for stage in ("features", "train", "evaluate", "verify"):
         memory = run_stage(cap, stage, folder, source)
         assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET, stage
+        run = memory["run"] or run
+    options = ["--run", run, "--output", str(folder / "predictions.parquet")]
+    memory = run_stage(cap, "predict", folder, source, *options)
+    assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
 
 
 def test_sixteen_times_the_data_takes_no_more_memory(folder: Path, cap: Cap) -> None:
