@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.config import Config
-from stores.text import format_bytes
+from stores.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from pipeline.memory import MemoryUse
@@ -129,7 +129,7 @@ class _Lines:
         print(
             f"{time.strftime('%H:%M:%S')} {self._description}: {self._done:,} of "
             f"{self._windows:,} windows, {format_bytes(self._done * self._bytes)}, "
-            f"{rate:,.0f} windows/s, {left:.0f} s left",
+            f"{rate:,.0f} windows/s, {format_seconds(left)} left",
             file=sys.stderr,
             flush=True,
         )

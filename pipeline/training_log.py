@@ -19,6 +19,7 @@ import numpy as np
 from pipeline.training_state import Row
 from stores import disk
 from stores.errors import first_line
+from stores.text import format_seconds
 
 COLUMNS = (
     "epoch",
@@ -44,7 +45,10 @@ def write_log(path: Path, history: Sequence[Row]) -> None:
 
 
 def epoch_line(row: Row, epochs: int, best: bool) -> str:
-    """One epoch for the terminal; `best` marks the lowest validation loss so far."""
+    """One epoch for the terminal, and how long the rest takes if none stops it.
+
+    `best` marks the lowest validation loss so far.
+    """
     validation = (
         f"val_loss {row['val_loss']:.4f}  val accuracy {row['val_accuracy']:.1%}  "
         f"val macro-F1 {row['val_macro_f1']:.3f}  "
@@ -54,8 +58,13 @@ def epoch_line(row: Row, epochs: int, best: bool) -> str:
     return (
         f"epoch {row['epoch']:>3.0f}/{epochs}  loss {row['loss']:.4f}  {validation}"
         f"{row['seconds']:.1f} s ({row['wait_seconds']:.1f} s waiting for data)"
-        f"{'  best' if best else ''}"
+        f"{'  best' if best else ''}{_time_left(row, epochs)}"
     )
+
+
+def _time_left(row: Row, epochs: int) -> str:
+    left = (epochs - row["epoch"]) * row["seconds"]
+    return f"  {format_seconds(left)} left at most" if left else ""
 
 
 class TensorBoardLog:

@@ -24,7 +24,7 @@ from pipeline.console import Console, Request
 from pipeline.run_folder import RunFolder, config_bytes, recorded_config
 from pipeline.split import choose_split
 from pipeline.train import resolved_config, run_train
-from pipeline.training_log import COLUMNS
+from pipeline.training_log import COLUMNS, epoch_line
 from pipeline.training_state import Progress, StateKeeper, TrainingState, read_state
 from pipeline.training_statistics import class_weights, fit_normaliser
 from stores.errors import UserError
@@ -303,3 +303,10 @@ def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
         not np.array_equal(one, two)
         for one, two in zip(weights_of(whole), weights_of(once), strict=True)
     )
+
+
+def test_the_line_of_an_epoch_says_how_long_the_rest_takes_at_most() -> None:
+    row = {"epoch": 2.0, "loss": 0.5, "accuracy": 0.9, "seconds": 30.0, "wait_seconds": 0.1}
+    line = epoch_line(row, 10, best=False)
+    assert line.endswith("30.0 s (0.1 s waiting for data)  4 min 0 s left at most")
+    assert epoch_line(row | {"epoch": 10.0}, 10, best=True).endswith("waiting for data)  best")
