@@ -25,8 +25,8 @@ from tests.pipeline.runs import assert_same_model, assert_same_result
 
 @pytest.fixture(scope="module")
 def brief(cheap_config: Config) -> Config:
-    """Two epochs whose state is written in their midst, with TensorBoard's events."""
-    return changed(cheap_config, train={"epochs": 2, "state_steps": 8, "tensorboard": True})
+    """An epoch whose state is written in its midst, with TensorBoard's events."""
+    return changed(cheap_config, train={"epochs": 1, "state_steps": 4, "tensorboard": True})
 
 
 @pytest.fixture(scope="module")
