@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import subprocess
 import sys
@@ -61,14 +60,9 @@ def test_a_limit_on_the_size_of_files_is_said_in_one_line(
     command = [sys.executable, "-m", "pipeline", stage, "--config", str(config)]
     store = tiny_store if stage == "train" else tmp_path / "limited.zarr"
     command += ["--data", str(tiny_source), "--store", str(store), "--run", str(tmp_path / "run")]
-    limit = 20_000
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    # By the shell: this process has threads, so Python must not run between fork and exec.
+    limited = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", *command]  # KiB
+    done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "cannot be written (File too large). Free disk space" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
