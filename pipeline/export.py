@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,9 +53,7 @@ def run_export(path: Path, output: Path, console: Console) -> dict[str, Any]:
         "scores": _scores(run),
         "versions": dict(recorded_versions(run)),
     }
-    temporary = output.with_name(f"{output.name}.{os.getpid()}.tmp")
-    try:
-        disk.make_folder(temporary)
+    with disk.whole_folder(output) as temporary:
         for file in (run.model, run.config, run.versions, run.metrics, run.report):
             if file.is_file():
                 with disk.whole_file(temporary / file.name) as copy:
@@ -64,9 +61,6 @@ def run_export(path: Path, output: Path, console: Console) -> dict[str, Any]:
         disk.write_bytes(temporary / run.store.name, json_bytes(record))
         disk.write_bytes(temporary / NORMALISATION, json_bytes(normalisation_of(run, inputs)))
         disk.write_bytes(temporary / CARD, json_bytes(card))
-        disk.rename_folder(temporary, output)
-    finally:
-        disk.remove_folder(temporary)
     if card["scores"] is None:
         console.say(f"Warning: not evaluated, so no scores: headrace evaluate --run {run.path}")
     console.say(f"Exported: {output}. Use it: headrace predict --run {output} --input NEW.h5 ...")

@@ -7,9 +7,11 @@ itself once: same process, same process id, never a child. Standard library only
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 MARKER = "HEADRACE_LAUNCHED"
 """Set once a process has replaced itself, so that it does so once."""
@@ -42,9 +44,24 @@ def main() -> int:
             restart_with(stage_environment(os.environ))
         from pipeline.cli import main as run
 
-        return run(arguments)
+        return _end(run(arguments))
     except KeyboardInterrupt:
-        return 130
+        return _end(130)
+
+
+def _end(code: int) -> int:
+    """End the process here if TensorFlow ran in it: Python would first take itself apart.
+
+    With batches under way, as after an error in the midst of a training, that crashed Python 3.12
+    while it collected garbage: exit code -11 in place of ours.
+    """
+    if "tensorflow" not in sys.modules:
+        return code
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 def stage_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,16 +131,10 @@ def _parquet(path: Path, classes: Sequence[str]) -> Iterator[PredictionFile]:
 
 @contextmanager
 def _zarr_group(output: Path, classes: Sequence[str], located: bool) -> Iterator[PredictionFile]:
-    temporary = output.with_name(f"{output.name}.{os.getpid()}.tmp")
-    disk.remove_folder(temporary)
-    try:
-        disk.make_folder(temporary)
+    with disk.whole_folder(output) as temporary:
         group = _Zarr(temporary, classes, located)
         yield group
         group.finish()
-        disk.rename_folder(temporary, output)
-    finally:
-        disk.remove_folder(temporary)
 
 
 class _Zarr:

@@ -58,6 +58,23 @@ def whole_file(path: Path, ending: str = "") -> Iterator[Path]:
         sync_folder(path.parent)
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to fill; it becomes `path` when the block ends without an error.
+
+    Raises:
+        UserError: it cannot be made or renamed; nothing is left behind.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    remove_folder(temporary)
+    try:
+        make_folder(temporary)
+        yield temporary
+        rename_folder(temporary, path)
+    finally:
+        remove_folder(temporary)
+
+
 def make_folder(folder: Path) -> None:
     """Make `folder` and its missing parents, each durable before what stands in it.
 

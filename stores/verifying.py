@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from stores.moments import Moments, channel_moments, column_moments, merge_all
 from stores.store import Store
 from stores.units import in_units
 
-HEX = re.compile("[0-9a-f]{32}")
 UNLIKE_ROWS = "differ from those of the rows"
 BITMAP_WINDOWS = 1 << 27
 """Candidates that are ticked off in one pass over `source_index`: 128 MiB of marks at most."""
@@ -141,8 +139,7 @@ def table_files(manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
 def _table_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     for name, table, chunk in table_files(manifest):
         path = folder / "manifest" / name
-        recorded = manifest.table_digests.get(name, "")
-        what = _difference(path, bytes.fromhex(recorded) if HEX.fullmatch(recorded) else b"")
+        what = _difference(path, manifest.table_digests.get(name, ""))
         if what is None:
             continue
         rows = (0, 0) if chunk is None else manifest.described_rows(table, chunk)
@@ -159,7 +156,7 @@ def _shard_problems(
         if not any(start <= rows[0] < stop for start, stop in doubted):
             for number, array in enumerate(manifest.arrays()):
                 name = f"{array.name}/{array.key(shard)}"
-                what = _difference(store.path / name, digest_of(shard)[number].tobytes())
+                what = _difference(store.path / name, digest_of(shard)[number].tobytes().hex())
                 if what is not None:
                     yield Problem(name, what, *rows)
         advance(rows[1] - rows[0])
@@ -173,14 +170,14 @@ def content_of(path: Path) -> bytes | None:
         return None
 
 
-def _difference(path: Path, recorded: bytes) -> str | None:
-    """How a file differs from its recorded checksum."""
+def _difference(path: Path, recorded: str) -> str | None:
+    """How a file differs from its recorded checksum, hex digits."""
     if not path.is_file():
         return "is missing"
     found = file_digest(path)
     if found is None:
         return "cannot be read"
-    return None if found == recorded else "has another checksum than the manifest"
+    return None if found.hex() == recorded else "has another checksum than the manifest"
 
 
 def _missing_windows(store: Store) -> Iterator[Problem]:
@@ -225,9 +222,7 @@ def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
             columns = [column_moments(store.read("features", *part)) for part in _parts(*rows)]
             features = merge_all(columns, len(store.feature_names))
             if not _close(features, recorded["feature_moments"](row)):
-                yield Problem(
-                    "manifest/feature_moments", "differ from those of the rows", *rows, "rows"
-                )
+                yield Problem("manifest/feature_moments", UNLIKE_ROWS, *rows, "rows")
         label = store.read("label", *rows)
         counts = np.bincount(label, minlength=len(store.classes))
         if not np.array_equal(counts, recorded["class_counts"](row)):

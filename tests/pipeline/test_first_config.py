@@ -68,7 +68,7 @@ def test_a_file_of_usual_names_has_nothing_to_ask_for(
     layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = tmp_path / "s.h5"
-    write_synthetic(source, windows=300, time=64, channels=3, groups=6, layout=layout)  # type: ignore[arg-type]
+    write_synthetic(source, windows=300, time=64, channels=3, groups=6, layout=layout)
     assert init(source, tmp_path / "s.toml", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["unsure"] == []

@@ -158,7 +158,7 @@ def block(recording: list[int], time_s: list[float]) -> Block:
 
 def test_intervals_change_half_way_and_end_where_windows_are_left_out(tmp_path: Path) -> None:
     classes, source = ("walk", "run"), Whole()
-    with Timeline(tmp_path / "t.csv", source, classes) as line:  # type: ignore[arg-type]
+    with Timeline(tmp_path / "t.csv", source, classes) as line:
         line.add(block([0, 0, 0], [0, 1, 2]), np.array([0, 0, 1]), np.array([0.5, 0.7, 1]))
         line.add(block([0, 0], [3, 9]), np.array([1, 1]), np.array([1, 0.8]))
         line.add(block([1], [0]), np.array([1]), np.array([0.6]))
