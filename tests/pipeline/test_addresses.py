@@ -109,14 +109,16 @@ def packets_of_stages(stages: Sequence[str], source: Path, folder: Path) -> int:
     config = folder / "tiny.toml"
     config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
     options = f"--quiet --config {config} --data {source}"
-    run = "runs/tiny/*"
+    run = "trained"
     others = {
+        "train": f"{options} --run {run}",
+        "evaluate --baseline": f"{options} --run {run}",
         "synth": "--windows 90 --output more.h5",
         "doctor": "",
         "predict": f"--run {run} --input {source} --output p.parquet",
         "export": f"--run {run} --output exported",
         "compare": f"{run} exported",
-        "init": str(source),
+        "init": f"{source} --output first.toml",
     }
     commands = [
         f"{sys.executable} -m pipeline {stage} {others.get(stage, options)}" for stage in stages
