@@ -18,6 +18,9 @@ BENCH ?= kernels peers stage stream allocator
 GB ?= 10
 ONLY ?=
 SOURCE ?=
+MINUTES ?=
+SEEDS ?=
+CROSSVAL ?=
 # Only for `make env`: the interpreter that makes .venv, and TensorFlow for NVIDIA GPUs.
 PYTHON ?= python3
 GPU ?= $(if $(wildcard $(VENV)/requirements-gpu.stamp),1)
@@ -127,6 +130,10 @@ evaluate: $(if $(RUN),$(if $(wildcard $(RUN)/model.keras),$(RUNTIME),train),trai
 .PHONY: crossval
 crossval: features ## Train and evaluate every fold of groups, over the same store
 	$(stage)
+
+.PHONY: ablation
+ablation: features ## What is each part worth? (MINUTES= a training, SEEDS=3, CROSSVAL=1)
+	$(stage) $(call option,--minutes,$(MINUTES)) $(call option,--seeds,$(SEEDS)) $(if $(CROSSVAL),--crossval)
 
 .PHONY: plan
 plan: data ## Show what every stage will hold in memory, before any starts

@@ -128,6 +128,27 @@ def memory_timelines(stages: Sequence[Mapping[str, Any]]) -> bytes:
     return _png(figure)
 
 
+def differences(names: Sequence[str], values: ArrayLike, intervals: ArrayLike) -> bytes:
+    """Differences from a reference as points with their intervals, the first name on top.
+
+    Args:
+        names: of the n that are compared.
+        values: (n,) in percentage points.
+        intervals: (n, 2) lower and upper ends; NaN where there is none.
+    """
+    figure = _figure(7, 1.0 + 0.36 * len(names))
+    axes = figure.subplots()
+    places, found = np.arange(len(names)), np.asarray(values, np.float64)
+    edges = np.asarray(intervals, np.float64).reshape(-1, 2)
+    axes.axvline(0, color="0.4", linestyle=":")
+    axes.hlines(places, edges[:, 0], edges[:, 1], color=BLUE)
+    axes.plot(found, places, "o", color=BLUE)
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.set(xlabel="points of accuracy")
+    return _png(figure)
+
+
 def signal_panels(panels: Sequence[tuple[str, ArrayLike, ArrayLike]]) -> bytes:
     """Windows drawn small, three in a row: title, seconds (T,) and values (T, C) within about 1.
 

@@ -7,6 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 REPLICATES = 2000
 LEVEL = 0.95
+LEAST_GROUPS = 6
+"""Below, no difference can be told from chance: that all of 5 groups move the same way has a
+probability of 2/32, which is above 1 in 20 (the sign test)."""
 _BLOCK = 200
 """Replicates at a time, which bounds memory for many classes."""
 
@@ -62,23 +65,34 @@ def paired_accuracy(
 ) -> tuple[float, list[float] | None]:
     """Accuracy of another classifier less that of one, on the same windows of the same groups.
 
+    Where a classifier was trained more than once, from other seeds, its trainings are drawn anew
+    as the groups are, so that the interval holds the chance of training too.
+
     Args:
         windows: (G,) of each group.
-        right: (G,) that the one labels rightly.
-        other_right: (G,) that the other does.
+        right: (G,) that the one labels rightly, or (S, G) of each of its trainings.
+        other_right: the same of the other, (G,) or (S', G).
         seed: of the bootstrap, which draws a group for both alike.
 
     Returns:
-        The difference, and its 95 % interval [low, high]; None for fewer than two groups.
+        The mean difference, and its 95 % interval [low, high]; None for fewer than two groups.
     """
     total = np.asarray(windows, np.float64)
-    gain = np.asarray(other_right, np.float64) - np.asarray(right, np.float64)
-    value = float(gain.sum() / max(total.sum(), 1))
+    one, other = (np.atleast_2d(np.asarray(each, np.float64)) for each in (right, other_right))
+    value = float((other.mean(axis=0) - one.mean(axis=0)).sum() / max(total.sum(), 1))
     groups = len(total)
     if groups < 2:
         return value, None
     rng = np.random.default_rng(seed)
     times = rng.multinomial(groups, np.full(groups, 1 / groups), size=REPLICATES)
-    drawn = (times @ gain) / np.maximum(times @ total, 1)
+    gain = _drawn_means(other, rng) - _drawn_means(one, rng)
+    drawn = (times * gain).sum(axis=1) / np.maximum(times @ total, 1)
     low, high = np.percentile(drawn, (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2))
     return value, [float(low), float(high)]
+
+
+def _drawn_means(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(REPLICATES, G) means of (S, G) over as many of its rows, drawn with replacement."""
+    trainings = len(values)
+    drawn = rng.multinomial(trainings, np.full(trainings, 1 / trainings), size=REPLICATES)
+    return drawn @ values / trainings

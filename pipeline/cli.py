@@ -20,7 +20,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
-from pipeline.commands import add_commands, as_sentence, file_path
+from pipeline.commands import add_commands, as_sentence, file_path, positive, positive_number
 from stores.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ REFUSALS = frozenset(
 """Error numbers of disks and of paths, not of this program."""
 DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF, STOPPED = 0, 1, 2, 130, 141, 143
 
-RECORDED = ("features", "train", "evaluate", "crossval")
+RECORDED = ("features", "train", "evaluate", "crossval", "ablation")
 """Stages whose use of memory is kept, over time, where their result is."""
 
 STAGES = {
@@ -45,6 +45,7 @@ STAGES = {
     "train": "train on a store",
     "evaluate": "score a run on its test folds, with and without test-time augmentation",
     "crossval": "train and evaluate every fold of groups, over the same store",
+    "ablation": "train with and without each part of a configuration: what is each worth?",
     "predict": "predict the windows of an unlabelled source with a trained run",
     "plan": "show what every stage will hold in memory, before any starts",
     "inspect": "show what a store holds",
@@ -226,7 +227,9 @@ def _parser() -> argparse.ArgumentParser:
             stage.add_argument(
                 "--source", action="store_true", help="make every row anew and compare"
             )
-        if name in ("evaluate", "crossval", "plan"):
+        if name == "ablation":
+            _add_extent(stage)
+        if name in ("evaluate", "crossval", "ablation", "plan"):
             stage.add_argument(
                 "--baseline", action="store_true", help="score extra trees on the features too"
             )
@@ -253,6 +256,16 @@ def _add_stage_options(stage: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as JSON and nothing else")
     add("--quiet", action="store_true", help="print errors only")
     add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_extent(ablation: argparse.ArgumentParser) -> None:
+    add = ablation.add_argument
+    add(
+        "--minutes", type=positive_number, metavar="M",
+        help="that each training's epochs fill; default: what the configuration's own take",
+    )  # fmt: skip
+    add("--seeds", type=positive, default=1, metavar="N", help="trainings of each (1)")
+    add("--crossval", action="store_true", help="test every fold in turn")
 
 
 def _run_stage(options: argparse.Namespace) -> int:
@@ -287,6 +300,11 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
             from pipeline.crossval import run_crossval
 
             return lambda request: run_crossval(request, baseline=options.baseline)
+        case "ablation":
+            from pipeline.ablation import Extent, run_ablation
+
+            extent = Extent(options.minutes, options.seeds, options.crossval, options.baseline)
+            return lambda request: run_ablation(request, extent)
         case "predict":
             from pipeline.predict import run_predict
 

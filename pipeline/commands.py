@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +58,19 @@ def as_sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """A whole number of 1 or more."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is below 1")
+    return value
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
 
 
@@ -68,10 +78,10 @@ def _add_synth(commands: Any) -> None:
     text = "write a learnable synthetic source of any size, in constant memory"
     synth = commands.add_parser("synth", help=text, description=as_sentence(text))
     add = synth.add_argument
-    add("--windows", type=_positive, required=True, metavar="N", help="windows")
-    add("--length", type=_positive, default=128, metavar="T", help="samples of a window (128)")
-    add("--channels", type=_positive, default=9, metavar="C", help="channels (9)")
-    add("--groups", type=_positive, default=20, metavar="G", help="groups (20)")
+    add("--windows", type=positive, required=True, metavar="N", help="windows")
+    add("--length", type=positive, default=128, metavar="T", help="samples of a window (128)")
+    add("--channels", type=positive, default=9, metavar="C", help="channels (9)")
+    add("--groups", type=positive, default=20, metavar="G", help="groups (20)")
     add("--layout", choices=("windows", "recordings"), default="windows")
     add("--seed", type=int, default=0, help="seed (0)")
     add("--output", type=file_path, required=True, metavar="FILE", help="the HDF5 file to write")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.intervals import paired_accuracy
+from model.intervals import LEAST_GROUPS, paired_accuracy
 from pipeline.classifiers import HEADLINES, score_text
 from pipeline.run_folder import RunFolder, flat_table, recorded_config, recorded_fingerprint
 from stores.errors import UserError, first_line
@@ -131,6 +131,9 @@ def _said(first: Compared, other: Compared, difference: dict[str, Any] | None) -
         return f"{names}: {points}; one group says nothing of others."
     low, high = (100 * edge for edge in difference["interval"])
     verdict = "more than chance" if low > 0 or high < 0 else "may be chance"
+    groups = len(first.metrics["tta"]["per_group"])
+    if groups < LEAST_GROUPS:
+        verdict = f"{groups} groups are too few to tell that from chance"
     return f"{names}: {points} [{low:+.2f}, {high:+.2f}] over groups: {verdict}."
 
 

@@ -261,6 +261,10 @@ class Config(Section):
             )
         return self
 
+    def changed(self, section: str, **keys: Any) -> Config:
+        """A copy with other values of some keys of a section."""
+        return self.model_copy(update={section: getattr(self, section).model_copy(update=keys)})
+
     def store_keys(self) -> dict[str, Any]:
         """The keys that decide the store's bytes (never the workers or the paths)."""
         kept = self.model_dump(mode="json", include={"source", "store", "folds", "features"})

@@ -7,38 +7,25 @@ no TensorFlow.
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import stores
 from model.scores import summarise_confusion
+from pipeline.child_stages import ensure_evaluated
 from pipeline.classifiers import HEADLINES, TITLES
 from pipeline.config import Config
-from pipeline.run_folder import RUNS, RunFolder, config_bytes, default_run, json_bytes, run_digest
+from pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
 from pipeline.split import crossval_splits, group_names
 from pipeline.train import resolved_config
 from pipeline.training_memory import fit_read_ahead, plan_crossval
 from stores import disk
-from stores.errors import UserError
 
 if TYPE_CHECKING:
     from pipeline.console import Request
     from stores import Store
-
-REFUSED = 2
-"""Exit code of the command line: the user's input."""
-ENDED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
-"""Exit codes of a stage that Ctrl-C or SIGTERM ended."""
-
-
-class FoldFailed(RuntimeError):
-    """A fold's process ended with an error that is ours; its own message stands above."""
 
 
 def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
@@ -60,10 +47,10 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     Raises:
         UserError: the store cannot be divided so, or a fold was refused; its message is printed.
         KeyboardInterrupt: a fold was interrupted.
-        FoldFailed: a fold broke.
+        StageFailed: a fold broke.
     """
     store = stores.open(request.store)
-    config = _base_config(request, store)
+    config = crossval_config(request, store)
     splits = crossval_splits(store.folds, config.split)
     config = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))
     plan = plan_crossval(config, store, baseline).require_fit()
@@ -74,7 +61,8 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
         names = ", ".join(group_names(store, split.test))
         request.console.say(f"Fold {number + 1} of {len(splits)}, tested on {names}")
         fold = _fold_run(request, config, store, number)
-        _run_fold(request, fold_config(config, number), fold, folder, number, baseline)
+        file = folder / f"fold-{number}.toml"
+        ensure_evaluated(request, fold_config(config, number), fold, file, baseline=baseline)
         folds.append({"run": str(fold.path), **json.loads(fold.metrics.read_text())})
     result = summarise(folds, store.classes)
     disk.write_bytes(folder / "crossval.json", json_bytes(result))
@@ -90,8 +78,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
 
 def fold_config(config: Config, number: int) -> Config:
     """The config of one fold of a cross-validation."""
-    split = config.split.model_copy(update={"test_fold": number})
-    return config.model_copy(update={"split": split})
+    return config.changed("split", test_fold=number)
 
 
 def summarise(folds: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
@@ -112,12 +99,10 @@ def summarise(folds: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dic
     }
 
 
-def _base_config(request: Request, store: Store) -> Config:
-    """What all folds share: an official test part is left alone."""
-    config = resolved_config(request, store)
+def crossval_config(request: Request, store: Store) -> Config:
+    """The resolved config that all folds share: an official test part is left alone."""
     official = any(fold.name.startswith("test/") for fold in store.folds)
-    split = config.split.model_copy(update={"inside_training": official})
-    return config.model_copy(update={"split": split})
+    return resolved_config(request, store).changed("split", inside_training=official)
 
 
 def _digest(config: Config, store: Store) -> str:
@@ -129,51 +114,6 @@ def _fold_run(request: Request, config: Config, store: Store, number: int) -> Ru
     if request.run is not None:
         return RunFolder(request.run / f"fold-{number}")
     return default_run(fold_config(config, number), store.fingerprint)
-
-
-def _run_fold(
-    request: Request, config: Config, run: RunFolder, folder: Path, number: int, baseline: bool
-) -> None:
-    """Train, unless that is done, and evaluate one fold."""
-    file = folder / f"fold-{number}.toml"
-    disk.write_bytes(file, config_bytes(config))
-    options = ["--config", str(file), "--run", str(run.path)]
-    options += ["--store", str(config.paths.store)]
-    if not run.complete:
-        _run_stage("train", options, request)
-    _run_stage("evaluate", [*options, "--baseline"] if baseline else options, request)
-
-
-def _run_stage(stage: str, options: Sequence[str], request: Request) -> None:
-    """One stage in a process of its own; raises what its exit code means."""
-    quiet = request.console.silent
-    command = [sys.executable, "-m", "pipeline", stage, *options, *(["--quiet"] if quiet else [])]
-    # Quiet stages still print their result, which is not this stage's.
-    output = subprocess.DEVNULL if quiet else None
-    code = subprocess.run(command, stdout=output, check=False).returncode
-    raise_for(code, stage)
-
-
-def raise_for(code: int, stage: str) -> None:
-    """Pass a child's exit code on as the exception that the command line maps to it.
-
-    Raises:
-        KeyboardInterrupt: ended by Ctrl-C or SIGTERM.
-        UserError: 2.
-        FoldFailed: any other but 0; a signal that ended the child is negative.
-    """
-    if code in ENDED:
-        raise KeyboardInterrupt
-    if code == REFUSED:
-        raise UserError(
-            f"The {stage} stage of a fold was refused; its message is above. Correct that and "
-            "start again: complete folds are kept."
-        )
-    if code != 0:
-        raise FoldFailed(
-            f"The {stage} stage of a fold ended with exit code {code}; its message is above. "
-            "Start again: complete folds are kept, an interrupted one is resumed."
-        )
 
 
 def _print(request: Request, result: Mapping[str, Any], folds: int) -> None:

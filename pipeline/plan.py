@@ -94,8 +94,7 @@ def _shuffle_quality(request: Request, store: Store, config: Config) -> float:
 
 def with_buffer(config: Config, chunks: int) -> Config:
     """`config` with buffers of so many chunks."""
-    stream = config.stream.model_copy(update={"buffer_chunks": chunks})
-    return config.model_copy(update={"stream": stream})
+    return config.changed("stream", buffer_chunks=chunks)
 
 
 def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan], dict[str, Any]]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from model.figures import (
     signal_panels,
 )
 from pipeline.classifiers import HEADLINES, TITLES, score_text
+from pipeline.html_page import image, page, table
 from pipeline.run_folder import config_bytes, recorded_versions
 from stores import disk
 
@@ -33,20 +33,6 @@ if TYPE_CHECKING:
     from pipeline.split import Split
     from stores import Store
     from stores.rows import Window
-
-STYLE = """
-body { color: #111; background: #fff; font: 16px/1.5 system-ui, sans-serif; max-width: 60rem;
-  margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 }
-th, td { white-space: nowrap; padding: .2rem .8rem; border-bottom: 1px solid #ddd;
-  text-align: right }
-th:first-child, td:first-child { text-align: left }
-.wide { overflow-x: auto }
-img { max-width: 100%; height: auto }
-pre { background: #f6f6f6; padding: 1rem; overflow-x: auto }
-@media print { img, tr, pre { break-inside: avoid } pre { white-space: pre-wrap } }
-.note { border-left: .3rem solid #d55e00; padding: .2rem .8rem; background: #fff6f0 }
-"""
 
 INTERVALS = (
     "<p>In brackets: where 95 % of scores lie when whole groups are drawn anew (bootstrap; with "
@@ -97,11 +83,11 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown)
         figures["memory"] = memory_timelines([asdict(record) for record in shown.memory])
     if shown.mistakes:
         figures["mistakes"] = signal_panels(_panels(scores["mistakes"], shown.mistakes))
-    for name, image in figures.items():
-        disk.write_bytes(run.path / f"{name}.png", image)
+    for name, png in figures.items():
+        disk.write_bytes(run.path / f"{name}.png", png)
     body = _body(config, metrics, figures) + _training(run, history, shown, figures)
     body += _reproduction(run, config)
-    disk.write_bytes(run.report, _page(f"{config.name}: {run.path.name}", body).encode())
+    disk.write_bytes(run.report, page(f"{config.name}: {run.path.name}", body).encode())
 
 
 def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Metrics]) -> list[Window]:
@@ -144,7 +130,11 @@ def _comparable(window: Window) -> NDArray[np.float64]:
 
 def _history(run: RunFolder) -> list[dict[str, float]]:
     with run.log.open(newline="") as stream:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(stream)]
+        return [
+            # Of what a training did not note, as before it noted that, the place is empty.
+            {key: float(value) for key, value in row.items() if value}
+            for row in csv.DictReader(stream)
+        ]
 
 
 def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str:
@@ -157,7 +147,7 @@ def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str
         f"{escape(', '.join(metrics['views']))}.</p>",
         _scores_table(metrics),
         "<h2>Classes</h2>",
-        _table(
+        table(
             ("class", "windows", "precision", "recall", "F1"),
             (
                 (name, f"{each['windows']:,}", *_decimals(each, "precision", "recall", "f1"))
@@ -165,22 +155,22 @@ def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str
             ),
         ),
         _absent(scores),
-        _image("scores of each class", figures["classes"]),
-        _image("confusion matrix: shares of each label's windows", figures["confusion"]),
+        image("scores of each class", figures["classes"]),
+        image("confusion matrix: shares of each label's windows", figures["confusion"]),
         _confusion_table(scores),
         "<h2>Groups</h2>",
-        _table(
+        table(
             ("group", "windows", "accuracy", "macro-F1"),
             (
                 (name, f"{each['windows']:,}", *_decimals(each, "accuracy", "macro_f1"))
                 for name, each in scores["per_group"].items()
             ),
         ),
-        _image("scores of each group", figures["groups"]),
+        image("scores of each group", figures["groups"]),
         "<h2>Calibration</h2>",
-        _image("accuracy over confidence", figures["calibration"]),
+        image("accuracy over confidence", figures["calibration"]),
         "<h2>Most confident mistakes</h2>",
-        _table(
+        table(
             ("source index", "label", "predicted", "confidence"),
             (
                 (
@@ -192,7 +182,7 @@ def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str
                 for each in scores["mistakes"]
             ),
         ),
-        _image("the windows of these mistakes", figures["mistakes"])
+        image("the windows of these mistakes", figures["mistakes"])
         if "mistakes" in figures
         else "",
     ]
@@ -214,10 +204,10 @@ def _training(
         f"<p>{len(history)} epochs of {shown.training_windows:,} windows in {seconds:,.0f} s: "
         f"{rate:,.0f} windows/s, validation included; {waited:,.1f} s of it "
         f"({waited / max(seconds, 1e-9):.1%}) waiting for data.</p>",
-        _image("learning curves", figures["curves"]),
+        image("learning curves", figures["curves"]),
     ]
     if "memory" in figures:
-        parts += ["<h2>Memory</h2>", _image("memory held by each stage", figures["memory"])]
+        parts += ["<h2>Memory</h2>", image("memory held by each stage", figures["memory"])]
     return "\n".join([*parts, f"<p>Versions: {escape(versions)}.</p>"])
 
 
@@ -258,7 +248,7 @@ def _scores_table(metrics: Metrics) -> str:
         "calibration error",
     )
     drawn = "" if not metrics["tta"]["intervals"] else INTERVALS
-    return _table(columns, rows) + drawn
+    return table(columns, rows) + drawn
 
 
 def _absent(scores: Metrics) -> str:
@@ -272,8 +262,8 @@ def _confusion_table(scores: Metrics) -> str:
         (name, *(f"{count:,}" for count in counts))
         for name, counts in zip(names, scores["confusion"], strict=True)
     )
-    table = _table(("label \\ predicted", *names), rows)
-    return f"<details><summary>Confusion counts</summary>{table}</details>"
+    counts = table(("label \\ predicted", *names), rows)
+    return f"<details><summary>Confusion counts</summary>{counts}</details>"
 
 
 def _decimals(scores: Metrics, *keys: str) -> list[str]:
@@ -282,26 +272,3 @@ def _decimals(scores: Metrics, *keys: str) -> list[str]:
 
 def _mean_and_sd(spread: Mapping[str, float]) -> str:
     return f"{100 * spread['mean']:.2f} ± {100 * spread['sd']:.2f} %"
-
-
-def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows
-    )
-    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{body}</table></div>'
-
-
-def _image(description: str, png: bytes) -> str:
-    data = base64.b64encode(png).decode()
-    return f'<p><img alt="{escape(description)}" src="data:image/png;base64,{data}"></p>'
-
-
-def _page(title: str, body: str) -> str:
-    return (
-        "<!DOCTYPE html>\n"
-        '<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
-    )

@@ -31,8 +31,10 @@ COLUMNS = (
     "learning_rate",
     "seconds",
     "wait_seconds",
+    "val_seconds",
 )
-"""Epochs count from 1. `wait_seconds`: of `seconds`, how long steps waited for their batch."""
+"""Epochs count from 1. Of `seconds`, `wait_seconds` is how long steps waited for their batch, and
+`val_seconds` how long the validation took."""
 
 
 def write_log(path: Path, history: Sequence[Row]) -> None:

@@ -298,7 +298,8 @@ def _finish_epoch(training: Training, row: Row, course: Course) -> None:
         if training.validate is None or row["val_loss"] < progress.best_loss:
             progress.best_loss, progress.best_epoch = row.get("val_loss", 0.0), progress.epoch
             course.best = [weight.numpy() for weight in training.network.weights]
-    row["seconds"] += time.perf_counter() - begun
+    row["val_seconds"] = time.perf_counter() - begun
+    row["seconds"] += row["val_seconds"]
     progress.history.append(row)
     progress.epoch, progress.step = progress.epoch + 1, 0
     progress.stopped = progress.stale_epochs >= training.options.patience

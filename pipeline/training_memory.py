@@ -112,14 +112,14 @@ def fit_read_ahead(config: Config, store: Store, plan: Callable[[Config], Memory
     free = [name for name in READ_AHEAD if name not in config.stream.model_fields_set]
     fitted = config
     for name in free:
-        fitted = _changed(fitted, "stream", name, least[name])
+        fitted = fitted.changed("stream", **{name: least[name]})
     for name in free:
         # Bytes are linear in each: one more of it tells what all of them take.
-        found, more = plan(fitted), _changed(fitted, "stream", name, least[name] + step[name])
+        found, more = plan(fitted), fitted.changed("stream", **{name: least[name] + step[name]})
         each = max(1, plan(more).projected - found.projected)
         room = found.budget if config.memory.budget else int(found.budget * UNNAMED_SHARE)
         value = least[name] + max(0, room - found.projected) // each * step[name]
-        fitted = _changed(fitted, "stream", name, min(wanted[name], value))
+        fitted = fitted.changed("stream", **{name: min(wanted[name], value)})
     return fitted
 
 
@@ -235,7 +235,7 @@ def _with_remedies(
         return found
     least = config
     for key in keys:
-        least = _changed(least, key.section, key.name, key.least)
+        least = least.changed(key.section, **{key.name: key.least})
     remedies = [shrunk for key in keys if (shrunk := _shrink(config, [key], plan))]
     if not remedies:
         remedies = [shrunk] if (shrunk := _shrink(config, keys, plan)) else []
@@ -251,14 +251,9 @@ def _shrink(
         value = key.value(config)
         while value > key.least and not plan(smaller).fits:
             value = max(key.least, value // 2)
-            smaller = _changed(smaller, key.section, key.name, value)
+            smaller = smaller.changed(key.section, **{key.name: value})
         values[key] = value
     if not plan(smaller).fits:
         return None
     changed = [key for key in keys if values[key] < key.value(config)]
     return " and ".join(f"{key.section}.{key.name} = {values[key]}{key.scope}" for key in changed)
-
-
-def _changed(config: Config, section: str, key: str, value: int) -> Config:
-    options = getattr(config, section).model_copy(update={key: value})
-    return config.model_copy(update={section: options})

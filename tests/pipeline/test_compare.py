@@ -63,7 +63,31 @@ def test_a_run_is_no_better_than_itself(
     (difference,) = compared(capsys, runs[0], runs[0])["differences"]
     assert (difference["accuracy"], difference["interval"]) == (0, [0, 0])
     assert main(["compare", str(runs[0].path), str(runs[0].path)]) == 0
-    assert "may be chance" in capsys.readouterr().out
+    assert "groups are too few to tell that from chance" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("right", "verdict"), [((0.9, 0.8), "more than chance"), ((0.5, 0.9), "may be chance")]
+)
+def test_enough_groups_tell_a_difference_from_chance(
+    right: tuple[float, float],
+    verdict: str,
+    runs: list[RunFolder],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pair = []
+    for name, accuracies in (("one", (0.7, 0.7)), ("two", right)):
+        run = RunFolder(tmp_path / name)
+        shutil.copytree(runs[0].path, run.path)
+        metrics = json.loads(run.metrics.read_text())
+        metrics["tta"]["per_group"] = {
+            str(number): {"windows": 10, "accuracy": accuracies[number % 2]} for number in range(8)
+        }
+        run.metrics.write_text(json.dumps(metrics))
+        pair.append(str(run.path))
+    assert main(["compare", *pair]) == 0
+    assert f"over groups: {verdict}." in capsys.readouterr().out
 
 
 def test_other_windows_do_not_compare(

@@ -14,9 +14,10 @@ import pytest
 
 import stores
 from pipeline import crossval
+from pipeline.child_stages import StageFailed, raise_for
 from pipeline.config import Config
 from pipeline.console import Console, Request
-from pipeline.crossval import FoldFailed, fold_config, raise_for, run_crossval, summarise
+from pipeline.crossval import fold_config, run_crossval, summarise
 from pipeline.evaluate import run_evaluate
 from pipeline.train import run_train
 from stores.errors import UserError
@@ -73,7 +74,7 @@ def test_a_fold_that_is_refused_refuses_the_whole(
     occupied = tmp_path / "crossval" / "fold-0"
     occupied.mkdir(parents=True)
     (occupied / "letter.txt").write_text("dear reader")
-    with pytest.raises(UserError, match="train stage of a fold was refused"):
+    with pytest.raises(UserError, match="train stage of a run was refused"):
         run_crossval(request_for(config, tiny_store, tmp_path / "crossval"))
     assert not (tmp_path / "crossval" / "crossval.json").exists()
 
@@ -84,8 +85,8 @@ def test_a_fold_that_is_refused_refuses_the_whole(
         (2, UserError),
         (130, KeyboardInterrupt),
         (-signal.SIGINT, KeyboardInterrupt),
-        (1, FoldFailed),
-        (-signal.SIGKILL, FoldFailed),
+        (1, StageFailed),
+        (-signal.SIGKILL, StageFailed),
     ],
 )
 def test_exit_codes_of_folds_pass_through(code: int, error: type[BaseException]) -> None:

@@ -1,0 +1,264 @@
+"""The ablation command: what each part of a configuration is worth on these data.
+
+Every variant is trained as `train` would, one after another, each in processes of its own and for
+the same time: a network that is twice as quick gets twice the epochs. This parent imports no
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import stores
+from pipeline.ablation_result import Outcome, Trained, ablation_page, print_ablation, result_of
+from pipeline.ablation_variants import Variant, in_time, variants
+from pipeline.child_stages import ensure_evaluated, run_stage
+from pipeline.console import Console
+from pipeline.crossval import crossval_config, fold_config
+from pipeline.order import training_order
+from pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
+from pipeline.split import choose_split, crossval_splits
+from pipeline.train import resolved_config
+from pipeline.training_memory import fit_read_ahead, plan_crossval
+from stores import disk
+from stores.errors import UserError
+from stores.text import format_seconds
+
+if TYPE_CHECKING:
+    from pipeline.budget import MemoryPlan
+    from pipeline.config import Config
+    from pipeline.console import Request
+    from stores import Store
+
+PROBE_STEPS = 100
+"""Steps of each of the two epochs that tell how quick a variant is; the first compiles."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much an ablation trains.
+
+    Attributes:
+        minutes: that each training's epochs fill; None: what the configuration's own epochs take.
+        seeds: trainings of each variant and fold, from `train.seed` upwards.
+        crossval: test every fold in turn, not the configuration's own alone.
+        baseline: score extra trees on the features of the reference too.
+    """
+
+    minutes: float | None = None
+    seeds: int = 1
+    crossval: bool = False
+    baseline: bool = False
+
+
+@dataclass(frozen=True)
+class _Training:
+    """One run to be had: number `variant` of the variants, by seed and fold."""
+
+    variant: int
+    name: str
+    config: Config
+
+
+def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
+    """Train and evaluate every variant of `request.config`, and write ablation.json and .html.
+
+    Runs that are complete are left alone, an interrupted one is resumed. How quick each variant
+    is gets measured once and kept in pace.json, since its epochs follow from that.
+
+    Args:
+        request: `run`, if given, is the folder of everything; else runs are where `train` puts
+            them, and the result is in `runs/<config>/ablation-<digest>`.
+        extent: how much is trained.
+
+    Returns:
+        JSON-able, and ablation.json: `rows`, the reference first, each with epochs, seconds of a
+        training, accuracy, macro_f1, difference of accuracy to the reference, and 95 % intervals
+        over groups and seeds (None for fewer than two groups).
+
+    Raises:
+        UserError: the store cannot be divided so, the folder is of another ablation, or a run
+            was refused; its message is printed.
+        KeyboardInterrupt: a training was interrupted.
+        StageFailed: a stage broke.
+    """
+    store = stores.open(request.store)
+    config, folds = _base(request, store, extent.crossval)
+    plan, found = _fitted(variants(config, store.feature_names), store, extent.baseline)
+    plan.require_fit()
+    request.console.memory_plan("ablation, one training after another", plan.lines())
+    identity = run_digest(config, store.fingerprint)
+    folder = request.run or RUNS / config.name / f"ablation-{identity}"
+    pace = _pace(request, store, found, folder, identity)
+    seconds = pace[found[0].name] * config.train.epochs
+    if extent.minutes is not None:
+        seconds = 60 * extent.minutes
+    timed = [Variant(each.name, in_time(each.config, seconds, pace[each.name])) for each in found]
+    outcomes = [Outcome(each.name, each.config.train.epochs) for each in timed]
+    trainings = [
+        [
+            _Training(
+                number, variant.name, fold_config(variant.config, fold).changed("train", seed=seed)
+            )
+            for fold in folds
+            for number, variant in enumerate(timed)
+        ]
+        for seed in range(config.train.seed, config.train.seed + extent.seeds)
+    ]
+    total = sum(len(each) for each in trainings)
+    request.console.say(
+        f"{total} trainings ({len(timed)} variants, {extent.seeds} of each on {len(folds)} test "
+        f"folds), {format_seconds(seconds)} each, and their starts: "
+        f"{format_seconds(total * seconds)} and more."
+    )
+    shown = _Shown(request.console, total)
+    for of_seed in trainings:
+        for outcome in outcomes:
+            outcome.trained.append([])
+        for training, trained in _train(request, store, of_seed, folder, extent.baseline):
+            outcomes[training.variant].trained[-1].append(trained)
+            shown.say(training, trained)
+    result = result_of(outcomes, store.classes, extent.baseline) | {
+        "store": str(store.path),
+        "minutes": seconds / 60,
+        "folds": len(folds),
+    }
+    disk.write_bytes(folder / "ablation.json", json_bytes(result))
+    page = folder / "ablation.html"
+    disk.write_bytes(page, ablation_page(result, config).encode())
+    print_ablation(result, request.console)
+    request.console.say(f"Ablation: {page}")
+    return {"ablation": str(page), "run": str(folder), "memory": plan.as_table()} | result
+
+
+def _base(request: Request, store: Store, crossval: bool) -> tuple[Config, list[int]]:
+    """The reference's config, and which folds are tested."""
+    if crossval:
+        config = crossval_config(request, store)
+        return config, list(range(len(crossval_splits(store.folds, config.split))))
+    config = resolved_config(request, store)
+    return config, [config.split.test_fold]
+
+
+def _fitted(
+    found: Sequence[Variant], store: Store, baseline: bool
+) -> tuple[MemoryPlan, list[Variant]]:
+    """The variants reading ahead as the budget allows, and the plan of the largest."""
+    fitted = [
+        Variant(
+            each.name,
+            fit_read_ahead(each.config, store, lambda c: plan_crossval(c, store, baseline)),
+        )
+        for each in found
+    ]
+    plans = [plan_crossval(each.config, store, baseline) for each in fitted]
+    largest = max(plans, key=lambda plan: plan.projected)
+    return dataclasses.replace(largest, stage="ablation"), fitted
+
+
+def _pace(
+    request: Request, store: Store, found: Sequence[Variant], folder: Path, identity: str
+) -> dict[str, float]:
+    """Seconds that an epoch of each variant takes, validation included."""
+    file = folder / "pace.json"
+    known = _known_pace(folder, file, identity)
+    missing = [each for each in found if each.name not in known]
+    if missing:
+        request.console.say(f"Measuring how quick {len(missing)} variants are.")
+    for each in missing:
+        known[each.name] = _epoch_seconds(request, store, each.config, folder)
+        disk.write_bytes(file, json_bytes({"of": identity, "epoch_seconds": known}))
+    return known
+
+
+def _known_pace(folder: Path, file: Path, identity: str) -> dict[str, float]:
+    """What pace.json holds; it marks the folder as this ablation's."""
+    if not file.is_file():
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(
+                f"{folder} is not an ablation's folder and not empty. Name a new folder with --run."
+            )
+        disk.write_bytes(file, json_bytes({"of": identity, "epoch_seconds": {}}))
+    try:
+        found = json.loads(file.read_bytes())
+        pace = {str(name): float(seconds) for name, seconds in found["epoch_seconds"].items()}
+        of, sound = found["of"], all(0 < seconds < float("inf") for seconds in pace.values())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        of, sound = identity, False
+    if not sound:
+        raise UserError(f"{file} is damaged. Remove it: the pace is measured again.")
+    if of != identity:
+        raise UserError(
+            f"{folder} holds the ablation of another configuration or store. Name a new folder "
+            "with --run."
+        )
+    return pace
+
+
+def _epoch_seconds(request: Request, store: Store, config: Config, folder: Path) -> float:
+    order = training_order(store, choose_split(store.folds, config.split).train, config)
+    options = config.train
+    steps = order.steps(options.batch, config.stream.drop_remainder, options.steps_per_epoch)
+    probed = min(PROBE_STEPS, steps)
+    short = config.changed(
+        "train", epochs=2, steps_per_epoch=probed, patience=2, refit=False, tensorboard=False
+    )
+    run = RunFolder(folder / "probe")
+    disk.remove_folder(run.path)
+    run_stage("train", _hushed(request), short, run, folder / "probe.toml")
+    with run.log.open(newline="") as stream:
+        *_, row = csv.DictReader(stream)
+    disk.remove_folder(run.path)
+    validation = float(row["val_seconds"])
+    return (float(row["seconds"]) - validation) / probed * steps + validation
+
+
+def _train(
+    request: Request, store: Store, trainings: Sequence[_Training], folder: Path, baseline: bool
+) -> Iterator[tuple[_Training, Trained]]:
+    """Train what is not trained; the runs in their order."""
+    for training in trainings:
+        train, fold = training.config.train, training.config.split.test_fold
+        run = default_run(training.config, store.fingerprint)
+        name = f"{training.name.replace(' ', '-')}-seed-{train.seed}-fold-{fold}"
+        if request.run is not None:
+            run = RunFolder(folder / name)
+        ensure_evaluated(
+            _hushed(request),
+            training.config,
+            run,
+            folder / f"{name}.toml",
+            baseline=baseline and training.variant == 0,
+        )
+        yield training, Trained.read(run)
+
+
+def _hushed(request: Request) -> Request:
+    """For stages that are many: errors only."""
+    return dataclasses.replace(request, console=Console(quiet=True))
+
+
+class _Shown:
+    """Tells of each run that is there, and how long the rest takes."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console, self._total = console, total
+        self._done, self._begun = 0, time.monotonic()
+
+    def say(self, training: _Training, trained: Trained) -> None:
+        self._done += 1
+        train, fold = training.config.train, training.config.split.test_fold
+        left = (time.monotonic() - self._begun) / self._done * (self._total - self._done)
+        self._console.say(
+            f"{self._done:>3} of {self._total}  {training.name}, seed {train.seed}, fold {fold}: "
+            f"{trained.metrics['plain']['accuracy']:.1%} after {trained.epochs} epochs, "
+            f"{format_seconds(trained.seconds)}"
+            + (f"; {format_seconds(left)} left" if left else "")
+        )

@@ -1,0 +1,90 @@
+"""Stages in child processes: a process that ends gives all its memory back."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.run_folder import config_bytes
+from stores import disk
+from stores.errors import UserError
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+    from pipeline.console import Request
+    from pipeline.run_folder import RunFolder
+
+REFUSED = 2
+"""Exit code of the command line: the user's input."""
+ENDED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
+"""Exit codes of a stage that Ctrl-C or SIGTERM ended."""
+
+
+class StageFailed(RuntimeError):
+    """A stage's process ended with an error that is ours; its own message stands above."""
+
+
+def ensure_evaluated(
+    request: Request, config: Config, run: RunFolder, file: Path, *, baseline: bool = False
+) -> None:
+    """Train, unless that is done, and evaluate one run.
+
+    Args:
+        request: says how loud the stages are.
+        config: resolved, with the path of its store.
+        run: complete, interrupted or new.
+        file: where the config is written for them.
+        baseline: score the classic baseline too.
+
+    Raises:
+        UserError, KeyboardInterrupt, StageFailed: as `raise_for`.
+    """
+    if not run.complete:
+        run_stage("train", request, config, run, file)
+    run_stage("evaluate", request, config, run, file, *(["--baseline"] if baseline else []))
+
+
+def run_stage(
+    stage: str, request: Request, config: Config, run: RunFolder, file: Path, *options: str
+) -> None:
+    """One stage in a process of its own.
+
+    Raises:
+        UserError, KeyboardInterrupt, StageFailed: as `raise_for`.
+    """
+    disk.write_bytes(file, config_bytes(config))
+    command: Sequence[str] = (
+        *(sys.executable, "-m", "pipeline", stage, "--config", str(file)),
+        *("--run", str(run.path), "--store", str(config.paths.store)),
+        *options,
+        *(["--quiet"] if request.console.silent else []),
+    )
+    # Quiet stages still print their result, which is not this stage's.
+    output = subprocess.DEVNULL if request.console.silent else None
+    raise_for(subprocess.run(command, stdout=output, check=False).returncode, stage)
+
+
+def raise_for(code: int, stage: str) -> None:
+    """Pass a child's exit code on as the exception that the command line maps to it.
+
+    Raises:
+        KeyboardInterrupt: ended by Ctrl-C or SIGTERM.
+        UserError: 2.
+        StageFailed: any other but 0; a signal that ended the child is negative.
+    """
+    if code in ENDED:
+        raise KeyboardInterrupt
+    if code == REFUSED:
+        raise UserError(
+            f"The {stage} stage of a run was refused; its message is above. Correct that and "
+            "start again: complete runs are kept."
+        )
+    if code != 0:
+        raise StageFailed(
+            f"The {stage} stage of a run ended with exit code {code}; its message is above. "
+            "Start again: complete runs are kept, an interrupted one is resumed."
+        )
