@@ -97,7 +97,7 @@ endif
 
 .PHONY: tools
 tools: $(TOOLS) $(KERNELS)
-	@$(python) -c 'import hypothesis, importlinter, jupytext, mypy, nbclient, pytest, pytest_timeout' || { \
+	@$(python) -c 'import furo, hypothesis, importlinter, jupytext, mypy, myst_parser, nbclient, pytest, pytest_timeout' || { \
 		echo "The active environment lacks the development tools:" \
 			"python -m pip install --requirement requirements-dev.lock" >&2; exit 2; }
 
@@ -162,6 +162,16 @@ test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on G
 .PHONY: test-faults
 test-faults: tools ## Kill, tear and damage by the hundred (counts in docs/reliability.md)
 	@exec $(python) -m pytest -m faults
+
+.PHONY: test-docs
+test-docs: tools ## Run every command of the documentation's pages (3 minutes)
+	@exec $(python) -m pytest -m docs
+
+.PHONY: docs
+docs: tools ## Write the documentation's site to docs/_build/html
+	$(python) -m pipeline.reference docs/reference
+	$(python) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 .PHONY: audit
 audit: ## Look the locked packages up in the advisories of PyPI (needs pip-audit and its network)

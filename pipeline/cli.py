@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
     0 done, 2 the user's input, 1 our fault, 130 interrupted by Ctrl-C, 143 stopped by SIGTERM.
     """
-    parser = _parser()
+    parser = command_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
@@ -138,6 +138,7 @@ def _stopped_as_by_a_key() -> Iterator[None]:
 
 def _explain(error: Exception, debug: bool) -> int:
     from pipeline.addresses import without_secrets
+    from pipeline.error_pages import page_of
 
     trace = without_secrets("".join(traceback.format_exception(error)))
     if debug:
@@ -150,7 +151,9 @@ def _explain(error: Exception, debug: bool) -> int:
             "is kept."
         )
     if isinstance(error, UserError):
-        print(f"headrace: {_one_line(without_secrets(str(error)))}", file=sys.stderr)
+        page = page_of(error)
+        more = f" More: {page}" if page else ""
+        print(f"headrace: {_one_line(without_secrets(str(error)))}{more}", file=sys.stderr)
         return USERS_INPUT
     if not debug:
         print(trace, end="", file=sys.stderr)
@@ -189,7 +192,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USERS_INPUT, f"headrace: {text}.{hint} See: {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = _Parser(
         prog="headrace",
         description="Train Keras models on windowed sensor recordings larger than memory.",

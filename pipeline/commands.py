@@ -26,8 +26,9 @@ def add_commands(commands: Any) -> None:
     compare.set_defaults(run=_run_compare)
     text = "write one folder with a run's model, inputs, normalisation and scores"
     export = commands.add_parser("export", help=text, description=as_sentence(text))
-    export.add_argument("--run", type=file_path, dest="run_folder", metavar="DIR", required=True)
-    export.add_argument("--output", type=file_path, metavar="DIR", required=True)
+    add = export.add_argument
+    add("--run", type=file_path, dest="run_folder", metavar="DIR", required=True, help="the run")
+    add("--output", type=file_path, metavar="DIR", required=True, help="a new folder")
     export.set_defaults(run=_run_export)
     for parser in (init, compare, export):
         parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
@@ -82,7 +83,7 @@ def _add_synth(commands: Any) -> None:
     add("--length", type=positive, default=128, metavar="T", help="samples of a window (128)")
     add("--channels", type=positive, default=9, metavar="C", help="channels (9)")
     add("--groups", type=positive, default=20, metavar="G", help="groups (20)")
-    add("--layout", choices=("windows", "recordings"), default="windows")
+    add("--layout", choices=("windows", "recordings"), default="windows", help="(windows)")
     add("--seed", type=int, default=0, help="seed (0)")
     add("--output", type=file_path, required=True, metavar="FILE", help="the HDF5 file to write")
     add("--debug", action="store_true", help=argparse.SUPPRESS)

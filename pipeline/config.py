@@ -75,11 +75,17 @@ class StoreOptions(Section):
     raw_dtype: Literal["source", "float16", "float32", "float64"] = "source"
     """Stored type of `raw`: the source's own (float32 when resampled), or a chosen one."""
     chunk_windows: int | None = Field(default=None, ge=1)
+    """Windows of a chunk, the unit of reading; default: a power of two, within 0.75 MiB."""
     shard_windows: int | None = Field(default=None, ge=1)
+    """Windows of a shard, the unit of writing and of a task; default: 64 chunks. Halve it if a
+    worker's shard is too large for the budget."""
     block_windows: int | None = Field(default=None, ge=1)
+    """Consecutive source windows that stay together when shards are gathered; default: half a
+    chunk. Larger blocks read faster and mix less."""
     compressor: Literal["lz4", "zstd"] = "lz4"
     """LZ4 decodes 2-4 times faster than zstd; zstd makes the store some 10 % smaller."""
     level: int = Field(default=1, ge=0, le=9)
+    """Of the compressor. Sensor noise does not compress: higher levels cost time for a percent."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Seed of the physical shuffle."""
 
@@ -149,15 +155,19 @@ class AugmentOptions(Section):
     """
 
     mask_probability: Probability = 0.5
+    """Share of windows of which one stretch is hidden."""
     mask_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     """Longest masked stretch, as a fraction of the window; the mask is the channel's mean."""
     scale_probability: Probability = 1.0
+    """Share of windows that are multiplied by a factor near 1."""
     scale_strength: Strength = 0.05
     """Standard deviation of the factor around 1, one factor a window."""
     noise_probability: Probability = 1.0
+    """Share of windows that get noise."""
     noise_strength: Strength = 0.05
     """Standard deviation of the noise, in standard deviations of the channel."""
     mix_probability: Probability = 0.0
+    """Share of windows that are blended with another (mixup)."""
     mix_strength: Annotated[float, Field(gt=0.0)] = 0.2
     """alpha of the Beta(alpha, alpha) that the mixing coefficient is drawn from."""
 
@@ -166,24 +176,32 @@ class TrainOptions(Section):
     """The training recipe."""
 
     epochs: int = Field(default=30, ge=1)
+    """At most; the cosine of the learning rate spans them all."""
     steps_per_epoch: int | None = Field(default=None, ge=1)
     """Truncates every epoch; each still has its own order."""
     batch: int = Field(default=128, ge=1)
+    """Windows of a step. Activations grow with it, as `headrace plan` shows."""
     seed: int = Field(default=0, ge=0, lt=2**31)
+    """Of the weights, the order of rows, augmentation and dropout."""
     deterministic: bool = True
     """Same bits from the same seed on a CPU (op determinism)."""
     threads: int | None = Field(default=None, ge=1)
     """Threads of TensorFlow's kernels; default: the cores at the run's first start, recorded in
     it. Another number changes the last bits of a result."""
     learning_rate: float = Field(default=2e-3, gt=0)
+    """Peak of AdamW's, after the warm-up. Lower it if the loss is no longer finite."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's; not on biases or batch normalisation."""
     clip_norm: float = Field(default=1.0, gt=0)
+    """Largest norm of one gradient."""
     warmup_epochs: float = Field(default=1.0, ge=0)
+    """Epochs in which the learning rate rises to its peak."""
     final_learning_rate: float = Field(default=0.01, ge=0, le=1)
     """Last learning rate of the cosine, as a fraction of the first."""
     average: float = Field(default=0.99, ge=0, lt=1)
     """Momentum of the moving average of weights (0: none)."""
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    """Share of a label that is spread over all classes: a little helps where labels err."""
     balance: Literal["none", "class", "group"] = "none"
     """Sampling: every row once an epoch, or rows drawn from each buffer so that all classes, or
     all groups, come equally often; rare ones repeat, each time augmented differently, at most
@@ -197,6 +215,7 @@ class TrainOptions(Section):
     epochs as the first training ran, and keep the last average of weights. Twice the time; worth
     it where groups are few: on the watch data validation takes one subject in nine."""
     tensorboard: bool = True
+    """Write TensorBoard's events into the run. Decides no bit."""
     state_steps: int | None = Field(default=None, ge=1)
     """Steps from one writing of the state, which an interrupted training goes on from, to the
     next; default: as many as keep the writing at half a percent of the time. Decides no bit."""
@@ -219,9 +238,11 @@ class EvaluateOptions(Section):
     )
     """Views averaged: `identity`, `noise` or `noise:SD`, `scale:FACTOR`."""
     noise_strength: Strength = 0.05
+    """Standard deviation of the view `noise`, in standard deviations of the channel."""
     max_windows: int | None = Field(default=None, ge=1)
     """Evaluate the first windows of each fold only, in proportion (rows are shuffled)."""
     batch: int = Field(default=512, ge=1)
+    """Windows predicted at a time, all their views at once."""
     mistakes: int = Field(default=20, ge=0)
     """How many of the most confident mistakes are kept."""
     baseline_windows: int = Field(default=20_000, ge=1)
