@@ -20,7 +20,7 @@ import stores
 from pipeline.ablation_result import Outcome, Trained, ablation_page, print_ablation, result_of
 from pipeline.ablation_variants import Variant, in_time, variants
 from pipeline.child_stages import ensure_evaluated, run_stage
-from pipeline.console import Console
+from pipeline.console import QUIET
 from pipeline.crossval import crossval_config, fold_config
 from pipeline.order import training_order
 from pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
@@ -34,7 +34,7 @@ from stores.text import format_seconds
 if TYPE_CHECKING:
     from pipeline.budget import MemoryPlan
     from pipeline.config import Config
-    from pipeline.console import Request
+    from pipeline.console import Console, Request
     from stores import Store
 
 PROBE_STEPS = 100
@@ -93,7 +93,7 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
     config, folds = _base(request, store, extent.crossval)
     plan, found = _fitted(variants(config, store.feature_names), store, extent.baseline)
     plan.require_fit()
-    request.console.memory_plan("ablation, one training after another", plan.lines())
+    request.console.memory_plan("ablation, one training after another", plan)
     identity = run_digest(config, store.fingerprint)
     folder = request.run or RUNS / config.name / f"ablation-{identity}"
     pace = _pace(request, store, found, folder, identity)
@@ -242,7 +242,7 @@ def _train(
 
 def _hushed(request: Request) -> Request:
     """For stages that are many: errors only."""
-    return dataclasses.replace(request, console=Console(quiet=True))
+    return dataclasses.replace(request, console=QUIET)
 
 
 class _Shown:

@@ -277,7 +277,9 @@ def _run_stage(options: argparse.Namespace) -> int:
 
     request = _request(options)
     with watch_memory() as use:
-        summary = _stage(options)(dataclasses.replace(request, memory=use))
+        console = dataclasses.replace(request.console, memory=use)
+        request = dataclasses.replace(request, console=console, memory=use)
+        summary = _stage(options)(request)
     if options.command != "plan":
         _report_memory(options.command, request, use, summary)
     if request.console.json:

@@ -38,7 +38,7 @@ def add_commands(commands: Any) -> None:
     doctor = commands.add_parser("doctor", help="print what a bug report needs")
     doctor.add_argument("--devices", action="store_true", help="ask TensorFlow for its devices")
     doctor.add_argument("--json", action="store_true", help="print JSON")
-    doctor.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    doctor.add_argument("--debug", action="store_true", help="show the traceback of an error")
     doctor.set_defaults(run=_run_doctor)
 
 
@@ -86,7 +86,8 @@ def _add_synth(commands: Any) -> None:
     add("--layout", choices=("windows", "recordings"), default="windows", help="(windows)")
     add("--seed", type=int, default=0, help="seed (0)")
     add("--output", type=file_path, required=True, metavar="FILE", help="the HDF5 file to write")
-    add("--debug", action="store_true", help=argparse.SUPPRESS)
+    add("--quiet", action="store_true", help="print errors only")
+    add("--debug", action="store_true", help="show the traceback of an error")
     synth.set_defaults(run=_run_synth)
 
 
@@ -124,6 +125,7 @@ def _run_export(options: argparse.Namespace) -> int:
 
 
 def _run_synth(options: argparse.Namespace) -> int:
+    from pipeline.console import Console
     from stores.synthetic import is_synthetic, write_synthetic
 
     if (
@@ -134,16 +136,21 @@ def _run_synth(options: argparse.Namespace) -> int:
         raise UserError(
             f"{options.output} exists and is not a synthetic source. Name another --output."
         )
-    write_synthetic(
-        options.output,
-        windows=options.windows,
-        time=options.length,
-        channels=options.channels,
-        groups=options.groups,
-        layout=options.layout,
-        seed=options.seed,
+    console, window = Console(options.quiet), 4 * options.length * options.channels
+    with console.progress("synth", options.windows, window, passing=True) as progress:
+        write_synthetic(
+            options.output,
+            windows=options.windows,
+            time=options.length,
+            channels=options.channels,
+            groups=options.groups,
+            layout=options.layout,
+            seed=options.seed,
+            advance=progress.advance,
+        )
+    console.say(
+        f"{options.output}: {options.windows:,} windows of {options.length} x {options.channels}"
     )
-    print(f"{options.output}: {options.windows:,} windows of {options.length} x {options.channels}")
     return DONE
 
 

@@ -14,6 +14,7 @@ from pipeline.config import Config
 from stores.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
+    from pipeline.budget import MemoryPlan
     from pipeline.memory import MemoryUse
 
 LOG_SECONDS = 10.0
@@ -35,10 +36,12 @@ class Console:
     Attributes:
         quiet: no text and no progress; results and errors only.
         json: as quiet; the command line prints the stage's summary as JSON instead.
+        memory: what the process tree holds, which progress shows against the budget.
     """
 
     quiet: bool = False
     json: bool = False
+    memory: MemoryUse | None = None
 
     @property
     def silent(self) -> bool:
@@ -64,24 +67,33 @@ class Console:
             table.add_row(*row)
         RichConsole(width=None if sys.stdout.isatty() else 100).print(table)
 
-    def memory_plan(self, title: str, lines: Sequence[tuple[str, int]]) -> None:
-        """Print named sizes in bytes: `MemoryPlan.lines`."""
-        rows = [(name, format_bytes(size)) for name, size in lines]
+    def memory_plan(self, title: str, plan: MemoryPlan) -> None:
+        """Print a plan's named sizes; progress is from now on within its budget."""
+        if self.memory is not None:
+            self.memory.budget = plan.budget
+        rows = [(name, format_bytes(size)) for name, size in plan.lines()]
         self.table(f"Memory plan: {title}", ("memory", "size"), rows)
 
     @contextmanager
-    def progress(self, description: str, windows: int, window_bytes: int) -> Iterator[Progress]:
-        """Show how many of `windows` are done, in windows, bytes and time left.
+    def progress(
+        self, description: str, windows: int, window_bytes: int, passing: bool = False
+    ) -> Iterator[Progress]:
+        """Show how many of `windows` are done: windows, bytes, time left and memory held.
 
-        A bar on a terminal, a line every ten seconds elsewhere, nothing when quiet.
+        A bar on a terminal, a line every ten seconds elsewhere, nothing when quiet. What is
+        `passing` is gone at its end, for the stage says itself what came of it.
         """
         if self.silent:
             yield _Silence()
         elif sys.stderr.isatty():
-            with _bar(description, windows, window_bytes) as bar:
+            with _bar(description, windows, window_bytes, passing, self.memory) as bar:
                 yield bar
         else:
-            yield _Lines(description, windows, window_bytes)
+            yield _Lines(description, windows, window_bytes, passing, self.memory)
+
+
+QUIET = Console(quiet=True)
+"""Says nothing."""
 
 
 @dataclass(frozen=True)
@@ -113,30 +125,50 @@ class _Silence:
 
 
 class _Lines:
-    def __init__(self, description: str, windows: int, window_bytes: int) -> None:
+    def __init__(
+        self,
+        description: str,
+        windows: int,
+        window_bytes: int,
+        passing: bool,
+        memory: MemoryUse | None,
+    ) -> None:
         self._description, self._windows, self._bytes = description, windows, window_bytes
+        self._passing, self._memory = passing, memory
         self._done, self._begun = 0, time.monotonic()
         self._said = self._begun
 
     def advance(self, windows: int) -> None:
         self._done += windows
         now = time.monotonic()
-        if now - self._said < LOG_SECONDS and self._done < self._windows:
+        ended = self._done >= self._windows
+        if (ended and self._passing) or (not ended and now - self._said < LOG_SECONDS):
             return
         self._said = now
         rate = self._done / max(now - self._begun, 1e-9)
         left = (self._windows - self._done) / rate
+        held = _held(self._memory)
         print(
             f"{time.strftime('%H:%M:%S')} {self._description}: {self._done:,} of "
             f"{self._windows:,} windows, {format_bytes(self._done * self._bytes)}, "
-            f"{rate:,.0f} windows/s, {format_seconds(left)} left",
+            f"{rate:,.0f} windows/s, {format_seconds(left)} left{held and f', {held}'}",
             file=sys.stderr,
             flush=True,
         )
 
 
+def _held(memory: MemoryUse | None) -> str:
+    """`612 MiB of 1 GiB held`."""
+    if memory is None:
+        return ""
+    within = f" of {format_bytes(memory.budget)}" if memory.budget else ""
+    return f"{format_bytes(memory.held)}{within} held"
+
+
 @contextmanager
-def _bar(description: str, windows: int, window_bytes: int) -> Iterator[Progress]:
+def _bar(
+    description: str, windows: int, window_bytes: int, passing: bool, memory: MemoryUse | None
+) -> Iterator[Progress]:
     from rich.console import Console as RichConsole
     from rich.progress import (
         BarColumn,
@@ -154,15 +186,29 @@ def _bar(description: str, windows: int, window_bytes: int) -> Iterator[Progress
         TransferSpeedColumn(),
         TextColumn("{task.fields[windows]:,} windows"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[held]}"),
     )
-    with RichProgress(*columns, console=RichConsole(stderr=True)) as shown:
-        task = shown.add_task(description, total=windows * window_bytes, windows=0)
+    with RichProgress(
+        *columns,
+        console=RichConsole(stderr=True),
+        transient=passing,
+        # Lines said meanwhile stand above the bar; a pipe gets them as they are.
+        redirect_stdout=sys.stdout.isatty(),
+    ) as shown:
+        task = shown.add_task(
+            description, total=windows * window_bytes, windows=0, held=_held(memory)
+        )
 
         class _Bar:
             done = 0
 
             def advance(self, windows: int) -> None:
                 self.done += windows
-                shown.update(task, advance=windows * window_bytes, windows=self.done)
+                shown.update(
+                    task,
+                    advance=windows * window_bytes,
+                    windows=self.done,
+                    held=_held(memory),
+                )
 
         yield _Bar()

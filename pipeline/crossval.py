@@ -54,7 +54,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     splits = crossval_splits(store.folds, config.split)
     config = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))
     plan = plan_crossval(config, store, baseline).require_fit()
-    request.console.memory_plan("crossval, one fold after another", plan.lines())
+    request.console.memory_plan("crossval, one fold after another", plan)
     folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
     folds = []
     for number, split in enumerate(splits):

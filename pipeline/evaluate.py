@@ -73,7 +73,7 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
     store = store.with_index_cache(config.stream.index_cache)
     evaluation = dataclasses.replace(evaluation, config=config, store=store)
     plan = plan_evaluate(config, store, baseline).require_fit()
-    request.console.memory_plan("evaluate", plan.lines())
+    request.console.memory_plan("evaluate", plan)
     with only_writer(run):
         sweep(run)
         metrics = _score(evaluation, metrics or {"digest": wanted}, baseline, request.console)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.baseline import fit_baseline
 from model.scores import Scores
 from pipeline.augment import view
-from pipeline.order import first_rows
+from pipeline.order import cut_ranges, first_rows
 from pipeline.prediction import View, load_model, predictor, score_batches
 from pipeline.split import fold_ranges, group_names
 from pipeline.stream import evaluation_stream
@@ -76,11 +76,17 @@ def score_baseline(store: Store, split: Split, config: Config, console: Console)
     )
     scores = Scores(store.classes, store.groups, mistakes=config.evaluate.mistakes)
     names = (*arrays, "label", "group", "source_index")
-    for start, stop in first_rows(fold_ranges(store, split.test), config.evaluate.max_windows):
-        for at in range(start, stop, BLOCK_WINDOWS):
-            block = store.read_many(names, [(at, min(at + BLOCK_WINDOWS, stop))])
+    ranges = cut_ranges(
+        first_rows(fold_ranges(store, split.test), config.evaluate.max_windows), BLOCK_WINDOWS
+    )
+    row_bytes = sum(array.row_bytes for array in store.manifest.arrays() if array.name in arrays)
+    windows = _test_windows(store, split, config)
+    with console.progress("evaluate, extra trees", windows, row_bytes, passing=True) as progress:
+        for start, stop in ranges:
+            block = store.read_many(names, [(start, stop)])
             probability = baseline.predict_proba(_columns(block, store))
             scores.update(probability, block["label"], block["group"], block["source_index"])
+            progress.advance(stop - start)
     return {"training_windows": len(rows["label"]), **scores.summary()}
 
 

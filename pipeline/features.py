@@ -56,11 +56,11 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         if not repair and _stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
         state = source_state(data)
-        planned = plan_build(request.config, source)
+        planned = plan_build(request.config, source, request.console)
         manifest, plan = planned.manifest, planned.memory
         _describe(console, source, manifest)
-        console.memory_plan(f"features, {planned.workers} worker processes", plan.lines())
-        job, salvage = ShardJob(data, state, planned.workers), None
+        console.memory_plan(f"features, {planned.workers} worker processes", plan)
+        job, salvage = ShardJob(data, state, planned.workers, console), None
         if repair:
             salvage = find_sound(target, planned, job, repair, console)
             # What an interrupted mending left may share files that are damaged by now.

@@ -27,16 +27,20 @@ class MemoryUse:
             processes and dropped under pressure, so shown apart.
         cache_peak: page cache of the nearest limited control group, apart too; 0 without one.
         timeline: (seconds since the start, anonymous + shared bytes), thinned to 2,000 points.
+        held: anonymous + shared memory at the last sample.
+        budget: the most that may be held; 0 until a stage has planned.
     """
 
     peak: int = 0
     mapped_peak: int = 0
     cache_peak: int = 0
     timeline: list[tuple[float, int]] = field(default_factory=list)
+    held: int = 0
+    budget: int = 0
 
     def add(self, seconds: float, held: int, mapped: int, cached: int) -> None:
         """Take one sample."""
-        self.peak = max(self.peak, held)
+        self.held, self.peak = held, max(self.peak, held)
         self.mapped_peak = max(self.mapped_peak, mapped)
         self.cache_peak = max(self.cache_peak, cached)
         self.timeline.append((round(seconds, 3), held))

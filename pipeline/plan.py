@@ -54,7 +54,7 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     folds = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))
     plans["crossval"] = plan_crossval(folds, store, baseline)
     for name, plan in plans.items():
-        request.console.memory_plan(name, plan.lines())
+        request.console.memory_plan(name, plan)
     quality = _shuffle_quality(request, store, config)
     for plan in plans.values():
         plan.require_fit()
@@ -109,7 +109,7 @@ def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan
             "HDF5 file with --data."
         )
     with open_stranger(request.data, request.config.source) as source:
-        manifest, survey = plan_store(request.config, source)
+        manifest, survey = plan_store(request.config, source, console=request.console)
         if measure:
             request.console.say("Measuring what the worker processes take, some 15 seconds.")
             measure_worker_reserved(request.config, manifest)

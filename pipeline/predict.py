@@ -63,7 +63,7 @@ def run_predict(request: Request, output: Path) -> dict[str, Any]:
         refuse_other_signals(inputs, source)
         catalogue = _catalogue(config, inputs)
         plan = plan_predict(config, inputs, source, catalogue).require_fit()
-        console.memory_plan("predict", plan.lines())
+        console.memory_plan("predict", plan)
         counts = _predict(run, config, inputs, source, catalogue, output, request)
     timeline = timeline_path(output) if source.layout == "recordings" else None
     windows = int(counts.sum())

@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.shard_task import SourceState
+from pipeline.store_plan import has_dashboard
 from stores.errors import UserError
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
+
+    from pipeline.console import Console
 
 STARTS = 3
 """Times that workers are started, if the system ends them before they run."""
@@ -29,11 +32,13 @@ class ShardJob:
         source: the HDF5 file.
         state: `pipeline.shard_task.source_state` of it when the stage began.
         workers: processes of one thread each.
+        console: where the link to Dask's dashboard is said.
     """
 
     source: Path
     state: SourceState
     workers: int
+    console: Console
 
 
 def run_tasks(
@@ -63,6 +68,8 @@ def run_tasks(
     arguments = str(target.absolute()), str(job.source.absolute()), job.state
     name = f"{task.__name__.replace('_', '-')}"
     with local_client(job.workers) as client:
+        if has_dashboard():
+            job.console.say(f"Dask dashboard: {client.dashboard_link}")
 
         def submit(shard: int) -> Any:
             return client.submit(task, *arguments, shard, *given, key=f"{name}-{shard}", pure=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from pipeline.budget import MIB, MemoryPlan
 from pipeline.config import Config
+from pipeline.console import QUIET, Console
 from pipeline.machine import total_memory, usable_budget, usable_cores
 from pipeline.reserved import known_worker_reserved
 from pipeline.shard_task import BATCH_WINDOWS, catalogue_of, make_catalogue
@@ -34,6 +36,8 @@ RESERVED_WORKER = 130 * MIB
 """Anonymous memory of the scheduler's process and of a worker before data: measured on
 Linux, Python 3.11: 118 and 96 MiB."""
 
+DASHBOARD = 32 * MIB
+"""Of Dask's dashboard, which the scheduler serves where Bokeh is installed: 18 MiB, and a page."""
 DROPPED_BYTES = 256
 """Of a range of dropped windows: as numbers in the manifest, and as text for a moment."""
 SHARD_BYTES = 256
@@ -41,19 +45,28 @@ SHARD_BYTES = 256
 
 
 def plan_store(
-    config: Config, source: Source, draft: Manifest | None = None
+    config: Config,
+    source: Source,
+    draft: Manifest | None = None,
+    console: Console = QUIET,
 ) -> tuple[Manifest, Survey]:
     """Everything about the store of `source` that is decided before data is read.
 
     Args:
         config, source: of the store.
         draft: `draft_store` of them, if it is there already: it reads the tables of the source.
+        console: where progress is shown, if every window is looked at for NaN.
 
     Raises:
         UserError: the configuration does not suit the source.
     """
     draft, folds = draft or draft_store(config, source), config.folds
-    survey = survey_source(source, folds.count, folds.by, folds.test_groups, draft.block)
+    looking = console if source.options.non_finite == "drop" else QUIET
+    window = draft.arrays()[0].row_bytes
+    with looking.progress("looking for NaN", source.windows, window) as progress:
+        survey = survey_source(
+            source, folds.count, folds.by, folds.test_groups, draft.block, progress.advance
+        )
     manifest = draft.model_copy(
         update={
             "windows": survey.folds[-1].stop,
@@ -83,7 +96,7 @@ class PlannedBuild:
     workers: int
 
 
-def plan_build(config: Config, source: Source) -> PlannedBuild:
+def plan_build(config: Config, source: Source, console: Console) -> PlannedBuild:
     """Plan the store of `source`, refusing what does not fit as early as possible.
 
     Raises:
@@ -92,7 +105,7 @@ def plan_build(config: Config, source: Source) -> PlannedBuild:
     draft = draft_store(config, source)
     # Before the survey, which looks at every window if some are to be dropped.
     plan_features(config, draft, catalogue_of(draft), source, 0)[0].require_fit()
-    manifest, survey = plan_store(config, source, draft)
+    manifest, survey = plan_store(config, source, draft, console)
     index = survey.index
     memory, workers = plan_features(config, manifest, catalogue_of(manifest), source, index.nbytes)
     return PlannedBuild(manifest, index, memory.require_fit(), workers)
@@ -181,6 +194,7 @@ def plan_features(
         buffers["dropped ranges"] = DROPPED_BYTES * len(manifest.dropped) * (workers + 1)
         buffers["lists of shards"] = SHARD_BYTES * manifest.shards
         buffers["tables"] = 2 * manifest.table_bytes
+        buffers["Dask's dashboard"] = DASHBOARD * has_dashboard()
         reserved = main + workers * worker
         return MemoryPlan("features", reserved, how, buffers, budget, limit)
 
@@ -250,6 +264,11 @@ def free_disk(target: Path) -> int:
     folder = next(parent for parent in target.absolute().parents if parent.is_dir())
     state = os.statvfs(folder)
     return state.f_bavail * state.f_frsize
+
+
+def has_dashboard() -> bool:
+    """Whether Dask will serve its dashboard."""
+    return find_spec("bokeh") is not None
 
 
 def _raw_dtype(source: Source, config: Config) -> str:

@@ -54,7 +54,7 @@ def run_train(request: Request) -> dict[str, Any]:
     config = fit_read_ahead(with_threads(run, config), store, lambda c: plan_train(c, store))
     store = store.with_index_cache(config.stream.index_cache)
     plan = plan_train(config, store).require_fit()
-    request.console.memory_plan("train", plan.lines())
+    request.console.memory_plan("train", plan)
     with only_writer(run):
         refuse_unfit(run, config, store.fingerprint)  # It may have come while this one began.
         if run.complete:

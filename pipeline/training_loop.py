@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,7 @@ from stores.errors import UserError
 if TYPE_CHECKING:
     from pipeline.config import Config, TrainOptions
     from pipeline.console import Console
+    from pipeline.console import Progress as EpochProgress
     from pipeline.run_folder import RunFolder
     from pipeline.split import Split
     from stores import Store
@@ -159,7 +161,8 @@ def _fit(
     batches, step = _steps(training, store, config, progress)
     keeper = StateKeeper(training.state, config.train.state_steps)
     while progress.epoch < training.epochs and not progress.stopped:
-        row = _run_epoch(training, batches, step, course, keeper)
+        with _epoch_shown(training, progress, console, store) as shown:
+            row = _run_epoch(training, batches, step, course, keeper, shown.advance)
         _finish_epoch(training, row, course)
         keeper.write(lambda: _state(training, course))
         write_log(training.log, progress.history)
@@ -260,6 +263,7 @@ def _run_epoch(
     step: Callable[[Any], Any],
     course: Course,
     keeper: StateKeeper,
+    advance: Callable[[int], None],
 ) -> Row:
     """The rest of an epoch; its loss and accuracy are means over the whole of it."""
     progress, network = course.progress, training.network
@@ -272,6 +276,7 @@ def _run_epoch(
         waited += time.perf_counter() - asked
         logs = step(batch)
         progress.step += 1
+        advance(training.options.batch)
         if progress.step < training.steps_per_epoch and keeper.due():
             keeper.write(lambda: _state(training, course))
     row = {name: float(value) for name, value in logs.items()}
@@ -283,6 +288,18 @@ def _run_epoch(
         "seconds": time.perf_counter() - begun,
         "wait_seconds": waited,
     }
+
+
+def _epoch_shown(
+    training: Training, progress: Progress, console: Console, store: Store
+) -> AbstractContextManager[EpochProgress]:
+    """What is left of an epoch, while it runs; its line follows."""
+    name = f"epoch {progress.epoch + 1}/{training.epochs}"
+    windows = (training.steps_per_epoch - progress.step) * training.options.batch
+    row_bytes = sum(
+        array.row_bytes for array in store.manifest.arrays() if array.name in training.network.input
+    )
+    return console.progress(name, windows, row_bytes, passing=True)
 
 
 def _finish_epoch(training: Training, row: Row, course: Course) -> None:

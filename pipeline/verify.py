@@ -37,7 +37,7 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
     """
     store = stores.open(request.store)
     plan = plan_verify(request, store).require_fit()
-    request.console.memory_plan("verify", plan.lines())
+    request.console.memory_plan("verify", plan)
     with request.console.progress("verify", 2 * store.windows, _window_bytes(store)) as progress:
         problems = list(verify_store(store, progress.advance))
     if with_source:
@@ -74,9 +74,9 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
     data, console = require_data(request), request.console
     state = source_state(data)
     with open_stranger(data, request.config.source) as source:
-        planned = plan_build(request.config, source)
+        planned = plan_build(request.config, source, request.console)
         plan = planned.memory
-        console.memory_plan(f"verify, {planned.workers} worker processes", plan.lines())
+        console.memory_plan(f"verify, {planned.workers} worker processes", plan)
         differing = [
             name
             for name in store_differences(store.manifest, planned.manifest)
@@ -88,7 +88,7 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
                 "was changed. Name its own source and configuration, or delete the store to make "
                 "it anew."
             )
-        job = ShardJob(data, state, planned.workers)
+        job = ShardJob(data, state, planned.workers, request.console)
         return compare_with_source(store, planned, job, console), plan
 
 

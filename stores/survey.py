@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,17 +40,26 @@ def survey_source(
     by: str,
     test_groups: Sequence[str | int],
     block: int,
+    advance: Callable[[int], None] = lambda windows: None,
 ) -> Survey:
     """Count groups and classes, make the folds and index them; O(groups + runs) in memory.
 
     Of recordings nothing is done for every window, as their runs are known when they are opened;
     but to drop windows, or split by window, each is looked at.
 
+    Args:
+        source: the source.
+        fold_count, by, test_groups: of the config's section `folds`.
+        block: consecutive windows that stay together.
+        advance: told the windows that were looked at for NaN, for a progress bar.
+
     Raises:
         UserError: fewer than two classes or three groups, unknown test groups, test groups
             beside an official split, or more folds than groups.
     """
-    dropped = find_non_finite(source) if source.options.non_finite == "drop" else no_ranges()
+    dropped = (
+        find_non_finite(source, advance) if source.options.non_finite == "drop" else no_ranges()
+    )
     table, part = _count(source, dropped)
     names = [str(name) for name in source.groups]
     part, parts = _with_test_groups(part, tuple(source.parts), names, test_groups)
@@ -93,7 +102,9 @@ def kept_mask(dropped: Integers, start: int, stop: int) -> NDArray[np.bool_]:
     return mask
 
 
-def find_non_finite(source: Source) -> Integers:
+def find_non_finite(
+    source: Source, advance: Callable[[int], None] = lambda windows: None
+) -> Integers:
     """(R, 2) ranges of candidate windows that hold NaN or infinity; reads every window once."""
     if source.dtype.kind != "f":
         return no_ranges()
@@ -103,6 +114,7 @@ def find_non_finite(source: Source) -> Integers:
         _, marked = source.read_marked_windows(start, min(start + step, source.windows))
         bad = start + np.flatnonzero(marked)
         found.append(np.stack([bad, bad + 1], axis=1))
+        advance(min(step, source.windows - start))
     return join_ranges(np.concatenate(found)) if found else no_ranges()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +47,7 @@ def write_synthetic(
     layout: Literal["windows", "recordings"] = "windows",
     rate_hz: float | None = None,
     seed: int = 0,
+    advance: Callable[[int], None] = lambda windows: None,
 ) -> None:
     """Write `windows` windows of (time, channels) float32; the same arguments, the same bytes.
 
@@ -68,6 +69,7 @@ def write_synthetic(
         rate_hz: sampling rate. None: 50 Hz; in the recordings layout the rate at which `time`
             rows last 2.56 s, so that windows of the default length have `time` rows.
         seed: another seed gives other signals of the same kind.
+        advance: told the windows that are written, for a progress bar.
 
     Raises:
         UserError: a number is too small, or the file cannot be written.
@@ -92,9 +94,9 @@ def write_synthetic(
         write_names(file, "classes", [f"class_{c}" for c in range(classes)])
         names = [f"ch{c}" for c in range(channels)]
         if layout == "windows":
-            data = _write_windows(file, signal)
+            data = _write_windows(file, signal, advance)
         else:
-            data = _write_recordings(file, signal)
+            data = _write_recordings(file, signal, advance)
         describe_channels(data, rate_hz, names, ["1"] * channels)
 
 
@@ -267,7 +269,7 @@ def _add_waves(
     signal += waves @ mixture
 
 
-def _write_windows(file: Any, signal: _Signal) -> Any:
+def _write_windows(file: Any, signal: _Signal, advance: Callable[[int], None]) -> Any:
     count = signal.pieces()
     shape = (count, signal.rows, signal.channels)
     chunk = (min(signal.slice_pieces, count), *shape[1:])
@@ -279,10 +281,11 @@ def _write_windows(file: Any, signal: _Signal) -> Any:
         data[start:stop] = made.signal
         labels[start:stop] = made.label
         groups[start:stop] = made.group
+        advance(len(made.label))
     return data
 
 
-def _write_recordings(file: Any, signal: _Signal) -> Any:
+def _write_recordings(file: Any, signal: _Signal, advance: Callable[[int], None]) -> Any:
     """One recording per turn of all classes, so that none holds more than that."""
     pieces = signal.plan.group_pieces()
     turn = signal.plan.pieces_per_stretch * signal.plan.classes
@@ -302,4 +305,5 @@ def _write_recordings(file: Any, signal: _Signal) -> Any:
         first, stop = start * signal.rows, (start + len(made.label)) * signal.rows
         data[first:stop] = made.signal.reshape(-1, signal.channels)
         labels[first:stop] = np.repeat(made.label, signal.rows)
+        advance(len(made.label))
     return data

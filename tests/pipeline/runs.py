@@ -12,7 +12,7 @@ from pipeline.prediction import load_model
 from pipeline.run_folder import RunFolder
 from pipeline.training_state import read_state
 
-TIMES = ("seconds", "wait_seconds")
+TIMES = ("seconds", "wait_seconds", "val_seconds")
 
 
 def log_of(run: RunFolder) -> list[dict[str, str]]:
