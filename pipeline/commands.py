@@ -155,17 +155,12 @@ def _run_synth(options: argparse.Namespace) -> int:
 
 
 def _run_doctor(options: argparse.Namespace) -> int:
-    from pipeline.doctor import run_doctor
+    from pipeline.doctor import report_lines, run_doctor
 
     report = run_doctor(devices=options.devices)
     if options.json:
         print(json.dumps(report, indent=1))
         return DONE
-    for key, value in report.items():
-        if isinstance(value, dict):
-            print(f"{key}:")
-            for name, one in value.items():
-                print(f"  {name}: {one}")
-        else:
-            print(f"{key}: {value}")
+    for line in report_lines(report):
+        print(line)
     return DONE

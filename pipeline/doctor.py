@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import locale
 import os
 import platform
 import re
+import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,15 @@ import psutil
 from pipeline.catalogue.kernel_cache import cache_folder
 from pipeline.launch import FORCED, SETTINGS
 from pipeline.machine import available_memory, total_memory, usable_cores
+from stores.text import format_bytes
 
+OPTIONAL = ("bokeh", "ipykernel", "tensorboard", "tensorstore")
+"""What changes how Headrace behaves, or is used beside it, where it is installed."""
+LIMITS = {
+    "open files": resource.RLIMIT_NOFILE,
+    "size of a file": resource.RLIMIT_FSIZE,
+    "address space": resource.RLIMIT_AS,
+}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ASK_TENSORFLOW = (
     "import tensorflow as tf; "
@@ -41,22 +52,64 @@ def run_doctor(devices: bool = False) -> dict[str, Any]:
         "cpu": _processor(),
         "memory": _memory(),
         **_folder(),
+        "limits": {name: _limit(number) for name, number in LIMITS.items()},
+        "encoding": f"{locale.getpreferredencoding(False)}, files {sys.getfilesystemencoding()}",
         "settings": {
             name: os.environ.get(name) for name in (*SETTINGS, *FORCED, *THREAD_VARIABLES)
         },
         "compiled_kernels": _kernel_cache(),
-        "versions": {name: _version(name) for name in _dependencies()},
+        "versions": {name: _version(name) for name in _dependencies()} | {"hdf5": _hdf5()},
+        "beside": {name: _version(name) for name in OPTIONAL},
     }
     if devices:
         report["devices"] = _devices()
     return report
 
 
+def report_lines(report: Mapping[str, Any]) -> Iterator[str]:
+    """The report for people: sizes in words, one fact a line."""
+    sizes = {"disk_free", *report["memory"]}
+    for key, value in report.items():
+        if isinstance(value, dict):
+            yield f"{key}:"
+            yield from (f"  {name}: {_said(name in sizes, one)}" for name, one in value.items())
+        else:
+            yield f"{key}: {_said(key in sizes, value)}"
+
+
+def _said(size: bool, value: Any) -> str:
+    if value is None:
+        return "-"
+    return format_bytes(value) if size and isinstance(value, int) else str(value)
+
+
 def _folder() -> dict[str, Any]:
     try:
-        return {"disk_free": psutil.disk_usage(".").free, "folder": str(Path.cwd())}
+        folder = Path.cwd()
+        free = psutil.disk_usage(str(folder)).free
+        return {"disk_free": free, "folder": str(folder), "file_system": _file_system(folder)}
     except OSError:
-        return {"disk_free": None, "folder": "(deleted)"}
+        return {"disk_free": None, "folder": "(deleted)", "file_system": None}
+
+
+def _file_system(folder: Path) -> str | None:
+    """Of the mount that holds `folder`: ext4, nfs4, overlay."""
+    kinds = {Path(each.mountpoint): each.fstype for each in psutil.disk_partitions(all=True)}
+    return next((kinds[each] for each in (folder, *folder.parents) if each in kinds), None)
+
+
+def _limit(number: int) -> int | None:
+    """What the shell allows, `ulimit`; None for no limit."""
+    allowed = resource.getrlimit(number)[0]
+    return None if allowed == resource.RLIM_INFINITY else allowed
+
+
+def _hdf5() -> str | None:
+    try:
+        from h5py.version import hdf5_version
+    except ImportError:
+        return None
+    return str(hdf5_version)
 
 
 def _version(distribution: str) -> str | None:

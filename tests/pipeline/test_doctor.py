@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from pathlib import Path
 
 import pytest
 
-from pipeline.doctor import _writable, run_doctor
+from pipeline.doctor import _writable, report_lines, run_doctor
 
 
 def test_the_report_is_json_and_describes_this_machine() -> None:
@@ -20,6 +21,11 @@ def test_the_report_is_json_and_describes_this_machine() -> None:
     assert 0 < memory["available"] <= memory["total"] <= memory["machine"]
     assert report["disk_free"] > 0
     assert "MALLOC_ARENA_MAX" in report["settings"]
+    assert report["versions"]["hdf5"].startswith(("1.", "2."))
+    assert report["limits"]["open files"] > 0
+    said = "\n".join(report_lines(report))
+    assert re.search(r"^  available: [\d.]+ [GM]iB$", said, flags=re.MULTILINE)
+    assert str(Path.cwd()) in said
 
 
 def test_the_report_shows_a_setting_as_the_process_got_it(monkeypatch: pytest.MonkeyPatch) -> None:
