@@ -111,7 +111,8 @@ class _Output:
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
             raise UserError(
-                f"Standard output cannot be written ({error.strerror}). What was done is kept."
+                f"Standard output cannot be written ({error.strerror}). Free disk space there; "
+                "what was done is kept."
             ) from error
 
 

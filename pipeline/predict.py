@@ -169,7 +169,7 @@ def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:
     if store is None or store.fingerprint != recorded_fingerprint(run):
         raise UserError(
             f"The run {run.path} does not record what its network takes, and {path} is not the "
-            "store it was trained on. Train again."
+            "store it was trained on. Train again: headrace train --new."
         )
     return inputs_of(store)
 
@@ -187,8 +187,9 @@ def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:
     )
     if found is None or found.names != inputs.features:
         raise UserError(
-            "This version, or its features.custom, gives other features than the network was "
-            f"trained on ({len(inputs.features)}). Install the version of the run, or train again."
+            "This version, or its features.custom, gives other features than the "
+            f"{len(inputs.features)} that the network was trained on. Install the version of the "
+            "run, or train again: headrace train --new."
         )
     return found
 

@@ -196,7 +196,10 @@ def _content(path: Path) -> Iterator[bytes]:
             while part := stream.read(1 << 22):
                 yield part
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror or error}).") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror or error}). Get the right to read it, or "
+            "restore it."
+        ) from error
 
 
 def _sync_and_close(descriptor: int) -> None:
