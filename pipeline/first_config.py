@@ -126,7 +126,7 @@ def config_text(guess: Guess, data: Path, name: str) -> str:
         "",
         "[source]",
         *_section(guess.source),
-        "# Other keys: headrace's README, and stores/source_options.py.",
+        "# All other keys: docs/reference/configuration.md.",
         "",
         "[features]",
         *_section(guess.features),
