@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from model.intervals import LEAST_GROUPS, paired_accuracy
 from model.scores import summarise_confusion
 from pipeline.run_folder import config_bytes
+from stores.text import format_seconds
 
 if TYPE_CHECKING:
     from pipeline.config import Config
     from pipeline.console import Console
     from pipeline.run_folder import RunFolder
 
-COLUMNS = ("", "epochs", "seconds", "accuracy, %", "macro-F1", "difference, points")
+COLUMNS = ("", "epochs, at most", "seconds", "accuracy, %", "macro-F1", "difference, points")
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def ablation_page(result: Mapping[str, Any], config: Config) -> str:
 def _title(result: Mapping[str, Any]) -> str:
     return (
         f"{result['windows']:,} windows of {result['groups']} groups tested; epochs for "
-        f"{result['minutes']:.1f} minutes; trainings of each and fold: {result['seeds']}"
+        f"{format_seconds(60 * result['minutes'])}; trainings of each and fold: {result['seeds']}"
     )
 
 

@@ -54,11 +54,19 @@ class MemoryPlan:
             "budget": self.budget,
         }
 
-    def lines(self) -> list[tuple[str, int]]:
-        """What to show: reserved, the buffers from the largest down, projected and budget."""
+    def lines(self, most: int | None = None) -> list[tuple[str, int]]:
+        """What to show: reserved, the buffers from the largest down, projected and budget.
+
+        Args:
+            most: buffers to name; the others are one line. None: all.
+        """
+        buffers = sorted(self.buffers.items(), key=lambda item: -item[1])
+        if most is not None and len(buffers) > most + 1:
+            rest = sum(size for _, size in buffers[most:])
+            buffers = [*buffers[:most], (f"{len(buffers) - most} smaller buffers", rest)]
         return [
             (f"reserved ({self.reserved_how})", self.reserved),
-            *sorted(self.buffers.items(), key=lambda item: -item[1]),
+            *buffers,
             ("projected", self.projected),
             ("budget", self.budget),
         ]

@@ -37,6 +37,12 @@ REFUSALS = frozenset(
 """Error numbers of disks and of paths, not of this program."""
 DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF, STOPPED = 0, 1, 2, 130, 141, 143
 
+READ_WITH_RUN = {
+    "evaluate": ("evaluate", "memory", "paths", "stream"),
+    "predict": ("evaluate", "memory", "paths", "source", "stream"),
+}
+"""Sections of the config that have an effect on a run that is trained."""
+READS_STORE = ("train", "evaluate", "crossval", "ablation", "inspect", "verify")
 RECORDED = ("features", "train", "evaluate", "crossval", "ablation")
 """Stages whose use of memory is kept, over time, where their result is."""
 
@@ -59,6 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     0 done, 2 the user's input, 1 our fault, 130 interrupted by Ctrl-C, 143 stopped by SIGTERM.
     """
     parser = command_parser()
+    parser.chosen = next((word for word in arguments if word in parser.commands()), "")
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
@@ -174,32 +181,55 @@ def _one_line(text: str) -> str:
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, with the closest name that there is."""
 
+    chosen = ""
+    """The command that is being parsed, if it is one."""
+
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""
         from pipeline.addresses import without_secrets
 
-        unknown = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([\w-]+)", message)
-        known = {name: "" for name in self._option_string_actions}
-        for action in self._actions:
-            if isinstance(action.choices, dict):
-                for name, command in action.choices.items():
-                    known |= {option: name for option in command._option_string_actions}
-                    known[name] = ""
-        close = difflib.get_close_matches(unknown[1], known, n=1) if unknown else []
-        hint = f" Did you mean {close[0]}?" if close else ""
-        if unknown and unknown[1] in known:
-            hint = f" It belongs to headrace {known[unknown[1]]}."
+        unknown = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s']+)", message)
+        hint = self._hint(unknown[1]) if unknown else ""
         text = without_secrets(message.split(" (choose from")[0])
-        self.exit(USERS_INPUT, f"headrace: {text}.{hint} See: {self.prog} --help\n")
+        command = f" {self.chosen}" if self.chosen else ""
+        self.exit(USERS_INPUT, f"headrace: {text}.{hint} See: {self.prog}{command} --help\n")
+
+    def commands(self) -> dict[str, argparse.ArgumentParser]:
+        """Name -> parser of every command; none for a command's own parser."""
+        found = (action.choices for action in self._actions if isinstance(action.choices, dict))
+        return next(found, {})
+
+    def _hint(self, wrong: str) -> str:
+        """What may have been meant, in place of a word that nobody knows."""
+        from pipeline.config import keys_called
+
+        commands = self.commands()
+        name = wrong.lstrip("-").partition("=")[0]
+        if wrong.startswith("-"):
+            own = commands.get(self.chosen, self)._option_string_actions
+            close = difflib.get_close_matches(wrong.partition("=")[0], own, n=1, cutoff=0.75)
+            keys = keys_called(name.replace("-", "_"))
+            having = [each for each, one in commands.items() if wrong in one._option_string_actions]
+            if close:
+                return f" Did you mean {close[0]}?"
+            if keys:
+                return f" Did you mean --set {keys[0]}=...?"
+            return f" It belongs to headrace {having[0]}." if len(having) == 1 else ""
+        if Path(wrong).suffix in (".h5", ".hdf5"):
+            return f" Did you mean --data {wrong}?"
+        if Path(wrong).suffix == ".toml":
+            return f" Did you mean --config {wrong}?"
+        close = difflib.get_close_matches(wrong, commands, n=1)
+        return f" Did you mean {close[0]}?" if close else ""
 
 
-def command_parser() -> argparse.ArgumentParser:
+def command_parser() -> _Parser:
     """The parser of the whole command line."""
     parser = _Parser(
         prog="headrace",
         description="Train Keras models on windowed sensor recordings larger than memory.",
         epilog="Exit codes: 0 done, 1 a fault of the program, 2 the input, 130 interrupted, "
-        "143 stopped by SIGTERM.",
+        "141 its output was cut off, 143 stopped by SIGTERM.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     parser.set_defaults(debug=False)
@@ -236,7 +266,11 @@ def command_parser() -> argparse.ArgumentParser:
             _add_extent(stage)
         if name in ("evaluate", "crossval", "ablation", "plan"):
             stage.add_argument(
-                "--baseline", action="store_true", help="score extra trees on the features too"
+                "--baseline",
+                action="store_true",
+                help="plan for extra trees too"
+                if name == "plan"
+                else "score extra trees on the features too",
             )
     add_commands(commands)
     return parser
@@ -245,7 +279,10 @@ def command_parser() -> argparse.ArgumentParser:
 def _add_stage_options(stage: argparse.ArgumentParser) -> None:
     add = stage.add_argument
     add("--config", type=file_path, metavar="FILE", help="TOML file; without it, every default")
-    add("--data", "--input", type=file_path, metavar="SOURCE.h5", help="the HDF5 source")
+    add(
+        "--data", "--input", type=file_path, metavar="SOURCE.h5",
+        help="the HDF5 source; stages that read the store alone take its name from it",
+    )  # fmt: skip
     add(
         "--store",
         type=file_path,
@@ -267,7 +304,7 @@ def _add_extent(ablation: argparse.ArgumentParser) -> None:
     add = ablation.add_argument
     add(
         "--minutes", type=positive_number, metavar="M",
-        help="that each training's epochs fill; default: what the configuration's own take",
+        help="time of each training, which its epochs fill; default: the configuration's own",
     )  # fmt: skip
     add("--seeds", type=positive, default=1, metavar="N", help="trainings of each (1)")
     add("--crossval", action="store_true", help="test every fold in turn")
@@ -277,6 +314,7 @@ def _run_stage(options: argparse.Namespace) -> int:
     from pipeline.memory import watch_memory
 
     request = _request(options)
+    _refuse_idle(options, request)
     with watch_memory() as use:
         console = dataclasses.replace(request.console, memory=use)
         request = dataclasses.replace(request, console=console, memory=use)
@@ -286,6 +324,35 @@ def _run_stage(options: argparse.Namespace) -> int:
     if request.console.json:
         print(json.dumps(summary, indent=1))
     return int(summary.pop("exit_code", DONE))
+
+
+def _refuse_idle(options: argparse.Namespace, request: Request) -> None:
+    """Refuse what would have no effect, or names nothing.
+
+    Raises:
+        UserError: in its own words.
+    """
+    command = options.command
+    kept = READ_WITH_RUN.get(command)
+    if kept and request.run is not None:
+        from pipeline.run_folder import RunFolder, flat_table, recorded_config
+
+        run = RunFolder(request.run)
+        keys = [override.partition("=")[0].strip() for override in options.overrides]
+        idle = [key for key in keys if key.split(".")[0] not in kept]
+        given, trained = (
+            dict(flat_table(each.model_dump(mode="json")))
+            for each in (request.config, recorded_config(run) if idle else request.config)
+        )
+        for key in idle:
+            if given.get(key) != trained.get(key):
+                raise UserError(
+                    f"--set {key} plays no part in {command} --run: {run.path} was trained with "
+                    f"{trained.get(key)!r}. Leave it out, or train another run."
+                )
+    named = (options.config, options.data, options.store, options.run_folder)
+    if command in READS_STORE and not any(named) and not request.store.exists():
+        raise UserError("No store is named. Name it: --config, --data or --store.")
 
 
 def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:

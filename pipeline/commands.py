@@ -56,7 +56,7 @@ def file_path(text: str) -> Path:
 
 def as_sentence(text: str) -> str:
     """With a capital letter and a full stop."""
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{text[0].upper()}{text[1:]}{'' if text.endswith('?') else '.'}"
 
 
 def positive(text: str) -> int:

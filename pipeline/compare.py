@@ -97,9 +97,9 @@ def _read(path: Path) -> Compared:
         assert needed
         metrics["tta"].setdefault("intervals", {})
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        why = "" if isinstance(error, FileNotFoundError) else f" ({first_line(error)})"
         raise UserError(
-            f"{path} is not evaluated ({first_line(error)}). Evaluate it: headrace evaluate --run "
-            f"{path}"
+            f"{path} is not evaluated{why}. Evaluate it: headrace evaluate --run {path}"
         ) from error
     keys = dict(flat_table(config.run_keys())) | dict(
         flat_table({"evaluate": config.evaluate.model_dump(mode="json")})

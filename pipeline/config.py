@@ -36,6 +36,7 @@ NAME = r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$"
 
 
 MOST_CONFIG_BYTES = 1 << 20
+HDF5_BEGINS = b"\x89HDF\r\n"
 
 
 class Section(BaseModel):
@@ -106,7 +107,7 @@ class SplitOptions(Section):
 
     folds: int | None = Field(default=None, ge=3)
     """k of the k-fold split, default 5 or the stored folds if fewer: stored folds floor(jn/k) to
-    floor((j+1)n/k)-1 make fold j."""
+    floor((j+1)n/k)-1 make fold j. Plays no part where the source's own test part is tested."""
     test_fold: int = Field(default=0, ge=0)
     """Which of the k folds is the test fold of `train` (a source with a test part uses that)."""
     inside_training: bool = False
@@ -359,6 +360,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
             raise UserError(f"The config {file} is no file. Name another with --config.")
         with file.open("rb") as stream:
             text = stream.read(MOST_CONFIG_BYTES + 1)
+        if text.startswith(HDF5_BEGINS):
+            raise UserError(f"{file} is an HDF5 file, no config. Name it with --data.")
         if len(text) > MOST_CONFIG_BYTES:
             raise UserError(f"{file} is too large for a config. Name another with --config.")
         return tomllib.loads(text.decode())
@@ -396,6 +399,11 @@ _PLAIN = {
     "list_type": 'a list is wanted, such as ["a", "b"]',
     "tuple_type": 'a list is wanted, such as ["a", "b"]',
     "string_pattern_mismatch": "a view is identity, noise, noise:SD or scale:FACTOR",
+    "dict_type": 'a table is wanted, such as {acc = ["x", "y", "z"]}',
+    "int_parsing": "a whole number is wanted",
+    "int_from_float": "a whole number is wanted",
+    "float_parsing": "a number is wanted",
+    "bool_parsing": "true or false is wanted",
 }
 """Our words for pydantic's kinds of error where its own lead no further."""
 
@@ -404,17 +412,27 @@ def _first_problem(error: ValidationError) -> str:
     """One line for the first of pydantic's complaints: the key, the rule, the value."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
-    more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
+    others = len({each["loc"] for each in error.errors()}) - 1
+    more = f" ({others} more problem{'s' * (others > 1)})" if others else ""
     if problem["type"] == "extra_forbidden":
-        known = _known_keys(problem["loc"][:-1])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(known)}."
+        known, wrong = _known_keys(problem["loc"][:-1]), str(problem["loc"][-1])
+        close = difflib.get_close_matches(wrong, known, n=1)
+        section = "".join(f"{part}." for part in problem["loc"][:-1])
+        meant = [f"{section}{close[0]}"] if close else keys_called(wrong)
+        hint = f"Did you mean {meant[0]}?" if meant else f"Known keys: {', '.join(known)}."
         return f"unknown key {key}. {hint}{more}"
     shown = f" = {problem['input']!r}" if key and not isinstance(problem["input"], dict) else ""
-    message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, ")).rstrip(".")
     if key == "name":
         message = "a name of letters and digits is wanted: it names folders"
     return f"{key}{shown}: {message}.{more}" if key else f"{message}.{more}"
+
+
+def keys_called(name: str) -> list[str]:
+    """`section.key` of every key of that name."""
+    return [
+        f"{section}.{name}" for section in Config.model_fields if name in _known_keys((section,))
+    ]
 
 
 def _known_keys(path: tuple[int | str, ...]) -> list[str]:

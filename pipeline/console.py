@@ -67,11 +67,11 @@ class Console:
             table.add_row(*row)
         RichConsole(width=None if sys.stdout.isatty() else 100).print(table)
 
-    def memory_plan(self, title: str, plan: MemoryPlan) -> None:
-        """Print a plan's named sizes; progress is from now on within its budget."""
+    def memory_plan(self, title: str, plan: MemoryPlan, whole: bool = False) -> None:
+        """Print a plan's largest sizes, or all of them; progress is then within its budget."""
         if self.memory is not None:
             self.memory.budget = plan.budget
-        rows = [(name, format_bytes(size)) for name, size in plan.lines()]
+        rows = [(name, format_bytes(size)) for name, size in plan.lines(None if whole else 3)]
         self.table(f"Memory plan: {title}", ("memory", "size"), rows)
 
     @contextmanager

@@ -18,7 +18,7 @@ from pipeline.child_stages import ensure_evaluated
 from pipeline.classifiers import HEADLINES, TITLES
 from pipeline.config import Config
 from pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
-from pipeline.split import crossval_splits, group_names
+from pipeline.split import crossval_splits, group_names, is_official
 from pipeline.train import resolved_config
 from pipeline.training_memory import fit_read_ahead, plan_crossval
 from stores import disk
@@ -101,7 +101,7 @@ def summarise(folds: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dic
 
 def crossval_config(request: Request, store: Store) -> Config:
     """The resolved config that all folds share: an official test part is left alone."""
-    official = any(fold.name.startswith("test/") for fold in store.folds)
+    official = is_official(store.folds)
     return resolved_config(request, store).changed("split", inside_training=official)
 
 

@@ -12,7 +12,7 @@ from model.scores import Scores
 from pipeline.augment import view
 from pipeline.order import cut_ranges, first_rows
 from pipeline.prediction import View, load_model, predictor, score_batches
-from pipeline.split import fold_ranges, group_names
+from pipeline.split import fold_ranges, group_names, is_official
 from pipeline.stream import evaluation_stream
 from pipeline.stream_buffers import window_shape
 from pipeline.training_statistics import sample_rows
@@ -125,7 +125,7 @@ def _notes(store: Store, split: Split, config: Config) -> list[str]:
             "both sides of the split. These scores are too high for new ones."
         )
     groups = group_names(store, split.test)
-    if not any(fold.name.startswith("test/") for fold in store.folds):
+    if not is_official(store.folds):
         notes.append(
             f"One fold of {len(groups)} group{'s' if len(groups) > 1 else ''} is a small sample; "
             "headrace crossval gives the number that counts."

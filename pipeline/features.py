@@ -27,6 +27,7 @@ from stores.errors import SourceContentError, UserError, first_line
 from stores.manifest import Manifest, read_manifest
 from stores.source import Source
 from stores.source_probe import open_stranger
+from stores.text import counted, listed, shown_value
 
 
 def run_features(request: Request, repair: Trusted | None = None) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         planned = plan_build(request.config, source, request.console)
         manifest, plan = planned.manifest, planned.memory
         _describe(console, source, manifest)
-        console.memory_plan(f"features, {planned.workers} worker processes", plan)
+        console.memory_plan("features", plan)
         job, salvage = ShardJob(data, state, planned.workers, console), None
         if repair:
             salvage = find_sound(target, planned, job, repair, console)
@@ -142,7 +143,7 @@ def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Conso
     if build.manifest.features and not kernels_are_cached():
         console.say("Compiling the feature kernels, once: some ten seconds.")
         compile_in_child()
-    console.say(f"Starting {job.workers} worker processes.")
+    console.say(f"Starting {job.workers} worker process{'es' * (job.workers > 1)}.")
     rows, window = build.manifest.shard, build.manifest.arrays()[0].row_bytes
     windows = sum(min(rows, build.manifest.windows - shard * rows) for shard in shards)
     with console.progress("features", windows, window) as progress:
@@ -175,11 +176,15 @@ def _already_complete(target: Path, request: Request, console: Console) -> dict[
         UserError: it was made from another source or configuration.
     """
     manifest = read_manifest(target)
+
+    def recorded(section: str, key: str) -> Any:
+        return manifest.config.get(section, {}).get(key)
+
     changed = [
-        f"{section}.{key}"
+        f"{section}.{key} ({shown_value(recorded(section, key))}, not {shown_value(value)})"
         for section, options in request.config.store_keys().items()
         for key, value in options.items()
-        if manifest.config.get(section, {}).get(key) != value
+        if recorded(section, key) != value
     ]
     if not changed and request.data is not None and request.data.exists():
         with open_stranger(request.data, request.config.source) as source:
@@ -187,8 +192,8 @@ def _already_complete(target: Path, request: Request, console: Console) -> dict[
                 changed.append("source: the content differs")
     if changed:
         raise UserError(
-            f"{target} was made with another {', '.join(changed[:4])}. Restore that, delete the "
-            "store to make it anew, or name another --store."
+            f"{target} was made with another {listed(changed)}. Restore that, delete the store to "
+            "make it anew, or name another --store."
         )
     if partial_folder(target).exists() or lock_path(target).exists():
         with suppress(UserError), build_lock(target):  # Held: somebody mends it.
@@ -216,8 +221,15 @@ def _describe(console: Console, source: Source, manifest: Manifest) -> None:
         f"{len(manifest.groups)} groups in {len(manifest.folds)} folds."
     )
     console.say(f"Classes: {', '.join(manifest.classes)}.")
+    without, lost = source.without_windows()
+    if without:
+        console.say(
+            f"Warning: {counted(without, 'recording')} of the source give no window: shorter than "
+            "one, or no label of theirs is kept."
+            + (f" That leaves out all of {listed(lost)}." if lost else "")
+        )
     console.say(
-        f"Store: {manifest.shards} shards of {manifest.shard:,} windows, "
+        f"Store: {counted(manifest.shards, 'shard')} of {manifest.shard:,} windows, "
         f"{len(manifest.features)} features."
     )
     if manifest.dropped:

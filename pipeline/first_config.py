@@ -44,11 +44,13 @@ class Guess:
         source, features: keys of these sections, each with a comment; a value of None is written
             as a comment to be filled in.
         unsure: what its owner should look at, in the order of the file.
+        notes: what the file itself says, and no key has to repeat.
     """
 
     source: dict[str, tuple[Any, str]] = field(default_factory=dict)
     features: dict[str, tuple[Any, str]] = field(default_factory=dict)
     unsure: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
@@ -65,9 +67,10 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
     Raises:
         UserError: the file is not HDF5, has no dataset that may be signals, or `output` exists.
     """
+    contents = look_at(data)
     if output.exists():
         raise UserError(f"{output} is there already. Name another --output.")
-    guess = guess_config(look_at(data), str(data))
+    guess = guess_config(contents, str(data))
     content = config_text(guess, data, output.stem)
     disk.write_bytes(output, content.encode())
     problem = _problem(output, data)
@@ -125,6 +128,7 @@ def config_text(guess: Guess, data: Path, name: str) -> str:
         f"data = {json.dumps(str(data))}",
         "",
         "[source]",
+        *(f"# {note}" for note in guess.notes),
         *_section(guess.source),
         "# All other keys: docs/reference/configuration.md.",
         "",
@@ -229,10 +233,11 @@ def _columns(guess: Guess, contents: Contents, data: FoundDataset, windows: bool
     rest = [each for each in fitting if each is not labels]
     groups = _by_words(rest, GROUP_WORDS)
     if groups is None:
-        named = ", ".join(each.name for each in rest) or "nothing"
+        named = ", ".join(each.name for each in rest) or "none"
         guess.source["groups"] = (None, f"whom each window is of; of its length: {named}")
         guess.unsure.append(
-            f"whom windows come from: folds are made of whole people or machines ({named})."
+            "whom windows come from, as folds are made of whole people or machines; datasets of "
+            f"that length: {named}."
         )
     else:
         guess.source["groups"] = (groups.name, _values(groups))
@@ -333,7 +338,7 @@ def _channels(guess: Guess, contents: Contents, data: FoundDataset) -> None:
     while isinstance(rate, list) and len(rate) == 1:
         rate = rate[0]
     if name == RATE_WORDS[0]:
-        pass
+        guess.notes.append(f"The rate is the file's {name} = {rate} Hz.")
     elif isinstance(rate, (int, float)) and rate > 0:
         guess.source["rate_hz"] = (float(rate), f"Hz, the attribute {name}")
         guess.unsure.append(f"that the attribute {name} = {rate} is the sampling rate in Hz.")
@@ -352,6 +357,9 @@ def _channels(guess: Guess, contents: Contents, data: FoundDataset) -> None:
     if unit_name and unit_name != "units" and (found := _texts(units, count)):
         guess.source["units"] = (found, f"the attribute {unit_name}")
     _, units = _attribute(contents, data, UNIT_WORDS)
+    if units is None and data.kind in "iu":
+        guess.source["scale"] = (None, f"units a stored count, one for each of {count} channels")
+        guess.unsure.append("what a count is in units: the values are whole numbers (scale).")
     _triads(guess, names, _texts(units, count) or [""] * count)
 
 
@@ -387,6 +395,6 @@ def _triads(guess: Guess, names: list[str], units: list[str]) -> None:
     if accelerometers:
         guess.features["accelerometers"] = (
             accelerometers,
-            "these measure gravity too: they get angles",
+            "??? these measure gravity too, as their units or names say: they get angles",
         )
-        guess.unsure.append(f"that {', '.join(accelerometers)} include gravity, by unit or name.")
+        guess.unsure.append(f"that {', '.join(accelerometers)} measures gravity too.")

@@ -87,10 +87,18 @@ def refuse_other_signals(inputs: ModelInputs, source: Source) -> None:
     """
     path = source.path
     if source.channels != inputs.channels:
+        if len(source.channels) != len(inputs.channels):
+            way = "No option makes up for one that is missing: give a source with these."
+        elif sorted(source.channels) == sorted(inputs.channels):
+            way = "Write the columns in that order: source.channels renames, it moves none."
+        else:
+            way = (
+                "If they are the same in the same order, name them so: --set source.channels="
+                f"{_toml(inputs.channels)}"
+            )
         raise UserError(
             f"The network takes the channels {_listed(inputs.channels)}, and {path} has "
-            f"{_listed(source.channels)}. If they are the same in the same order, name them so: "
-            f"--set source.channels={_toml(inputs.channels)}"
+            f"{_listed(source.channels)}. {way}"
         )
     known = [each for each in zip(inputs.units, source.units, strict=True) if "" not in each]
     if any(wanted != found for wanted, found in known):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import stores
@@ -54,10 +55,9 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     folds = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))
     plans["crossval"] = plan_crossval(folds, store, baseline)
     for name, plan in plans.items():
-        request.console.memory_plan(name, plan)
+        request.console.memory_plan(name, plan, whole=True)
     quality = _shuffle_quality(request, store, config)
-    for plan in plans.values():
-        plan.require_fit()
+    _require_all(list(plans.values()))
     worst = max(plans.values(), key=lambda plan: plan.projected)
     request.console.say(
         f"Every stage fits the budget of {format_bytes(worst.budget)}; the most is "
@@ -65,6 +65,22 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
     )
     stages = {name: plan.as_table() for name, plan in plans.items()}
     return summary | {"shuffle_quality": quality, "stages": stages}
+
+
+def _require_all(plans: Sequence[MemoryPlan]) -> None:
+    """Check that every stage fits.
+
+    Raises:
+        UserError: as `MemoryPlan.require_fit` of the first that does not; names the others.
+    """
+    large = [plan for plan in plans if not plan.fits]
+    if not large:
+        return
+    try:
+        large[0].require_fit()
+    except UserError as error:
+        others = [f"{plan.stage} needs {format_bytes(plan.projected)}" for plan in large[1:]]
+        raise UserError(f"{error} {', '.join(others)} too." if others else str(error)) from error
 
 
 def _shuffle_quality(request: Request, store: Store, config: Config) -> float:

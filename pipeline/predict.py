@@ -22,9 +22,12 @@ from pipeline.tensorflow_setup import set_up_tensorflow
 from pipeline.timeline import Timeline
 from pipeline.training_memory import RESERVED
 from pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
+from stores.contents import look_at
 from stores.errors import UserError
 from stores.source import Source, open_source
 from stores.source_probe import open_stranger
+from stores.source_windows import RECORDING_OPTIONS, USUAL_WINDOWS
+from stores.text import counted, listed
 
 if TYPE_CHECKING:
     from pipeline.catalogue import Catalogue
@@ -125,7 +128,10 @@ def unlabelled_options(
         if name in said:
             kept[name] = None
     if layout:
-        kept |= {"layout": "auto", "windows": None, "signals": None}
+        fresh = type(trained)().model_dump()
+        windows = given.layout == "windows" or given.windows
+        forgotten = ("layout", "windows", "signals", *(RECORDING_OPTIONS if windows else ()))
+        kept |= {name: fresh[name] for name in forgotten}
     for alternatives in (("window_s", "window_samples"), ("step_s", "step_samples", "overlap")):
         if given.model_fields_set & set(alternatives):
             kept |= dict.fromkeys(alternatives)
@@ -136,9 +142,22 @@ def unlabelled_options(
 
 
 def _open_unlabelled(path: Path, trained: SourceOptions, given: SourceOptions) -> Source:
+    given = _with_layout(path, trained, given)
     with open_stranger(path, unlabelled_options(trained, given)) as source:
         said = sorted(source.said)
     return open_source(path, unlabelled_options(trained, given, said))
+
+
+def _with_layout(path: Path, trained: SourceOptions, given: SourceOptions) -> SourceOptions:
+    """`given`, with a layout where the file has none of the names that the run's source had."""
+    named = [name for name in (trained.windows, trained.signals) if name]
+    if not named or {"layout", "windows", "signals"} & given.model_fields_set:
+        return given
+    found = look_at(path)
+    if any(found.named(name) for name in named):
+        return given
+    usual = any(len(each.shape) == 3 for name in USUAL_WINDOWS if (each := found.named(name)))
+    return given.model_copy(update={"layout": "windows" if usual else "recordings"})
 
 
 def complete_run(path: Path | None) -> RunFolder:
@@ -150,9 +169,20 @@ def complete_run(path: Path | None) -> RunFolder:
     if path is None:
         raise UserError("No run is named. Name the trained run's folder: --run runs/NAME/DIGEST.")
     run = RunFolder(path)
-    if not run.complete:
-        raise UserError(f"{path} holds no trained network (no model.keras). Name another --run.")
-    return run
+    if run.complete:
+        return run
+    if run.config.is_file():
+        raise UserError(
+            f"The run {path} is not trained to its end. Go on with it: headrace train --config "
+            f"{run.config} --run {path}"
+        )
+    below = sorted(each.parent for each in path.glob(f"*/{run.model.name}"))
+    if below:
+        raise UserError(
+            f"{path} is no run, and holds {counted(len(below), 'run')}. Name one: "
+            f"--run {listed([str(each) for each in below])}"
+        )
+    raise UserError(f"{path} holds no trained network (no model.keras). Name another --run.")
 
 
 def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:

@@ -27,6 +27,9 @@ _CONFIGURATION = """# Configuration
 Generated from the models that check it; do not edit, run `python -m pipeline.reference
 docs/reference`.
 
+`name`, above all sections, names the folder of the runs and the default store; without it, the
+file's own name does.
+
 A configuration is a TOML file, one table a section. Every key has a default, and an unknown key is
 refused with the closest name. On the command line `--set section.key=value` overrides the file,
 `--budget` is `memory.budget`, `--data` and `--store` are `paths.data` and `paths.store`. A run
@@ -74,7 +77,12 @@ def commands_page() -> str:
     parts = [_COMMANDS, "## Options of every stage\n", _options(common.values()), ""]
     for name, (text, parser) in found.items():
         positional = [action.metavar or action.dest for action in parser._get_positional_actions()]
-        usage = " ".join(["headrace", name, *map(str, positional), "[options]"])
+        named = [
+            f"{action.option_strings[0]} {action.metavar}"
+            for action in _shown(parser)
+            if action.required and action.option_strings
+        ]
+        usage = " ".join(["headrace", name, *map(str, positional), *named, "[options]"])
         parts.append(f"## `{name}`\n\n{as_sentence(_line(text))}\n\n```text\n{usage}\n```\n")
         stage = set(common) <= set(parser._option_string_actions)
         own = [

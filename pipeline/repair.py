@@ -18,6 +18,7 @@ from stores.building import Build
 from stores.errors import DamageError, UserError
 from stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
 from stores.store import Store
+from stores.text import listed
 from stores.verifying import (
     Problem,
     checksum_problems,
@@ -147,7 +148,7 @@ def _opened(target: Path, manifest: Manifest, trusted: Trusted) -> tuple[Store, 
     differing = store_differences(found, manifest)
     if differing:
         raise UserError(
-            f"{target} was made with another {', '.join(differing[:4])}: shards made now would "
+            f"{target} was made with another {listed(differing)}: shards made now would "
             "not belong to it. Restore that, or delete the store to make it anew."
         )
     return Store(target, found), []

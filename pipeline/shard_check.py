@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import stores
-from pipeline.shard_task import MadeRows, SourceState, make_rows, open_workshop
+from pipeline.shard_task import MadeRows, SourceState, make_rows, open_workshop, with_heading
 from stores.array_format import ArrayFormat
 from stores.errors import DamageError, UserError
 from stores.manifest import Manifest
@@ -50,7 +50,7 @@ def compare_shard(
     except DamageError:
         return len(made.recipe.order), []
     except UserError as error:
-        return error
+        return with_heading(error)
 
 
 def _differing_rows(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.catalogue import Catalogue, Triad, build_catalogue
+from pipeline.error_pages import heading_of
 from stores.building import Build, SegmentRecord, layout_of, load_build, partial_folder
 from stores.errors import SourceContentError, UserError, first_line
 from stores.fold_index import load_index
@@ -119,7 +120,13 @@ def try_shard(
     try:
         return extract_shard(target, source, state, shard)
     except UserError as error:
-        return error
+        return with_heading(error)
+
+
+def with_heading(error: UserError) -> UserError:
+    """An error that says, in the process that gets it, where it comes from."""
+    error.heading = heading_of(error)
+    return error
 
 
 def catalogue_of(manifest: Manifest) -> Catalogue | None:

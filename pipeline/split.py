@@ -63,6 +63,11 @@ def crossval_splits(folds: Sequence[Fold], options: SplitOptions) -> list[Split]
     return [_rotated_split(training, k, fold) for fold in range(k)]
 
 
+def is_official(folds: Sequence[Fold]) -> bool:
+    """Whether the source has a test part of its own."""
+    return bool(_parts(folds)[1])
+
+
 def fold_ranges(store: Store, folds: Sequence[str]) -> list[tuple[int, int]]:
     """Row ranges [start, stop) of the named folds, in the order of the store."""
     return [(fold.start, fold.stop) for fold in store.folds if fold.name in folds]

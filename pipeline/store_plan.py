@@ -103,8 +103,8 @@ def plan_build(config: Config, source: Source, console: Console) -> PlannedBuild
         UserError: the configuration does not suit the source or the memory.
     """
     draft = draft_store(config, source)
-    # Before the survey, which looks at every window if some are to be dropped.
-    plan_features(config, draft, catalogue_of(draft), source, 0)[0].require_fit()
+    if source.options.non_finite == "drop":  # The survey will look at every window.
+        plan_features(config, draft, catalogue_of(draft), source, 0)[0].require_fit()
     manifest, survey = plan_store(config, source, draft, console)
     index = survey.index
     memory, workers = plan_features(config, manifest, catalogue_of(manifest), source, index.nbytes)

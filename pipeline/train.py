@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from pipeline.run_folder import (
     refuse_unfit,
     with_threads,
 )
-from pipeline.split import choose_split, fold_ranges
+from pipeline.split import choose_split, fold_ranges, is_official
 from pipeline.stream_buffers import buffer_chunks
 from pipeline.tensorflow_setup import set_up_tensorflow
 from pipeline.training_memory import fit_read_ahead, plan_train
@@ -45,6 +46,12 @@ def run_train(request: Request) -> dict[str, Any]:
     store = stores.open(request.store)
     config = resolved_config(request, store)
     split = choose_split(store.folds, config.split)
+    given = request.config.split.model_fields_set - {"inside_training"}
+    if given and not config.split.inside_training and is_official(store.folds):
+        request.console.say(
+            f"split.{', split.'.join(sorted(given))} play no part: the source has an official "
+            "test part (split.inside_training = true divides the rest)."
+        )
     run = _chosen_run(request, config, store.fingerprint)
     refuse_unfit(run, config, store.fingerprint)
     if run.complete:
@@ -63,7 +70,9 @@ def run_train(request: Request) -> dict[str, Any]:
         record_run(run, config, store.fingerprint, split_table, inputs)
         request.console.say(f"Training {run.path} ({_sizes(store, split)}).")
         _train(run, store, split, config, request)
-    return _summary(run, trained=True) | {"memory": plan.as_table()}
+    summary = _summary(run, trained=True)
+    request.console.say(_ending(summary, config))
+    return summary | {"memory": plan.as_table()}
 
 
 def resolved_config(request: Request, store: Store) -> Config:
@@ -156,3 +165,16 @@ def _summary(run: RunFolder, trained: bool) -> dict[str, Any]:
         "epochs": 0 if state is None else state.progress.epoch,
         "best": best,
     }
+
+
+def _ending(summary: Mapping[str, Any], config: Config) -> str:
+    """What was kept, why the training ended there, and what comes next."""
+    best, epochs = summary["best"], summary["epochs"]
+    early = f", {config.train.patience} epochs without a better one" * (
+        epochs < config.train.epochs
+    )
+    kept = f"{best['epoch']:.0f} of {epochs} epochs" if best else f"{epochs} epochs"
+    return (
+        f"Trained{early}: the weights after {kept} are the run's. Evaluate it: headrace evaluate "
+        f"--run {summary['run']}"
+    )

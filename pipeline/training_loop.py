@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from stores import Store
 
 
+MOST_LOSS = 1e6
+"""Of a training that still learns: one that knows nothing of K classes has ln K."""
+
+
 @dataclass(frozen=True)
 class Training:
     """One training: what is fitted, on what, for how long, and how it is validated."""
@@ -309,9 +313,10 @@ def _finish_epoch(training: Training, row: Row, course: Course) -> None:
     """
     progress, begun = course.progress, time.perf_counter()
     with averaged_weights(training.network):
+        _refuse_divergence(training, row)
         if training.validate is not None:
             row |= training.validate()
-        _refuse_divergence(training, row)
+            _refuse_divergence(training, row)
         if training.validate is None or row["val_loss"] < progress.best_loss:
             progress.best_loss, progress.best_epoch = row.get("val_loss", 0.0), progress.epoch
             course.best = [weight.numpy() for weight in training.network.weights]
@@ -323,10 +328,13 @@ def _finish_epoch(training: Training, row: Row, course: Course) -> None:
 
 
 def _refuse_divergence(training: Training, row: Row) -> None:
-    if not (math.isfinite(row["loss"]) and math.isfinite(row.get("val_loss", 0.0))):
+    """Stop a training that has come to nothing, before its network is asked for probabilities."""
+    loss, weights = max(row["loss"], row.get("val_loss", 0.0)), training.network.weights
+    sound = math.isfinite(row["loss"]) and all(np.isfinite(w.numpy()).all() for w in weights)
+    if not (sound and loss < MOST_LOSS):
         raise UserError(
-            f"The loss is {row['loss']} in epoch {row['epoch']:.0f}. Lower train.learning_rate "
-            f"(now {training.options.learning_rate:g}) and train again."
+            f"The training diverges: the loss is {loss:g} in epoch {row['epoch']:.0f}. Lower "
+            f"train.learning_rate (now {training.options.learning_rate:g}) and train again."
         )
 
 

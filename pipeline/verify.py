@@ -17,6 +17,7 @@ from pipeline.store_plan import plan_build
 from stores.errors import UserError
 from stores.source_probe import open_stranger
 from stores.store import Store
+from stores.text import counted, listed
 from stores.verifying import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
 
 RESERVED = 80 * MIB
@@ -38,7 +39,9 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
     store = stores.open(request.store)
     plan = plan_verify(request, store).require_fit()
     request.console.memory_plan("verify", plan)
-    with request.console.progress("verify", 2 * store.windows, _window_bytes(store)) as progress:
+    with request.console.progress(
+        "verify, twice through", 2 * store.windows, _window_bytes(store)
+    ) as progress:
         problems = list(verify_store(store, progress.advance))
     if with_source:
         other, plan = _against_source(request, store)
@@ -50,15 +53,16 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
         first = problems[0]
         how = "=source" if any(problem.kind == "rows" for problem in problems) else ""
         raise UserError(
-            f"{store.path} has {len(problems)} problems, the first: {first.where} {first.what}. "
-            f"{len(damaged_shards(store, problems))} of {store.manifest.shards} shards are "
-            f"affected; mend them with: headrace features --repair{how}."
+            f"{store.path} has {counted(len(problems), 'problem')}, the first: {first.where} "
+            f"{first.what}. Of {counted(store.manifest.shards, 'shard')} "
+            f"{len(damaged_shards(store, problems))} affected; mend with: headrace features "
+            f"--repair{how} --store {store.path} and the --data or --config it was made with."
         )
     compared = ", and every row what the source gives" if with_source else ""
     request.console.say(
         f"{store.path} is complete and true: {store.windows:,} windows in "
-        f"{store.manifest.shards} shards, each source window once, every checksum and moment "
-        f"right{compared}."
+        f"{counted(store.manifest.shards, 'shard')}, each source window once, every checksum and "
+        f"moment right{compared}."
     )
     return {
         "store": str(store.path),
@@ -76,7 +80,7 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
     with open_stranger(data, request.config.source) as source:
         planned = plan_build(request.config, source, request.console)
         plan = planned.memory
-        console.memory_plan(f"verify, {planned.workers} worker processes", plan)
+        console.memory_plan("verify, source", plan)
         differing = [
             name
             for name in store_differences(store.manifest, planned.manifest)
@@ -84,7 +88,7 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
         ]
         if differing:
             raise UserError(
-                f"{store.path} was made with another {', '.join(differing[:4])}, or its manifest "
+                f"{store.path} was made with another {listed(differing)}, or its manifest "
                 "was changed. Name its own source and configuration, or delete the store to make "
                 "it anew."
             )

@@ -64,7 +64,7 @@ def look_at(path: Path) -> Contents:
     if "error" in found:
         open_file(path).close()  # It says better what is wrong, if it is the whole file.
         raise UserError(
-            f"The source {path} cannot be read as HDF5 ({found['error']}). Give an HDF5 file."
+            f"The source {path} cannot be read as HDF5 ({found['error']}). Name an HDF5 file."
         )
     datasets = tuple(
         FoundDataset(**(each | {"shape": tuple(each["shape"])})) for each in found["datasets"]

@@ -17,7 +17,12 @@ class UserError(ValueError):
     """A rule that the user's input breaks, in one line: the rule, the values, the next step.
 
     The command line prints the message without a traceback and exits with code 2.
+
+    Attributes:
+        heading: where docs/errors.md explains it, if it comes from another process.
     """
+
+    heading: str | None = None
 
 
 class SourceContentError(UserError):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from stores.description import describe_store
 from stores.errors import UserError
 from stores.plots import PALETTE
-from stores.rows import read_window
+from stores.rows import Window, read_window
 from stores.text import format_bytes
 
 if TYPE_CHECKING:
@@ -127,6 +127,20 @@ def _channels(store: Store) -> str:
         window = read_window(store, 0)
     except UserError as error:
         return f"<div class='wrong'>{escape(str(error))}</div>"
+    return _signals(window, "first window") + f"<div class='faint'>{escape(window.title)}</div>"
+
+
+def window_html(window: Window) -> str:
+    """One window: what it is, and a line a channel."""
+    size = f"{len(window.time_s):,} &times; {len(window.channels)}"
+    return (
+        f"<style>{STYLE}</style><div class='headrace'><div><span class='name'>"
+        f"{escape(window.title)}</span> <span class='faint'>{size}, {len(window.features):,} "
+        f"features</span></div>{_signals(window, 'signal')}</div>"
+    )
+
+
+def _signals(window: Window, title: str) -> str:
     rows = [
         (
             escape(name),
@@ -134,11 +148,10 @@ def _channels(store: Store) -> str:
             f"<span title='{low:g} to {high:g}'>{_sparkline(values)}</span>",
             f"{low:.3g} … {high:.3g}",
         )
-        for name, unit, values in zip(store.channels, store.units, window.raw.T, strict=True)
+        for name, unit, values in zip(window.channels, window.units, window.raw.T, strict=True)
         for low, high in [(values.min(), values.max())]
     ]
-    caption = f"<div class='faint'>{escape(window.title)}</div>"
-    return _table(("channel", "unit", "first window", "range"), rows) + caption
+    return _table(("channel", "unit", title, "range"), rows)
 
 
 def _folds(store: Store, told: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ _ROW_BYTES = 64
 """Of a table's row, beside its features."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Window:
     """One window and all that the store knows of it.
 
@@ -52,6 +52,15 @@ class Window:
     source_index: int
     recording: int | None
     start: int | None
+
+    def __repr__(self) -> str:
+        time, channels = self.raw.shape
+        return f"<Window {self.title}: {time} x {channels}, {len(self.features)} features>"
+
+    def _repr_html_(self) -> str:
+        from stores.html_view import window_html
+
+        return str(window_html(self))
 
     @property
     def title(self) -> str:

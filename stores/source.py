@@ -233,6 +233,10 @@ class Source:
         self._check_range(start, stop)
         return self._layout.locate(start, stop)
 
+    def without_windows(self) -> tuple[int, list[str]]:
+        """How many recordings give no window, and the groups that have no other."""
+        return self._layout.without_windows()
+
     @explains_reads
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
         """When the candidates begin, in seconds since their recording did; None for windows.

@@ -72,12 +72,12 @@ def open_file(path: Path) -> Any:
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(f"The source {path} {what}. Give an HDF5 file with --data.")
+        raise UserError(f"The source {path} {what}. Name an HDF5 file.")
     try:
         return h5py.File(path, "r")
     except OSError as error:
         raise UserError(
-            f"The source {path} cannot be read as HDF5 ({error}). Give an HDF5 file with --data."
+            f"The source {path} cannot be read as HDF5 ({error}). Name an HDF5 file."
         ) from error
 
 

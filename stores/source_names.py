@@ -41,7 +41,7 @@ class NameColumn:
         if dataset.shape is None or len(dataset.shape) != 1:
             raise UserError(
                 f"{describe(dataset)} has shape {dataset.shape}; one value per row is needed. "
-                f"Name another dataset with source.{option}."
+                f"Name another dataset with source.{option}{_flattened(dataset.shape)}."
             )
         if dataset.dtype.kind not in "biufSOU":
             raise self._wrong_type()
@@ -175,3 +175,10 @@ def _natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     # Numbers before text, as in ASCII; the name itself last, so that "01" and "1" have an order.
     key = tuple(_number(piece) if "0" <= piece[0] <= "9" else (1, 0, piece) for piece in pieces)
     return key, name
+
+
+def _flattened(shape: tuple[int, ...] | None) -> str:
+    """What makes one value a row of a table."""
+    if shape is None or len(shape) != 2:
+        return ""
+    return ", or write it flat, y[:, 0]" if shape[1] == 1 else ", or write numbers, y.argmax(1)"

@@ -141,6 +141,11 @@ def _no_window(column: NameColumn | OneName, stretches: Stretches, window: int) 
             f"No row of {describe(column.dataset)} has a label that is kept. The labels are: "
             f"{shown(column.names)}. Change source.class_map or source.exclude_labels."
         )
+    if isinstance(column, OneName):
+        return UserError(
+            f"A window of {window} samples is longer than every recording (the longest has "
+            f"{int(kept.max())}). Give longer ones."
+        )
     return UserError(
         f"A window of {window} samples is longer than every stretch of one label in "
         f"{describe(column.dataset)} (the longest has {int(kept.max())}). Set a shorter "

@@ -149,6 +149,15 @@ class RecordingsLayout:
             row = row - self._table.start[recording]
         return row / self.rate_hz
 
+    def without_windows(self) -> tuple[int, list[str]]:
+        """How many recordings give no window, and the groups that have no other."""
+        table, used = self._table, np.unique(self._runs.recording)
+        lost: list[str] = []
+        if len(table.group_code) and table.group is not None:
+            codes = np.setdiff1d(table.group_code, table.group_code[used])
+            lost = [str(table.group.names[code]) for code in codes]
+        return len(table.start) - len(used), lost
+
     def tables(self) -> list[Any]:
         """Datasets whose whole content belongs to the fingerprint."""
         return [*self.columns.stored_labels(), *self._table.datasets]

@@ -141,6 +141,10 @@ class WindowsLayout:
         """None: there are no recordings."""
         return None
 
+    def without_windows(self) -> tuple[int, list[str]]:
+        """None: there are no recordings."""
+        return 0, []
+
     def tables(self) -> list[Any]:
         """Datasets whose whole content belongs to the fingerprint."""
         others = (self.columns.group, self.columns.part)

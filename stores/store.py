@@ -216,14 +216,18 @@ class Store:
             counts += row_of(row)
         return counts
 
-    def fold(self, name: str) -> Fold:
-        """The fold of that name.
+    def __len__(self) -> int:
+        """Windows, one a row."""
+        return self.windows
+
+    def fold(self, name: str | int) -> Fold:
+        """The fold of that name, which is text: "0", "train/0"; a number stands for its digits.
 
         Raises:
             UserError: there is no such fold.
         """
         for fold in self.folds:
-            if fold.name == name:
+            if fold.name == str(name):
                 return fold
         names = ", ".join(fold.name for fold in self.folds)
         raise UserError(f"{self.path} has no fold {name!r}; it has {names}.")
@@ -240,7 +244,19 @@ class Store:
         return read_window(self, row)
 
     def features_frame(self, rows: Rows | None = None) -> pd.DataFrame:
-        """Features, label, group and fold of some rows: see `stores.rows.features_table`."""
+        """Features, label, group and fold of some rows, a pandas table.
+
+        Args:
+            rows: a slice, or row numbers; None: all, if they take less than 1 GiB.
+
+        Returns:
+            One row a window: label, group and fold (categorical), source_index, and a float32
+            column a feature.
+
+        Raises:
+            IndexError: there is no such row.
+            UserError: the table would not fit, or a chunk is damaged.
+        """
         from stores.rows import features_table
 
         return features_table(self, rows)
@@ -336,7 +352,7 @@ def open_store(path: Path | str) -> Store:
         )
     if not folder.exists():
         raise UserError(
-            f"There is no store {folder}. Make it with: headrace features --data SOURCE.h5 "
-            f"--store {folder}"
+            f"There is no store {folder}. Make it: headrace features with the same --config or "
+            f"--data, and --store {folder}"
         )
     return Store(folder, read_manifest(folder))

@@ -1,6 +1,9 @@
-"""Numbers as people read them."""
+"""Numbers and lists as people read them."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 
 def format_bytes(count: float) -> str:
@@ -21,3 +24,20 @@ def format_seconds(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(found: Sequence[str], most: int = 4) -> str:
+    """`a, b, c, d and 3 more`."""
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def counted(number: int, what: str) -> str:
+    """`1 shard`, `2,000 shards`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def shown_value(value: Any) -> str:
+    """A value of a configuration, short."""
+    text = "left out" if value is None else repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -8,13 +8,21 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from pipeline.cli import command_parser
+from pipeline.config import Config, load_config
 from pipeline.error_pages import MODULES, PAGE, page_of
+from pipeline.features import run_features
 from pipeline.reference import PAGES
+from stores.errors import UserError
+from tests.conftest import request_for
+from tests.stores.source_files import write_windows
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -72,19 +80,30 @@ def test_every_error_has_a_heading() -> None:
                 if name in ("UserError", "SourceContentError", "DamageError"):
                     raising.add(".".join(path.relative_to(ROOT).with_suffix("").parts))
     explained = {module for modules in MODULES.values() for module in modules}
+    for name in explained - raising:  # A function of a module.
+        module, _, function = name.rpartition(".")
+        assert hasattr(import_module(module), function) or name == "pipeline.addresses", name
     assert raising <= explained
     headings = re.findall(r"^## (.*)$", PAGE.read_text(), flags=re.MULTILINE)
     assert [heading.lower().replace(" ", "-") for heading in headings] == list(MODULES)
 
 
 def test_an_error_names_the_part_of_the_page_that_explains_it(tmp_path: Path) -> None:
-    from pipeline.config import load_config
-    from stores.errors import UserError
-
     with pytest.raises(UserError) as raised:
         load_config(None, ["train.epoch=3"])
     assert page_of(raised.value) == f"{PAGE}#configuration"
     assert page_of(ValueError("of nobody")) is None
+
+
+def test_an_error_of_a_worker_keeps_its_heading(tmp_path: Path) -> None:
+    """It crosses two processes, and what raises it here is another module."""
+    source = tmp_path / "nan.h5"
+    write_windows(source)
+    with h5py.File(source, "r+") as file:
+        file["X"][3] = np.nan
+    with pytest.raises(UserError, match="NaN or infinity") as raised:
+        run_features(request_for(Config(), source, tmp_path / "nan.zarr"))
+    assert page_of(raised.value) == f"{PAGE}#source"
 
 
 def test_the_commands_of_all_pages_are_commands() -> None:

@@ -21,7 +21,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.epoch=3", r"unknown key train\.epoch\. Did you mean epochs\?"),
+        ("train.epoch=3", r"unknown key train\.epoch\. Did you mean train\.epochs\?"),
         ("trian.epochs=3", r"unknown key trian\. Did you mean train\?"),
         ("train.epochs=0", r"train\.epochs = 0: .*greater than or equal to 1"),
         ("train.epochs=many", r"train\.epochs = 'many'"),

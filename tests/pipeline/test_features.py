@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import tensorstore as ts
 import xarray as xr
 
 import stores
-from pipeline.config import Config
+from pipeline.config import Config, config_from_table
+from pipeline.console import Console
 from pipeline.features import run_features
 from pipeline.shard_task import catalogue_of, extract_shard, source_state
 from pipeline.store_plan import plan_store
@@ -25,6 +27,7 @@ from stores.synthetic import write_synthetic
 from stores.units import in_units
 from stores.verifying import verify_store
 from tests.conftest import changed, hashes, request_for
+from tests.stores.source_files import write_recordings
 
 
 def build_here(config: Config, source: Path, target: Path) -> stores.Store:
@@ -166,6 +169,19 @@ def test_a_changed_config_or_source_is_refused(
         file["y"][3] = (int(file["y"][3]) + 1) % 3
     with pytest.raises(UserError, match="the content differs"):
         run_features(request_for(tiny_config, edited, tiny_store))
+
+
+def test_recordings_without_a_window_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "s.h5"
+    write_recordings(source, rows=(90, 12, 70, 80, 9))
+    config = config_from_table({"source": {"window_samples": 20}}, "test")
+    request = request_for(config, source, tmp_path / "s.zarr")
+    run_features(dataclasses.replace(request, console=Console()))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Warning: 2 recordings of the source give no window" in said
+    assert "That leaves out all of 2, 5." in said
 
 
 def test_no_worker_can_be_interrupted_from_its_first_instruction() -> None:

@@ -56,7 +56,7 @@ def test_a_file_of_other_names_is_understood_and_made_into_a_store(
     assert found.source.rate_hz == 20
     assert found.features.triads["wrist"] == ("wrist_X", "wrist_Y", "wrist_Z")
     assert found.features.accelerometers == ("wrist",)
-    for doubt in ("largest that may be", "fs = 20", "unlabelled is a class", "include gravity"):
+    for doubt in ("largest that may be", "fs = 20", "unlabelled is a class", "measures gravity"):
         assert doubt in said
     assert (
         main(["features", "--quiet", "--config", str(config), "--store", str(tmp_path / "s")]) == 0

@@ -18,10 +18,10 @@ import xarray as xr
 
 import stores
 from pipeline.cli import main
-from pipeline.config import Config
+from pipeline.config import Config, load_config
 from pipeline.features import run_features
 from pipeline.prediction import load_model
-from pipeline.run_folder import RunFolder
+from pipeline.run_folder import RunFolder, config_bytes
 from pipeline.timeline import Timeline
 from pipeline.train import run_train
 from pipeline.window_blocks import Block
@@ -205,6 +205,92 @@ def test_other_signals_are_refused_with_what_mends_them(
     assert [path.name for path in tmp_path.iterdir()] == ["new.h5"]
     settings = [word for key in mended for word in ("--set", key)]
     assert predict(run_of_recordings, source, tmp_path / "p.csv", *settings) == 0
+
+
+@pytest.mark.parametrize(
+    ("channels", "message"),
+    [
+        (["ch1", "ch0", "ch2"], "in that order: source.channels renames, it moves none"),
+        (["ch0", "ch1"], "No option makes up for one that is missing"),
+    ],
+)
+def test_channels_are_never_swapped_by_a_name(
+    channels: list[str],
+    message: str,
+    run_of_recordings: RunFolder,
+    spoken: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = unlabelled(spoken, tmp_path / "new.h5")
+    with h5py.File(source, "r+") as file:
+        signals, attributes = file["signals"][:], dict(file["signals"].attrs)
+        del file["signals"]
+        file["signals"] = signals[:, : len(channels)]
+        for name, value in attributes.items():
+            file["signals"].attrs[name] = value[: len(channels)] if np.ndim(value) else value
+        file["signals"].attrs["channels"] = channels
+    assert predict(run_of_recordings, source, tmp_path / "p.csv") == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert "--set source.channels" not in said
+
+
+def test_a_run_of_recordings_predicts_windows_and_other_names(
+    run_of_recordings: RunFolder,
+    spoken: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The run's config names its datasets, as one of `headrace init` does."""
+    run = RunFolder(tmp_path / "named")
+    shutil.copytree(run_of_recordings.path, run.path)
+    config = load_config(run.config)
+    named = config.changed("source", signals="signals", recordings="recordings")
+    run.config.write_bytes(config_bytes(named))
+    record = json.loads(run.store.read_text())
+    run.store.write_text(json.dumps({key: record[key] for key in record if key != "config"}))
+    with h5py.File(spoken) as file, h5py.File(tmp_path / "w.h5", "w") as windows:
+        windows["X"] = file["signals"][: 64 * 20].reshape(20, 64, 3)
+        for name, value in file["signals"].attrs.items():
+            windows["X"].attrs[name] = value
+    assert predict(run, tmp_path / "w.h5", tmp_path / "w.csv") == 0
+    assert len(pd.read_csv(tmp_path / "w.csv")) == 20
+    short = unlabelled(spoken, tmp_path / "short.h5")
+    with h5py.File(short, "r+") as file:
+        file["recordings/length"][:] = 60
+    assert predict(run, short, tmp_path / "s.csv") == 2
+    assert "64 samples is longer than every recording (the longest has 60)" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_folder_of_runs_and_a_run_half_done_say_what_to_name(
+    run_of_recordings: RunFolder,
+    spoken: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    half = RunFolder(tmp_path / "half")
+    shutil.copytree(run_of_recordings.path, half.path)
+    half.model.unlink()
+    assert predict(half, spoken, tmp_path / "p.csv") == 2
+    assert "is not trained to its end. Go on with it: headrace train" in capsys.readouterr().err
+    above = RunFolder(run_of_recordings.path.parent)
+    assert predict(above, spoken, tmp_path / "p.csv") == 2
+    assert f"holds 1 run. Name one: --run {run_of_recordings.path}" in capsys.readouterr().err
+
+
+def test_options_without_effect_are_refused(
+    run_of_recordings: RunFolder,
+    spoken: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = ("--set", "train.epochs=1", "--set", "model.filters=77")
+    assert predict(run_of_recordings, spoken, tmp_path / "p.csv", *settings) == 2
+    assert "--set model.filters plays no part in predict --run" in capsys.readouterr().err
+    assert predict(run_of_recordings, spoken, tmp_path / "p.csv", *settings[:2]) == 0
 
 
 def test_a_run_that_does_not_record_what_it_takes_asks_its_store(

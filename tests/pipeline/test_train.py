@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -303,6 +305,26 @@ def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
         not np.array_equal(one, two)
         for one, two in zip(weights_of(whole), weights_of(once), strict=True)
     )
+
+
+def test_a_training_that_diverges_is_stopped_with_the_key_to_lower(
+    cheap_config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    for rate in (1e6, 1e30):
+        train = cheap_config.train.model_copy(update={"learning_rate": rate, "warmup_epochs": 0})
+        config = cheap_config.model_copy(update={"train": train})
+        with pytest.raises(UserError, match=r"diverges: .*Lower train\.learning_rate"):
+            run_train(request_for(config, tiny_store, tmp_path / f"{rate:g}"))
+
+
+def test_the_end_of_a_training_says_what_was_kept_and_what_comes_next(
+    cheap_config: Config, tiny_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = request_for(cheap_config, tiny_store, tmp_path / "run")
+    run_train(dataclasses.replace(request, console=Console()))
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"Trained: the weights after \d of 3 epochs are the run's\.", said), said
+    assert f"headrace evaluate --run {tmp_path / 'run'}" in said
 
 
 def test_the_line_of_an_epoch_says_how_long_the_rest_takes_at_most() -> None:

@@ -212,7 +212,7 @@ def test_a_missing_rate_is_an_error_and_not_a_guess(tmp_path):
 def test_what_is_not_hdf5_is_refused(tmp_path):
     (tmp_path / "s.h5").write_text("no")
     for path in (tmp_path / "s.h5", tmp_path / "missing.h5", tmp_path):
-        with pytest.raises(UserError, match="Give an HDF5 file"):
+        with pytest.raises(UserError, match="Name an HDF5 file"):
             read_all(path)
 
 
