@@ -164,7 +164,7 @@ test-faults: tools ## Kill, tear and damage by the hundred (counts in docs/relia
 	@exec $(python) -m pytest -m faults
 
 .PHONY: test-docs
-test-docs: tools ## Run every command of the documentation's pages (3 minutes)
+test-docs: tools ## Run every command of the documentation's pages, and the notebook that trains (4 minutes)
 	@exec $(python) -m pytest -m docs
 
 .PHONY: docs

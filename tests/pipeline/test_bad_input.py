@@ -181,7 +181,7 @@ CONFIGS: dict[str, tuple[bytes, str]] = {
     "a list of sections": (b"[[store]]\nseed = 1", "this is a section"),
     "deep": (b"a = " + b"[" * 5000 + b"]" * 5000, "config.toml"),
     "an unknown section": (b"[trian]\nepochs = 1", "unknown key trian"),
-    "an unknown key": (b"[train]\nepoch = 1", "Did you mean epochs"),
+    "an unknown key": (b"[train]\nepoch = 1", "Did you mean train.epochs"),
 }
 
 

@@ -18,6 +18,8 @@ from tests.conftest import request_for
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
+LONG = "bring_your_own"
+"""Trains; its steps are those of a page of the docs, with whose commands it runs."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,13 @@ def checkout(
     return folder
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(each, id=each.stem, marks=pytest.mark.docs if each.stem == LONG else ())
+        for each in SCRIPTS
+    ],
+)
 def test_a_notebook_runs(script: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     binaries = str(Path(sys.executable).parent)
     monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")

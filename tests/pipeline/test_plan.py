@@ -197,6 +197,7 @@ def test_stages_leave_what_they_held_beside_their_result(tiny_source: Path, tmp_
     store, run = tmp_path / "t.zarr", tmp_path / "run"
     common = ["--quiet", "--data", str(tiny_source), "--store", str(store), "--run", str(run)]
     quick = ["--set", "train.epochs=1", "--set", "train.steps_per_epoch=2"]
+    quick += ["--set", "model.inputs=features", "--set", "model.feature_units=[8]"]
     for stage in ("features", "train", "evaluate"):
         command = [sys.executable, "-m", "pipeline", stage, *common, *quick]
         subprocess.run(command, check=True, cwd=tmp_path)

@@ -108,15 +108,11 @@ def test_a_training_killed_at_any_step_ends_with_the_same_bits(
     file.write_bytes(config_bytes(stateful_config))
     command = [sys.executable, "-m", "pipeline", "train", "--quiet", "--config", str(file)]
     command += ["--store", str(tiny_store), "--run", str(run.path), "--set", "train.state_steps=1"]
-    stood = []
-    for writes in (2, 5):
-        assert train_and_kill(command, run, writes)
-        state = read_state(run.state)
-        assert state is not None
-        stood.append((state.progress.epoch, state.progress.step))
+    assert train_and_kill(command, run, 5)
+    state = read_state(run.state)
+    assert state is not None
+    assert state.progress.step > 0
     assert not run.complete
-    assert stood[0] < stood[1]
-    assert any(step > 0 for _, step in stood)
     subprocess.run(command, check=True)
     assert_same_result(run, complete_run)
 
@@ -125,7 +121,7 @@ class Stopped(Exception):
     """Stands for a kill at one place in the program."""
 
 
-@pytest.mark.parametrize("mix", [0.0, 0.5])
+@pytest.mark.parametrize("mix", [pytest.param(0.0, marks=pytest.mark.faults), 0.5])
 def test_a_training_stopped_at_each_step_goes_on_from_that_very_step(
     cheap_config: Config,
     tiny_store: Path,

@@ -357,7 +357,9 @@ def test_consistent_edits_are_found_by_the_source_and_mended(
     shutil.copytree(tiny_store, store)
     name, rows = rewrite_consistently(store, random.Random(5))
     assert not [problem for problem in problems_of(store) if problem.where == name]
-    with pytest.raises(UserError, match=r"1 of 9 shards are affected.*--repair=source"):
+    with pytest.raises(
+        UserError, match=r"Of 9 shards 1 affected; mend with.*--repair=source --store "
+    ):
         run_verify(request_for(tiny_config, tiny_source, store), with_source=True)
     assert mend(store, tiny_source, tiny_config, "source") == 1
     assert hashes(store) == hashes(tiny_store)

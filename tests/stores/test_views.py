@@ -50,6 +50,18 @@ class Seen(HTMLParser):
         self.text += data
 
 
+def test_a_window_shows_itself_in_one_line_and_as_signals(store: Store) -> None:
+    window = store.window(3)
+    assert repr(window) == f"<Window {window.title}: 64 x 3, {len(window.features)} features>"
+    seen = Seen(window._repr_html_())
+    assert window.title in seen.text
+    assert "script" not in seen.tags
+    assert seen.open == []
+    assert all(channel in seen.text for channel in store.channels)
+    assert len(store) == store.windows
+    assert store.fold(3) == store.fold("3")
+
+
 def test_html_describes_the_store_and_reads_one_chunk_of_an_array(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
