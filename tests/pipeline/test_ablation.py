@@ -69,7 +69,7 @@ def config(cheap_config: Config) -> Config:
     return changed(cheap_config, train={"epochs": 1})
 
 
-QUICK = ("features only", "with mix")
+QUICK = ("features only", "without augmentation")
 
 
 def test_variants_are_trained_for_the_same_time_and_compared(
@@ -83,7 +83,7 @@ def test_variants_are_trained_for_the_same_time_and_compared(
     found = [each for each in variants(resolved, store.feature_names) if each.name in QUICK]
     monkeypatch.setattr("pipeline.ablation.variants", lambda *given: found)
     # As if an earlier start had come to its end: 2 epochs of the one fit, 1 of the other.
-    pace = {"features only": 3.0, "with mix": 6.0}
+    pace = {"features only": 3.0, "without augmentation": 6.0}
     folder.mkdir()
     identity = run_digest(resolved, store.fingerprint)
     (folder / "pace.json").write_text(json.dumps({"of": identity, "epoch_seconds": pace}))
@@ -93,16 +93,18 @@ def test_variants_are_trained_for_the_same_time_and_compared(
         run_train(request_for(timed, None, tiny_store, run))
         if each is not found[1]:
             run_evaluate(request_for(timed, None, tiny_store, run))
-    kept = (folder / "with-mix-seed-0-fold-0" / "model.keras").stat().st_mtime_ns
+    kept = (folder / "without-augmentation-seed-0-fold-0" / "model.keras").stat().st_mtime_ns
     result = run_ablation(request, Extent(minutes=0.1))
     rows = {row["name"]: row for row in result["rows"]}
     assert list(rows) == [*(each.name for each in found), "features only, views averaged"]
     assert {name: row["epochs"] for name, row in rows.items()} == {
         "features only": 2,
-        "with mix": 1,
+        "without augmentation": 1,
         "features only, views averaged": None,
     }
-    assert kept == (folder / "with-mix-seed-0-fold-0" / "model.keras").stat().st_mtime_ns
+    assert (
+        kept == (folder / "without-augmentation-seed-0-fold-0" / "model.keras").stat().st_mtime_ns
+    )
     reference = rows["features only"]
     assert (reference["difference"], reference["difference_interval"]) == (0, [0, 0])
     for name, row in rows.items():
