@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -94,11 +95,16 @@ def call_from_graph(
 
 @contextlib.contextmanager
 def store_errors() -> Iterator[None]:
-    """Raise what the store said of its damage: TensorFlow itself gives back its own error only."""
+    """Raise what the store said of its damage: TensorFlow itself gives back its own error only.
+
+    What the block held is let go of, whatever it ends by: an iterator half way through its data
+    that waits in an error's frames crashes Python 3.12 once that collects its garbage.
+    """
     _CALLS.faults.clear()
     try:
         yield
-    except tf.errors.OpError as error:
-        if _CALLS.faults:
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        if isinstance(error, tf.errors.OpError) and _CALLS.faults:
             raise _CALLS.faults[0] from error
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import gc
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import keras
 import numpy as np
@@ -311,6 +313,29 @@ def test_a_training_that_diverges_is_stopped_with_the_key_to_lower(
         config = cheap_config.model_copy(update={"train": train})
         with pytest.raises(UserError, match=r"diverges: .*Lower train\.learning_rate"):
             run_train(request_for(config, tiny_store, tmp_path / f"{rate:g}"))
+
+
+def test_an_error_lets_go_of_the_stream_at_once(
+    cheap_config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    """Left to the garbage collector, it crashes Python 3.12."""
+
+    def iterators() -> int:
+        return sum(type(each).__name__ == "OwnedIterator" for each in gc.get_objects())
+
+    gc.collect()
+    before = iterators()
+    gc.disable()
+    try:
+        with (
+            pytest.raises(UserError, match="no more") as raised,
+            patch("pipeline.training_loop.write_log", side_effect=UserError("no more")),
+        ):
+            run_train(request_for(cheap_config, tiny_store, tmp_path / "run"))
+        assert iterators() == before
+        assert raised.value.__traceback__ is not None
+    finally:
+        gc.enable()
 
 
 def test_the_end_of_a_training_says_what_was_kept_and_what_comes_next(
