@@ -46,6 +46,13 @@ READS_STORE = ("train", "evaluate", "crossval", "ablation", "inspect", "verify")
 RECORDED = ("features", "train", "evaluate", "crossval", "ablation")
 """Stages whose use of memory is kept, over time, where their result is."""
 
+CLUSTER_OPTIONS = {
+    "cluster.scheduler": "scheduler",
+    "cluster.memory_limit": "memory_limit",
+    "features.workers": "local_cluster",
+}
+"""Keys of the config that options of their own override."""
+
 STAGES = {
     "features": "extract features from an HDF5 source into a Zarr store",
     "train": "train on a store",
@@ -244,6 +251,11 @@ def command_parser() -> _Parser:
             stage.add_argument(
                 "--measure", action="store_true", help="measure the network's own part first"
             )
+            add = stage.add_argument
+            add("--workers", type=positive, metavar="K", help="say what K workers would take")
+            add("--windows", type=positive, metavar="N", help="of so many windows like these")
+        if name in ("features", "verify"):
+            _add_cluster(stage)
         if name == "features":
             stage.add_argument(
                 "--repair",
@@ -298,6 +310,13 @@ def _add_stage_options(stage: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the result as JSON and nothing else")
     add("--quiet", action="store_true", help="print errors only")
     add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def _add_cluster(stage: argparse.ArgumentParser) -> None:
+    add = stage.add_argument
+    add("--scheduler", metavar="tcp://HOST:PORT", help="a Dask scheduler whose workers do it")
+    add("--local-cluster", type=positive, metavar="N", help="processes on this machine")
+    add("--memory-limit", metavar="SIZE", help="of each of them: 600MiB")
 
 
 def _add_extent(ablation: argparse.ArgumentParser) -> None:
@@ -387,7 +406,11 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
             from pipeline.plan import run_plan
 
             return lambda request: run_plan(
-                request, baseline=options.baseline, measure=options.measure
+                request,
+                baseline=options.baseline,
+                measure=options.measure,
+                workers=options.workers,
+                windows=options.windows,
             )
         case "inspect":
             from pipeline.inspect import run_inspect
@@ -410,6 +433,9 @@ def _request(options: argparse.Namespace) -> Request:
     for key, path in (("data", options.data), ("store", options.store)):
         if path:
             overrides.append(f"paths.{key}={json.dumps(str(path))}")
+    for key, option in CLUSTER_OPTIONS.items():
+        if value := getattr(options, option, None):
+            overrides.append(f"{key}={json.dumps(value)}")
     named = options.store or options.data
     config = load_config(options.config, overrides, named.stem if named else None)
     return Request(

@@ -257,6 +257,23 @@ class MemoryOptions(Section):
     """Bytes, or text such as "1.5GiB"; default: three quarters of the available memory."""
 
 
+class ClusterOptions(Section):
+    """Where `features` makes its shards. Decides no byte."""
+
+    scheduler: Annotated[str, Field(pattern=r"^(tcp|tls)://[^\s@/]+:\d+$")] | None = None
+    """Address of a Dask scheduler, tcp:// or tls://; default: processes on this machine. Its
+    workers need Headrace in this version, and the source and the store at the same paths."""
+    memory_limit: ByteSize | None = Field(default=None, gt=0)
+    """Of each process on this machine, which is ended and started again above it; default: none,
+    as the plan bounds them."""
+    tls_ca_file: LocalPath | None = None
+    """Certificate of the authority that signed the scheduler's, PEM."""
+    tls_certificate: LocalPath | None = None
+    """This client's certificate, PEM."""
+    tls_key: LocalPath | None = None
+    """Its key, PEM, if it is in another file."""
+
+
 class Config(Section):
     """Everything a stage needs to know; `name` is the config file's stem or the source's."""
 
@@ -273,6 +290,7 @@ class Config(Section):
     train: TrainOptions = TrainOptions()
     evaluate: EvaluateOptions = EvaluateOptions()
     memory: MemoryOptions = MemoryOptions()
+    cluster: ClusterOptions = ClusterOptions()
 
     @model_validator(mode="after")
     def _test_fold_exists(self) -> Config:
@@ -423,6 +441,8 @@ def _first_problem(error: ValidationError) -> str:
         return f"unknown key {key}. {hint}{more}"
     shown = f" = {problem['input']!r}" if key and not isinstance(problem["input"], dict) else ""
     message = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, ")).rstrip(".")
+    if key == "cluster.scheduler":
+        message = "an address is wanted, such as tcp://host:8786 or tls://host:8786"
     if key == "name":
         message = "a name of letters and digits is wanted: it names folders"
     return f"{key}{shown}: {message}.{more}" if key else f"{message}.{more}"

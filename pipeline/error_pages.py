@@ -26,8 +26,12 @@ MODULES = {
         *("stores.source_classes.no_groups", "stores.source_classes.check_groups_in_one_part"),
     ),
     "memory": (
-        *("pipeline.budget", "pipeline.measure_reserved", "pipeline.shard_workers"),
+        *("pipeline.budget", "pipeline.measure_reserved", "pipeline.cluster._started_cluster"),
         *("pipeline.store_plan", "pipeline.plan._require_all"),
+    ),
+    "cluster": (
+        *("pipeline.cluster", "pipeline.shard_workers", "pipeline.shard_task.open_workshop"),
+        "pipeline.shard_task._opened_workshop",
     ),
     "disk": ("stores.disk",),
     "store": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pipeline.catalogue.kernel_cache import kernels_are_cached
 from pipeline.catalogue.warm import compile_in_child
 from pipeline.console import Console, Request
 from pipeline.repair import Salvage, Trusted, find_sound
+from pipeline.reserved import keep_rate
 from pipeline.shard_task import source_state, try_shard
 from pipeline.shard_workers import ShardJob, run_tasks
 from pipeline.store_plan import PlannedBuild, plan_build, require_disk
@@ -28,6 +30,9 @@ from stores.manifest import Manifest, read_manifest
 from stores.source import Source
 from stores.source_probe import open_stranger
 from stores.text import counted, listed, shown_value
+
+RATED_SECONDS = 10.0
+"""Of a stage from which the pace of its workers is learnt: most of it is no start."""
 
 
 def run_features(request: Request, repair: Trusted | None = None) -> dict[str, Any]:
@@ -60,8 +65,10 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         planned = plan_build(request.config, source, request.console)
         manifest, plan = planned.manifest, planned.memory
         _describe(console, source, manifest)
+        cluster = request.config.cluster
         console.memory_plan("features", plan)
-        job, salvage = ShardJob(data, state, planned.workers, console), None
+        job = ShardJob(data, state, planned.workers, planned.need, cluster, console)
+        salvage = None
         if repair:
             salvage = find_sound(target, planned, job, repair, console)
             # What an interrupted mending left may share files that are damaged by now.
@@ -140,15 +147,23 @@ def _stands(target: Path) -> bool:
 
 
 def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Console) -> None:
-    if build.manifest.features and not kernels_are_cached():
+    here = not job.cluster.scheduler
+    if here and build.manifest.features and not kernels_are_cached():
         console.say("Compiling the feature kernels, once: some ten seconds.")
         compile_in_child()
-    console.say(f"Starting {job.workers} worker process{'es' * (job.workers > 1)}.")
+    if here:
+        console.say(f"Starting {job.workers} worker process{'es' * (job.workers > 1)}.")
     rows, window = build.manifest.shard, build.manifest.arrays()[0].row_bytes
     windows = sum(min(rows, build.manifest.windows - shard * rows) for shard in shards)
     with console.progress("features", windows, window) as progress:
-        for record in run_tasks(try_shard, build.target, job, shards):
-            progress.advance(record["windows"])
+        begun = time.monotonic()
+        for shard, _ in run_tasks(
+            try_shard, "make-shard", build.target, job, shards, done=build.has_shard
+        ):
+            progress.advance(min(rows, build.manifest.windows - shard * rows))
+    seconds = time.monotonic() - begun
+    if here and seconds >= RATED_SECONDS and len(shards) >= 4 * job.workers:
+        keep_rate(build.manifest, windows / seconds / job.workers)
 
 
 def require_data(request: Request) -> Path:

@@ -9,8 +9,11 @@ import stores
 from pipeline.budget import MemoryPlan
 from pipeline.config import Config
 from pipeline.console import Request
+from pipeline.machine import usable_cores
 from pipeline.measure_reserved import measure_reserved, measure_worker_reserved
 from pipeline.order import training_order
+from pipeline.reserved import known_rate
+from pipeline.scale import scale_of
 from pipeline.shard_task import catalogue_of
 from pipeline.shuffle_quality import POOR, expected_group_entropy
 from pipeline.split import choose_split
@@ -24,7 +27,13 @@ from stores.source_probe import open_stranger
 from stores.text import format_bytes
 
 
-def run_plan(request: Request, baseline: bool = False, measure: bool = False) -> dict[str, Any]:
+def run_plan(
+    request: Request,
+    baseline: bool = False,
+    measure: bool = False,
+    workers: int | None = None,
+    windows: int | None = None,
+) -> dict[str, Any]:
     """Print the memory plan of each stage; neither source windows nor the store are read.
 
     But with `source.non_finite = "drop"` every window of the source is: folds depend on them.
@@ -35,10 +44,11 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
         request: as for the stages themselves.
         baseline: evaluate and crossval score the classic baseline too.
         measure: run the stages' code on noise first, and keep what it takes for all later plans.
+        workers, windows: say what making a store of so many windows takes so many workers.
 
     Returns:
         stages: name -> the plan's lines in bytes; `shuffle_quality`, 1 for batches that mix groups
-        like independent draws; what the store takes on disk, unless it stands.
+        like independent draws; what the store takes on disk, unless it stands; `scale`, if asked.
 
     Raises:
         UserError: a stage does not fit the budget; all plans are printed first.
@@ -63,6 +73,12 @@ def run_plan(request: Request, baseline: bool = False, measure: bool = False) ->
         f"Every stage fits the budget of {format_bytes(worst.budget)}; the most is "
         f"{format_bytes(worst.projected)}, for {worst.stage}."
     )
+    if workers or windows:
+        manifest = store.manifest
+        count = windows or manifest.windows
+        scale = scale_of(manifest, count, workers or usable_cores(), known_rate(manifest))
+        request.console.say(scale.said())
+        summary |= {"scale": scale.as_table()}
     stages = {name: plan.as_table() for name, plan in plans.items()}
     return summary | {"shuffle_quality": quality, "stages": stages}
 

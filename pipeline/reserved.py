@@ -32,6 +32,17 @@ def known_worker_reserved(manifest: Manifest) -> tuple[int, int] | None:
     return (found["main"], found["worker"]) if found else None
 
 
+def known_rate(manifest: Manifest) -> float | None:
+    """Windows a second that one worker made here last, of stores like this; None: not known."""
+    found = _known(f"{_workers_key(manifest)}-rate", ("rate",))
+    return found["rate"] if found else None
+
+
+def keep_rate(manifest: Manifest, rate: float) -> None:
+    """Keep what one worker made of a store like this."""
+    _keep(f"{_workers_key(manifest)}-rate", {"rate": round(rate)})
+
+
 def keep_reserved(config: Config, store: Store, found: dict[str, int]) -> None:
     """Keep what was measured of this network: `known_reserved` gives it from now on."""
     _keep(_network_key(config, store), found)

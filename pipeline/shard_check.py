@@ -37,7 +37,7 @@ def compare_shard(
         Rows compared, and what differs; or what is the user's to mend.
     """
     try:
-        shop = open_workshop(target, source)
+        shop = open_workshop(target, source, state)
         made = make_rows(shop, Path(source), state, shard)
         manifest = shop.build.manifest
         opened = stores.open(store)

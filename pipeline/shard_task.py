@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,8 @@ from stores.units import in_units
 Array = NDArray[Any]
 BATCH_WINDOWS = 256
 """Windows converted to units, extracted and summed up at a time: about what a cache holds."""
+WRITERS = ("h5py", "headrace", "numba", "numcodecs", "numpy", "scipy")
+_KEPT = threading.local()
 SourceState = tuple[int, int, int]
 """(size, time of change, file number) of a source; see `source_state`."""
 
@@ -74,7 +78,7 @@ def extract_shard(target: str, source: str, state: SourceState, shard: int) -> d
     Raises:
         UserError: non-finite values, a source that changed, a full disk.
     """
-    shop = open_workshop(target, source)
+    shop = open_workshop(target, source, state)
     made = make_rows(shop, Path(source), state, shard)
     written = shop.build.write_shard(
         shard, made.columns, made.recipe.order, made.records, made.filled
@@ -111,6 +115,11 @@ def make_rows(shop: Workshop, source: Path, state: SourceState, shard: int) -> M
     if features is not None:
         columns["features"] = features
     return MadeRows(recipe, columns, records(columns["label"]), filled)
+
+
+def writer_versions() -> dict[str, str]:
+    """Versions of the packages that may change a byte of the store."""
+    return {name: version(name) for name in WRITERS}
 
 
 def try_shard(
@@ -174,11 +183,50 @@ def make_catalogue(
         raise UserError(f"features: {error}") from error
 
 
-@lru_cache(maxsize=1)
-def open_workshop(target: str, source_path: str) -> Workshop:
-    """What this process needs for any shard of a build; kept for the next one."""
+def open_workshop(target: str, source_path: str, state: SourceState) -> Workshop:
+    """What this thread needs for any shard of a build; kept for the next one.
+
+    A worker of a cluster may run tasks in several threads, and builds of the same name one after
+    another.
+
+    Raises:
+        UserError: the build or the source is not seen from here, or this machine would write
+            other bytes.
+    """
+    try:
+        plan = (partial_folder(Path(target)) / "plan.json").stat()
+    except OSError as error:
+        raise UserError(
+            f"{platform.node()} does not see the store that is being made, {target} "
+            f"({first_line(error)}). Put source and store on a disk that all workers see at the "
+            "same path."
+        ) from error
+    wanted = (target, source_path, state, plan.st_ino, plan.st_mtime_ns)
+    if getattr(_KEPT, "of", None) != wanted:
+        close_workshop()
+        _KEPT.shop, _KEPT.of = _opened_workshop(target, source_path), wanted
+    shop: Workshop = _KEPT.shop
+    return shop
+
+
+def close_workshop() -> None:
+    """Forget what this thread keeps."""
+    vars(_KEPT).clear()
+
+
+def _opened_workshop(target: str, source_path: str) -> Workshop:
     build = load_build(Path(target))
     manifest = build.manifest
+    differing = [
+        f"{name} {found}, not {manifest.writers.get(name)}"
+        for name, found in writer_versions().items()
+        if manifest.writers.get(name) != found
+    ]
+    if differing:
+        raise UserError(
+            f"{platform.node()} has {', '.join(differing)}: it would write other bytes. Install "
+            "the same versions there, from the lock file, and start again."
+        )
     options = SourceOptions.model_validate(manifest.config["source"])
     source = open_source(Path(source_path), options)
     fold_of_group = np.full(len(manifest.groups), -1, np.int64)

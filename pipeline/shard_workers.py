@@ -1,27 +1,40 @@
-"""Dask workers that make or check shards: few tasks in flight, however many there are."""
+"""Runs one task a shard on Dask workers: few in flight, however many there are."""
 
 from __future__ import annotations
 
-import logging
-import signal
+import itertools
+import math
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cluster import (
+    NoScheduler,
+    WorkerNeed,
+    local_client,
+    remote_client,
+    require_workers,
+)
+from pipeline.config import ClusterOptions
 from pipeline.shard_task import SourceState
 from pipeline.store_plan import has_dashboard
-from stores.errors import UserError
+from stores.errors import UserError, first_line
+from stores.text import format_bytes
 
 if TYPE_CHECKING:
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     from pipeline.console import Console
 
-STARTS = 3
-"""Times that workers are started, if the system ends them before they run."""
+LOOK_SECONDS = 5.0
+"""How often the workers of a cluster are counted and checked again: some may have joined."""
+RECONNECTS = 20
+"""Times that a scheduler is looked for again once it is lost; each waits CONNECT_SECONDS."""
 
 
 @dataclass(frozen=True)
@@ -31,135 +44,201 @@ class ShardJob:
     Attributes:
         source: the HDF5 file.
         state: `pipeline.shard_task.source_state` of it when the stage began.
-        workers: processes of one thread each.
+        workers: local processes of one thread each.
+        need: what a worker takes.
+        cluster: where they run.
         console: where the link to Dask's dashboard is said.
     """
 
     source: Path
     state: SourceState
     workers: int
+    need: WorkerNeed
+    cluster: ClusterOptions
     console: Console
 
 
-def run_tasks(
-    task: Callable[..., Any], target: Path, job: ShardJob, shards: Iterable[int], *given: Any
-) -> Iterator[Any]:
-    """Run `task(target, source, state, shard, *given)` in worker processes for each shard.
+class _SchedulerLost(Exception):
+    """The scheduler, or what it knew, is gone."""
 
-    One task runs and one waits per worker, so the scheduler holds a few tasks however many
-    shards there are.
+
+def run_tasks(
+    task: Callable[..., Any],
+    name: str,
+    target: Path,
+    job: ShardJob,
+    shards: Iterable[int],
+    *given: Any,
+    done: Callable[[int], bool] = lambda shard: False,
+) -> Iterator[Any]:
+    """Run `task(target, source, state, shard, *given)` on workers for each shard.
+
+    One task runs and one waits per thread, so the scheduler holds a few tasks however many
+    shards there are. A cluster's scheduler that is lost is looked for again, and what it had in
+    hand is asked for once more: a shard that is made twice has the same bytes.
 
     Args:
         task: `try_shard`, or `pipeline.shard_check.compare_shard`.
+        name: of a task on the dashboard, before its number.
         target: of a build that has begun.
         job: what all tasks share.
         shards: which to do.
         given: more arguments.
+        done: whether a shard whose result was lost needs no other task; its result is then None.
 
     Yields:
-        What each task returned, as it ends.
+        The shard and what its task returned, as it ends.
 
     Raises:
-        UserError: what a task returned as such.
+        UserError: what a task returned as such, no worker can do it, or the scheduler stays away.
     """
-    from distributed import KilledWorker, as_completed
-
-    waiting = iter(shards)
-    arguments = str(target.absolute()), str(job.source.absolute()), job.state
-    name = f"{task.__name__.replace('_', '-')}"
-    with local_client(job.workers) as client:
-        if has_dashboard():
-            job.console.say(f"Dask dashboard: {client.dashboard_link}")
-
-        def submit(shard: int) -> Any:
-            return client.submit(task, *arguments, shard, *given, key=f"{name}-{shard}", pure=False)
-
-        first = [submit(shard) for _, shard in zip(range(2 * job.workers), waiting, strict=False)]
-        running = as_completed(first, raise_errors=False)
-        for future in running:
-            try:
-                record = future.result()
-            except KilledWorker as error:
+    first = str(target.absolute()), str(job.source.absolute()), job.state
+    flow, waiting, lost = _Flow(task, name, first, given), iter(shards), 0
+    while True:
+        try:
+            with _connected(job) as client:
+                for shard, result in flow.results(client, job, waiting, done):
+                    lost = 0
+                    if isinstance(result, UserError):
+                        raise result
+                    yield shard, result
+            return
+        except (_SchedulerLost, NoScheduler) as error:
+            if isinstance(error, NoScheduler) and not lost:
+                raise
+            lost += 1
+            if lost > RECONNECTS:
                 raise UserError(
-                    f"Task {future.key} was given up: the system ended every worker process that "
-                    "had it, for lack of memory or because HDF5 crashed on the source. Start "
-                    "again with features.workers = 1, or write the source anew with h5repack; "
-                    "what is complete is kept."
+                    f"The scheduler {job.cluster.scheduler} was lost again and again ({error}). "
+                    "See to it, and start again: what is complete is kept."
                 ) from error
-            if isinstance(record, UserError):
-                raise record
-            yield record
+            job.console.say("The scheduler is lost; looking for it again.")
+
+
+@contextmanager
+def _connected(job: ShardJob) -> Iterator[Client]:
+    """A client of the named cluster, or of processes of our own; its dashboard is said."""
+    if job.cluster.scheduler:
+        with remote_client(job.cluster) as client:
+            if "dashboard" in client.scheduler_info(n_workers=0).get("services", {}):
+                job.console.say(f"Dask dashboard: {client.dashboard_link}")
+            yield client
+    else:
+        with local_client(job.workers, int(job.cluster.memory_limit or 0)) as client:
+            if has_dashboard():
+                job.console.say(f"Dask dashboard: {client.dashboard_link}")
+            yield client
+
+
+class _Flow:
+    """Keeps a few tasks in hand, and knows which, should the scheduler forget them."""
+
+    def __init__(
+        self, task: Callable[..., Any], name: str, first: tuple[Any, ...], given: tuple[Any, ...]
+    ) -> None:
+        self._task, self._name, self._first, self._given = task, name, first, given
+        self._running: dict[Any, int] = {}
+        self._again: deque[int] = deque()
+        self._ended: SimpleQueue[Any] = SimpleQueue()
+
+    def results(
+        self, client: Client, job: ShardJob, waiting: Iterator[int], done: Callable[[int], bool]
+    ) -> Iterator[tuple[int, Any]]:
+        """Each shard and its result: first of those that were in hand, then of `waiting`.
+
+        Raises:
+            _SchedulerLost: what was in hand is kept for the next call.
+            UserError: no worker can do a task.
+        """
+        self._again.extend(self._running.values())
+        self._running.clear()
+        for shard in [each for each in self._again if done(each)]:
+            self._again.remove(shard)
+            yield shard, None
+        remote = job.cluster.scheduler is not None
+        threads, looked = job.workers, -math.inf
+        while True:
+            with _scheduler_held(remote):
+                if remote and time.monotonic() - looked > LOOK_SECONDS:
+                    threads, looked = require_workers(client, job.need), time.monotonic()
+                self._submit(client, max(1, threads), waiting)
+            if not self._running:
+                return
+            try:
+                future = self._ended.get(timeout=LOOK_SECONDS if remote else None)
+            except Empty:
+                continue
+            if future not in self._running:  # Of a scheduler that was lost.
+                continue
+            with _scheduler_held(remote):
+                if remote and future.status == "error":
+                    # If it was for lack of memory, its worker says how much.
+                    require_workers(client, job.need)
+                result = _result_of(future, job)
+            yield self._running.pop(future), result
             future.release()
-            for shard in waiting:
-                running.add(submit(shard))
-                break
 
-
-@contextmanager
-def local_client(workers: int) -> Iterator[Client]:
-    """A scheduler in this process and worker processes of one thread each, on loopback."""
-    import dask
-    from distributed import Client
-
-    settings = {
-        "distributed.worker.memory.target": False,
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.pause": False,
-        "distributed.worker.memory.terminate": False,
-        "distributed.worker.multiprocessing-method": "spawn",
-        "distributed.worker.use-file-locking": False,
-        "distributed.worker.profile.enabled": False,
-    }
-    with (
-        dask.config.set(settings),
-        _interrupts_held() as let_through,
-        _started_cluster(workers) as cluster,
-        Client(cluster) as client,
-    ):
-        let_through()
-        yield client
-
-
-def _started_cluster(workers: int) -> LocalCluster:
-    """A cluster whose workers run; one that is ended while it starts ends the whole start.
-
-    Raises:
-        UserError: they were ended again and again.
-    """
-    from distributed import LocalCluster
-
-    for _ in range(STARTS):
-        with suppress(RuntimeError):
-            return LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=0,
-                dashboard_address="127.0.0.1:0",
-                host="127.0.0.1",
-                silence_logs=logging.CRITICAL,
+    def _submit(self, client: Client, threads: int, waiting: Iterator[int]) -> None:
+        """One task to run and one to wait for each thread."""
+        while len(self._running) < 2 * threads:
+            if not self._again:
+                self._again.extend(itertools.islice(waiting, 1))
+            if not self._again:
+                return
+            shard = self._again[0]
+            future = client.submit(
+                self._task,
+                *self._first,
+                shard,
+                *self._given,
+                key=f"{self._name}-{shard}",
+                pure=False,
             )
-    raise UserError(
-        f"The {workers} worker processes could not be started in {STARTS} attempts: the system "
-        "ended them, as it does for lack of memory. Set features.workers = 1, or free memory, "
-        "and start again: what is complete is kept."
-    )
+            self._running[future] = self._again.popleft()
+            future.add_done_callback(self._ended.put)
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[Callable[[], object]]:
-    """Hold Ctrl-C back until the given function is called: threads and processes that start
-    meanwhile never see it, so that this process alone answers, in one line.
-    """
-    # Started later, by the first worker's thread, it would let Ctrl-C through to that worker:
-    # multiprocessing unblocks the signal for its caller once its tracker runs.
-    resource_tracker.ensure_running()
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _scheduler_held(remote: bool) -> Iterator[None]:
+    """Tell a scheduler that is gone from what goes wrong in a task."""
+    from concurrent.futures import CancelledError
 
-    def let_through() -> object:
-        return signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    from distributed.comm import CommClosedError
 
     try:
-        yield let_through
-    finally:
-        let_through()
+        yield
+    except (CancelledError, CommClosedError, ConnectionError) as error:
+        if not remote:
+            raise
+        raise _SchedulerLost(first_line(error)) from error
+    except RuntimeError as error:
+        # What a client says that has given up.
+        if not (remote and "closed" in str(error).lower()):
+            raise
+        raise _SchedulerLost(first_line(error)) from error
+
+
+def _result_of(future: Any, job: ShardJob) -> Any:
+    """What a task returned.
+
+    Raises:
+        UserError: no worker could run it.
+    """
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        room = "features.workers = 1"
+        if job.cluster.scheduler:
+            room = f"workers of --memory-limit {format_bytes(job.need.limit(1))} or more a thread"
+        raise UserError(
+            f"Task {future.key} was given up: every worker process that had it was ended, for lack "
+            f"of memory or because HDF5 crashed on the source. Start again with {room}, or write "
+            "the source anew with h5repack; what is complete is kept."
+        ) from error
+    except ImportError as error:
+        raise UserError(
+            f"A worker cannot import what task {future.key} needs ({first_line(error)}). Install "
+            "Headrace there, in the version that runs here."
+        ) from error

@@ -35,14 +35,19 @@ def compare_with_source(
     window = manifest.arrays()[0].row_bytes
     given: tuple[Any, ...] = str(store.path.absolute()), exact
     found: list[Problem] = []
+    # Where all machines of a cluster see it.
+    beside = store.path.parent if job.cluster.scheduler else None
     with (
-        tempfile.TemporaryDirectory(prefix="headrace-") as folder,
+        tempfile.TemporaryDirectory(prefix="headrace-", dir=beside) as folder,
         console.progress("verify, source", store.windows, window) as progress,
     ):
         # Workers find there how the rows are laid out; nothing is written into it.
         target = Path(folder) / "compared.zarr"
         begin_build(target, manifest, planned.index)
-        for rows, wrong in run_tasks(compare_shard, target, job, range(manifest.shards), *given):
+        tasks = run_tasks(
+            compare_shard, "compare-shard", target, job, range(manifest.shards), *given
+        )
+        for _, (rows, wrong) in tasks:
             found += [Problem(name, what, start, stop, "rows") for name, what, start, stop in wrong]
             progress.advance(rows)
     return sorted(found, key=lambda problem: (problem.start, problem.where))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.budget import MIB, MemoryPlan
+from pipeline.cluster import WorkerNeed
 from pipeline.config import Config
 from pipeline.console import QUIET, Console
 from pipeline.machine import total_memory, usable_budget, usable_cores
 from pipeline.reserved import known_worker_reserved
-from pipeline.shard_task import BATCH_WINDOWS, catalogue_of, make_catalogue
+from pipeline.shard_task import BATCH_WINDOWS, catalogue_of, make_catalogue, writer_versions
 from stores.errors import UserError
 from stores.fold_index import FoldIndex
 from stores.layout import make_geometry
@@ -29,13 +29,12 @@ from stores.units import in_units
 if TYPE_CHECKING:
     from pipeline.catalogue import Catalogue
 
-WRITERS = ("h5py", "headrace", "numba", "numcodecs", "numpy", "scipy")
-"""Packages whose version may change a byte of the store."""
 RESERVED_MAIN = 150 * MIB
 RESERVED_WORKER = 130 * MIB
 """Anonymous memory of the scheduler's process and of a worker before data: measured on
 Linux, Python 3.11: 118 and 96 MiB."""
 
+TYPICAL = "typical of this version"
 DASHBOARD = 32 * MIB
 """Of Dask's dashboard, which the scheduler serves where Bokeh is installed: 18 MiB, and a page."""
 DROPPED_BYTES = 256
@@ -88,12 +87,14 @@ class PlannedBuild:
         manifest, index: of the store.
         memory: the plan, which fits.
         workers: processes.
+        need: what each of them takes.
     """
 
     manifest: Manifest
     index: FoldIndex
     memory: MemoryPlan
     workers: int
+    need: WorkerNeed
 
 
 def plan_build(config: Config, source: Source, console: Console) -> PlannedBuild:
@@ -107,8 +108,31 @@ def plan_build(config: Config, source: Source, console: Console) -> PlannedBuild
         plan_features(config, draft, catalogue_of(draft), source, 0)[0].require_fit()
     manifest, survey = plan_store(config, source, draft, console)
     index = survey.index
-    memory, workers = plan_features(config, manifest, catalogue_of(manifest), source, index.nbytes)
-    return PlannedBuild(manifest, index, memory.require_fit(), workers)
+    catalogue = catalogue_of(manifest)
+    memory, workers = plan_features(config, manifest, catalogue, source, index.nbytes)
+    need = worker_need(manifest, catalogue, source, index.nbytes)
+    limit = config.cluster.memory_limit
+    if limit and limit < need.limit(1):
+        raise UserError(
+            f"A worker process needs {format_bytes(need.limit(1))}, above cluster.memory_limit = "
+            f"{format_bytes(limit)}. Raise it, or make a new store with a smaller "
+            "store.shard_windows."
+        )
+    return PlannedBuild(manifest, index, memory.require_fit(), workers, need)
+
+
+def worker_need(
+    manifest: Manifest, catalogue: Catalogue | None, source: Source, index_bytes: int
+) -> WorkerNeed:
+    """What a worker process takes before any data, and each task that runs in it."""
+    each = worker_buffers(manifest, catalogue) | source_buffers(source)
+    tables = index_bytes + source.table_bytes + DROPPED_BYTES * len(manifest.dropped)
+    return WorkerNeed(RESERVED_WORKER, sum(each.values()) + tables)
+
+
+def source_buffers(source: Source) -> dict[str, int]:
+    """Bytes of what a worker holds of its own handle of the source, by name."""
+    return {"source slices": source.buffer_bytes, "HDF5 chunk cache": source.chunk_cache_bytes}
 
 
 def draft_store(config: Config, source: Source) -> Manifest:
@@ -137,7 +161,7 @@ def draft_store(config: Config, source: Source) -> Manifest:
             "dtype": source.dtype.name,
         },
         config=config.store_keys(),
-        writers={name: version(name) for name in WRITERS},
+        writers=writer_versions(),
         windows=source.windows,
         time=source.time,
         channels=source.channels,
@@ -180,29 +204,32 @@ def plan_features(
 
     measured = known_worker_reserved(manifest)
     main, worker = measured or (RESERVED_MAIN, RESERVED_WORKER)
-    how = "typical of this version" if measured is None else "measured"
+    how = TYPICAL if measured is None else "measured"
 
     def plan(workers: int, shard: int) -> MemoryPlan:
         smaller = manifest.model_copy(update={"shard": shard})
-        each = worker_buffers(smaller, catalogue) | {
-            "source slices": source.buffer_bytes,
-            "HDF5 chunk cache": source.chunk_cache_bytes,
-        }
-        buffers = {f"{name} ({workers} workers)": size * workers for name, size in each.items()}
+        each = worker_buffers(smaller, catalogue) | source_buffers(source)
+        buffers = {}
+        if workers:
+            buffers = {f"{name} ({workers} workers)": size * workers for name, size in each.items()}
         buffers["index of folds"] = index_bytes * (workers + 1)
         buffers["tables of the source"] = source.table_bytes * (workers + 1)
         buffers["dropped ranges"] = DROPPED_BYTES * len(manifest.dropped) * (workers + 1)
         buffers["lists of shards"] = SHARD_BYTES * manifest.shards
         buffers["tables"] = 2 * manifest.table_bytes
+        if not workers:
+            # Measured is only what it takes with workers of its own.
+            return MemoryPlan("features", RESERVED_MAIN, TYPICAL, buffers, budget, limit)
         buffers["Dask's dashboard"] = DASHBOARD * has_dashboard()
         reserved = main + workers * worker
         return MemoryPlan("features", reserved, how, buffers, budget, limit)
 
-    workers = min(chosen or usable_cores(), manifest.shards)
+    # Those of a cluster are checked against their own limits.
+    workers = 0 if config.cluster.scheduler else min(chosen or usable_cores(), manifest.shards)
     while workers > 1 and not chosen and not plan(workers, manifest.shard).fits:
         workers -= 1
     found = plan(workers, manifest.shard)
-    if found.fits:
+    if found.fits or not workers:
         return found, workers
     remedies = []
     if workers > 1 and plan(1, manifest.shard).fits:

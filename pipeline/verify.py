@@ -92,7 +92,8 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
                 "was changed. Name its own source and configuration, or delete the store to make "
                 "it anew."
             )
-        job = ShardJob(data, state, planned.workers, request.console)
+        cluster = request.config.cluster
+        job = ShardJob(data, state, planned.workers, planned.need, cluster, console)
         return compare_with_source(store, planned, job, console), plan
 
 

@@ -125,7 +125,13 @@ class Build:
 
         Returns:
             Bytes written.
+
+        Raises:
+            UserError: the disk takes no more, or the build is over, as a worker finds that was
+                cut off from its scheduler.
         """
+        if not (self.folder / "plan.json").is_file():
+            raise UserError(f"{self.folder} is gone: its store is finished, or given up.")
         digests, written = [], 0
         for array in self.manifest.arrays():
             rows, chunk = gathered[array.name], array.chunk_rows
@@ -166,6 +172,10 @@ class Build:
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **columns)
         write_bytes(self._record(shard), buffer.getvalue())
+
+    def has_shard(self, shard: int) -> bool:
+        """Whether a shard is whole."""
+        return self._record(shard).is_file()
 
     def _record(self, shard: int) -> Path:
         return self.folder / "records" / f"{shard}.npz"

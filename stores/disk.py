@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from stores.errors import UserError
@@ -44,7 +47,7 @@ def whole_file(path: Path, ending: str = "") -> Iterator[Path]:
     Raises:
         UserError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp{ending}")
+    temporary = path.with_name(f"{path.name}.{_writer()}.tmp{ending}")
     with explained(path):
         make_folder(path.parent)
         try:
@@ -200,6 +203,20 @@ def _content(path: Path) -> Iterator[bytes]:
             f"{path} cannot be read ({error.strerror or error}). Get the right to read it, or "
             "restore it."
         ) from error
+
+
+def _writer() -> int:
+    """A number of this thread alone, among all machines that may write to a disk."""
+    machine = zlib.crc32(f"{os.uname().nodename} {_pid_namespace()}".encode())
+    return machine << 32 | threading.get_native_id()
+
+
+@cache
+def _pid_namespace() -> int:
+    """Threads of two containers may have one number."""
+    with suppress(OSError):
+        return os.stat("/proc/self/ns/pid").st_ino
+    return 0
 
 
 def _sync_and_close(descriptor: int) -> None:

@@ -19,7 +19,7 @@ import tomli_w
 from pipeline.config import Config
 from pipeline.features import run_features
 from pipeline.repair import Trusted
-from pipeline.shard_task import open_workshop
+from pipeline.shard_task import close_workshop
 from pipeline.shard_workers import ShardJob
 from stores.building import partial_folder
 from stores.errors import UserError
@@ -65,7 +65,7 @@ class Job:
 
     def run_here(self, target: Path) -> int:
         """Do the job in this process; returns the shards made."""
-        open_workshop.cache_clear()
+        close_workshop()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pipeline.features.run_tasks", _tasks_here)
             patch.setattr("pipeline.features.open_stranger", open_source)
@@ -87,13 +87,18 @@ class Job:
 
 
 def _tasks_here(
-    task: Callable[..., Any], target: Path, job: ShardJob, shards: Iterable[int]
+    task: Callable[..., Any],
+    name: str,
+    target: Path,
+    job: ShardJob,
+    shards: Iterable[int],
+    **_: Any,
 ) -> Iterator[Any]:
     for shard in shards:
         record = task(str(target), str(job.source), job.state, shard)
         if isinstance(record, UserError):
             raise record
-        yield record
+        yield shard, record
 
 
 def finished(target: Path) -> set[str]:

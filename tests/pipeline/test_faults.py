@@ -20,7 +20,7 @@ import pytest
 
 from pipeline.config import Config, config_from_table
 from pipeline.features import run_features
-from pipeline.shard_task import extract_shard, open_workshop, source_state
+from pipeline.shard_task import close_workshop, extract_shard, source_state
 from pipeline.store_plan import plan_store
 from stores.building import begin_build, partial_folder
 from stores.errors import UserError
@@ -209,7 +209,7 @@ def test_a_source_that_goes_or_changes_half_way_leaves_nothing_wrong(
     data, config = tmp_path / "moving.h5", config_from_table({"name": "tiny", **SMALL}, "tiny")
     shutil.copy(tiny_source, data)
     target, state = tmp_path / "moving.zarr", source_state(data)
-    open_workshop.cache_clear()
+    close_workshop()
     with open_source(data, config.source) as source:
         manifest, survey = plan_store(config, source)
     begin_build(target, manifest, survey.index)

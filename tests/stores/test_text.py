@@ -17,7 +17,14 @@ def test_seconds(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "text"),
-    [(0, "0 B"), (999, "999 B"), (1536, "1.5 KiB"), (3 << 30, "3 GiB"), (1 << 42, "4096 GiB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1536, "1.5 KiB"),
+        (3 << 30, "3 GiB"),
+        (5 << 40, "5 TiB"),
+        (1 << 50, "1024 TiB"),
+    ],
 )
 def test_bytes(count: float, text: str) -> None:
     assert format_bytes(count) == text
