@@ -46,12 +46,15 @@ def scheduler_and_workers(workers: int = 2) -> Iterator[tuple[str, int]]:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
     address = f"tcp://127.0.0.1:{port}"
-    options = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "stderr": subprocess.DEVNULL}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     dask = [sys.executable, "-m", "dask"]
     commands = [["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]]
     limit = ["--nthreads", "1", "--memory-limit", "600MB", "--no-dashboard"]
     commands += [["worker", address, *limit]] * workers
-    started = [subprocess.Popen([*dask, *each], **options) for each in commands]  # type: ignore[call-overload]
+    started = [
+        subprocess.Popen([*dask, *each], env=environment, stderr=subprocess.DEVNULL)
+        for each in commands
+    ]
     try:
         with remote_client(ClusterOptions(scheduler=address)) as client:
             client.wait_for_workers(workers)
