@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,6 @@ def remote_client(options: ClusterOptions) -> Iterator[Client]:
         NoScheduler: it does not answer, or its certificates are not accepted.
     """
     import dask
-    from distributed import Client
     from distributed.security import Security
 
     security = None
@@ -75,7 +75,7 @@ def remote_client(options: ClusterOptions) -> Iterator[Client]:
     try:
         with dask.config.set({"distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:g}s"}):
             try:
-                client = Client(
+                client = _client_class()(
                     options.scheduler,
                     security=security,
                     timeout=CONNECT_SECONDS,
@@ -92,6 +92,27 @@ def remote_client(options: ClusterOptions) -> Iterator[Client]:
                 yield client
     finally:
         logger.setLevel(level)
+
+
+@cache
+def _client_class() -> type[Client]:
+    """A client that is closed if it cannot connect.
+
+    Dask's own waits for the garbage collector then, which may run where the next client starts
+    its loop, and holds a lock that closing wants too: that hangs for good.
+    """
+    from distributed import Client
+
+    class ClosedOnFailure(Client):  # type: ignore[misc]
+        def start(self, **given: Any) -> None:
+            try:
+                super().start(**given)
+            except BaseException:
+                self.close()
+                self._loop_runner.stop()
+                raise
+
+    return ClosedOnFailure
 
 
 def require_workers(client: Client, need: WorkerNeed) -> int:

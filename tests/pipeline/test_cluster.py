@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,10 +20,11 @@ from typing import Any
 import psutil
 import pytest
 import tomli_w
+from distributed import Client
 
 from pipeline import cluster
 from pipeline.cluster import WorkerNeed
-from pipeline.config import Config
+from pipeline.config import ClusterOptions, Config
 from pipeline.console import QUIET
 from pipeline.features import run_features
 from pipeline.store_plan import plan_build
@@ -264,6 +267,26 @@ def test_a_scheduler_that_is_not_there_is_refused(
     config = changed(tiny_config, cluster={"scheduler": f"tcp://127.0.0.1:{free_port()}"})
     with pytest.raises(UserError, match=r"does not answer .*See that it runs"):
         run_features(request_for(config, tiny_source, tmp_path / "tiny.zarr"))
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+def test_a_client_that_cannot_connect_is_closed_at_once(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One that is left to the garbage collector may hang where the next one starts.
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1.0)
+    options = ClusterOptions(scheduler=f"{scheme}://127.0.0.1:{free_port()}")
+    gc.collect()
+    loops = [thread.name for thread in threading.enumerate()].count("IO loop")
+    gc.disable()
+    try:
+        with pytest.raises(UserError), cluster.remote_client(options):
+            pass
+        left = [each for each in gc.get_objects() if isinstance(each, Client)]
+    finally:
+        gc.enable()
+    assert [client.status for client in left] == ["closed"] * len(left)
+    assert [thread.name for thread in threading.enumerate()].count("IO loop") == loops
 
 
 def certificates(folder: Path) -> tuple[str, str]:
