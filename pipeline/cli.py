@@ -20,11 +20,17 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
-from pipeline.commands import add_commands, as_sentence, file_path, positive, positive_number
+from pipeline.commands import (
+    add_commands,
+    as_sentence,
+    file_path,
+    place,
+    positive,
+    positive_number,
+)
 from stores.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
     from pipeline.console import Request
     from pipeline.memory import MemoryUse
 
@@ -38,8 +44,8 @@ REFUSALS = frozenset(
 DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF, STOPPED = 0, 1, 2, 130, 141, 143
 
 READ_WITH_RUN = {
-    "evaluate": ("evaluate", "memory", "paths", "stream"),
-    "predict": ("evaluate", "memory", "paths", "source", "stream"),
+    "evaluate": ("evaluate", "memory", "objects", "paths", "stream"),
+    "predict": ("evaluate", "memory", "objects", "paths", "source", "stream"),
 }
 """Sections of the config that have an effect on a run that is trained."""
 READS_STORE = ("train", "evaluate", "crossval", "ablation", "inspect", "verify")
@@ -292,14 +298,14 @@ def _add_stage_options(stage: argparse.ArgumentParser) -> None:
     add = stage.add_argument
     add("--config", type=file_path, metavar="FILE", help="TOML file; without it, every default")
     add(
-        "--data", "--input", type=file_path, metavar="SOURCE.h5",
+        "--data", "--input", type=place, metavar="SOURCE.h5",
         help="the HDF5 source; stages that read the store alone take its name from it",
     )  # fmt: skip
     add(
         "--store",
-        type=file_path,
+        type=place,
         metavar="STORE.zarr",
-        help="the store; default data/NAME.zarr",
+        help="the store, or its address: s3://BUCKET/NAME; default data/NAME.zarr",
     )
     add("--run", type=file_path, metavar="DIR", dest="run_folder", help="the run folder itself")
     add("--budget", metavar="SIZE", help="most memory of the whole process tree: 1.5GiB")
@@ -440,18 +446,12 @@ def _request(options: argparse.Namespace) -> Request:
     config = load_config(options.config, overrides, named.stem if named else None)
     return Request(
         config=config,
-        data=options.data or config.paths.data,
-        store=_store_path(options, config),
+        data=config.paths.data,
+        store=config.paths.store or Path("data") / f"{config.name}.zarr",
         run=options.run_folder,
         console=Console(quiet=options.quiet, json=options.json),
         new=getattr(options, "new", False),
     )
-
-
-def _store_path(options: argparse.Namespace, config: Config) -> Path:
-    """The named store; else `data/NAME.zarr` after the config file or the named source."""
-    named: Path | None = options.store or config.paths.store
-    return named or Path("data") / f"{config.name}.zarr"
 
 
 def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[str, Any]) -> None:

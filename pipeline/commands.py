@@ -6,9 +6,12 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stores.errors import UserError
+
+if TYPE_CHECKING:
+    from stores.places import Place
 
 DONE = 0
 
@@ -44,14 +47,26 @@ def add_commands(commands: Any) -> None:
 
 def file_path(text: str) -> Path:
     """A path, with a name of its own; no address and no control characters."""
-    from pipeline.addresses import why_no_path
+    from stores.places import local
 
-    refusal = why_no_path(text)
-    if refusal:
-        raise argparse.ArgumentTypeError(refusal)
-    path = Path(text)
+    try:
+        path = Path(local(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     # Files stand beside a store: "." has to have a name.
     return path if path.name not in ("", "..") else path.resolve()
+
+
+def place(text: str) -> Place:
+    """A path as `file_path` gives it, or the address of an object."""
+    from stores.objects import ObjectPath
+    from stores.places import place_of
+
+    try:
+        found = place_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return found if isinstance(found, ObjectPath) else file_path(str(found))
 
 
 def as_sentence(text: str) -> str:

@@ -16,13 +16,17 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    PlainSerializer,
+    PlainValidator,
     ValidationError,
     model_validator,
 )
 
 from model.options import NetworkOptions
-from pipeline.addresses import why_no_path
 from stores.errors import UserError
+from stores.object_options import ObjectOptions
+from stores.objects import ObjectPath
+from stores.places import Place, local, place_of
 from stores.source_options import SourceOptions
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -47,21 +51,31 @@ class Section(BaseModel):
 
 def _local(path: Any) -> Any:
     """Refuse what names another machine, and may hold a password, and what no file is called."""
-    refusal = why_no_path(str(path)) if isinstance(path, (str, Path)) else None
-    if refusal:
-        raise ValueError(refusal)
-    return path
+    return local(path) if isinstance(path, str) else path
+
+
+def _placed(place: Any) -> Any:
+    if isinstance(place, str):
+        return place_of(place)
+    if isinstance(place, (Path, ObjectPath)):
+        return place
+    raise ValueError("a path or an address is wanted, such as data/my.h5 or s3://bucket/my.h5")
 
 
 LocalPath = Annotated[Path, BeforeValidator(_local)]
+AnyPlace = Annotated[Place, PlainValidator(_placed), PlainSerializer(str, when_used="json")]
 
 
 class PathOptions(Section):
-    """Where things are, when the command line does not say; relative to the working directory."""
+    """Where things are, when the command line does not say; relative to the working directory.
 
-    data: LocalPath | None = None
+    An object store is named by an address: `s3://BUCKET/NAME`, `gs://BUCKET/NAME` or
+    `az://CONTAINER/NAME`.
+    """
+
+    data: AnyPlace | None = None
     """The HDF5 source."""
-    store: LocalPath | None = None
+    store: AnyPlace | None = None
     """The Zarr store; default: `data/<name>.zarr`, name being the config's or the source's."""
 
 
@@ -291,6 +305,7 @@ class Config(Section):
     evaluate: EvaluateOptions = EvaluateOptions()
     memory: MemoryOptions = MemoryOptions()
     cluster: ClusterOptions = ClusterOptions()
+    objects: ObjectOptions = ObjectOptions()
 
     @model_validator(mode="after")
     def _test_fold_exists(self) -> Config:
@@ -300,6 +315,20 @@ class Config(Section):
                 f"split.folds = {self.split.folds}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _reaches_its_places(self) -> Config:
+        object.__setattr__(self, "paths", self.reached().paths)
+        return self
+
+    def reached(self) -> Config:
+        """A copy whose addresses are reached as `objects` says."""
+        placed = {
+            key: place.using(self.objects)
+            for key in ("data", "store")
+            if isinstance(place := getattr(self.paths, key), ObjectPath)
+        }
+        return self.changed("paths", **placed)
 
     def changed(self, section: str, **keys: Any) -> Config:
         """A copy with other values of some keys of a section."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.config import Config
+from stores.places import Place
 from stores.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -111,8 +112,8 @@ class Request:
     """
 
     config: Config
-    data: Path | None
-    store: Path
+    data: Place | None
+    store: Place
     run: Path | None
     console: Console
     new: bool = False

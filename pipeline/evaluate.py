@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stores
@@ -28,6 +27,7 @@ from pipeline.train import resolved_config
 from pipeline.training_memory import fit_read_ahead, plan_evaluate
 from stores import disk
 from stores.errors import UserError
+from stores.places import Place
 
 if TYPE_CHECKING:
     from pipeline.budget import MemoryPlan
@@ -82,7 +82,7 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
 
 
 def evaluation_config(run: RunFolder, given: Config) -> Config:
-    """The run's resolved config, with the keys of `evaluate`, `memory` and `paths` that are given.
+    """The run's resolved config, with the given keys of `evaluate`, `memory`, `objects`, `paths`.
 
     Given means: in the file or on the command line, not a default.
 
@@ -94,14 +94,14 @@ def evaluation_config(run: RunFolder, given: Config) -> Config:
         name: getattr(recorded, name).model_copy(
             update=getattr(given, name).model_dump(include=getattr(given, name).model_fields_set)
         )
-        for name in ("evaluate", "memory", "paths")
+        for name in ("evaluate", "memory", "objects", "paths")
     }
     # A run records all keys; how far to read ahead is this budget's affair, unless it is given.
     stream = recorded.stream.model_dump(exclude=set(READ_AHEAD)) | given.stream.model_dump(
         include=given.stream.model_fields_set & set(READ_AHEAD)
     )
     sections["stream"] = type(recorded.stream).model_validate(stream)
-    return recorded.model_copy(update=sections)
+    return recorded.model_copy(update=sections).reached()
 
 
 def _find(request: Request) -> Evaluation:
@@ -129,7 +129,7 @@ def _find(request: Request) -> Evaluation:
     return Evaluation(run, config, store, choose_split(store.folds, config.split))
 
 
-def _store_path(request: Request, config: Config) -> Path:
+def _store_path(request: Request, config: Config) -> Place:
     """The run's own store, unless the command line names one."""
     return request.store if config.paths.store is None else config.paths.store
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from pipeline.catalogue.kernel_cache import kernels_are_cached
@@ -12,7 +11,7 @@ from pipeline.catalogue.warm import compile_in_child
 from pipeline.console import Console, Request
 from pipeline.repair import Salvage, Trusted, find_sound
 from pipeline.reserved import keep_rate
-from pipeline.shard_task import source_state, try_shard
+from pipeline.shard_task import try_shard
 from pipeline.shard_workers import ShardJob, run_tasks
 from pipeline.store_plan import PlannedBuild, plan_build, require_disk
 from stores.building import (
@@ -20,13 +19,17 @@ from stores.building import (
     begin_build,
     build_lock,
     discard_build,
+    is_begun,
+    is_finished,
+    keeps_conditions,
     lock_path,
-    partial_folder,
     recover_replaced,
     was_replaced,
 )
 from stores.errors import SourceContentError, UserError, first_line
 from stores.manifest import Manifest, read_manifest
+from stores.objects import ObjectPath
+from stores.places import Place, state_of
 from stores.source import Source
 from stores.source_probe import open_stranger
 from stores.text import counted, listed, shown_value
@@ -61,7 +64,7 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
     with build_lock(target), open_stranger(data, request.config.source) as source:
         if not repair and _stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
-        state = source_state(data)
+        state = state_of(data)
         planned = plan_build(request.config, source, request.console)
         manifest, plan = planned.manifest, planned.memory
         _describe(console, source, manifest)
@@ -78,14 +81,19 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
 
 
 def _build(
-    target: Path, planned: PlannedBuild, job: ShardJob, salvage: Salvage | None, console: Console
+    target: Place, planned: PlannedBuild, job: ShardJob, salvage: Salvage | None, console: Console
 ) -> int:
     """Make the store, or what is missing of it, put it into place, and count the shards made."""
     manifest = planned.manifest
     sound = salvage.shards if salvage else Build(target, manifest).finished_shards()
     missing = manifest.shards - len(sound)
     require_disk(target, manifest, min(manifest.windows, missing * manifest.shard))
-    build = begin_build(target, manifest, planned.index)
+    build = begin_build(target, manifest, planned.index, replaces=salvage is not None)
+    if not keeps_conditions(build):
+        console.say(
+            f"Warning: the server of {target} writes over an object that it is asked to leave: two "
+            "builds of this store from different sources at once would not notice each other."
+        )
     if salvage:
         salvage.adopt(build)
     elif build.finished_shards():
@@ -120,12 +128,14 @@ def _drop_damaged(build: Build, console: Console) -> None:
         console.say(f"{len(dropped)} shards that stood are damaged, and are made anew.")
 
 
-def _place(store: Path) -> Path:
+def _place(store: Place) -> Place:
     """Where a store is to stand: what links lead to.
 
     Raises:
         UserError: no folder can be given that name.
     """
+    if isinstance(store, ObjectPath):
+        return store
     try:
         target = store.resolve()
     except (OSError, RuntimeError) as error:
@@ -142,7 +152,9 @@ def _place(store: Path) -> Path:
     return target
 
 
-def _stands(target: Path) -> bool:
+def _stands(target: Place) -> bool:
+    if isinstance(target, ObjectPath):
+        return is_finished(target)
     return target.exists() and any(target.iterdir())
 
 
@@ -166,7 +178,7 @@ def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Conso
         keep_rate(build.manifest, windows / seconds / job.workers)
 
 
-def require_data(request: Request) -> Path:
+def require_data(request: Request) -> Place:
     """The source that a request names.
 
     Raises:
@@ -182,7 +194,7 @@ def require_data(request: Request) -> Path:
     return request.data
 
 
-def _already_complete(target: Path, request: Request, console: Console) -> dict[str, Any]:
+def _already_complete(target: Place, request: Request, console: Console) -> dict[str, Any]:
     """The summary of a store that is there already, if it is the one that was asked for.
 
     A source that is no longer there does not make its store wrong.
@@ -210,14 +222,15 @@ def _already_complete(target: Path, request: Request, console: Console) -> dict[
             f"{target} was made with another {listed(changed)}. Restore that, delete the store to "
             "make it anew, or name another --store."
         )
-    if partial_folder(target).exists() or lock_path(target).exists():
+    lock = lock_path(target)
+    if is_begun(target) or (lock is not None and lock.exists()):
         with suppress(UserError), build_lock(target):  # Held: somebody mends it.
             discard_build(target)
     console.say(f"Store already complete: {target} ({manifest.windows:,} windows).")
     return _summary(target, manifest) | {"made_shards": 0}
 
 
-def _summary(target: Path, manifest: Manifest) -> dict[str, Any]:
+def _summary(target: Place, manifest: Manifest) -> dict[str, Any]:
     return {
         "store": str(target),
         "windows": manifest.windows,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.memory import MemoryUse
 from stores import disk
+from stores.places import Place
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ def record_of(stage: str, budget: int, projected: int, use: MemoryUse) -> Memory
     )
 
 
-def record_path(stage: str, run: Path | None, store: Path) -> Path:
+def record_path(stage: str, run: Path | None, store: Place) -> Place:
     """Where a stage's record is kept: in its run folder, or beside the store that it made."""
     return store.with_name(f"{store.name}.memory.json") if run is None else _in_run(run, stage)
 
 
-def write_record(path: Path, record: MemoryRecord) -> None:
+def write_record(path: Place, record: MemoryRecord) -> None:
     """Write or replace the record."""
     disk.write_bytes(path, json.dumps(asdict(record)).encode() + b"\n")
 

@@ -22,7 +22,9 @@ from pipeline.stream_buffers import buffer_chunks
 from pipeline.train import resolved_config
 from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluate, plan_train
 from stores import Store
+from stores.building import is_finished
 from stores.errors import UserError
+from stores.objects import ObjectPath
 from stores.source_probe import open_stranger
 from stores.text import format_bytes
 
@@ -131,7 +133,7 @@ def with_buffer(config: Config, chunks: int) -> Config:
 
 def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan], dict[str, Any]]:
     """The store, as it stands or as it will be, and the plan of making it."""
-    if request.store.exists():
+    if is_finished(request.store):
         store = stores.open(request.store)
         request.console.say(f"The store {request.store} stands: {store.windows:,} windows.")
         return store, {}, {"store": str(request.store)}
@@ -148,11 +150,16 @@ def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan
         plan, workers = plan_features(
             request.config, manifest, catalogue_of(manifest), source, survey.index.nbytes
         )
-    needed, free = needed_disk(manifest, manifest.windows), free_disk(request.store)
+    needed = needed_disk(manifest, manifest.windows)
+    disk = {"store": str(request.store), "needed_disk": needed}
+    said = ""
+    if not isinstance(request.store, ObjectPath):
+        free = free_disk(request.store)
+        disk["free_disk"] = free
+        said = f" of disk; {format_bytes(free)} are free"
     request.console.say(
         f"The store {request.store} is still to be made: {manifest.windows:,} windows in "
         f"{manifest.shards} shards by {workers} worker processes. It may take "
-        f"{format_bytes(needed)} of disk; {format_bytes(free)} are free."
+        f"{format_bytes(needed)}{said}."
     )
-    disk = {"store": str(request.store), "needed_disk": needed, "free_disk": free}
     return Store(request.store, manifest), {"features": plan}, disk

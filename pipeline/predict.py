@@ -17,13 +17,14 @@ from pipeline.machine import total_memory, usable_budget
 from pipeline.model_inputs import ModelInputs, inputs_of, refuse_other_signals
 from pipeline.prediction_files import prediction_file, refuse_output, timeline_path
 from pipeline.run_folder import RunFolder, recorded_fingerprint, recorded_inputs
-from pipeline.shard_task import BATCH_WINDOWS, make_catalogue, require_finite, source_state
+from pipeline.shard_task import BATCH_WINDOWS, make_catalogue, require_finite
 from pipeline.tensorflow_setup import set_up_tensorflow
 from pipeline.timeline import Timeline
 from pipeline.training_memory import RESERVED
 from pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
 from stores.contents import look_at
 from stores.errors import UserError
+from stores.places import Place, state_of
 from stores.source import Source, open_source
 from stores.source_probe import open_stranger
 from stores.source_windows import RECORDING_OPTIONS, USUAL_WINDOWS
@@ -141,14 +142,14 @@ def unlabelled_options(
     )
 
 
-def _open_unlabelled(path: Path, trained: SourceOptions, given: SourceOptions) -> Source:
+def _open_unlabelled(path: Place, trained: SourceOptions, given: SourceOptions) -> Source:
     given = _with_layout(path, trained, given)
     with open_stranger(path, unlabelled_options(trained, given)) as source:
         said = sorted(source.said)
     return open_source(path, unlabelled_options(trained, given, said))
 
 
-def _with_layout(path: Path, trained: SourceOptions, given: SourceOptions) -> SourceOptions:
+def _with_layout(path: Place, trained: SourceOptions, given: SourceOptions) -> SourceOptions:
     """`given`, with a layout where the file has none of the names that the run's source had."""
     named = [name for name in (trained.windows, trained.signals) if name]
     if not named or {"layout", "windows", "signals"} & given.model_fields_set:
@@ -241,7 +242,7 @@ def _predict(
     set_up_tensorflow(config.train)
     from pipeline.prediction import block_predictor
 
-    state = source_state(source.path)
+    state = state_of(source.path)
     predict = block_predictor(run.model, config.evaluate.batch, inputs)
     counts = np.zeros(len(inputs.classes), np.int64)
     blocks = read_blocks(source, catalogue, np.dtype(inputs.raw_dtype), _block_rows(source))
@@ -260,7 +261,7 @@ def _predict(
             file.write(block.columns(), found, probability)
             timeline.add(block, found, probability.max(axis=1, initial=0))
             progress.advance(block.read)
-        if source_state(source.path) != state:
+        if state_of(source.path) != state:
             raise UserError(
                 f"{source.path} was changed while it was being read. Start again once nothing "
                 "writes to it."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from pipeline.store_plan import PlannedBuild
 from stores.building import Build
 from stores.errors import DamageError, UserError
 from stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
+from stores.places import Place
 from stores.store import Store
 from stores.text import listed
 from stores.verifying import (
@@ -77,7 +77,7 @@ class Salvage:
 
 
 def find_sound(
-    target: Path, planned: PlannedBuild, job: ShardJob, trusted: Trusted, console: Console
+    target: Place, planned: PlannedBuild, job: ShardJob, trusted: Trusted, console: Console
 ) -> Salvage | None:
     """The sound shards of the store that stands at `target`; None when nothing is wrong.
 
@@ -118,7 +118,7 @@ def find_sound(
     return Salvage(store, sorted(set(range(manifest.shards)) - damaged))
 
 
-def _opened(target: Path, manifest: Manifest, trusted: Trusted) -> tuple[Store, list[Problem]]:
+def _opened(target: Place, manifest: Manifest, trusted: Trusted) -> tuple[Store, list[Problem]]:
     """The store, and what is wrong with its manifest.
 
     A damaged one is replaced by `manifest` if a checksum of it, or its own bytes, say that it was
@@ -154,7 +154,7 @@ def _opened(target: Path, manifest: Manifest, trusted: Trusted) -> tuple[Store, 
     return Store(target, found), []
 
 
-def _was(target: Path, assumed: Manifest) -> bool:
+def _was(target: Place, assumed: Manifest) -> bool:
     """Whether what is left of the store's metadata proves that this was its manifest."""
     proofs = ((target / "zarr.json", assumed.root_bytes()),) if assumed.format_version > 1 else ()
     for path, content in (*proofs, (target / "manifest" / "zarr.json", assumed.to_bytes())):
@@ -169,7 +169,7 @@ def store_differences(found: Manifest, wanted: Manifest) -> list[str]:
     return manifest_differences(one, other)
 
 
-def _digests_there(target: Path, manifest: Manifest) -> dict[str, str]:
+def _digests_there(target: Place, manifest: Manifest) -> dict[str, str]:
     """Checksums of the tables' files as they are: each chunk has its own inside."""
     folder = target / "manifest"
     names = [name for name, _, _ in table_files(manifest) if (folder / name).is_file()]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import stores
-from pipeline.shard_task import MadeRows, SourceState, make_rows, open_workshop, with_heading
+from pipeline.shard_task import MadeRows, make_rows, open_workshop, with_heading
 from stores.array_format import ArrayFormat
 from stores.errors import DamageError, UserError
 from stores.manifest import Manifest
+from stores.places import Place, State
 from stores.store import Store
 
 Wrong = tuple[str, str, int, int]
@@ -20,7 +20,7 @@ Wrong = tuple[str, str, int, int]
 
 
 def compare_shard(
-    target: str, source: str, state: SourceState, shard: int, store: str, exact: bool
+    target: Place, source: Place, state: State, shard: int, store: Place, exact: bool
 ) -> tuple[int, list[Wrong]] | UserError:
     """Compare one shard of a finished store with what the source gives.
 
@@ -38,7 +38,7 @@ def compare_shard(
     """
     try:
         shop = open_workshop(target, source, state)
-        made = make_rows(shop, Path(source), state, shard)
+        made = make_rows(shop, source, state, shard)
         manifest = shop.build.manifest
         opened = stores.open(store)
         found = [

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from stores.fold_index import load_index
 from stores.layout import Layout, Recipe, Segment
 from stores.manifest import Manifest
 from stores.moments import channel_moments, column_moments, merge_all
+from stores.places import Place, State, state_of
 from stores.source import Source, open_source
 from stores.source_options import SourceOptions
 from stores.survey import FoldReader
@@ -32,8 +31,6 @@ BATCH_WINDOWS = 256
 """Windows converted to units, extracted and summed up at a time: about what a cache holds."""
 WRITERS = ("h5py", "headrace", "numba", "numcodecs", "numpy", "scipy")
 _KEPT = threading.local()
-SourceState = tuple[int, int, int]
-"""(size, time of change, file number) of a source; see `source_state`."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +54,7 @@ class MadeRows:
     filled: NDArray[np.int64]
 
 
-def source_state(path: Path) -> SourceState:
-    """(size, time of change, file number): differs when the file was touched."""
-    state = os.stat(path)
-    return state.st_size, state.st_mtime_ns, state.st_ino
-
-
-def extract_shard(target: str, source: str, state: SourceState, shard: int) -> dict[str, int]:
+def extract_shard(target: Place, source: Place, state: State, shard: int) -> dict[str, int]:
     """Make one shard of the store `target`.
 
     Args:
@@ -79,14 +70,14 @@ def extract_shard(target: str, source: str, state: SourceState, shard: int) -> d
         UserError: non-finite values, a source that changed, a full disk.
     """
     shop = open_workshop(target, source, state)
-    made = make_rows(shop, Path(source), state, shard)
+    made = make_rows(shop, source, state, shard)
     written = shop.build.write_shard(
         shard, made.columns, made.recipe.order, made.records, made.filled
     )
     return {"shard": shard, "windows": made.recipe.rows, "bytes": written}
 
 
-def make_rows(shop: Workshop, source: Path, state: SourceState, shard: int) -> MadeRows:
+def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRows:
     """Gather and extract the rows of one shard.
 
     Raises:
@@ -96,7 +87,7 @@ def make_rows(shop: Workshop, source: Path, state: SourceState, shard: int) -> M
         recipe = shop.layout.recipe(shard, shop.fold_of)
         raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
         columns = _labels(shop, recipe)
-        now = source_state(source)
+        now = state_of(source)
     except OSError as error:
         raise UserError(
             f"{source} is gone or cannot be read any more ({first_line(error)}). Start again "
@@ -122,9 +113,7 @@ def writer_versions() -> dict[str, str]:
     return {name: version(name) for name in WRITERS}
 
 
-def try_shard(
-    target: str, source: str, state: SourceState, shard: int
-) -> dict[str, int] | UserError:
+def try_shard(target: Place, source: Place, state: State, shard: int) -> dict[str, int] | UserError:
     """`extract_shard`, with what is the user's to mend returned: a raise would be logged too."""
     try:
         return extract_shard(target, source, state, shard)
@@ -183,7 +172,7 @@ def make_catalogue(
         raise UserError(f"features: {error}") from error
 
 
-def open_workshop(target: str, source_path: str, state: SourceState) -> Workshop:
+def open_workshop(target: Place, source: Place, state: State) -> Workshop:
     """What this thread needs for any shard of a build; kept for the next one.
 
     A worker of a cluster may run tasks in several threads, and builds of the same name one after
@@ -194,17 +183,17 @@ def open_workshop(target: str, source_path: str, state: SourceState) -> Workshop
             other bytes.
     """
     try:
-        plan = (partial_folder(Path(target)) / "plan.json").stat()
+        plan = state_of(partial_folder(target) / "plan.json")
     except OSError as error:
         raise UserError(
             f"{platform.node()} does not see the store that is being made, {target} "
             f"({first_line(error)}). Put source and store on a disk that all workers see at the "
             "same path."
         ) from error
-    wanted = (target, source_path, state, plan.st_ino, plan.st_mtime_ns)
+    wanted = (target, source, state, plan)
     if getattr(_KEPT, "of", None) != wanted:
         close_workshop()
-        _KEPT.shop, _KEPT.of = _opened_workshop(target, source_path), wanted
+        _KEPT.shop, _KEPT.of = _opened_workshop(target, source), wanted
     shop: Workshop = _KEPT.shop
     return shop
 
@@ -214,8 +203,8 @@ def close_workshop() -> None:
     vars(_KEPT).clear()
 
 
-def _opened_workshop(target: str, source_path: str) -> Workshop:
-    build = load_build(Path(target))
+def _opened_workshop(target: Place, path: Place) -> Workshop:
+    build = load_build(target)
     manifest = build.manifest
     differing = [
         f"{name} {found}, not {manifest.writers.get(name)}"
@@ -228,12 +217,12 @@ def _opened_workshop(target: str, source_path: str) -> Workshop:
             "the same versions there, from the lock file, and start again."
         )
     options = SourceOptions.model_validate(manifest.config["source"])
-    source = open_source(Path(source_path), options)
+    source = open_source(path, options)
     fold_of_group = np.full(len(manifest.groups), -1, np.int64)
     for number, fold in enumerate(manifest.folds):
         fold_of_group[list(fold.groups)] = number
     dropped = np.array(manifest.dropped, dtype=np.int64).reshape(-1, 2)
-    index = load_index(partial_folder(Path(target)) / "index.npz")
+    index = load_index(partial_folder(target) / "index.npz")
     return Workshop(
         build,
         source,
@@ -247,7 +236,7 @@ def _gather(source: Source, recipe: Recipe, block: int) -> tuple[Array, NDArray[
     """(n, T, C) windows of the recipe's ranges, in their order, and which of them were filled."""
     raw = np.empty((recipe.rows, source.time, len(source.channels)), dtype=source.dtype)
     filled = [np.zeros(0, np.int64)]
-    for at, start, stop in _placed(recipe, block):
+    for at, start, stop in _fetched(source, list(_placed(recipe, block))):
         rows = slice(at, at + stop - start)
         if source.options.non_finite == "fill":
             raw[rows], marked = source.read_marked_windows(start, stop)
@@ -266,7 +255,7 @@ def _labels(shop: Workshop, recipe: Recipe) -> dict[str, Array]:
     if shop.build.manifest.located:
         columns["recording"] = np.empty(recipe.rows, np.int32)
         columns["start"] = np.empty(recipe.rows, np.int64)
-    for at, start, stop in _placed(recipe):
+    for at, start, stop in _fetched(shop.source, list(_placed(recipe)), labels=True):
         rows = slice(at, at + stop - start)
         labels = shop.source.read_labels(start, stop)
         columns["label"][rows], columns["group"][rows] = labels.label, labels.group
@@ -310,6 +299,16 @@ def _extract(
         ]
 
     return features, records
+
+
+def _fetched(
+    source: Source, placed: list[tuple[int, int, int]], labels: bool = False
+) -> Iterator[tuple[int, int, int]]:
+    """The same, each fetched before it is given, together with those that follow it."""
+    while placed:
+        count = source.fetch([(start, stop) for _, start, stop in placed], labels)
+        yield from placed[:count]
+        placed = placed[count:]
 
 
 def _placed(recipe: Recipe, most: int | None = None) -> Iterator[tuple[int, int, int]]:

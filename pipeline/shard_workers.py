@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,9 @@ from pipeline.cluster import (
     require_workers,
 )
 from pipeline.config import ClusterOptions
-from pipeline.shard_task import SourceState
 from pipeline.store_plan import has_dashboard
 from stores.errors import UserError, first_line
+from stores.places import Place, State
 from stores.text import format_bytes
 
 if TYPE_CHECKING:
@@ -43,15 +42,15 @@ class ShardJob:
 
     Attributes:
         source: the HDF5 file.
-        state: `pipeline.shard_task.source_state` of it when the stage began.
+        state: `stores.places.state_of` of it when the stage began.
         workers: local processes of one thread each.
         need: what a worker takes.
         cluster: where they run.
         console: where the link to Dask's dashboard is said.
     """
 
-    source: Path
-    state: SourceState
+    source: Place
+    state: State
     workers: int
     need: WorkerNeed
     cluster: ClusterOptions
@@ -65,7 +64,7 @@ class _SchedulerLost(Exception):
 def run_tasks(
     task: Callable[..., Any],
     name: str,
-    target: Path,
+    target: Place,
     job: ShardJob,
     shards: Iterable[int],
     *given: Any,
@@ -92,7 +91,7 @@ def run_tasks(
     Raises:
         UserError: what a task returned as such, no worker can do it, or the scheduler stays away.
     """
-    first = str(target.absolute()), str(job.source.absolute()), job.state
+    first = target.absolute(), job.source.absolute(), job.state
     flow, waiting, lost = _Flow(task, name, first, given), iter(shards), 0
     while True:
         try:

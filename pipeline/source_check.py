@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ from pipeline.console import Console
 from pipeline.shard_check import compare_shard
 from pipeline.shard_workers import ShardJob, run_tasks
 from pipeline.store_plan import PlannedBuild
-from stores.building import begin_build
+from stores.building import begin_build, discard_build
+from stores.objects import ObjectPath
+from stores.places import Place
 from stores.store import Store
 from stores.verifying import Problem
 
@@ -33,16 +38,13 @@ def compare_with_source(
     if not exact:
         console.say("Written by other versions: features are compared to 0.1 %, not to the bit.")
     window = manifest.arrays()[0].row_bytes
-    given: tuple[Any, ...] = str(store.path.absolute()), exact
+    given: tuple[Any, ...] = store.path.absolute(), exact
     found: list[Problem] = []
-    # Where all machines of a cluster see it.
-    beside = store.path.parent if job.cluster.scheduler else None
     with (
-        tempfile.TemporaryDirectory(prefix="headrace-", dir=beside) as folder,
+        _scratch(store.path, bool(job.cluster.scheduler)) as target,
         console.progress("verify, source", store.windows, window) as progress,
     ):
         # Workers find there how the rows are laid out; nothing is written into it.
-        target = Path(folder) / "compared.zarr"
         begin_build(target, manifest, planned.index)
         tasks = run_tasks(
             compare_shard, "compare-shard", target, job, range(manifest.shards), *given
@@ -51,3 +53,18 @@ def compare_with_source(
             found += [Problem(name, what, start, stop, "rows") for name, what, start, stop in wrong]
             progress.advance(rows)
     return sorted(found, key=lambda problem: (problem.start, problem.where))
+
+
+@contextmanager
+def _scratch(store: Place, seen_by_all: bool) -> Iterator[Place]:
+    """A name for a build that is never finished: beside the store, where all machines see it."""
+    if seen_by_all and isinstance(store, ObjectPath):
+        target = store.with_name(f"headrace-{uuid.uuid4().hex}")
+        try:
+            yield target
+        finally:
+            discard_build(target)
+        return
+    beside = store.parent if seen_by_all and isinstance(store, Path) else None
+    with tempfile.TemporaryDirectory(prefix="headrace-", dir=beside) as folder:
+        yield Path(folder) / "compared.zarr"

@@ -21,6 +21,8 @@ from stores.errors import UserError
 from stores.fold_index import FoldIndex
 from stores.layout import make_geometry
 from stores.manifest import FoldRecord, Manifest
+from stores.objects import ObjectPath
+from stores.places import Place
 from stores.source import Source
 from stores.survey import Survey, survey_source
 from stores.text import format_bytes
@@ -132,7 +134,10 @@ def worker_need(
 
 def source_buffers(source: Source) -> dict[str, int]:
     """Bytes of what a worker holds of its own handle of the source, by name."""
-    return {"source slices": source.buffer_bytes, "HDF5 chunk cache": source.chunk_cache_bytes}
+    buffers = {"source slices": source.buffer_bytes, "HDF5 chunk cache": source.chunk_cache_bytes}
+    if source.fetched_bytes:
+        buffers["source read ahead"] = source.fetched_bytes
+    return buffers
 
 
 def draft_store(config: Config, source: Source) -> Manifest:
@@ -266,12 +271,16 @@ def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str,
     return buffers
 
 
-def require_disk(target: Path, manifest: Manifest, windows: int) -> None:
+def require_disk(target: Place, manifest: Manifest, windows: int) -> None:
     """Refuse a store that the disk may not hold: `windows` more of it, not compressed at all.
+
+    Object stores have no end that can be asked for.
 
     Raises:
         UserError: names what is needed and what is free.
     """
+    if isinstance(target, ObjectPath):
+        return
     needed, free = needed_disk(manifest, windows), free_disk(target)
     if needed > free:
         raise UserError(

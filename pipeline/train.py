@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import stores
@@ -24,6 +23,7 @@ from pipeline.tensorflow_setup import set_up_tensorflow
 from pipeline.training_memory import fit_read_ahead, plan_train
 from pipeline.training_state import read_state
 from stores.errors import UserError
+from stores.places import Place
 
 if TYPE_CHECKING:
     from pipeline.config import Config
@@ -112,7 +112,7 @@ def store_config(config: Config, recorded: dict[str, Any]) -> Config:
     return config.model_copy(update=sections)
 
 
-def _absolute(path: Path | None) -> Path | None:
+def _absolute(path: Place | None) -> Place | None:
     return None if path is None else path.resolve()
 
 

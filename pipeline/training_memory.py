@@ -143,6 +143,7 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
         "state being written": 10 * weights,
         "tables of moments": 2 * store.manifest.table_bytes,
         "indexes of shards": _index_bytes(config, store),
+        **store.request_buffers,
         ACTIVATIONS: 2 * config.train.batch * activation_bytes(config, store, blocks),
         **stream_buffers(config, window, buffer_rows(config, store)),
         **evaluation_buffers(config, window, evaluation_rows(store)),
@@ -156,6 +157,7 @@ def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> di
     buffers = {
         WEIGHTS: 3 * 4 * parameters(config, store),
         "indexes of shards": _index_bytes(config, store),
+        **store.request_buffers,
         "views": 2 * batch * len(config.evaluate.views),
         ACTIVATIONS: 2 * config.evaluate.batch * activation_bytes(config, store, blocks=1),
         **evaluation_buffers(config, window, evaluation_rows(store)),

@@ -10,11 +10,11 @@ from pipeline.console import Request
 from pipeline.features import require_data
 from pipeline.machine import total_memory, usable_budget
 from pipeline.repair import store_differences
-from pipeline.shard_task import source_state
 from pipeline.shard_workers import ShardJob
 from pipeline.source_check import compare_with_source
 from pipeline.store_plan import plan_build
 from stores.errors import UserError
+from stores.places import state_of
 from stores.source_probe import open_stranger
 from stores.store import Store
 from stores.text import counted, listed
@@ -76,7 +76,7 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
 def _against_source(request: Request, store: Store) -> tuple[list[Problem], MemoryPlan]:
     """What is not what the source gives, and the memory plan of finding out."""
     data, console = require_data(request), request.console
-    state = source_state(data)
+    state = state_of(data)
     with open_stranger(data, request.config.source) as source:
         planned = plan_build(request.config, source, request.console)
         plan = planned.memory
@@ -106,6 +106,7 @@ def plan_verify(request: Request, store: Store) -> MemoryPlan:
         "rows being checked": 4 * 256 * wide + 6 * store.chunk_windows * wide,
         "positions": 24 * rows,
         "tables": 2 * store.manifest.table_bytes,
+        **store.request_buffers,
     }
     budget = usable_budget(request.config.memory.budget)
     return MemoryPlan(

@@ -27,12 +27,15 @@ from stores.disk import (
     rename_folder,
     sync_folder,
     write_bytes,
+    write_once,
 )
 from stores.errors import ARCHIVE_ERRORS, UserError, first_line
 from stores.fold_index import FoldIndex
 from stores.layout import Layout, join_ranges
 from stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
 from stores.moments import Moments
+from stores.objects import ObjectPath
+from stores.places import Place, names_below, openable
 
 REPLACED = "replaced"
 """Below a build's folder: the store that a mending has taken out of its place."""
@@ -56,31 +59,39 @@ class Build:
         manifest: with no table digests yet.
     """
 
-    target: Path
+    target: Place
     manifest: Manifest
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> Place:
         """The folder of the work in progress."""
         return partial_folder(self.target)
 
     @property
-    def store(self) -> Path:
-        """The future store."""
-        return self.folder / "store"
+    def store(self) -> Place:
+        """The future store. Objects have no names to change: theirs stands where it will stay, and
+        is none until the last of its objects is written, the group's `zarr.json`.
+        """
+        return self.folder / "store" if isinstance(self.target, Path) else self.target
 
     def finished_shards(self) -> list[int]:
         """Shards whose arrays are all durable, ascending."""
-        found = sorted(int(path.stem) for path in (self.folder / "records").glob("*.npz"))
+        records = self.folder / "records"
+        found = sorted(
+            int(name.removesuffix(".npz")) for name in names_below(records) if name.endswith(".npz")
+        )
         arrays = self.manifest.arrays()
+        there = {array.name: set(names_below(self.store / array.name)) for array in arrays}
         return [
             shard
             for shard in found
-            if all((self.store / array.name / array.key(shard)).is_file() for array in arrays)
+            if all(array.key(shard) in there[array.name] for array in arrays)
         ]
 
     def drop_damaged(self, advance: Callable[[int], None]) -> list[int]:
         """Forget finished shards whose files are not as they were written; the disk may err.
+
+        Object stores keep checksums of their own: theirs are not read again.
 
         Args:
             advance: called with the number of rows of each shard that has been read.
@@ -88,8 +99,8 @@ class Build:
         Returns:
             The shards that are to be made anew.
         """
-        dropped = []
-        for shard in self.finished_shards():
+        dropped: list[int] = []
+        for shard in self.finished_shards() if isinstance(self.target, Path) else ():
             try:
                 for name in ("filled", *(table.name for table in self.manifest.tables())):
                     self._column(shard, name)
@@ -152,19 +163,21 @@ class Build:
         )
         return written
 
-    def adopt_shard(self, shard: int, store: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    def adopt_shard(self, shard: int, store: Place, columns: Mapping[str, NDArray[Any]]) -> None:
         """Take a sound shard of a finished store: other names of its files, and its record.
 
         Args:
             shard: its number.
-            store: folder of the store.
+            store: folder of the store; objects stand where they are wanted already.
             columns: what the store's manifest says of it: the numbers of its candidates that
                 were `filled`, and its rows of each of the manifest's tables.
         """
         for array in self.manifest.arrays():
             name = f"{array.name}/{array.key(shard)}"
-            make_folder((self.store / name).parent)
-            link_file(store / name, self.store / name)
+            there, here = store / name, self.store / name
+            if isinstance(there, Path) and isinstance(here, Path):
+                make_folder(here.parent)
+                link_file(there, here)
         self._write_record(shard, columns)
 
     def _write_record(self, shard: int, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -177,7 +190,7 @@ class Build:
         """Whether a shard is whole."""
         return self._record(shard).is_file()
 
-    def _record(self, shard: int) -> Path:
+    def _record(self, shard: int) -> Place:
         return self.folder / "records" / f"{shard}.npz"
 
     def finish(self, replaces: bool = False) -> None:
@@ -205,12 +218,29 @@ class Build:
             attributes = complete.attributes_of(array.name)
             write_bytes(self.store / array.name / "zarr.json", array.metadata(attributes))
         write_bytes(self.store / "manifest" / "zarr.json", complete.to_bytes())
-        write_bytes(self.store / "zarr.json", complete.root_bytes())
+        self._commit(complete.root_bytes(), replaces)
+
+    def _commit(self, root: bytes, replaces: bool) -> None:
+        """Make a store of what was written: the last step."""
+        folder = self.folder
+        if not (
+            isinstance(self.target, Path)
+            and isinstance(self.store, Path)
+            and isinstance(folder, Path)
+        ):
+            if not write_once(self.target / "zarr.json", root):
+                raise UserError(
+                    f"{self.target} was made by another process meanwhile, from another source or "
+                    "configuration. Name another --store."
+                )
+            discard_build(self.target)
+            return
+        write_bytes(self.store / "zarr.json", root)
         for folder in {path.parent for path in self.store.rglob("*.tmp")}:
             remove_strays(folder)
         if replaces and self.target.exists():
             # Between the two names there is no store, and a build that wants finishing.
-            rename_folder(self.target, self.folder / REPLACED)
+            rename_folder(self.target, folder / REPLACED)
         rename_folder(self.store, self.target)
         discard_build(self.target)
 
@@ -236,7 +266,7 @@ class Build:
     def _column(self, shard: int, name: str) -> NDArray[Any]:
         path = self._record(shard)
         try:
-            with np.load(path, allow_pickle=False) as record:
+            with np.load(openable(path), allow_pickle=False) as record:
                 return np.asarray(record[name])
         except ARCHIVE_ERRORS as error:
             raise UserError(
@@ -257,13 +287,33 @@ class Build:
             yield held[0]
 
 
-def partial_folder(target: Path) -> Path:
+def partial_folder(target: Place) -> Place:
     """Where the store `target` is while it is being built."""
     return target.with_name(f"{target.name}.partial")
 
 
-def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
+def is_begun(target: Place) -> bool:
+    """Whether a build of `target` waits to be finished."""
+    folder = partial_folder(target)
+    return folder.exists() if isinstance(folder, Path) else (folder / "plan.json").exists()
+
+
+def is_finished(target: Place) -> bool:
+    """Whether something stands there: a folder; of objects the group's metadata, their last."""
+    return target.exists() if isinstance(target, Path) else (target / "zarr.json").exists()
+
+
+def begin_build(
+    target: Place, manifest: Manifest, index: FoldIndex, replaces: bool = False
+) -> Build:
     """Start a build, or continue one that was interrupted.
+
+    Args:
+        target: where the store will stand.
+        manifest: of it, with no table digests.
+        index: of its folds.
+        replaces: a store that stands there is to be replaced; one of objects is none any more from
+            now on, as its objects are replaced one by one.
 
     Raises:
         UserError: what was begun there has another source, config or writer version.
@@ -272,6 +322,10 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
     build = Build(target, manifest)
     plan = build.folder / "plan.json"
     wanted = manifest.model_dump(mode="json")
+    if isinstance(plan, ObjectPath):
+        return _begin_objects(build, plan, index, replaces)
+    assert isinstance(build.store, Path)
+    assert isinstance(build.folder, Path)
     if not (build.store.is_dir() and (build.folder / "index.npz").is_file()):
         discard_build(target)
     if plan.exists():
@@ -280,10 +334,7 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
             discard_build(target)
             return begin_build(target, manifest, index)
         if differing:
-            raise UserError(
-                f"{build.folder} was begun with another {', '.join(differing)}. Restore that, or "
-                f"delete the folder to begin anew, or name another --store."
-            )
+            raise _begun_otherwise(build, differing)
     else:
         remove_folder(build.folder)
         index_file = build.folder / "index.npz"
@@ -296,7 +347,54 @@ def begin_build(target: Path, manifest: Manifest, index: FoldIndex) -> Build:
     return build
 
 
-def _begun(plan: Path) -> dict[str, Any]:
+def _begin_objects(build: Build, plan: ObjectPath, index: FoldIndex, replaces: bool) -> Build:
+    """`begin_build` in an object store, which has no locks: the plan is written once.
+
+    Whoever finds it there has the same plan, and makes the same bytes, or is refused.
+    """
+    wanted = build.manifest.model_dump(mode="json")
+    if not plan.exists():
+        there = next(names_below(build.target), None)
+        if there is not None and not replaces:
+            raise UserError(
+                f"{build.target} holds objects already, {there} among them, and is no store. Name "
+                "another --store, or delete them."
+            )
+        index.save(build.folder / "index.npz")
+        write_once(plan, json_bytes(wanted))
+    differing = manifest_differences(_begun(plan), wanted)
+    if differing:
+        raise _begun_otherwise(build, differing)
+    if replaces:
+        remove_file(build.target / "zarr.json")
+    return build
+
+
+def keeps_conditions(build: Build) -> bool:
+    """Whether two builds of one store cannot take each other for themselves.
+
+    On a disk there is a lock. An object store has to refuse to write an object that is there: not
+    all do, and one that does not answers as if it had been asked to replace it.
+    """
+    plan = build.folder / "plan.json"
+    if not isinstance(plan, ObjectPath):
+        return True
+    try:
+        plan.write(plan.read_bytes(), create=True)
+    except FileExistsError:
+        return True
+    return False
+
+
+def _begun_otherwise(build: Build, differing: list[str]) -> UserError:
+    also = f" and {build.target}" * isinstance(build.target, ObjectPath)
+    return UserError(
+        f"{build.folder} was begun with another {', '.join(differing)}. Restore that, or "
+        f"delete the folder{also} to begin anew, or name another --store."
+    )
+
+
+def _begun(plan: Place) -> dict[str, Any]:
     try:
         found = json.loads(plan.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
@@ -306,7 +404,7 @@ def _begun(plan: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def load_build(target: Path) -> Build:
+def load_build(target: Place) -> Build:
     """The build that `begin_build` started, for a worker process."""
     plan = json.loads((partial_folder(target) / "plan.json").read_bytes())
     return Build(target, Manifest.model_validate(plan))
@@ -318,22 +416,33 @@ def layout_of(manifest: Manifest, index: FoldIndex) -> Layout:
     return Layout(manifest.fold_ranges(), manifest.geometry, seed, index)
 
 
-def discard_build(target: Path) -> None:
-    """Remove the work in progress of `target`, first what says that it is one."""
+def discard_build(target: Place) -> None:
+    """Remove the work in progress of `target`, first what says that it is one.
+
+    Of objects that is the last to go: without it nobody knows what the others are.
+    """
     folder = partial_folder(target)
     _refuse_foreign(folder)
+    if isinstance(folder, ObjectPath) or isinstance(target, ObjectPath):
+        if isinstance(target, ObjectPath) and not is_finished(target) and is_begun(target):
+            remove_folder(target)
+        for name in sorted(names_below(folder), key="plan.json".__eq__):
+            remove_file(folder / name)
+        return
     if folder.exists():
         remove_file(folder / "plan.json")
         sync_folder(folder)
         remove_folder(folder)
 
 
-def was_replaced(target: Path) -> bool:
+def was_replaced(target: Place) -> bool:
     """Whether a mending was interrupted between the old store's name and the new one's."""
+    if isinstance(target, ObjectPath):
+        return False
     return not target.exists() and (partial_folder(target) / REPLACED).is_dir()
 
 
-def recover_replaced(target: Path) -> None:
+def recover_replaced(target: Place) -> None:
     """End a mending of which `was_replaced` is true; the caller holds the lock.
 
     The new store is whole by then, so it gets the name; else the old one gets it back.
@@ -344,18 +453,20 @@ def recover_replaced(target: Path) -> None:
     if not was_replaced(target):
         return
     folder = partial_folder(target)
+    assert isinstance(folder, Path)
+    assert isinstance(target, Path)
     new = folder / "store"
     rename_folder(new if (new / "zarr.json").is_file() else folder / REPLACED, target)
     discard_build(target)
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _refuse_foreign(folder: Place) -> None:
     """Refuse to work in a folder that is not one of ours, which would be removed.
 
     Raises:
         UserError: it holds something else.
     """
-    if not folder.is_symlink() and not folder.exists():
+    if isinstance(folder, ObjectPath) or (not folder.is_symlink() and not folder.exists()):
         return
     ours = folder.is_dir() and not folder.is_symlink()
     found = sorted(path.name for path in folder.iterdir()) if ours else [""]
@@ -367,19 +478,24 @@ def _refuse_foreign(folder: Path) -> None:
             )
 
 
-def lock_path(target: Path) -> Path:
-    """The file that `build_lock` locks."""
-    return target.with_name(f"{target.name}.lock")
+def lock_path(target: Place) -> Path | None:
+    """The file that `build_lock` locks; None for objects."""
+    return target.with_name(f"{target.name}.lock") if isinstance(target, Path) else None
 
 
 @contextmanager
-def build_lock(target: Path) -> Iterator[None]:
+def build_lock(target: Place) -> Iterator[None]:
     """Hold the only right to build `target`; the system gives it back when the process dies.
+
+    In an object store there is no such right, and nothing to give back: see `_begin_objects`.
 
     Raises:
         UserError: another process is building it, or its folder cannot be written.
     """
     path = lock_path(target)
+    if path is None:
+        yield
+        return
     try:
         make_folder(path.parent)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)

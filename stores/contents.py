@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
 from stores.errors import UserError, first_line
+from stores.places import Place, unpacked
 from stores.source_file import HDF5_ERRORS, check_own, open_file
 from stores.source_probe import run_child
 
@@ -53,7 +53,7 @@ class Contents:
         return next((each for each in self.datasets if each.name == name), None)
 
 
-def look_at(path: Path) -> Contents:
+def look_at(path: Place) -> Contents:
     """What `path` holds, found by a child process.
 
     Raises:
@@ -75,7 +75,7 @@ def look_at(path: Path) -> Contents:
 def main() -> int:
     """The child: print the contents of the file named by the first argument as JSON."""
     try:
-        with open_file(Path(sys.argv[1])) as file:
+        with open_file(unpacked(sys.argv[1])) as file:
             print(json.dumps(_contents(file)))
     except (UserError, *HDF5_ERRORS) as error:
         print(json.dumps({"error": first_line(error)}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stores.places import sizes_below
 from stores.store import Store
 
 
@@ -53,12 +54,9 @@ def describe_store(store: Store) -> dict[str, Any]:
 
 def _describe_array(store: Store, name: str) -> dict[str, Any]:
     array = next(one for one in store.manifest.arrays() if one.name == name)
-    stored, missing = 0, 0
-    for shard in range(array.shards):
-        try:
-            stored += (store.path / name / array.key(shard)).stat().st_size
-        except OSError:
-            missing += 1
+    there = dict(sizes_below(store.path / name))
+    sizes = [there.get(array.key(shard)) for shard in range(array.shards)]
+    stored, missing = sum(size or 0 for size in sizes), sizes.count(None)
     plain = array.rows * array.row_bytes
     return {
         "name": name,

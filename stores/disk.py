@@ -12,14 +12,16 @@ from functools import cache
 from pathlib import Path
 
 from stores.errors import UserError
+from stores.objects import ObjectPath
+from stores.places import Place
 
 Bytes = bytes | bytearray | memoryview
 _TEMPORARY = re.compile(r".+\.[0-9]+\.tmp(\.[a-z]+)?")
 """Names that `whole_file` writes under."""
 
 
-def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
-    """Put `parts`, one after another, into the file `path`, whole or not at all.
+def write_bytes(path: Place, parts: Bytes | Iterable[Bytes]) -> int:
+    """Put `parts`, one after another, into the file or object `path`, whole or not at all.
 
     Returns:
         The number of bytes written.
@@ -28,8 +30,30 @@ def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
         UserError: as `whole_file`.
     """
     buffers = [parts] if isinstance(parts, (bytes, bytearray, memoryview)) else parts
+    if isinstance(path, ObjectPath):
+        content = b"".join(buffers)
+        with explained(path):
+            path.write(content)
+        return len(content)
     with whole_file(path) as temporary:
         return _write(temporary, buffers)
+
+
+def write_once(path: Place, content: bytes) -> bool:
+    """Write an object that nobody else may have written; False if another stands there.
+
+    Raises:
+        UserError: as `write_bytes`.
+    """
+    if not isinstance(path, ObjectPath):
+        raise TypeError(f"{path} is a file: a lock guards it")
+    with explained(path):
+        try:
+            path.write(content, create=True)
+        except FileExistsError:
+            # An answer that was lost makes the client write again, and find its own.
+            return path.read_bytes() == content
+    return True
 
 
 @contextmanager
@@ -114,12 +138,17 @@ def link_file(source: Path, target: Path) -> None:
         sync_folder(target.parent)
 
 
-def remove_folder(folder: Path) -> None:
+def remove_folder(folder: Place) -> None:
     """Remove `folder` and all below it, links and not what they lead to; nothing may be left.
 
     Raises:
         UserError: something cannot be removed.
     """
+    if isinstance(folder, ObjectPath):
+        with explained(folder):
+            for name, _ in list(folder.below()):
+                (folder / name).unlink(missing_ok=True)
+        return
     if not folder.is_dir():
         return
     with explained(folder):
@@ -133,14 +162,14 @@ def remove_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
-def remove_file(path: Path) -> None:
-    """Remove a file, if it is there.
+def remove_file(path: Place) -> None:
+    """Remove a file or an object, if it is there.
 
     Raises:
         UserError: it cannot be removed.
     """
     with explained(path):
-        _remove(path)
+        path.unlink(missing_ok=True)
 
 
 def remove_strays(folder: Path) -> None:
@@ -168,7 +197,7 @@ def rename_folder(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Place) -> Iterator[None]:
     """Say of every OSError of the block that `path` cannot be written, and what to do.
 
     Raises:
@@ -178,9 +207,15 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror or error}). Free disk space or name a "
-            "folder that you may write to, then start again: what is complete is kept."
+            f"{path} cannot be written ({error.strerror or error}). {_way_out(path)}, then start "
+            "again: what is complete is kept."
         ) from error
+
+
+def _way_out(path: Place) -> str:
+    if isinstance(path, Path):
+        return "Free disk space or name a folder that you may write to"
+    return "Get the right to write there, or name another place"
 
 
 def sync_folder(folder: Path) -> None:

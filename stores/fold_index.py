@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from stores.disk import write_bytes
 from stores.errors import ARCHIVE_ERRORS, UserError, first_line
+from stores.places import Place, openable
 
 Integers = NDArray[np.int64]
 FoldOf = Callable[[int, int], Integers]
@@ -27,7 +27,7 @@ class FoldIndex(Protocol):
         """(R, 2) ascending ranges of candidate numbers, together `stop - start` windows."""
         ...
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Place) -> None:
         """Write the index as an .npz file."""
         ...
 
@@ -88,7 +88,7 @@ class RunIndex:
         highs = np.minimum(stop - before[one:end], sizes[one:end]) + starts[one:end]
         return np.stack([lows, highs], axis=1)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Place) -> None:
         """See `FoldIndex`."""
         _save(path, starts=self.starts, before=self.before, first=self.first, sizes=self.sizes)
 
@@ -138,7 +138,7 @@ class CountIndex:
         highs = chosen[np.concatenate([breaks, [len(chosen) - 1]])] + 1
         return np.stack([lows, highs], axis=1)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Place) -> None:
         """See `FoldIndex`."""
         _save(
             path, before=self.before, segment=np.array(self.segment), windows=np.array(self.windows)
@@ -150,14 +150,14 @@ class CountIndex:
         return self.before.nbytes
 
 
-def load_index(path: Path) -> FoldIndex:
+def load_index(path: Place) -> FoldIndex:
     """Read what `FoldIndex.save` wrote.
 
     Raises:
         UserError: it is damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(openable(path), allow_pickle=False) as file:
             if "segment" in file:
                 return CountIndex(file["before"], int(file["segment"]), int(file["windows"]))
             return RunIndex(file["starts"], file["before"], file["first"], file["sizes"])
@@ -177,7 +177,7 @@ def _join_runs(table: Integers) -> Integers:
     return np.stack([table[firsts, 0], table[firsts, 1], table[lasts, 2]], axis=1)
 
 
-def _save(path: Path, **arrays: NDArray[np.int64]) -> None:
+def _save(path: Place, **arrays: NDArray[np.int64]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())

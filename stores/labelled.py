@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from stores.objects import ObjectPath
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,8 +26,13 @@ def labelled_dataset(store: Store) -> xr.Dataset:
     """
     import xarray as xr
 
+    where: Any = store.path
+    if isinstance(where, ObjectPath):
+        from zarr.storage import ObjectStore
+
+        where = ObjectStore(where.client(), read_only=True)
     # Without chunks= nothing is computed by Dask: indexing reads what it asks for.
-    data: xr.Dataset = xr.open_zarr(store.path, consolidated=False, chunks=None)
+    data: xr.Dataset = xr.open_zarr(where, consolidated=False, chunks=None)
     coordinates: dict[str, tuple[str, object, dict[str, str]]] = {
         "time": ("time", np.arange(store.time) / store.rate_hz, {"units": "s"}),
         "channel": ("channel", list(store.channels), {}),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -21,6 +20,7 @@ from stores.array_format import (
 from stores.errors import DamageError, UserError
 from stores.folds import Fold
 from stores.layout import Geometry, Segment, shard_segments
+from stores.places import Place, parts_of
 
 FORMAT_VERSION = 2
 """Of stores that are made. 1, which is still read, has no checksum of the manifest."""
@@ -272,7 +272,7 @@ def _nested_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[
     return found
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Place) -> Manifest:
     """The manifest of the store in `folder`.
 
     Raises:
@@ -289,7 +289,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} is a file, and a store is a folder. An HDF5 source is named with --data."
         ) from error
     except FileNotFoundError as error:
-        if (folder / "zarr.json").exists() and (folder / "raw").exists():
+        if (folder / "zarr.json").exists() and (folder / "raw").is_dir():
             raise DamageError(f"{folder} has no manifest any more. {MEND}") from error
         raise UserError(
             f"{folder} is no store: it has no manifest. Name another folder, or an empty one to "
@@ -318,7 +318,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _require_checksum(folder: Path, content: bytes, version: int) -> None:
+def _require_checksum(folder: Place, content: bytes, version: int) -> None:
     path = folder / "zarr.json"
     try:
         attributes = json.loads(path.read_bytes())["attributes"]
@@ -333,7 +333,7 @@ def _require_checksum(folder: Path, content: bytes, version: int) -> None:
         )
 
 
-def _root_version(folder: Path) -> int | None:
+def _root_version(folder: Place) -> int | None:
     """The format that the group's metadata names, if it can be read."""
     try:
         return int(json.loads((folder / "zarr.json").read_bytes())["attributes"]["headrace"])
@@ -341,7 +341,7 @@ def _root_version(folder: Path) -> int | None:
         return None
 
 
-def _refuse_newer(folder: Path, versions: Sequence[int | None]) -> None:
+def _refuse_newer(folder: Place, versions: Sequence[int | None]) -> None:
     """Refuse a store of which all that can be read says that it is of a newer format.
 
     Raises:
@@ -355,13 +355,12 @@ def _refuse_newer(folder: Path, versions: Sequence[int | None]) -> None:
         )
 
 
-def file_digest(path: Path) -> bytes | None:
+def file_digest(path: Place) -> bytes | None:
     """xxh3-128 of a file, read in slices of 4 MiB; None if it cannot be read."""
     state = xxhash.xxh3_128()
     try:
-        with path.open("rb") as stream:
-            while part := stream.read(1 << 22):
-                state.update(part)
+        for part in parts_of(path):
+            state.update(part)
     except OSError:
         return None
     return state.digest()

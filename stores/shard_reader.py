@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import struct
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -14,12 +11,16 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from stores.array_format import MISSING_CHUNK, ArrayFormat
-from stores.errors import DamageError, UserError
+from stores.chunk_cache import ChunkCache
+from stores.errors import DamageError, first_line
+from stores.objects import ObjectPath
+from stores.places import Place
+from stores.shard_files import Sound, shard_files
 
 KEPT_SHARDS = 1000
 """Shards whose indexes are kept at most: 8 million windows of 128 x 9."""
-KEPT_FILES = 64
-"""Shards' files kept open: of half a million windows. Opening took a sixteenth of the stream."""
+WHOLE_SHARD = 256 << 10
+"""Bytes of a shard that is read and kept whole where each request costs: labels and positions."""
 _OBJECT_BYTES = 200
 """Of an index in the reader's table, beside its content."""
 _CRC32C_RESIDUE = 0x48674BC7
@@ -31,17 +32,6 @@ _BLOSC_HEADER = struct.Struct("<4xI4xI")
 """Of the 16 bytes: how many the decoder will write, and how many it was given."""
 
 
-class _File:
-    """An open file, closed when the last thread that reads of it lets go."""
-
-    def __init__(self, path: str) -> None:
-        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __del__(self) -> None:
-        if hasattr(self, "number"):
-            os.close(self.number)
-
-
 class ShardReader:
     """An array that `ArrayFormat` wrote. Several threads may read; decoding leaves the GIL.
 
@@ -49,15 +39,32 @@ class ShardReader:
     the time of a core that TensorStore and zarr-python take, which decode aside and copy.
     """
 
-    def __init__(self, folder: Path, format_: ArrayFormat, kept_shards: int = KEPT_SHARDS) -> None:
-        """Read from `folder`, the array's; its `zarr.json` is not looked at."""
+    def __init__(
+        self,
+        folder: Place,
+        format_: ArrayFormat,
+        kept_shards: int = KEPT_SHARDS,
+        cache: ChunkCache | None = None,
+    ) -> None:
+        """Read from `folder`, the array's; its `zarr.json` is not looked at.
+
+        Args:
+            folder: of files or objects.
+            format_: of the array.
+            kept_shards: how many shards' indexes are kept, or whole shards if those are small
+                objects.
+            cache: what keeps parts of objects on disk.
+        """
         self._folder = folder
+        self._files = shard_files(folder, cache)
         self._format = format_
         self._chunk_bytes = format_.chunk_rows * format_.row_bytes
         self._per_shard = format_.shard_rows // format_.chunk_rows
         self._most_kept = kept_shards
         self._kept: dict[int, bytes] = {}
-        self._open: dict[int, _File] = {}
+        self._index_length = 16 * self._per_shard + 4
+        most = self._per_shard * (self._chunk_bytes + _BLOSC_OVERHEAD + 4) + self._index_length
+        self._whole = most if isinstance(folder, ObjectPath) and most <= WHOLE_SHARD else 0
 
     def read_into(self, target: NDArray[Any], start: int) -> None:
         """Fill `target` (n, ...), C order, of the stored type, with rows from `start` on.
@@ -77,23 +84,28 @@ class ShardReader:
             self._decode(number, whole)
             part[...] = whole[low - first : high - first]
 
-    @staticmethod
-    def index_bytes(format_: ArrayFormat) -> int:
-        """Bytes that keeping the index of one shard takes."""
-        return 16 * (format_.shard_rows // format_.chunk_rows) + 4 + _OBJECT_BYTES
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes that keeping the index of one shard takes, or a small one whole."""
+        return max(self._index_length, self._whole) + _OBJECT_BYTES
 
     def _decode(self, number: int, target: NDArray[Any]) -> None:
         """Decode one whole chunk into contiguous memory."""
         shard, inside = divmod(number, self._per_shard)
-        offset, length = _ENTRY.unpack_from(self._index(shard), 16 * inside)
+        kept = self._index(shard)
+        index = len(kept) - self._index_length
+        offset, length = _ENTRY.unpack_from(kept, index + 16 * inside)
         if offset == MISSING_CHUNK:
             raise self._damaged(shard, f"chunk {inside} is missing")
         # What is larger than its place must not be read, nor reach the decoder, which trusts the
         # header.
         if not 20 <= length <= self._chunk_bytes + _BLOSC_OVERHEAD + 4:
             raise self._damaged(shard, f"chunk {inside} is of another size")
-        data = self._pread(shard, length, offset)
-        if google_crc32c.value(data) != _CRC32C_RESIDUE:
+        if self._whole:
+            data = kept[offset : min(offset + length, index)]
+        else:
+            data = self._pread(shard, length, offset, _is_sound)
+        if not _is_sound(data):
             raise self._damaged(shard, f"chunk {inside} has another checksum")
         if _BLOSC_HEADER.unpack_from(data) != (self._chunk_bytes, length - 4):
             raise self._damaged(shard, f"chunk {inside} is of another size")
@@ -103,61 +115,42 @@ class ShardReader:
             raise self._damaged(shard, f"chunk {inside} cannot be decoded") from error
 
     def _index(self, shard: int) -> bytes:
-        """Offset and length of each chunk of a shard, and their checksum."""
+        """Offset and length of each chunk of a shard, and their checksum; before them, all of it
+        if it is kept whole.
+        """
         kept = self._kept.get(shard)
         if kept is not None:
             return kept
-        data = self._pread(shard, 16 * self._per_shard + 4, None)
-        if google_crc32c.value(data) != _CRC32C_RESIDUE:
+        if self._whole:
+            data = self._read(shard, self._whole, 0, self._ends_soundly)
+        else:
+            data = self._pread(shard, self._index_length, None, _is_sound)
+        if not self._ends_soundly(data):
             raise self._damaged(shard, "its index has another checksum")
         if len(self._kept) >= self._most_kept:
             self._kept.clear()
         self._kept[shard] = data
         return data
 
-    def _pread(self, shard: int, length: int, offset: int | None) -> bytes:
+    def _pread(self, shard: int, length: int, offset: int | None, sound: Sound) -> bytes:
         """`length` bytes of a shard's file from `offset` on, or its last ones."""
-        try:
-            file = self._file(shard)
-            if offset is None:
-                offset = max(0, os.fstat(file.number).st_size - length)
-            data = os.pread(file.number, length, offset)
-        except (OSError, OverflowError) as error:
-            raise self._damaged(shard, f"cannot be read ({error})") from error
+        data = self._read(shard, length, offset, sound)
         if len(data) != length:
             raise self._damaged(shard, "is cut short")
         return data
 
-    def _file(self, shard: int) -> _File:
-        file = self._open.get(shard)
-        if file is None:
-            try:
-                file = _File(self._path(shard))
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE):
-                    raise
-                # Files that are kept open give way first.
-                self._open.clear()
-                file = self._reopened(shard)
-            if len(self._open) >= KEPT_FILES:
-                self._open.clear()
-            self._open[shard] = file
-        return file
-
-    def _reopened(self, shard: int) -> _File:
+    def _read(self, shard: int, length: int, offset: int | None, sound: Sound) -> bytes:
         try:
-            return _File(self._path(shard))
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
-                raise
-            raise UserError(
-                f"{self._path(shard)} cannot be opened: this process has too many files open. "
-                "Close some, or allow more with ulimit -n."
-            ) from error
+            return self._files.read(self._format.key(shard), offset, length, sound)
+        except (OSError, OverflowError) as error:
+            raise self._damaged(shard, f"cannot be read ({first_line(error)})") from error
+
+    def _ends_soundly(self, data: bytes) -> bool:
+        return _is_sound(data[-self._index_length :])
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without open files: a copy opens its own."""
-        return self.__dict__ | {"_kept": {}, "_open": {}}
+        """Without indexes: a copy reads its own."""
+        return self.__dict__ | {"_kept": {}}
 
     def _path(self, shard: int) -> str:
         return f"{self._folder}/{self._format.key(shard)}"
@@ -167,3 +160,8 @@ class ShardReader:
             f"{self._path(shard)} is damaged: {reason}. Find what else is with headrace verify, "
             "and mend it with headrace features --repair."
         )
+
+
+def _is_sound(data: bytes) -> bool:
+    """Whether bytes end with their own CRC-32C."""
+    return bool(google_crc32c.value(data) == _CRC32C_RESIDUE)

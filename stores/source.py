@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -12,12 +11,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
+from stores.errors import UserError, first_line
+from stores.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
+from stores.objects import ObjectPath
+from stores.places import Place
 from stores.source_file import (
     ATTRIBUTES,
     MAX_CHUNK_CACHE,
     MIN_CHUNK_CACHE,
     attribute,
+    byte_spans,
     chunk_row_bytes,
     contents,
     explains_reads,
@@ -74,7 +77,7 @@ class LabelRuns:
 
 
 @explains_reads
-def open_source(path: Path, options: SourceOptions) -> Source:
+def open_source(path: Place, options: SourceOptions) -> Source:
     """Open `path`, find its datasets and plan its candidate windows.
 
     Labels, groups and the table of recordings are read once, in slices; signals are not.
@@ -84,9 +87,15 @@ def open_source(path: Path, options: SourceOptions) -> Source:
             shape, type or length; there is no rate, no group or no window; a class, channel or
             recording is ill-defined; a group stands in two parts. The message names the option.
     """
-    file = open_file(path)
     try:
-        return Source(path, file, options)
+        fetched = ObjectFile(path) if isinstance(path, ObjectPath) else None
+    except OSError as error:
+        raise UserError(
+            f"The source {path} cannot be read ({first_line(error)}). Name an HDF5 file."
+        ) from error
+    file = open_file(path, fetched)
+    try:
+        return Source(path, file, options, fetched)
     except BaseException:
         file.close()
         raise
@@ -100,7 +109,7 @@ class Source:
     same `(path, options)`, and finds the same candidates.
 
     Attributes:
-        path: the file.
+        path: the file or object.
         options: how it is read.
         layout: "windows" or "recordings".
         windows: N, the number of candidates.
@@ -117,9 +126,12 @@ class Source:
         grouped: False when splits are by window, which leaks.
     """
 
-    def __init__(self, path: Path, file: Any, options: SourceOptions) -> None:
-        """Take over the open `file`; see `open_source`."""
+    def __init__(
+        self, path: Place, file: Any, options: SourceOptions, fetched: ObjectFile | None = None
+    ) -> None:
+        """Take over the open `file`, and the object that it reads; see `open_source`."""
         self.path = path
+        self._fetched = fetched
         self.options = options
         self._file = file
         self.layout: LayoutName = _find_layout(file, options)
@@ -160,6 +172,11 @@ class Source:
     def buffer_bytes(self) -> int:
         """Most bytes that `read_windows` holds besides its result and HDF5's cache."""
         return self._layout.buffer_bytes
+
+    @property
+    def fetched_bytes(self) -> int:
+        """Bytes held of an object, as it has no system that keeps what was read; 0 of a file."""
+        return 0 if self._fetched is None else HELD_BYTES
 
     @property
     def table_bytes(self) -> int:
@@ -205,6 +222,35 @@ class Source:
         """
         self._check_range(start, stop)
         return self._layout.read_windows(start, stop, marks=False)[0]
+
+    @explains_reads
+    def fetch(self, ranges: Sequence[tuple[int, int]], labels: bool = False) -> int:
+        """Fetch side by side what reading these candidates will ask for; of a file nothing.
+
+        Args:
+            ranges: (start, stop) of candidates, to be read next.
+            labels: their labels, groups and parts, and not their windows.
+
+        Returns:
+            How many of the ranges, from the first on, are worth fetching at a time.
+        """
+        if self._fetched is None:
+            return len(ranges)
+        count = len(ranges)
+        if not labels:
+            windows = np.cumsum([stop - start for start, stop in ranges])
+            most = READ_AHEAD // self.window_bytes
+            count = max(1, int(np.searchsorted(windows, most, side="right")))
+        spans: set[tuple[int, int]] = set()
+        for start, stop in ranges[:count]:
+            if labels:
+                for data, low, high in self._layout.label_spans(start, stop):
+                    spans.update(byte_spans(data, low, high))
+                continue
+            for low, high in self._layout.row_spans(start, stop):
+                spans.update(byte_spans(self._layout.data, low, high))
+        self._fetched.fetch(spans)
+        return count
 
     @explains_reads
     def read_marked_windows(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -16,6 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stores.errors import UserError, first_line
+from stores.object_file import ObjectFile
+from stores.objects import ObjectPath
+from stores.places import Place
 from stores.source_options import SourceOptions
 
 Given = ParamSpec("Given")
@@ -64,16 +68,22 @@ class ChannelInfo:
     rate_hz: float
 
 
-def open_file(path: Path) -> Any:
+def open_file(path: Place, fetched: ObjectFile | None = None) -> Any:
     """Open `path` for reading.
+
+    Args:
+        path: a file, or an object.
+        fetched: the object, if it is open already.
 
     Raises:
         UserError: there is no such file, or it is not HDF5.
     """
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise UserError(f"The source {path} {what}. Name an HDF5 file.")
     try:
+        if not path.is_file():
+            what = "is a folder" if path.is_dir() else "does not exist"
+            raise UserError(f"The source {path} {what}. Name an HDF5 file.")
+        if isinstance(path, ObjectPath):
+            return h5py.File(fetched or ObjectFile(path), "r")
         return h5py.File(path, "r")
     except OSError as error:
         raise UserError(
@@ -166,7 +176,7 @@ def check_own(node: Any, dataset: Any, name: str) -> None:
     Raises:
         UserError: says which it is.
     """
-    held = Path(node.file.filename)
+    held = node.file.filename
     others = dataset.is_virtual and any(s.file_name != "." for s in dataset.virtual_sources())
     if dataset.external or others:
         raise UserError(f"{held}:{name} takes its values from other files, {OUTSIDE}")
@@ -176,7 +186,7 @@ def check_own(node: Any, dataset: Any, name: str) -> None:
             f"{describe(dataset)} is stored in chunks of {chunk:,} bytes, and each is decoded "
             f"whole; {MOST_SOURCE_CHUNK:,} is the most. Write it in smaller ones: h5repack -l."
         )
-    size = held.stat().st_size
+    size = node.file.id.get_filesize()
     most = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
     if most > (1 << 30) and most > MOST_PACKED * size:
         raise UserError(
@@ -275,6 +285,29 @@ def chunk_row_bytes(dataset: Any) -> int:
         for length, chunk in zip(dataset.shape[1:], inner, strict=True):
             row *= -(-length // chunk) * chunk
     return int(rows * row * dataset.dtype.itemsize)
+
+
+def byte_spans(dataset: Any, low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Bytes (start, stop) of the file that hold the rows `low` to `high`; none of strings.
+
+    Raises:
+        RuntimeError: HDF5 cannot say where they are.
+    """
+    if dataset.dtype.hasobject or high <= low:
+        return
+    if dataset.chunks is None:
+        offset = dataset.id.get_offset()
+        row = math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
+        if offset is not None:
+            yield offset + low * row, offset + high * row
+        return
+    rows, *inner = dataset.chunks
+    others = [range(0, length, size) for length, size in zip(dataset.shape[1:], inner, strict=True)]
+    for first in range(low // rows * rows, high, rows):
+        for place in itertools.product(*others):
+            chunk = dataset.id.get_chunk_info_by_coord((first, *place))
+            if chunk.byte_offset is not None:
+                yield chunk.byte_offset, chunk.byte_offset + chunk.size
 
 
 def commands(letter: str) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stores.places import Place, size_of
 from stores.source_file import ChannelInfo
 from stores.source_names import slices
 
@@ -16,7 +16,7 @@ SLICE_BYTES = 64 << 10
 
 
 def fingerprint(
-    path: Path, data: Any, tables: list[Any], classes: list[str], info: ChannelInfo
+    path: Place, data: Any, tables: list[Any], classes: list[str], info: ChannelInfo
 ) -> str:
     """A hex digest of 32 characters.
 
@@ -25,7 +25,7 @@ def fingerprint(
     spaced slices of `data`, of up to 64 KiB each. Never a time stamp or a path outside the file.
     """
     digest = hashlib.blake2b(digest_size=16)
-    described = [path.stat().st_size, info.rate_hz, info.channels, info.units, info.scale.tolist()]
+    described = [size_of(path), info.rate_hz, info.channels, info.units, info.scale.tolist()]
     described += [classes, *((d.name, d.shape, str(d.dtype)) for d in (data, *tables))]
     digest.update(repr(described).encode())
     for table in tables:

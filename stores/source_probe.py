@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 from stores.errors import UserError
+from stores.places import Place, packed, unpacked
 from stores.source import Source, open_source
 from stores.source_options import SourceOptions
 
@@ -16,7 +16,7 @@ REFUSED = 3
 """Exit code of a child that met an error: no import of its own ends with it."""
 
 
-def open_stranger(path: Path, options: SourceOptions) -> Source:
+def open_stranger(path: Place, options: SourceOptions) -> Source:
     """`open_source`, once a child process has done so, read some of the data, and lived.
 
     Raises:
@@ -27,11 +27,11 @@ def open_stranger(path: Path, options: SourceOptions) -> Source:
     return open_source(path, options)
 
 
-def run_child(module: str, path: Path, given: str) -> subprocess.CompletedProcess[str]:
+def run_child(module: str, path: Place, given: str) -> subprocess.CompletedProcess[str]:
     """Run a module of ours on a source in a process of its own.
 
     Args:
-        module: is given the absolute path as its argument; it may end with REFUSED.
+        module: is given the `packed` place as its argument; it may end with REFUSED.
         path: the source.
         given: its standard input.
 
@@ -40,7 +40,7 @@ def run_child(module: str, path: Path, given: str) -> subprocess.CompletedProces
     """
     child = subprocess.run(
         # -P: a folder called stores where the user works is not ours.
-        [sys.executable, "-P", "-m", module, str(path.absolute())],
+        [sys.executable, "-P", "-m", module, packed(path)],
         input=given,
         capture_output=True,
         text=True,
@@ -67,7 +67,7 @@ def main() -> int:
     """The child: open the source named by the first argument; says whether that went well."""
     options = SourceOptions.model_validate_json(sys.stdin.read())
     try:
-        with open_source(Path(sys.argv[1]), options) as source:
+        with open_source(unpacked(sys.argv[1]), options) as source:
             source.fingerprint()
     except Exception:  # The parent meets it again, and says it.
         return REFUSED

@@ -134,6 +134,10 @@ class RecordingsLayout:
             for a, _, low, high in self._slices(recording, row)
         ]
 
+    def label_spans(self, start: int, stop: int) -> list[tuple[Any, int, int]]:
+        """None: labels are held, as runs."""
+        return []
+
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """Recording row (n,) int32 and first row in the signals (n,) int64 of the candidates."""
         _, recording, row = self._candidates(start, stop)

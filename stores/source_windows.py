@@ -133,6 +133,17 @@ class WindowsLayout:
         """Rows of X that are read for the candidates, as `(start, stop)` spans."""
         return [(low, high) for _, _, low, high in self._slices(self._rows(start, stop))]
 
+    def label_spans(self, start: int, stop: int) -> list[tuple[Any, int, int]]:
+        """Datasets and rows `(low, high)` of them that are read for the candidates' labels."""
+        low, high = start, stop
+        if self._selection.selects:
+            first = int(np.searchsorted(self._kept_before, start, side="right")) - 1
+            last = int(np.searchsorted(self._kept_before, stop, side="left"))
+            low = first * COUNTED_ROWS
+            high = min(last * COUNTED_ROWS, len(self.columns.label))
+        columns = (self.columns.label, self.columns.group, self.columns.part)
+        return [(each.dataset, low, high) for each in columns if isinstance(each, NameColumn)]
+
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """None: there are no recordings."""
         return None

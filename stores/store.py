@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.building import partial_folder
+from stores.building import is_begun, is_finished, partial_folder
+from stores.chunk_cache import ChunkCache, default_folder
 from stores.errors import UserError
 from stores.folds import Fold
 from stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from stores.moments import Moments, empty_moments, merge_all
-from stores.shard_reader import KEPT_SHARDS, ShardReader
+from stores.object_options import DEFAULT_OBJECTS, ObjectOptions
+from stores.objects import CLIENT_BYTES, ObjectPath
+from stores.places import Place, place_of
+from stores.shard_reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,20 +54,31 @@ class Store:
     """Reads a finished store. Opening reads metadata only; data is decoded outside the GIL.
 
     Attributes:
-        path: the store's folder.
+        path: the store's folder, or the address of its objects.
         manifest: what it says of itself.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, index_cache: int | None = None) -> None:
+    def __init__(self, path: Place, manifest: Manifest, index_cache: int | None = None) -> None:
         """A store in `path` that keeps at most `index_cache` bytes of shards' indexes."""
         self.path = path
         self.manifest = manifest
         self._formats = {array.name: array for array in manifest.arrays()}
-        kept = KEPT_SHARDS
+        self._requests = path.options.requests if isinstance(path, ObjectPath) else 1
+        self._pool: ThreadPoolExecutor | None = None
+        self._readers = self._readers_of(KEPT_SHARDS)
         if index_cache is not None:
-            kept = min(kept, max(1, index_cache // self.shard_index_bytes))
-        self._readers = {
-            name: ShardReader(path / name, each, kept) for name, each in self._formats.items()
+            kept = min(KEPT_SHARDS, max(1, index_cache // self.shard_index_bytes))
+            self._readers = self._readers_of(kept)
+
+    def _readers_of(self, kept: int) -> dict[str, ShardReader]:
+        cache = None
+        if isinstance(self.path, ObjectPath) and self.path.options.cache:
+            options = self.path.options
+            folder = options.cache_folder or default_folder()
+            cache = ChunkCache(folder, self.fingerprint, options.cache)
+        return {
+            name: ShardReader(self.path / name, each, kept, cache)
+            for name, each in self._formats.items()
         }
 
     def with_index_cache(self, size: int | None) -> Store:
@@ -73,12 +88,26 @@ class Store:
     @property
     def shard_index_bytes(self) -> int:
         """Bytes that keeping the indexes of one shard of every array takes."""
-        return sum(ShardReader.index_bytes(each) for each in self._formats.values())
+        return sum(reader.kept_bytes for reader in self._readers.values())
 
     @property
     def index_bytes(self) -> int:
         """Bytes that keeping the indexes of all shards takes, or of 1,000."""
         return self.shard_index_bytes * min(self.manifest.shards, KEPT_SHARDS)
+
+    @property
+    def request_buffers(self) -> dict[str, int]:
+        """Bytes of what reading objects takes, by name; nothing of files.
+
+        Each request in flight is a chunk, as it arrives and as it is checked.
+        """
+        if not isinstance(self.path, ObjectPath):
+            return {}
+        largest = max(each.chunk_rows * each.row_bytes for each in self._formats.values())
+        return {
+            "requests in flight": 2 * self._requests * max(largest, WHOLE_SHARD),
+            "client of the object store": CLIENT_BYTES,
+        }
 
     @property
     def windows(self) -> int:
@@ -175,12 +204,38 @@ class Store:
         """
         wanted = [(int(start), int(stop)) for start, stop in ranges]
         result = {name: self._empty(name, sum(b - a for a, b in wanted)) for name in names}
+        jobs = []
         for name, target in result.items():
             at = 0
             for start, stop in wanted:
-                self._readers[name].read_into(target[at : at + stop - start], start)
+                jobs.append((self._readers[name], target[at : at + stop - start], start))
                 at += stop - start
+        if self._requests == 1:
+            for reader, part, start in jobs:
+                reader.read_into(part, start)
+        else:
+            self._read_together(jobs)
         return result
+
+    def _read_together(self, jobs: Iterable[tuple[ShardReader, NDArray[Any], int]]) -> None:
+        """Read chunks side by side: most of the time a request waits for its answer."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._requests, "headrace-requests")
+        chunk = self.chunk_windows
+        pieces = [
+            (reader, part[max(low, start) - start : low + chunk - start], max(low, start))
+            for reader, part, start in jobs
+            for low in range(start // chunk * chunk, start + len(part), chunk)
+        ]
+        running = [
+            self._pool.submit(reader.read_into, part, start) for reader, part, start in pieces
+        ]
+        try:
+            for each in running:
+                each.result()
+        finally:
+            for each in running:
+                each.cancel()
 
     def _empty(self, name: str, rows: int) -> NDArray[Any]:
         if name not in self._formats:
@@ -335,22 +390,27 @@ def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     return memory[first : first + size].view(dtype).reshape(shape)
 
 
-def open_store(path: Path | str) -> Store:
+def open_store(path: Place | str, options: ObjectOptions = DEFAULT_OBJECTS) -> Store:
     """Open a finished store.
 
     Args:
-        path: its folder.
+        path: its folder, or the address of its objects: s3://, gs:// or az://.
+        options: how an address is reached.
 
     Raises:
         UserError: there is none, it is not finished, of a newer format, or its manifest damaged.
     """
-    folder = Path(path)
-    if partial_folder(folder).exists() and not folder.exists():
+    try:
+        folder = place_of(path, options) if isinstance(path, str) else path
+    except ValueError as error:
+        raise UserError(f"{path} names no store: {error}.") from error
+    exists = is_finished(folder)
+    if not exists and is_begun(folder):
         raise UserError(
             f"The store {folder} is half made: {partial_folder(folder)}. Finish it with: "
             f"headrace features, with the options it was begun with."
         )
-    if not folder.exists():
+    if not exists:
         raise UserError(
             f"There is no store {folder}. Make it: headrace features with the same --config or "
             f"--data, and --store {folder}"

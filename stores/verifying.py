@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stores.array_format import ArrayFormat
 from stores.manifest import Manifest, file_digest
 from stores.moments import Moments, channel_moments, column_moments, merge_all
+from stores.places import Place, names_below
 from stores.store import Store
 from stores.units import in_units
 
@@ -89,7 +90,7 @@ def damaged_shards(store: Store, problems: Iterable[Problem]) -> set[int]:
     }
 
 
-def metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def metadata_problems(folder: Place, manifest: Manifest) -> Iterator[Problem]:
     """Metadata that is not what the manifest implies, and files that belong to nothing."""
     expected = {"zarr.json": manifest.root_bytes(), "manifest/zarr.json": manifest.to_bytes()}
     for array in manifest.arrays():
@@ -106,15 +107,23 @@ def metadata_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     known = {*expected, *(f"manifest/{name}" for name in tables)}
     folders = {"manifest", *(Path(name).parent.as_posix() for name in known)}
     arrays = {array.name: array for array in manifest.arrays()}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
+    for name in sorted(_names(folder)):
+        path = folder / name
         shard = _shard_of(name, arrays)
-        if shard is None and name not in (folders if path.is_dir() else known):
+        is_folder = isinstance(path, Path) and path.is_dir()
+        if shard is None and name not in (folders if is_folder else known):
             yield Problem(name, "does not belong to the store", kind="foreign")
-        elif path.is_symlink():
+        elif isinstance(path, Path) and path.is_symlink():
             first = (shard or 0) * manifest.shard
             stop = 0 if shard is None else min(first + manifest.shard, manifest.windows)
             yield Problem(name, "is a link, and a store is made of files", first, stop)
+
+
+def _names(folder: Place) -> Iterator[str]:
+    """Names of all that stands below a store, folders too, where there are any."""
+    if isinstance(folder, Path):
+        return (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return names_below(folder)
 
 
 def _shard_of(name: str, arrays: dict[str, ArrayFormat]) -> int | None:
@@ -136,7 +145,7 @@ def table_files(manifest: Manifest) -> Iterator[tuple[str, str, int | None]]:
         yield f"{table.name}/zarr.json", table.name, None
 
 
-def _table_problems(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def _table_problems(folder: Place, manifest: Manifest) -> Iterator[Problem]:
     for name, table, chunk in table_files(manifest):
         path = folder / "manifest" / name
         what = _difference(path, manifest.table_digests.get(name, ""))
@@ -162,7 +171,7 @@ def _shard_problems(
         advance(rows[1] - rows[0])
 
 
-def content_of(path: Path) -> bytes | None:
+def content_of(path: Place) -> bytes | None:
     """The bytes of a small file; None if it is not there or cannot be read."""
     try:
         return path.read_bytes()
@@ -170,7 +179,7 @@ def content_of(path: Path) -> bytes | None:
         return None
 
 
-def _difference(path: Path, recorded: str) -> str | None:
+def _difference(path: Place, recorded: str) -> str | None:
     """How a file differs from its recorded checksum, hex digits."""
     if not path.is_file():
         return "is missing"

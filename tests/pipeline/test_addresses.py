@@ -26,15 +26,19 @@ def test_what_is_secret_in_an_address_is_not_shown() -> None:
     assert shown.endswith("'https://***@host/x' and /plain/me@here.h5")
 
 
-NO_FILE = "an address is no file"
+NO_FILE, NO_OBJECT = "an address is no file", "without user, password and query"
 REFUSED = {
-    "features --data ADDRESS": NO_FILE,
-    "features --store ADDRESS": NO_FILE,
+    "features --data ADDRESS": NO_OBJECT,
+    "features --store ADDRESS": NO_OBJECT,
+    "features --data httpADDRESS": "begins with s3://, gs:// or az://",
     "train --run ADDRESS": NO_FILE,
     "plan --config ADDRESS": NO_FILE,
     "synth --windows 3 --output ADDRESS": NO_FILE,
-    "features --set paths.data=ADDRESS": NO_FILE,
-    "features --config config.toml": NO_FILE,
+    "features --set paths.data=ADDRESS": NO_OBJECT,
+    "features --config config.toml": NO_OBJECT,
+    "features --set cluster.tls_key=ADDRESS": NO_FILE,
+    "features --set objects.endpoint=https://AKIAUSER:hunter2@host": "objects.endpoint",
+    "features --set objects.options.secret_access_key=hunter2": "set it in the environment",
     "features --set ADDRESS": "unknown key",
     "features ADDRESS": "unrecognized arguments",
     "synth --windows ADDRESS --output x.h5": "--windows",

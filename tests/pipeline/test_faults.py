@@ -20,10 +20,11 @@ import pytest
 
 from pipeline.config import Config, config_from_table
 from pipeline.features import run_features
-from pipeline.shard_task import close_workshop, extract_shard, source_state
+from pipeline.shard_task import close_workshop, extract_shard
 from pipeline.store_plan import plan_store
 from stores.building import begin_build, partial_folder
 from stores.errors import UserError
+from stores.places import state_of
 from stores.source import open_source
 from stores.synthetic import write_synthetic
 from tests.conftest import SMALL, hashes, request_for
@@ -208,18 +209,18 @@ def test_a_source_that_goes_or_changes_half_way_leaves_nothing_wrong(
     """The first shard is made; then the file is another, and then it is gone."""
     data, config = tmp_path / "moving.h5", config_from_table({"name": "tiny", **SMALL}, "tiny")
     shutil.copy(tiny_source, data)
-    target, state = tmp_path / "moving.zarr", source_state(data)
+    target, state = tmp_path / "moving.zarr", state_of(data)
     close_workshop()
     with open_source(data, config.source) as source:
         manifest, survey = plan_store(config, source)
     begin_build(target, manifest, survey.index)
-    extract_shard(str(target), str(data), state, 0)
+    extract_shard(target, data, state, 0)
     os.utime(data, ns=(1, 1))
     with pytest.raises(UserError, match="was changed while it was being read"):
-        extract_shard(str(target), str(data), state, 1)
+        extract_shard(target, data, state, 1)
     data.unlink()
     with pytest.raises(UserError, match="is gone"):
-        extract_shard(str(target), str(data), state, 1)
+        extract_shard(target, data, state, 1)
     assert finished(target) == {"0"}
     shutil.copy(tiny_source, data)
     run_features(request_for(config, data, target))

@@ -18,10 +18,11 @@ import stores
 from pipeline.config import Config, config_from_table
 from pipeline.console import Console
 from pipeline.features import run_features
-from pipeline.shard_task import catalogue_of, extract_shard, source_state
+from pipeline.shard_task import catalogue_of, extract_shard
 from pipeline.store_plan import plan_store
 from stores.building import begin_build
 from stores.errors import UserError
+from stores.places import state_of
 from stores.source import Source, open_source
 from stores.synthetic import write_synthetic
 from stores.units import in_units
@@ -36,7 +37,7 @@ def build_here(config: Config, source: Path, target: Path) -> stores.Store:
         manifest, survey = plan_store(config, opened)
     build = begin_build(target, manifest, survey.index)
     for shard in range(manifest.shards):
-        extract_shard(str(target), str(source), source_state(source), shard)
+        extract_shard(target, source, state_of(source), shard)
     build.finish()
     return stores.open(target)
 
@@ -204,7 +205,7 @@ def test_a_build_of_another_config_is_not_continued(
     with open_source(tiny_source, tiny_config.source) as source:
         manifest, survey = plan_store(tiny_config, source)
     begin_build(target, manifest, survey.index)
-    extract_shard(str(target), str(tiny_source), source_state(tiny_source), 0)
+    extract_shard(target, tiny_source, state_of(tiny_source), 0)
     with open_source(tiny_source, tiny_config.source) as source:
         other, survey = plan_store(changed(tiny_config, store={"level": 5}), source)
     with pytest.raises(UserError, match=r"begun with another level, store\.level|store\.level"):
@@ -258,7 +259,7 @@ def test_what_is_left_of_a_finished_build_is_no_build(
         manifest, survey = plan_store(tiny_config, opened)
     build = begin_build(target, manifest, survey.index)
     for shard in range(manifest.shards):
-        extract_shard(str(target), str(tiny_source), source_state(tiny_source), shard)
+        extract_shard(target, tiny_source, state_of(tiny_source), shard)
     build.store.rename(tmp_path / "elsewhere")
     again = begin_build(target, manifest, survey.index)
     assert again.finished_shards() == []

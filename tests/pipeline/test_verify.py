@@ -24,12 +24,12 @@ from pipeline.features import run_features
 from pipeline.inspect import run_inspect
 from pipeline.repair import Trusted
 from pipeline.shard_check import compare_shard
-from pipeline.shard_task import source_state
 from pipeline.store_plan import plan_store
 from pipeline.verify import run_verify
 from stores.building import Build, begin_build, partial_folder
 from stores.errors import DamageError, UserError
 from stores.manifest import Manifest, read_manifest
+from stores.places import state_of
 from stores.source import open_source
 from stores.verifying import Problem, verify_store
 from tests.conftest import changed, hashes, request_for
@@ -405,14 +405,14 @@ def test_every_consistent_edit_is_found_by_the_source(
 ) -> None:
     with open_source(tiny_source, tiny_config.source) as source:
         manifest, survey = plan_store(tiny_config, source)
-    target, state = tmp_path / "compared.zarr", source_state(tiny_source)
+    target, state = tmp_path / "compared.zarr", state_of(tiny_source)
     begin_build(target, manifest, survey.index)
     for seed in range(200):
         store = tmp_path / "edited.zarr"
         shutil.copytree(tiny_store, store)
         name, rows = rewrite_consistently(store, random.Random(seed))
         shard = rows.start // manifest.shard
-        found = compare_shard(str(target), str(tiny_source), state, shard, str(store), exact=True)
+        found = compare_shard(target, tiny_source, state, shard, store, exact=True)
         assert isinstance(found, tuple)
         assert [wrong for wrong in found[1] if wrong[0] == name and wrong[2] in rows], name
         shutil.rmtree(store)

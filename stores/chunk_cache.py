@@ -1,0 +1,99 @@
+"""What was read of a store in the cloud, kept on this machine's disk: bounded, never believed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+BLOCK = 512
+"""Bytes that `st_blocks` counts in."""
+
+
+class ChunkCache:
+    """Files with holes, one a shard: a part that was read stands where it stood in its object.
+
+    Nothing says which parts are there: the checksum that each chunk ends with does. So a machine
+    that fails while one is written costs a second reading, and never a wrong value. Epochs go
+    through all chunks in turn, so that what came last is the worst to keep: the first to come stay.
+    """
+
+    def __init__(self, folder: Path, store: str, limit: int) -> None:
+        """Keep at most `limit` bytes in `folder`, of which those of other stores give way.
+
+        Args:
+            folder: of all stores' caches.
+            store: the store's fingerprint: what has another is another store.
+            limit: bytes.
+        """
+        self._all, self._folder, self._limit = folder, folder / store[:32], limit
+        self._lock = threading.Lock()
+        self._held: int | None = None
+        self._full = limit <= 0
+
+    def get(self, name: str, offset: int, length: int) -> bytes | None:
+        """What stands at that place; it may be a hole, or half written."""
+        try:
+            descriptor = os.open(self._folder / name, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            data = os.pread(descriptor, length, offset)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        return data
+
+    def put(self, name: str, offset: int, data: bytes) -> None:
+        """Keep a part, if there is room; a disk that takes no more is no error."""
+        if self._full or not self._has_room(len(data)):
+            return
+        path = self._folder / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                os.pwrite(descriptor, data, offset)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            self._full = True
+
+    def _has_room(self, size: int) -> bool:
+        size += 2 * 4096  # Files grow by whole pages.
+        with self._lock:
+            if self._held is None:
+                self._held = _bytes_below(self._all)
+            while self._held + size > self._limit:
+                other = self._oldest_other()
+                if other is None:
+                    self._full = True
+                    return False
+                shutil.rmtree(other, ignore_errors=True)
+                self._held = _bytes_below(self._all)
+            self._held += size
+            return True
+
+    def _oldest_other(self) -> Path | None:
+        with suppress(OSError):
+            others = [each for each in self._all.iterdir() if each != self._folder]
+            if others:
+                return min(others, key=lambda each: each.stat().st_mtime)
+        return None
+
+
+def default_folder() -> Path:
+    """`headrace` where this user's caches are."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
+
+
+def _bytes_below(folder: Path) -> int:
+    held = 0
+    for inside, _, files in os.walk(folder):
+        for name in files:
+            with suppress(OSError):
+                held += os.stat(os.path.join(inside, name)).st_blocks * BLOCK
+    return held

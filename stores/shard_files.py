@@ -1,0 +1,132 @@
+"""Where the bytes of an array's shards come from: files, or objects and what is kept of them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from stores.chunk_cache import ChunkCache
+from stores.errors import UserError
+from stores.objects import ObjectPath
+from stores.places import Place
+
+KEPT_FILES = 64
+"""Shards' files kept open: of half a million windows. Opening took a sixteenth of the stream."""
+
+Sound = Callable[[bytes], bool]
+"""Whether bytes are as they were written: by the checksum that they end with."""
+
+
+class ShardFiles(Protocol):
+    """Reads parts of the shards of one array; several threads may."""
+
+    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> bytes:
+        """`length` bytes of a shard from `offset` on, or its last ones; fewer if it ends before.
+
+        Args:
+            key: the shard's name below the array.
+            offset: first byte; None for the last `length`.
+            length: bytes.
+            sound: what they are checked by, before anything that was kept is believed.
+
+        Raises:
+            OSError: it is not there or cannot be read.
+            UserError: too many files are open, or the server does not answer.
+        """
+        ...
+
+
+def shard_files(folder: Place, cache: ChunkCache | None = None) -> ShardFiles:
+    """The shards of the array in `folder`; of objects, a cache may keep what was read."""
+    if isinstance(folder, ObjectPath):
+        return ObjectShards(folder, cache)
+    return LocalShards(folder)
+
+
+class _File:
+    """An open file, closed when the last thread that reads of it lets go."""
+
+    def __init__(self, path: str) -> None:
+        self.number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+
+class LocalShards:
+    """Files, a few of which stay open."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read from `folder`, the array's."""
+        self._folder = folder
+        self._open: dict[str, _File] = {}
+
+    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> bytes:
+        """See `ShardFiles`; the system's own cache keeps what was read."""
+        file = self._file(key)
+        if offset is None:
+            offset = max(0, os.fstat(file.number).st_size - length)
+        return os.pread(file.number, length, offset)
+
+    def _file(self, key: str) -> _File:
+        file = self._open.get(key)
+        if file is None:
+            path = f"{self._folder}/{key}"
+            try:
+                file = _File(path)
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
+                # Files that are kept open give way first.
+                self._open.clear()
+                file = _reopened(path)
+            if len(self._open) >= KEPT_FILES:
+                self._open.clear()
+            self._open[key] = file
+        return file
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without open files: a copy opens its own."""
+        return self.__dict__ | {"_open": {}}
+
+
+class ObjectShards:
+    """Objects of a store in the cloud, and what a cache on this machine's disk keeps of them."""
+
+    def __init__(self, folder: ObjectPath, cache: ChunkCache | None) -> None:
+        """Read from `folder`, the array's."""
+        self._folder = folder
+        self._cache = cache
+
+    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> bytes:
+        """See `ShardFiles`; what arrives unsound is asked for once more."""
+        path = self._folder / key
+        if offset is None:
+            offset = max(0, path.size() - length)
+        name = f"{self._folder.name}/{key}"
+        if self._cache is not None:
+            kept = self._cache.get(name, offset, length)
+            if kept is not None and sound(kept):
+                return kept
+        data = path.read_range(offset, length)
+        if not sound(data):
+            data = path.read_range(offset, length)
+        elif self._cache is not None:
+            self._cache.put(name, offset, data)
+        return data
+
+
+def _reopened(path: str) -> _File:
+    try:
+        return _File(path)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise UserError(
+            f"{path} cannot be opened: this process has too many files open. Close some, or allow "
+            "more with ulimit -n."
+        ) from error
