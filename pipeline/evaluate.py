@@ -90,12 +90,11 @@ def evaluation_config(run: RunFolder, given: Config) -> Config:
         UserError: the folder holds no run.
     """
     recorded = recorded_config(run)
-    sections = {
-        name: getattr(recorded, name).model_copy(
-            update=getattr(given, name).model_dump(include=getattr(given, name).model_fields_set)
-        )
-        for name in ("evaluate", "memory", "objects", "paths")
-    }
+    sections = {}
+    for name in ("evaluate", "memory", "objects", "paths"):
+        own = getattr(given, name)
+        update = {key: getattr(own, key) for key in own.model_fields_set}
+        sections[name] = getattr(recorded, name).model_copy(update=update)
     # A run records all keys; how far to read ahead is this budget's affair, unless it is given.
     stream = recorded.stream.model_dump(exclude=set(READ_AHEAD)) | given.stream.model_dump(
         include=given.stream.model_fields_set & set(READ_AHEAD)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stores.errors import UserError, first_line
 from stores.object_options import DEFAULT_OBJECTS, ObjectOptions
@@ -23,11 +23,14 @@ from stores.object_options import DEFAULT_OBJECTS, ObjectOptions
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
+Result = TypeVar("Result")
 SCHEMES = ("s3", "gs", "az")
 PART_BYTES = 4 << 20
 """Read at a time of an object that is read through."""
 CLIENT_BYTES = 16 << 20
 """Anonymous memory of obstore's threads and connections."""
+READINGS = 4
+"""Times that an object is read before it is said to be damaged, and not the wire."""
 SIGNED_FOR = timedelta(minutes=15)
 _ADDRESS = re.compile(r"(s3|gs|az)://([A-Za-z0-9][A-Za-z0-9._-]*)/([^\s?#]+)")
 _METADATA_SECONDS = 2.0
@@ -40,6 +43,10 @@ _CREDENTIALS = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
+_ANSWERED = "non-2xx status"
+"""What it says of a server that refuses."""
+_PAUSE = 0.1
+"""Seconds before a request is made again, at first."""
 _SIGNED: set[str] = set()
 """Buckets of which that is known."""
 
@@ -131,7 +138,7 @@ class ObjectPath:
     def read_bytes(self) -> bytes:
         """The whole object."""
         with self._explained():
-            return bytes(_obstore().get(self._client(), self.key).bytes())
+            return self._tried(lambda: bytes(_obstore().get(self._client(), self.key).bytes()))
 
     def read_range(self, start: int, length: int) -> bytes:
         """`length` bytes from `start` on; fewer if it ends before."""
@@ -140,8 +147,10 @@ class ObjectPath:
         with self._explained():
             if self._server() not in _SIGNED:
                 try:
-                    found = _obstore().get_range(
-                        self._client(), self.key, start=start, length=length
+                    found = self._tried(
+                        lambda: _obstore().get_range(
+                            self._client(), self.key, start=start, length=length
+                        )
                     )
                 except _errors().GenericError as error:
                     if _NO_RANGE not in str(error):
@@ -179,19 +188,24 @@ class ObjectPath:
                 does not replaces it.
         """
         given: dict[str, Any] = {"mode": "create"} if create else {}
+
+        def put() -> None:
+            _obstore().put(self._client(), self.key, content, use_multipart=False, **given)
+
         with self._explained():
             try:
-                _obstore().put(self._client(), self.key, content, use_multipart=False, **given)
+                self._tried(put)
             except _errors().NotSupportedError:
                 if not create:
                     raise
-                self.write(content)
+                given.clear()
+                self._tried(put)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object."""
         try:
             with self._explained():
-                _obstore().delete(self._client(), self.key)
+                self._tried(lambda: _obstore().delete(self._client(), self.key))
         except FileNotFoundError:
             if not missing_ok:
                 raise
@@ -200,7 +214,8 @@ class ObjectPath:
         """(name relative to it, bytes) of all objects that stand below it."""
         prefix = f"{self.key}/" if self.key else ""
         with self._explained():
-            for page in _obstore().list(self._client(), self.key or None):
+            pages = iter(_obstore().list(self._client(), self.key or None))
+            while page := self._tried(lambda: next(pages, None)):
                 for found in page:
                     if found["path"].startswith(prefix):
                         yield found["path"][len(prefix) :], int(found["size"])
@@ -215,7 +230,7 @@ class ObjectPath:
 
     def _head(self) -> Any:
         with self._explained():
-            return _obstore().head(self._client(), self.key)
+            return self._tried(lambda: _obstore().head(self._client(), self.key))
 
     def _client(self) -> Any:
         return _client(self.scheme, self.bucket, self.options)
@@ -231,7 +246,7 @@ class ObjectPath:
         import urllib3
 
         url = _obstore().sign(self._client(), "GET", self.key, SIGNED_FOR)
-        until, pause = time.monotonic() + self.options.retry_seconds, 0.1
+        until, pause = time.monotonic() + self.options.retry_seconds, _PAUSE
         header = {"Range": f"bytes={start}-{start + length - 1}"}
         while True:
             try:
@@ -251,6 +266,18 @@ class ObjectPath:
                 raise self._unreachable(what)
             time.sleep(pause)
             pause = min(2 * pause, 10.0)
+
+    def _tried(self, call: Callable[[], Result]) -> Result:
+        """Call again what obstore leaves alone: a write that took too long, an answer cut off."""
+        until = time.monotonic() + self.options.retry_seconds
+        while True:
+            try:
+                return call()
+            except _errors().GenericError as error:
+                refused = any(text in str(error) for text in (_ANSWERED, _NO_RANGE))
+                if refused or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

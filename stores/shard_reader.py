@@ -122,7 +122,7 @@ class ShardReader:
         if kept is not None:
             return kept
         if self._whole:
-            data = self._read(shard, self._whole, 0, self._ends_soundly)
+            data = self._read(shard, self._whole, 0, self._is_whole)
         else:
             data = self._pread(shard, self._index_length, None, _is_sound)
         if not self._ends_soundly(data):
@@ -147,6 +147,18 @@ class ShardReader:
 
     def _ends_soundly(self, data: bytes) -> bool:
         return _is_sound(data[-self._index_length :])
+
+    def _is_whole(self, data: bytes) -> bool:
+        """Whether a shard's index and all its chunks are as they were written."""
+        if not self._ends_soundly(data):
+            return False
+        index = len(data) - self._index_length
+        entries = _ENTRY.iter_unpack(data[index:-4])
+        return all(
+            offset == MISSING_CHUNK
+            or (offset + length <= index and _is_sound(data[offset:][:length]))
+            for offset, length in entries
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Without indexes: a copy reads its own."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stores.array_format import ArrayFormat
 from stores.manifest import Manifest, file_digest
 from stores.moments import Moments, channel_moments, column_moments, merge_all
+from stores.objects import READINGS, ObjectPath
 from stores.places import Place, names_below
 from stores.store import Store
 from stores.units import in_units
@@ -183,10 +184,13 @@ def _difference(path: Place, recorded: str) -> str | None:
     """How a file differs from its recorded checksum, hex digits."""
     if not path.is_file():
         return "is missing"
-    found = file_digest(path)
-    if found is None:
-        return "cannot be read"
-    return None if found.hex() == recorded else "has another checksum than the manifest"
+    for _ in range(READINGS if isinstance(path, ObjectPath) else 1):
+        found = file_digest(path)
+        if found is None:
+            return "cannot be read"
+        if found.hex() == recorded:
+            return None
+    return "has another checksum than the manifest"
 
 
 def _missing_windows(store: Store) -> Iterator[Problem]:

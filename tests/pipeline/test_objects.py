@@ -1,0 +1,409 @@
+"""Sources and stores as objects of a real S3 server: the same bytes, whatever the wire does."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import tensorflow as tf
+import tomli_w
+
+import stores
+from model.normaliser import Normaliser
+from pipeline.cli import main
+from pipeline.config import Config
+from pipeline.console import Console, Request
+from pipeline.features import run_features
+from pipeline.stream import training_stream
+from pipeline.verify import run_verify
+from stores import Store
+from stores.errors import DamageError, UserError
+from stores.object_file import ObjectFile
+from stores.objects import ObjectPath, object_path
+from stores.places import Place, place_of
+from tests.conftest import SMALL, changed, hashes, request_for
+from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, Wire, free_port
+
+FOLDS = ("1", "2", "4", "5", "6")
+ADDRESS = f"s3://{BUCKET}/tiny.zarr"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    server = S3Server(tmp_path_factory.mktemp("objects"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def server(running: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """An empty server, and its credentials where AWS' own tools look for them."""
+    subprocess.run(["find", str(running.bucket), "-mindepth", "1", "-delete"], check=True)
+    running.look_again()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    return running
+
+
+@pytest.fixture
+def wire(server: S3Server) -> Iterator[Wire]:
+    found = Wire(server)
+    yield found
+    found.stop()
+
+
+def reached(config: Config, endpoint: str, **objects: Any) -> Config:
+    return changed(config, objects={"endpoint": endpoint, "retry_seconds": 20.0, **objects})
+
+
+def at(address: str, config: Config) -> Place:
+    return place_of(address, config.objects)
+
+
+def test_source_and_store_may_be_objects(
+    server: S3Server, tiny_config: Config, tiny_source: Path, tiny_store: Path
+) -> None:
+    (server.bucket / "tiny.h5").write_bytes(tiny_source.read_bytes())
+    config = reached(tiny_config, server.endpoint)
+    data, store = at(f"s3://{BUCKET}/tiny.h5", config), at(ADDRESS, config)
+    console = Said()
+    made = run_features(Request(config, data, store, None, console))
+    assert made["made_shards"] == 9
+    assert "would not notice each other" in console.text
+    assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
+    assert sorted(path.name for path in server.bucket.iterdir()) == ["tiny.h5", "tiny.zarr"]
+    assert run_features(Request(config, data, store, None, console))["made_shards"] == 0
+    assert run_verify(Request(config, data, store, None, console), with_source=True)["shards"] == 9
+    opened = stores.open(ADDRESS, config.objects)
+    assert opened.fingerprint == stores.open(tiny_store).fingerprint
+
+
+class Said(Console):
+    """A console whose lines are kept."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+        object.__setattr__(self, "lines", [])
+
+    def say(self, text: str) -> None:
+        lines: list[str] = self.__dict__["lines"]
+        lines.append(text)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.__dict__["lines"])
+
+
+def test_a_server_with_conditions_guards_a_build(
+    wire: Wire, tiny_config: Config, tiny_source: Path, tiny_store: Path
+) -> None:
+    config = reached(tiny_config, wire.endpoint)
+    console, store = Said(), at(ADDRESS, config)
+    root = f"/{BUCKET}/tiny.zarr/zarr.json"
+    begun = wire.server.bucket / "tiny.zarr.partial"
+
+    def cut_off(method: str, path: str) -> str | None:
+        return "400" if (method, path) == ("PUT", root) else None
+
+    wire.fault = cut_off
+    with pytest.raises(UserError):
+        run_features(Request(config, tiny_source, store, None, console))
+    assert "notice" not in console.text
+    with pytest.raises(UserError, match=r"is half made"):
+        stores.open(ADDRESS, config.objects)
+    other = changed(config, store={"level": 2})
+    with pytest.raises(UserError, match=r"was begun with another store\.level"):
+        run_features(Request(other, tiny_source, store, None, console))
+    # Somebody else was faster: the store is theirs, and is left alone.
+    (wire.server.bucket / "tiny.zarr" / "zarr.json").write_text("{}")
+    wire.fault = lambda method, path: None
+    wire.server.look_again()
+    with pytest.raises(UserError, match=r"damaged|another"):
+        run_features(Request(config, tiny_source, store, None, console))
+    assert (wire.server.bucket / "tiny.zarr" / "zarr.json").read_text() == "{}"
+    (wire.server.bucket / "tiny.zarr" / "zarr.json").unlink()
+    wire.server.look_again()
+    assert run_features(Request(config, tiny_source, store, None, console))["made_shards"] == 0
+    assert hashes(wire.server.bucket / "tiny.zarr") == hashes(tiny_store)
+    assert not begun.exists() or not list(begun.iterdir())
+
+
+def test_what_is_no_store_is_left_alone(
+    server: S3Server, tiny_config: Config, tiny_source: Path
+) -> None:
+    mine = server.bucket / "tiny.zarr" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    config = reached(tiny_config, server.endpoint)
+    with pytest.raises(UserError, match=r"holds objects already, mine\.txt among them"):
+        run_features(request_for(config, tiny_source, at(ADDRESS, config)))
+    assert [path.name for path in server.bucket.rglob("*") if path.is_file()] == ["mine.txt"]
+
+
+def test_a_killed_stage_is_gone_on_with(
+    server: S3Server, tiny_config: Config, tiny_source: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "tiny.toml"
+    objects = {"endpoint": server.endpoint}
+    config.write_text(tomli_w.dumps({"name": "tiny", **SMALL, "objects": objects}))
+    command = [sys.executable, "-m", "pipeline", "features", "--config", str(config)]
+    command += ["--data", str(tiny_source), "--store", ADDRESS, "--quiet"]
+    records = server.bucket / "tiny.zarr.partial" / "records"
+    for shards in (1, 5):
+        stage = subprocess.Popen(command, start_new_session=True)
+        while stage.poll() is None and len(list(records.glob("*.npz"))) < shards:
+            time.sleep(0.01)
+        family = [*psutil.Process(stage.pid).children(recursive=True), psutil.Process(stage.pid)]
+        for process in family:
+            process.kill()
+        stage.wait()
+    assert not (server.bucket / "tiny.zarr" / "zarr.json").exists()
+    assert subprocess.run(command, check=False).returncode == 0
+    assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
+
+
+def test_damaged_objects_are_found_and_mended_in_their_place(
+    server: S3Server, tiny_config: Config, tiny_source: Path, tiny_store: Path
+) -> None:
+    copy_store(tiny_store, server)
+    config = reached(tiny_config, server.endpoint)
+    store = at(ADDRESS, config)
+    shard = server.bucket / "tiny.zarr" / "features" / "c.2.0"
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    (server.bucket / "tiny.zarr" / "label" / "c.7").unlink()
+    server.look_again()
+    with pytest.raises(UserError, match=r"has 2 problems.*2 affected"):
+        run_verify(request_for(config, tiny_source, store))
+    opened = stores.open(ADDRESS, config.objects)
+    with pytest.raises(DamageError, match=r"label/c\.7 is damaged"):
+        opened.read("label", 0, opened.windows)
+    made = run_features(request_for(config, tiny_source, store), repair="checksums")
+    assert made["made_shards"] == 2
+    assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
+
+
+def copy_store(store: Path, server: S3Server) -> None:
+    subprocess.run(["cp", "-r", str(store), str(server.bucket / "tiny.zarr")], check=True)
+
+
+Batches = list[tuple[Any, ...]]
+
+
+def batches(store: Store, config: Config) -> Batches:
+    found = store.moments(FOLDS)
+    sample = store.read("features", 0, store.windows)
+    normaliser = Normaliser.fit(
+        found.raw_mean, found.raw_std, found.feature_mean, found.feature_std, sample
+    )
+    return list(training_stream(store, FOLDS, config, normaliser).as_numpy_iterator())
+
+
+def assert_same_bits(one: Batches, other: Batches) -> None:
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, a, b)
+
+
+def test_a_faulty_wire_and_a_server_that_starts_anew_change_no_bit(
+    wire: Wire, tiny_config: Config, tiny_store: Path
+) -> None:
+    copy_store(tiny_store, wire.server)
+    # One shard's indexes and labels are kept: each chunk is asked for again and again.
+    config = reached(changed(tiny_config, train={"epochs": 4}), wire.endpoint, timeout_seconds=5.0)
+    expected = batches(stores.open(tiny_store), config)
+    wire.fail(0.25)
+    remote = stores.open(ADDRESS, config.objects).with_index_cache(1)
+    wire.latency = 0.005
+
+    def restart() -> None:
+        time.sleep(0.5)
+        wire.server.stop()
+        time.sleep(1.5)
+        wire.server.start()
+
+    restarting = threading.Thread(target=restart)
+    restarting.start()
+    try:
+        found = batches(remote, config)
+    finally:
+        restarting.join()
+    assert_same_bits(found, expected)
+    assert sum(wire.counts.values()) > 300
+
+
+def test_requests_are_made_side_by_side(wire: Wire, tiny_config: Config, tiny_store: Path) -> None:
+    copy_store(tiny_store, wire.server)
+    wire.latency = 0.05
+    seconds = {}
+    for requests in (1, 12):
+        config = reached(tiny_config, wire.endpoint, requests=requests)
+        store = stores.open(ADDRESS, config.objects)
+        wire.most_in_flight = 0
+        begun = time.monotonic()
+        store.read_many(["raw", "features"], [(0, store.windows)])
+        seconds[requests] = time.monotonic() - begun
+        assert wire.most_in_flight == requests
+    assert seconds[1] > 3 * seconds[12]
+
+
+def test_what_was_read_is_kept_on_disk_and_never_believed(
+    wire: Wire, tiny_config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    copy_store(tiny_store, wire.server)
+    cache = {"cache": "4MB", "cache_folder": str(tmp_path / "cache")}
+    config = reached(tiny_config, wire.endpoint, **cache)
+    names = ["raw", "features", "label"]
+    expected = stores.open(tiny_store).read_many(names, [(0, 530)])
+
+    def asked() -> int:
+        before = sum(number for (method, array), number in wire.counts.items() if array)
+        found = stores.open(ADDRESS, config.objects).read_many(names, [(0, 530)])
+        for name in names:
+            np.testing.assert_array_equal(found[name], expected[name])
+        return sum(number for (method, array), number in wire.counts.items() if array) - before
+
+    first, second = asked(), asked()
+    assert first > 60
+    # What is left is the sizes of the shards whose indexes are wanted.
+    assert second <= 2 * 9
+    kept = [path for path in (tmp_path / "cache").rglob("c.*") if path.stat().st_size > 2000]
+    for path in kept:
+        content = bytearray(path.read_bytes())
+        content[1000] ^= 1
+        path.write_bytes(content)
+    assert second < asked() < first
+    assert asked() == second
+    held = sum(path.stat().st_blocks * 512 for path in (tmp_path / "cache").rglob("*"))
+    assert 300_000 < held < 4_000_000
+    # A smaller room holds less, and says nothing.
+    small = {"cache": "100KB", "cache_folder": str(tmp_path / "small")}
+    config = reached(tiny_config, wire.endpoint, **small)
+    asked()
+    held = sum(
+        path.stat().st_blocks * 512 for path in (tmp_path / "small").rglob("*") if path.is_file()
+    )
+    assert 20_000 < held <= 100_000
+    assert asked() > 20
+
+
+def test_an_object_is_read_as_its_file(server: S3Server) -> None:
+    content = random.Random(1).randbytes(3_000_000)
+    (server.bucket / "file.bin").write_bytes(content)
+    config = reached(Config(), server.endpoint)
+    path = at(f"s3://{BUCKET}/file.bin", config)
+    assert isinstance(path, ObjectPath)
+    file, chance = ObjectFile(path), random.Random(2)
+    for turn in range(60):
+        if turn % 10 == 5:
+            spans = [(start := chance.randrange(2_900_000), start + 5_000) for _ in range(5)]
+            file.fetch(spans)
+            for start, stop in spans:
+                file.seek(start)
+                assert file.read(stop - start) == content[start:stop]
+        start, length = chance.randrange(3_000_000), chance.choice([1, 100, 300_000, 5_000_000])
+        file.seek(start)
+        assert file.read(length) == content[start : start + length]
+    assert b"".join(path.parts()) == content
+    assert path.read_range(2_999_990, 100) == content[-10:]
+
+
+FAULTS = {
+    "inspect --store s3://nobody/none.zarr": "There is no store s3://nobody/none.zarr",
+    f"inspect --store s3://{BUCKET}/none.zarr": f"There is no store s3://{BUCKET}/none.zarr",
+    f"features --data s3://{BUCKET}/none.h5": f"The source s3://{BUCKET}/none.h5 does not exist",
+    f"features --data s3://{BUCKET}/text.h5": "cannot be read as HDF5",
+    f"inspect --store s3://{BUCKET}": "an address is SCHEME://BUCKET/NAME",
+    f"inspect --store s3://{BUCKET}/a/../b": "an address is SCHEME://BUCKET/NAME",
+    f"train --run s3://{BUCKET}/run": "an address is no file",
+    f"inspect --store {ADDRESS} --set objects.endpoint=http://127.0.0.1:1": "cannot be reached",
+    f"inspect --store {ADDRESS} --set objects.options.nonsense=1": "Correct objects.options",
+}
+
+
+@pytest.mark.parametrize("command", FAULTS)
+def test_a_fault_is_said_in_one_line(
+    command: str,
+    server: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint)
+    (server.bucket / "text.h5").write_text("no HDF5")
+    try:
+        code = main([*command.split(), "--set", "objects.retry_seconds=0.5"])
+    except SystemExit as error:
+        code = int(error.code or 0)
+    said = capsys.readouterr().err
+    assert code == 2
+    assert said.count("\n") == 1
+    assert FAULTS[command] in said
+
+
+def test_credentials_are_looked_for_where_they_usually_are(
+    server: S3Server,
+    tiny_config: Config,
+    tiny_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy_store(tiny_store, server)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(UserError, match=r"There are no credentials for s3://recordings"):
+        stores.open(ADDRESS, reached(tiny_config, server.endpoint, requests=3).objects)
+    (tmp_path / ".aws").mkdir()
+    keys = f"aws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"
+    (tmp_path / ".aws" / "credentials").write_text(f"[default]\n{keys}")
+    options = reached(tiny_config, server.endpoint, requests=4).objects
+    pytest.importorskip("boto3")
+    assert stores.open(ADDRESS, options).windows == 530
+
+
+def test_a_file_may_be_named_by_an_address(tiny_store: Path, tmp_path: Path) -> None:
+    spaced = tmp_path / "my store.zarr"
+    spaced.symlink_to(tiny_store)
+    assert stores.open(f"file://{tmp_path}/my%20store.zarr").path == spaced
+    assert object_path(str(tiny_store)) is None
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(900)
+def test_whole_stages_over_a_faulty_wire_end_with_the_same_bits(
+    wire: Wire, tiny_source: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    (wire.server.bucket / "tiny.h5").write_bytes(tiny_source.read_bytes())
+    wire.fail(0.1)
+    wire.latency = 0.01
+    objects = {"endpoint": wire.endpoint, "timeout_seconds": 5.0}
+    logs = {}
+    for name, data, store in (
+        ("far", f"s3://{BUCKET}/tiny.h5", ADDRESS),
+        ("near", str(tiny_source), str(tiny_store)),
+    ):
+        config = tmp_path / f"{name}.toml"
+        config.write_text(tomli_w.dumps({"name": "tiny", **SMALL, "objects": objects}))
+        for stage in ("features", "train", "evaluate", "verify"):
+            command = [sys.executable, "-m", "pipeline", stage, "--config", str(config), "--quiet"]
+            command += ["--data", data, "--store", store, "--run", str(tmp_path / name)]
+            done = subprocess.run(command, cwd=tmp_path, env=os.environ, check=False)
+            assert done.returncode == 0, (name, stage)
+        rows = (tmp_path / name / "log.csv").read_text().splitlines()
+        logs[name] = [row.split(",")[:6] for row in rows]
+    assert hashes(wire.server.bucket / "tiny.zarr") == hashes(tiny_store)
+    assert logs["far"] == logs["near"]
