@@ -2,8 +2,9 @@
 
     python -m benchmarks.cluster [--shards 100000]
 
-A scheduler and two workers in processes of their own. The loop of the features stage is given
-tasks that do nothing; beside it the same tasks are handed to the scheduler all at once.
+A scheduler and two workers in processes of their own, of one thread and of sixteen: as many tasks
+end at a time as on a cluster of 32. The loop of the features stage is given tasks that do nothing;
+beside it the same tasks are handed to the scheduler all at once.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pipeline.shard_workers import ShardJob, run_tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1 << 20
+MANY = 16
 MOST_GROWTH = 100 * MIB
 """Of the scheduler, from its first task to the last of a hundred thousand."""
 
@@ -40,8 +42,8 @@ def nothing(target: str, source: str, state: tuple[int, int, int], shard: int) -
 
 
 @contextmanager
-def scheduler_and_workers(workers: int = 2) -> Iterator[tuple[str, int]]:
-    """Address and process id of a scheduler that has workers."""
+def scheduler_and_workers(threads: int, workers: int = 2) -> Iterator[tuple[str, int]]:
+    """Address and process id of a scheduler that has workers of so many threads."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
@@ -49,7 +51,7 @@ def scheduler_and_workers(workers: int = 2) -> Iterator[tuple[str, int]]:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     dask = [sys.executable, "-m", "dask"]
     commands = [["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]]
-    limit = ["--nthreads", "1", "--memory-limit", "600MB", "--no-dashboard"]
+    limit = ["--nthreads", str(threads), "--memory-limit", "600MB", "--no-dashboard"]
     commands += [["worker", address, *limit]] * workers
     started = [
         subprocess.Popen([*dask, *each], env=environment, stderr=subprocess.DEVNULL)
@@ -111,20 +113,30 @@ def main() -> int:
     shards = parser.parse_args().shards
     print(machine())
     rows, grown = [], {}
-    ways: list[tuple[str, Callable[[str, int], None], int]] = [
-        ("features stage", ours, shards // 100),
-        ("features stage", ours, shards),
-        ("all at once", at_once, shards),
+    ways: list[tuple[str, Callable[[str, int], None], int, int]] = [
+        ("features stage", ours, 1, shards // 20),
+        ("features stage", ours, MANY, shards // 20),
+        ("features stage", ours, MANY, shards),
+        # All hundred thousand at once are more than a worker of 600 MB can hold the names of.
+        ("all at once", at_once, MANY, shards // 5),
     ]
     os.chdir(tempfile.mkdtemp())
-    for name, run, count in ways:
-        with scheduler_and_workers() as (address, pid):
+    for name, run, threads, count in ways:
+        with scheduler_and_workers(threads) as (address, pid):
             watched, begun = Watched(pid), time.perf_counter()
             run(address, count)
             seconds, growth = time.perf_counter() - begun, watched.growth()
         grown[name] = growth
-        rows.append((name, f"{count:,}", f"{1000 * seconds / count:.2f}", f"{growth / MIB:.0f}"))
-    columns = ("", "shards", "ms a task", "scheduler grew, MiB")
+        rows.append(
+            (
+                name,
+                str(2 * threads),
+                f"{count:,}",
+                f"{1000 * seconds / count:.2f}",
+                f"{growth / MIB:.0f}",
+            )
+        )
+    columns = ("", "threads", "shards", "ms a task", "scheduler grew, MiB")
     print(table("A scheduler and its tasks", columns, rows))
     return int(grown["features stage"] > MOST_GROWTH)
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -163,37 +163,47 @@ class _Flow:
                 self._submit(client, max(1, threads), waiting)
             if not self._running:
                 return
-            try:
-                future = self._ended.get(timeout=LOOK_SECONDS if remote else None)
-            except Empty:
-                continue
-            if future not in self._running:  # Of a scheduler that was lost.
-                continue
+            ended = self._next_ended(LOOK_SECONDS if remote else None)
             with _scheduler_held(remote):
-                if remote and future.status == "error":
-                    # If it was for lack of memory, its worker says how much.
-                    require_workers(client, job.need)
-                result = _result_of(future, job)
-            yield self._running.pop(future), result
-            future.release()
+                sound = [future for future in ended if future.status == "finished"]
+                results = dict(zip(sound, client.gather(sound), strict=True))
+                for future in ended:
+                    if future not in results:
+                        if remote:
+                            # If it was for lack of memory, its worker says how much.
+                            require_workers(client, job.need)
+                        results[future] = _result_of(future, job)
+            for future in ended:
+                yield self._running.pop(future), results[future]
+
+    def _next_ended(self, seconds: float | None) -> list[Any]:
+        """Tasks that have ended, all there are; none if that takes too long."""
+        ended = []
+        with suppress(Empty):
+            ended.append(self._ended.get(timeout=seconds))
+            while True:
+                ended.append(self._ended.get_nowait())
+        # Others are of a scheduler that was lost.
+        return [future for future in ended if future in self._running]
 
     def _submit(self, client: Client, threads: int, waiting: Iterator[int]) -> None:
-        """One task to run and one to wait for each thread."""
-        while len(self._running) < 2 * threads:
-            if not self._again:
-                self._again.extend(itertools.islice(waiting, 1))
-            if not self._again:
-                return
-            shard = self._again[0]
-            future = client.submit(
-                self._task,
-                *self._first,
-                shard,
-                *self._given,
-                key=f"{self._name}-{shard}",
-                pure=False,
-            )
-            self._running[future] = self._again.popleft()
+        """One task to run and one to wait for each thread; together, which takes half the time."""
+        count = 2 * threads - len(self._running)
+        self._again.extend(itertools.islice(waiting, max(0, count - len(self._again))))
+        shards = [self._again[number] for number in range(min(count, len(self._again)))]
+        if not shards:
+            return
+        futures = client.map(
+            self._task,
+            *([each] * len(shards) for each in self._first),
+            shards,
+            *([each] * len(shards) for each in self._given),
+            key=[f"{self._name}-{shard}" for shard in shards],
+            pure=False,
+        )
+        for future, shard in zip(futures, shards, strict=True):
+            self._running[future] = shard
+            self._again.popleft()
             future.add_done_callback(self._ended.put)
 
 
