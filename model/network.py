@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import layers, regularizers
 
 from model.normalisation import FeatureNormalisation, RawNormalisation
@@ -99,7 +101,7 @@ def _precision(mixed: bool) -> Iterator[None]:
 def _raw_tower(raw: keras.KerasTensor, options: NetworkOptions) -> keras.KerasTensor:
     """Summarise normalised raw (batch, time, channels) as (batch, 2 x filters)."""
     # Without scale and centre it only tracks how the batches differ from the training moments.
-    x = layers.BatchNormalization(center=False, scale=False, name="raw_norm")(raw)
+    x = _normalised(center=False, scale=False, name="raw_norm")(raw)
     x = layers.Conv1D(
         options.filters,
         options.stem_kernel,
@@ -108,7 +110,7 @@ def _raw_tower(raw: keras.KerasTensor, options: NetworkOptions) -> keras.KerasTe
         use_bias=False,
         name="stem",
     )(x)
-    x = layers.BatchNormalization(name="stem_norm")(x)
+    x = _normalised(name="stem_norm")(x)
     x = layers.ReLU(name="stem_relu")(x)
     for number, dilation in enumerate(options.dilations, start=1):
         x = _block(x, dilation, options, f"block_{number}")
@@ -134,7 +136,7 @@ def _block(
             pointwise_regularizer=regularizers.L2(options.l2),
             name=f"{name}{half}",
         )(x)
-        x = layers.BatchNormalization(name=f"{name}{half}_norm")(x)
+        x = _normalised(name=f"{name}{half}_norm")(x)
         if half == "a":
             x = layers.ReLU(name=f"{name}{half}_relu")(x)
     x = layers.SpatialDropout1D(options.spatial_dropout, name=f"{name}_dropout")(x)
@@ -147,7 +149,7 @@ def _feature_tower(features: keras.KerasTensor, options: NetworkOptions) -> kera
     x = layers.Dropout(options.feature_dropout, name="feature_dropout")(features)
     for number, units in enumerate(options.feature_units, start=1):
         x = layers.Dense(units, use_bias=False, name=f"feature_{number}")(x)
-        x = layers.BatchNormalization(name=f"feature_{number}_norm")(x)
+        x = _normalised(name=f"feature_{number}_norm")(x)
         x = layers.ReLU(name=f"feature_{number}_relu")(x)
         x = layers.Dropout(options.dropout, name=f"feature_{number}_dropout")(x)
     return x
@@ -156,6 +158,12 @@ def _feature_tower(features: keras.KerasTensor, options: NetworkOptions) -> kera
 def _dense(x: keras.KerasTensor, units: int, dropout: float, name: str) -> keras.KerasTensor:
     x = layers.Dense(units, activation="relu", name=name)(x)
     return layers.Dropout(dropout, name=f"{name}_dropout")(x)
+
+
+def _normalised(**options: Any) -> keras.layers.Layer:
+    """Batch normalisation with the moments of the whole batch, however many devices share it."""
+    shared = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    return layers.BatchNormalization(synchronized=shared, **options)
 
 
 def _probabilities(x: keras.KerasTensor, classes: int, name: str) -> keras.KerasTensor:

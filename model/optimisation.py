@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,7 +76,7 @@ def averaged_weights(network: keras.Model) -> Iterator[None]:
     """
     # Mixed precision wraps the optimizer in one that scales the loss.
     optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
-    if not optimizer.use_ema or not optimizer.built or not int(optimizer.iterations):
+    if not optimizer.use_ema or not optimizer.built or not int(optimizer.iterations.numpy()):
         yield
         return
     weights = network.trainable_variables
@@ -105,6 +105,30 @@ class AveragingAdamW(keras.optimizers.AdamW):
     At step t its momentum is at most (1 + t) / (10 + t), so that a training of a few hundred
     steps is averaged too, and not still full of the weights it started from.
     """
+
+    def apply(
+        self,
+        grads: Sequence[tf.Tensor],
+        trainable_variables: Sequence[keras.Variable] | None = None,
+    ) -> None:
+        """Update the variables. Of several devices' gradients the sum is clipped, not each.
+
+        Keras clips before it sums: devices that disagree would take a longer step together.
+        """
+        context = tf.distribute.get_replica_context()
+        longest: float | None = vars(self)["clipnorm"]
+        if context is None or context.num_replicas_in_sync == 1 or not longest:
+            super().apply(grads, trainable_variables)
+            return
+        count = context.num_replicas_in_sync
+        joined = context.all_reduce(tf.distribute.ReduceOp.SUM, list(grads))
+        # Keras sums what it is given: each device gives its share.
+        shares = [tf.clip_by_norm(each, longest) / count for each in joined]
+        self.clipnorm = None
+        try:
+            super().apply(shares, trainable_variables)
+        finally:
+            self.clipnorm = longest
 
     @property
     def ema_momentum(self) -> keras.KerasTensor:

@@ -203,6 +203,10 @@ class TrainOptions(Section):
     threads: int | None = Field(default=None, ge=1)
     """Threads of TensorFlow's kernels; default: the cores at the run's first start, recorded in
     it. Another number changes the last bits of a result."""
+    devices: int = Field(default=1, ge=1)
+    """GPUs that share the rows of each batch, by MirroredStrategy. Without one, parts of the CPU:
+    slower than one, to try it out. Loss and weights are those of one device, but for rounding and
+    dropout's draws."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Peak of AdamW's, after the warm-up. Lower it if the loss is no longer finite."""
     weight_decay: float = Field(default=0.01, ge=0)
@@ -234,6 +238,15 @@ class TrainOptions(Section):
     state_steps: int | None = Field(default=None, ge=1)
     """Steps from one writing of the state, which an interrupted training goes on from, to the
     next; default: as many as keep the writing at half a percent of the time. Decides no bit."""
+
+    @model_validator(mode="after")
+    def _shared_alike(self) -> TrainOptions:
+        if self.batch % self.devices:
+            raise ValueError(
+                f"devices = {self.devices} cannot share batch = {self.batch} alike: make it a "
+                "multiple"
+            )
+        return self
 
     @model_validator(mode="after")
     def _balanced_once(self) -> TrainOptions:
@@ -317,6 +330,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _shares_whole_numbers(self) -> Config:
+        if self.train.devices > 1 and self.model.mixed_precision:
+            raise ValueError(
+                "model.mixed_precision and train.devices > 1 do not go together: Keras' scaling of "
+                "the loss does not survive the sharing. Keep one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _reaches_its_places(self) -> Config:
         object.__setattr__(self, "paths", self.reached().paths)
         return self
@@ -353,6 +375,8 @@ class Config(Section):
             kept["stream"].pop(key)
         for key in ("tensorboard", "threads", "state_steps"):
             kept["train"].pop(key)
+        if self.train.devices == 1:  # Runs from before there could be more have their names.
+            kept["train"].pop("devices")
         return kept
 
 

@@ -24,6 +24,7 @@ from model.optimisation import averaged_weights, compile_network, training_varia
 from model.options import OptimiserOptions
 from model.scores import Scores
 from pipeline.config import digest
+from pipeline.devices import Devices
 from pipeline.order import Position, training_order
 from pipeline.prediction import predictor, score_batches
 from pipeline.run_folder import run_digest
@@ -83,8 +84,10 @@ def train_network(
     Raises:
         UserError: the loss is no longer finite, or the state is damaged.
     """
-    training = prepare(run, store, split, config)
-    found = fitted = _fit(training, run, store, config, console)
+    devices = Devices(config.train.devices)
+    with devices.scope():
+        training = prepare(run, store, split, config)
+        found = fitted = _fit(training, run, store, config, console, devices)
     if config.train.refit:
         console.say(
             f"Training again on the training and validation groups, {found.progress.epoch} epochs."
@@ -92,8 +95,9 @@ def train_network(
         del training
         keras.backend.clear_session()
         keras.utils.set_random_seed(config.train.seed)
-        training = prepare_refit(run, store, split, config, found.progress.epoch)
-        fitted = _fit(training, run, store, config, console)
+        with devices.scope():
+            training = prepare_refit(run, store, split, config, found.progress.epoch)
+            fitted = _fit(training, run, store, config, console, devices)
     disk.write_bytes(run.curves, learning_curves(found.progress.history))
     _write_model(run, training, fitted)
     return found.progress
@@ -154,7 +158,12 @@ def _prepare(
 
 
 def _fit(
-    training: Training, run: RunFolder, store: Store, config: Config, console: Console
+    training: Training,
+    run: RunFolder,
+    store: Store,
+    config: Config,
+    console: Console,
+    devices: Devices,
 ) -> Course:
     course = _resume(training, console)
     progress = course.progress
@@ -162,7 +171,7 @@ def _fit(
     events = None
     if config.train.tensorboard and watched:
         events = TensorBoardLog(run.tensorboard, progress.history)
-    batches, step = _steps(training, store, config, progress)
+    batches, step = _steps(training, store, config, progress, devices)
     keeper = StateKeeper(training.state, config.train.state_steps)
     while progress.epoch < training.epochs and not progress.stopped:
         with _epoch_shown(training, progress, console, store) as shown:
@@ -238,7 +247,7 @@ def _resume(training: Training, console: Console) -> Course:
 
 
 def _steps(
-    training: Training, store: Store, config: Config, progress: Progress
+    training: Training, store: Store, config: Config, progress: Progress, devices: Devices
 ) -> tuple[Iterator[Any], Callable[[Any], Any]]:
     """Batches from where the training stands, and the compiled step that takes one."""
     counts = store.class_counts(training.folds)
@@ -254,7 +263,7 @@ def _steps(
     )
     # One signature for full and partial batches: traced, and compiled, once.
     step = tf.function(
-        lambda batch: training.network.train_step(batch),
+        devices.step(training.network),
         input_signature=[batches.element_spec],
         jit_compile=bool(training.network.jit_compile),
     )
