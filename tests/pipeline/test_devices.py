@@ -21,9 +21,10 @@ STILL = {"dropout": 0.0, "feature_dropout": 0.0, "spatial_dropout": 0.0}
 """No chance in the network: each device would draw its own."""
 
 
-def command(folder: Path, store: Path, run: str, **train: Any) -> list[str]:
+def command(folder: Path, store: Path, run: str, inputs: str = "hybrid", **train: Any) -> list[str]:
     table = {"name": run, **SMALL, "train": {**SMALL["train"], "clip_norm": 0.05, **train}}
     table["model"] = {**SMALL["model"], **STILL, "dilations": [2], "feature_units": [8]}
+    table["model"]["inputs"] = inputs
     config = folder / f"{run}.toml"
     config.write_text(tomli_w.dumps(table))
     given = ["--config", str(config), "--store", str(store), "--run", str(folder / run), "--quiet"]
@@ -35,9 +36,13 @@ def log_of(run: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def test_devices_share_each_batch_and_lose_as_one(tiny_store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("inputs", ["features", pytest.param("hybrid", marks=pytest.mark.faults)])
+def test_devices_share_each_batch_and_lose_as_one(
+    inputs: str, tiny_store: Path, tmp_path: Path
+) -> None:
     for run, devices in (("one", 1), ("two", 2)):
-        done = subprocess.run(command(tmp_path, tiny_store, run, devices=devices), check=False)
+        given = command(tmp_path, tiny_store, run, inputs, devices=devices)
+        done = subprocess.run(given, check=False)
         assert done.returncode == 0
     for one, two in zip(log_of(tmp_path / "one"), log_of(tmp_path / "two"), strict=True):
         for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
