@@ -34,6 +34,7 @@ MODULES = {
         "pipeline.shard_task._opened_workshop",
     ),
     "disk": ("stores.disk",),
+    "object-stores": ("stores.objects", "stores.shard_files"),
     "store": (
         *("stores.store", "stores.manifest", "stores.building", "stores.shard_reader"),
         *("stores.layout", "stores.fold_index", "stores.rows", "stores.plots"),
@@ -42,7 +43,12 @@ MODULES = {
     "runs": (
         *("pipeline.ablation", "pipeline.child_stages", "pipeline.compare", "pipeline.evaluate"),
         *("pipeline.export", "pipeline.prediction", "pipeline.run_folder", "pipeline.train"),
-        *("pipeline.tensorflow_setup", "pipeline.training_loop", "pipeline.training_state"),
+        *(
+            "pipeline.tensorflow_setup",
+            "pipeline.devices",
+            "pipeline.training_loop",
+            "pipeline.training_state",
+        ),
         "pipeline.predict.complete_run",
     ),
     "prediction": ("pipeline.model_inputs", "pipeline.predict"),

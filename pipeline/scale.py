@@ -5,15 +5,23 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stores.manifest import Manifest
+from stores.manifest import TABLE_ROWS, Manifest
+from stores.shard_reader import KEPT_SHARDS
 from stores.text import counted, format_bytes, format_seconds
 
 TYPICAL_VALUES = 20_000 * 128 * 9
 """Raw values a second that a worker turns into features and writes: 20,000 windows of 128 x 9,
 measured with two workers on two cores (docs/benchmarks.md)."""
-TASK_SECONDS = 0.01
-"""Of the scheduler and the stage for a task, whatever it does, with two workers: measured by
-benchmarks/cluster.py on two busy cores."""
+TASK_SECONDS = 0.001
+"""Of the scheduler and the stage for a task, whatever it does, where many end at a time: measured
+by benchmarks/cluster.py with 32 threads and 100,000 tasks on two cores."""
+READ_DOLLARS, WRITE_DOLLARS = 0.4e-6, 5e-6
+"""Of a request to S3 Standard (aws.amazon.com/s3/pricing, us-east-1): GET and HEAD, and PUT. Bytes
+cost nothing within a region, and more than requests outside of one."""
+
+
+SMALL_ARRAYS = ("label", "source_index")
+"""Read whole, a shard's at a time."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Scale:
         manifest_bytes: of the tables that every shard has rows in.
         work_seconds: of the workers, all together busy.
         task_seconds: that the scheduler takes to hand the tasks out, one after another.
+        written_objects: requests that write the store and its records, in an object store.
+        epoch_reads: requests that read it once, for a network that takes raw and features.
     """
 
     windows: int
@@ -40,6 +50,8 @@ class Scale:
     manifest_bytes: int
     work_seconds: float
     task_seconds: float
+    written_objects: int
+    epoch_reads: int
 
     @property
     def seconds(self) -> float:
@@ -48,7 +60,11 @@ class Scale:
 
     def as_table(self) -> dict[str, Any]:
         """JSON-able."""
-        return asdict(self) | {"seconds": self.seconds}
+        dollars = {
+            "written_dollars": self.written_objects * WRITE_DOLLARS,
+            "epoch_dollars": self.epoch_reads * READ_DOLLARS,
+        }
+        return asdict(self) | dollars | {"seconds": self.seconds}
 
     def said(self) -> str:
         """In one sentence."""
@@ -57,7 +73,10 @@ class Scale:
             f"{self.windows:,} windows by {counted(self.workers, 'worker')}: "
             f"{format_seconds(self.seconds)}, at {self.rate:,.0f} windows/s each ({how}); "
             f"{counted(self.shards, 'shard')}, {format_bytes(self.store_bytes)} before "
-            f"compression and {format_bytes(self.manifest_bytes)} of manifest."
+            f"compression and {format_bytes(self.manifest_bytes)} of manifest. In an object store: "
+            f"{self.written_objects:,} requests to write it, {self.epoch_reads:,} an epoch "
+            f"(S3 Standard: {self.written_objects * WRITE_DOLLARS:,.2f} $ and "
+            f"{self.epoch_reads * READ_DOLLARS:,.2f} $)."
         )
 
 
@@ -86,4 +105,19 @@ def scale_of(manifest: Manifest, windows: int, workers: int, rate: float | None)
         manifest_bytes=shards * digests + pieces * sum(rows.values()),
         work_seconds=windows / (workers * found),
         task_seconds=shards * TASK_SECONDS,
+        written_objects=shards * (len(manifest.arrays()) + 1)
+        + sum(-(-pieces // TABLE_ROWS) for _ in (*rows, digests)),
+        epoch_reads=_epoch_reads(manifest, windows, shards),
     )
+
+
+def _epoch_reads(manifest: Manifest, windows: int, shards: int) -> int:
+    """Requests of an epoch: chunks of raw and features; indexes, and labels and positions whole.
+
+    Indexes and labels of so many shards are kept; of more, each chunk asks for its own again. An
+    index takes two requests, one of them for the object's size.
+    """
+    large = 1 + bool(manifest.features)
+    chunks = -(-windows // manifest.chunk)
+    asked = shards if shards <= KEPT_SHARDS else chunks
+    return chunks * large + asked * (2 * large + len(SMALL_ARRAYS))

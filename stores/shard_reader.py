@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from threading import Lock
 from typing import Any
 
 import google_crc32c
@@ -21,6 +22,8 @@ KEPT_SHARDS = 1000
 """Shards whose indexes are kept at most: 8 million windows of 128 x 9."""
 WHOLE_SHARD = 256 << 10
 """Bytes of a shard that is read and kept whole where each request costs: labels and positions."""
+LOCKS = 16
+"""Shards whose indexes are asked for at a time."""
 _OBJECT_BYTES = 200
 """Of an index in the reader's table, beside its content."""
 _CRC32C_RESIDUE = 0x48674BC7
@@ -64,6 +67,7 @@ class ShardReader:
         self._kept: dict[int, bytes] = {}
         self._index_length = 16 * self._per_shard + 4
         most = self._per_shard * (self._chunk_bytes + _BLOSC_OVERHEAD + 4) + self._index_length
+        self._locks = [Lock() for _ in range(LOCKS)] if isinstance(folder, ObjectPath) else []
         self._whole = most if isinstance(folder, ObjectPath) and most <= WHOLE_SHARD else 0
 
     def read_into(self, target: NDArray[Any], start: int) -> None:
@@ -121,6 +125,13 @@ class ShardReader:
         kept = self._kept.get(shard)
         if kept is not None:
             return kept
+        if not self._locks:
+            return self._read_index(shard)
+        # Chunks of one shard are read side by side: one of them asks, and the others wait for it.
+        with self._locks[shard % len(self._locks)]:
+            return self._kept.get(shard) or self._read_index(shard)
+
+    def _read_index(self, shard: int) -> bytes:
         if self._whole:
             data = self._read(shard, self._whole, 0, self._is_whole)
         else:

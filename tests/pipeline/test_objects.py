@@ -24,6 +24,7 @@ from pipeline.cli import main
 from pipeline.config import Config
 from pipeline.console import Console, Request
 from pipeline.features import run_features
+from pipeline.scale import scale_of
 from pipeline.stream import training_stream
 from pipeline.verify import run_verify
 from stores import Store
@@ -243,9 +244,12 @@ def test_a_faulty_wire_and_a_server_that_starts_anew_change_no_bit(
     assert sum(wire.counts.values()) > 300
 
 
-def test_requests_are_made_side_by_side(wire: Wire, tiny_config: Config, tiny_store: Path) -> None:
+def test_requests_are_made_side_by_side(
+    wire: Wire, tiny_config: Config, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy_store(tiny_store, wire.server)
-    wire.latency = 0.05
+    monkeypatch.setattr("stores.shard_reader.WHOLE_SHARD", 1024)
+    wire.latency = 0.03
     seconds = {}
     for requests in (1, 12):
         config = reached(tiny_config, wire.endpoint, requests=requests)
@@ -258,10 +262,32 @@ def test_requests_are_made_side_by_side(wire: Wire, tiny_config: Config, tiny_st
     assert seconds[1] > 3 * seconds[12]
 
 
-def test_what_was_read_is_kept_on_disk_and_never_believed(
-    wire: Wire, tiny_config: Config, tiny_store: Path, tmp_path: Path
+def test_reading_takes_the_requests_that_the_plan_says(
+    wire: Wire, tiny_config: Config, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_store(tiny_store, wire.server)
+    # So small, that shards of raw windows and features are not read whole.
+    monkeypatch.setattr("stores.shard_reader.WHOLE_SHARD", 1024)
+    config = reached(tiny_config, wire.endpoint)
+    store = stores.open(ADDRESS, config.objects)
+    said = scale_of(store.manifest, store.windows, 1, None)
+    wire.counts.clear()
+    store.read_many(["raw", "features", "label", "source_index"], [(0, store.windows)])
+    asked = {array: number for (_, array), number in wire.counts.items()}
+    assert sum(wire.counts.values()) == said.epoch_reads, asked
+    written = sum(1 for path in tiny_store.rglob("c.*")) + store.manifest.shards
+    assert said.written_objects == written
+
+
+def test_what_was_read_is_kept_on_disk_and_never_believed(
+    wire: Wire,
+    tiny_config: Config,
+    tiny_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy_store(tiny_store, wire.server)
+    monkeypatch.setattr("stores.shard_reader.WHOLE_SHARD", 1024)
     cache = {"cache": "4MB", "cache_folder": str(tmp_path / "cache")}
     config = reached(tiny_config, wire.endpoint, **cache)
     names = ["raw", "features", "label"]

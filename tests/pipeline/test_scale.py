@@ -60,3 +60,4 @@ def test_the_plan_says_what_workers_would_take(
     assert main(line) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "1,000,000 windows by 3 workers: 4 min 30 s, at 1,234 windows/s each (measured" in said
+    assert "requests to write it" in said
