@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from pipeline.config import Config, config_from_table
 from pipeline.console import Console, Request
+from stores.places import Place
 
 # A loaded machine is no failure.
 settings.register_profile("headrace", deadline=None)
@@ -68,7 +69,7 @@ def tiny_store(
 
 
 def request_for(
-    config: Config, data: Path | None, store: Path, run: Path | None = None, new: bool = False
+    config: Config, data: Place | None, store: Place, run: Path | None = None, new: bool = False
 ) -> Request:
     """A quiet request."""
     return Request(config, data, store, run, Console(quiet=True), new)

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -30,22 +29,18 @@ from pipeline.features import run_features
 from pipeline.store_plan import plan_build
 from pipeline.verify import run_verify
 from stores.errors import UserError
+from stores.places import place_of
 from stores.source import open_source
 from stores.synthetic import write_synthetic
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.faults import finished
+from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, free_port
 
 ROOT = Path(cluster.__file__).resolve().parent.parent
 LIMIT = "600MB"
 """Of a worker: the default geometry has to do with it."""
 
 Start = Callable[..., subprocess.Popen[bytes]]
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 @pytest.fixture
@@ -322,6 +317,36 @@ def test_a_cluster_behind_tls_wants_its_certificates(
     bare = changed(tiny_config, cluster={"scheduler": address})
     with pytest.raises(UserError, match=r"cluster\.tls_\*"):
         run_features(request_for(bare, tiny_source, tmp_path / "again.zarr"))
+
+
+def test_workers_and_objects_are_all_that_a_store_needs(
+    start: Start,
+    tiny_config: Config,
+    tiny_source: Path,
+    tiny_store: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    server, port = S3Server(tmp_path / "objects"), free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    try:
+        (server.bucket / "tiny.h5").write_bytes(tiny_source.read_bytes())
+        scheduler(start, port)
+        worker(start, address)
+        objects, reached = {"endpoint": server.endpoint}, {"scheduler": address}
+        config = changed(tiny_config, cluster=reached, objects=objects)
+        data, store = (
+            place_of(f"s3://{BUCKET}/{name}", config.objects) for name in ("tiny.h5", "tiny.zarr")
+        )
+        request = request_for(config, data, store)
+        run_features(request)
+        assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
+        assert run_verify(request, with_source=True)["problems"] == []
+        assert sorted(path.name for path in server.bucket.iterdir()) == ["tiny.h5", "tiny.zarr"]
+    finally:
+        server.stop()
 
 
 @pytest.fixture
