@@ -65,7 +65,8 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         if not repair and _stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
         state = state_of(data)
-        planned = plan_build(request.config, source, request.console)
+        uploads = isinstance(target, ObjectPath)
+        planned = plan_build(request.config, source, request.console, uploads)
         manifest, plan = planned.manifest, planned.memory
         _describe(console, source, manifest)
         cluster = request.config.cluster

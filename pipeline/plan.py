@@ -148,7 +148,12 @@ def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan
             request.console.say("Measuring what the worker processes take, some 15 seconds.")
             measure_worker_reserved(request.config, manifest)
         plan, workers = plan_features(
-            request.config, manifest, catalogue_of(manifest), source, survey.index.nbytes
+            request.config,
+            manifest,
+            catalogue_of(manifest),
+            source,
+            survey.index.nbytes,
+            isinstance(request.store, ObjectPath),
         )
     needed = needed_disk(manifest, manifest.windows)
     disk = {"store": str(request.store), "needed_disk": needed}

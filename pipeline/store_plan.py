@@ -21,7 +21,7 @@ from stores.errors import UserError
 from stores.fold_index import FoldIndex
 from stores.layout import make_geometry
 from stores.manifest import FoldRecord, Manifest
-from stores.objects import ObjectPath
+from stores.objects import CLIENT_BYTES, ObjectPath
 from stores.places import Place
 from stores.source import Source
 from stores.survey import Survey, survey_source
@@ -99,20 +99,27 @@ class PlannedBuild:
     need: WorkerNeed
 
 
-def plan_build(config: Config, source: Source, console: Console) -> PlannedBuild:
+def plan_build(
+    config: Config, source: Source, console: Console, uploads: bool = False
+) -> PlannedBuild:
     """Plan the store of `source`, refusing what does not fit as early as possible.
+
+    Args:
+        config, source: of the store.
+        console: where progress is shown.
+        uploads: shards are written as objects.
 
     Raises:
         UserError: the configuration does not suit the source or the memory.
     """
     draft = draft_store(config, source)
     if source.options.non_finite == "drop":  # The survey will look at every window.
-        plan_features(config, draft, catalogue_of(draft), source, 0)[0].require_fit()
+        plan_features(config, draft, catalogue_of(draft), source, 0, uploads)[0].require_fit()
     manifest, survey = plan_store(config, source, draft, console)
     index = survey.index
     catalogue = catalogue_of(manifest)
-    memory, workers = plan_features(config, manifest, catalogue, source, index.nbytes)
-    need = worker_need(manifest, catalogue, source, index.nbytes)
+    memory, workers = plan_features(config, manifest, catalogue, source, index.nbytes, uploads)
+    need = worker_need(manifest, catalogue, source, index.nbytes, uploads)
     limit = config.cluster.memory_limit
     if limit and limit < need.limit(1):
         raise UserError(
@@ -124,10 +131,14 @@ def plan_build(config: Config, source: Source, console: Console) -> PlannedBuild
 
 
 def worker_need(
-    manifest: Manifest, catalogue: Catalogue | None, source: Source, index_bytes: int
+    manifest: Manifest,
+    catalogue: Catalogue | None,
+    source: Source,
+    index_bytes: int,
+    uploads: bool = False,
 ) -> WorkerNeed:
     """What a worker process takes before any data, and each task that runs in it."""
-    each = worker_buffers(manifest, catalogue) | source_buffers(source)
+    each = worker_buffers(manifest, catalogue, uploads) | source_buffers(source)
     tables = index_bytes + source.table_bytes + DROPPED_BYTES * len(manifest.dropped)
     return WorkerNeed(RESERVED_WORKER, sum(each.values()) + tables)
 
@@ -195,6 +206,7 @@ def plan_features(
     catalogue: Catalogue | None,
     source: Source,
     index_bytes: int,
+    uploads: bool = False,
 ) -> tuple[MemoryPlan, int]:
     """The memory plan, and as many worker processes as fit the budget, but at least one.
 
@@ -203,6 +215,7 @@ def plan_features(
         manifest, catalogue: of the store that is to be made.
         source: what it is made from; each worker opens its own.
         index_bytes: what the index of folds holds, in every process.
+        uploads: shards are written as objects.
     """
     budget, limit = usable_budget(config.memory.budget), total_memory()
     chosen = config.features.workers
@@ -213,7 +226,7 @@ def plan_features(
 
     def plan(workers: int, shard: int) -> MemoryPlan:
         smaller = manifest.model_copy(update={"shard": shard})
-        each = worker_buffers(smaller, catalogue) | source_buffers(source)
+        each = worker_buffers(smaller, catalogue, uploads) | source_buffers(source)
         buffers = {}
         if workers:
             buffers = {f"{name} ({workers} workers)": size * workers for name, size in each.items()}
@@ -248,8 +261,13 @@ def plan_features(
     return replace(found, remedies=tuple(remedies), floor=floor), workers
 
 
-def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str, int]:
-    """Bytes of each buffer that a worker holds for one shard, by name."""
+def worker_buffers(
+    manifest: Manifest, catalogue: Catalogue | None, uploads: bool = False
+) -> dict[str, int]:
+    """Bytes of each buffer that a worker holds for one shard, by name.
+
+    A file is written chunk by chunk. An object is sent whole, and again if that fails.
+    """
     arrays = {array.name: array for array in manifest.arrays()}
     rows = min(manifest.shard, manifest.windows)
     window = manifest.time * len(manifest.channels)
@@ -265,6 +283,9 @@ def worker_buffers(manifest: Manifest, catalogue: Catalogue | None) -> dict[str,
         "chunk being encoded": 3 * manifest.chunk * arrays["raw"].row_bytes,
         "labels and positions": 2 * rows * 28,
     }
+    if uploads:
+        buffers["shard being sent"] = max(rows * each.row_bytes for each in arrays.values())
+        buffers["client of the object store"] = CLIENT_BYTES
     if catalogue is not None:
         buffers["gathered features"] = rows * arrays["features"].row_bytes
         buffers["kernel scratch"] = int(catalogue.scratch_bytes(batch, units))
