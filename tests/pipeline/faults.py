@@ -95,7 +95,7 @@ def _tasks_here(
     **_: Any,
 ) -> Iterator[Any]:
     for shard in shards:
-        record = task(str(target), str(job.source), job.state, shard)
+        record = task(target, job.source, job.state, shard)
         if isinstance(record, UserError):
             raise record
         yield shard, record
