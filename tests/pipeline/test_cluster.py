@@ -185,6 +185,7 @@ def test_workers_that_die_and_join_change_no_byte(
 MEMORY = ["many.zarr.memory.json"]
 
 
+@pytest.mark.faults
 def test_a_scheduler_that_is_started_again_changes_no_byte(
     start: Start, source: Path, whole: Path, tmp_path: Path
 ) -> None:

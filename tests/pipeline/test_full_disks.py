@@ -71,6 +71,7 @@ def test_a_limit_on_the_size_of_files_is_said_in_one_line(
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
+@pytest.mark.faults
 def test_a_training_on_a_full_disk_is_said_in_one_line_and_gone_on_from(
     small_disk: Path, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:

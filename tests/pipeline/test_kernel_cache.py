@@ -47,6 +47,7 @@ print(sum(sum(f.stats.cache_hits.values()) for f in kernels) > len(kernels) // 2
 """
 
 
+@pytest.mark.faults
 def test_what_is_compiled_once_is_found_by_every_later_process(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
 

@@ -151,6 +151,7 @@ def test_what_is_no_store_is_left_alone(
     assert [path.name for path in server.bucket.rglob("*") if path.is_file()] == ["mine.txt"]
 
 
+@pytest.mark.faults
 def test_a_killed_stage_is_gone_on_with(
     server: S3Server, tiny_config: Config, tiny_source: Path, tiny_store: Path, tmp_path: Path
 ) -> None:
@@ -249,7 +250,7 @@ def test_requests_are_made_side_by_side(
 ) -> None:
     copy_store(tiny_store, wire.server)
     monkeypatch.setattr("stores.shard_reader.WHOLE_SHARD", 1024)
-    wire.latency = 0.03
+    wire.latency = 0.02
     seconds = {}
     for requests in (1, 12):
         config = reached(tiny_config, wire.endpoint, requests=requests)

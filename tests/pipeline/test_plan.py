@@ -97,6 +97,7 @@ def test_a_poor_shuffle_is_warned_of_with_a_buffer_that_mends_it(
     assert "Warning" not in capsys.readouterr().out
 
 
+@pytest.mark.faults
 def test_values_that_are_offered_do_fit(
     wide_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -251,6 +252,7 @@ class VirtualSource:
     groups = tuple(f"subject {number}" for number in range(200))
     parts = ()
     buffer_bytes = chunk_cache_bytes = table_bytes = 8 << 20
+    fetched_bytes = 0
 
     def fingerprint(self) -> str:
         return "0" * 64

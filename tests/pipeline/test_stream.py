@@ -433,6 +433,7 @@ def test_buffers_are_named_and_grow_with_what_they_hold(store: Store, tiny_confi
     assert set(evaluation_buffers(tiny_config, window, 64)).isdisjoint(small)
 
 
+@pytest.mark.faults
 def test_epoch_after_epoch_the_stream_holds_no_more(
     store: Store, tiny_config: Config, normaliser: Normaliser
 ) -> None:

@@ -123,7 +123,8 @@ class Stopped(Exception):
     """Stands for a kill at one place in the program."""
 
 
-@pytest.mark.parametrize("mix", [pytest.param(0.0, marks=pytest.mark.faults), 0.5])
+@pytest.mark.faults
+@pytest.mark.parametrize("mix", [0.0, 0.5])
 def test_a_training_stopped_at_each_step_goes_on_from_that_very_step(
     cheap_config: Config,
     tiny_store: Path,

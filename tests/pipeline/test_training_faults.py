@@ -81,7 +81,7 @@ def fail_each(
         fail_and_resume(at, kind, config, store, run, whole)
 
 
-@pytest.mark.parametrize("kind", ["error", "power"])
+@pytest.mark.parametrize("kind", [pytest.param("error", marks=pytest.mark.faults), "power"])
 def test_a_call_that_fails_loses_nothing_of_a_training(
     kind: str, brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
 ) -> None:

@@ -309,6 +309,7 @@ def test_mending_trusts_nothing_that_an_earlier_mending_left(
     assert hashes(store) == hashes(tiny_store)
 
 
+@pytest.mark.faults
 def test_mending_removes_no_file_of_the_users(
     tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
