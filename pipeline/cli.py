@@ -438,7 +438,7 @@ def _request(options: argparse.Namespace) -> Request:
     # Into the config too: there a stage can tell what was named from what is a default.
     for key, path in (("data", options.data), ("store", options.store)):
         if path:
-            overrides.append(f"paths.{key}={json.dumps(str(path))}")
+            overrides.append(f"paths.{key}={json.dumps(str(path), ensure_ascii=False)}")
     for key, option in CLUSTER_OPTIONS.items():
         if value := getattr(options, option, None):
             overrides.append(f"{key}={json.dumps(value)}")

@@ -155,7 +155,9 @@ def _place(store: Place) -> Place:
 
 def _stands(target: Place) -> bool:
     if isinstance(target, ObjectPath):
-        return is_finished(target)
+        # Without its group's metadata it is damaged, if nobody is at work on it.
+        manifest = target / "manifest" / "zarr.json"
+        return is_finished(target) or (manifest.exists() and not is_begun(target))
     return target.exists() and any(target.iterdir())
 
 

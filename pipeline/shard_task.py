@@ -222,7 +222,7 @@ def _opened_workshop(target: Place, path: Place) -> Workshop:
     for number, fold in enumerate(manifest.folds):
         fold_of_group[list(fold.groups)] = number
     dropped = np.array(manifest.dropped, dtype=np.int64).reshape(-1, 2)
-    index = load_index(partial_folder(target) / "index.npz")
+    index = load_index(build.work / "index.npz")
     return Workshop(
         build,
         source,

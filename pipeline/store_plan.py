@@ -147,7 +147,7 @@ def source_buffers(source: Source) -> dict[str, int]:
     """Bytes of what a worker holds of its own handle of the source, by name."""
     buffers = {"source slices": source.buffer_bytes, "HDF5 chunk cache": source.chunk_cache_bytes}
     if source.fetched_bytes:
-        buffers["source read ahead"] = source.fetched_bytes
+        buffers["source read ahead"] = source.fetched_bytes + CLIENT_BYTES
     return buffers
 
 
@@ -230,6 +230,8 @@ def plan_features(
         buffers = {}
         if workers:
             buffers = {f"{name} ({workers} workers)": size * workers for name, size in each.items()}
+        if source.fetched_bytes:
+            buffers["source read ahead (this process)"] = source.fetched_bytes + CLIENT_BYTES
         buffers["index of folds"] = index_bytes * (workers + 1)
         buffers["tables of the source"] = source.table_bytes * (workers + 1)
         buffers["dropped ranges"] = DROPPED_BYTES * len(manifest.dropped) * (workers + 1)

@@ -41,10 +41,6 @@ def set_up_tensorflow(options: TrainOptions) -> None:
     for gpu in gpus:
         if not tf.config.experimental.get_memory_growth(gpu):
             tf.config.experimental.set_memory_growth(gpu, True)
-    if options.devices > 1:
-        from pipeline.devices import claim_devices
-
-        claim_devices(options.devices)
     keras.utils.set_random_seed(options.seed)
     if options.deterministic and not gpus:
         tf.config.experimental.enable_op_determinism()

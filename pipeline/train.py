@@ -124,9 +124,11 @@ def _chosen_run(request: Request, config: Config, fingerprint: str) -> RunFolder
 def _train(run: RunFolder, store: Store, split: Split, config: Config, request: Request) -> None:
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
+    from pipeline.devices import claim_devices
     from pipeline.stream_calls import store_errors
     from pipeline.training_loop import train_network
 
+    claim_devices(config.train.devices)
     with store_errors():
         train_network(run, store, split, config, request.console)
 

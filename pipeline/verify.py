@@ -106,6 +106,7 @@ def plan_verify(request: Request, store: Store) -> MemoryPlan:
         "rows being checked": 4 * 256 * wide + 6 * store.chunk_windows * wide,
         "positions": 24 * rows,
         "tables": 2 * store.manifest.table_bytes,
+        "indexes of shards": store.index_bytes,
         **store.request_buffers,
     }
     budget = usable_budget(request.config.memory.budget)

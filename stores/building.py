@@ -7,7 +7,8 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from stores.array_format import ArrayFormat, json_bytes
 from stores.disk import (
     Bytes,
+    explained,
     link_file,
     make_folder,
     remove_file,
@@ -74,9 +76,19 @@ class Build:
         """
         return self.folder / "store" if isinstance(self.target, Path) else self.target
 
+    @property
+    def work(self) -> Place:
+        """What is kept of it apart from the plan: of objects by the plan's own name, as nothing
+        keeps another builder from writing before it is refused.
+        """
+        if isinstance(self.folder, Path):
+            return self.folder
+        plan = json_bytes(self.manifest.model_dump(mode="json"))
+        return self.folder / xxhash.xxh3_128_hexdigest(plan)
+
     def finished_shards(self) -> list[int]:
         """Shards whose arrays are all durable, ascending."""
-        records = self.folder / "records"
+        records = self.work / "records"
         found = sorted(
             int(name.removesuffix(".npz")) for name in names_below(records) if name.endswith(".npz")
         )
@@ -102,9 +114,8 @@ class Build:
         dropped: list[int] = []
         for shard in self.finished_shards() if isinstance(self.target, Path) else ():
             try:
-                for name in ("filled", *(table.name for table in self.manifest.tables())):
-                    self._column(shard, name)
-                digests = self._column(shard, "shard_digest")[0]
+                names = ["filled", *(table.name for table in self.manifest.tables())]
+                digests = self._columns(shard, names)["shard_digest"][0]
                 whole = all(
                     file_digest(self.store / array.name / array.key(shard)) == digest.tobytes()
                     for array, digest in zip(self.manifest.arrays(), digests, strict=True)
@@ -191,7 +202,7 @@ class Build:
         return self._record(shard).is_file()
 
     def _record(self, shard: int) -> Place:
-        return self.folder / "records" / f"{shard}.npz"
+        return self.work / "records" / f"{shard}.npz"
 
     def finish(self, replaces: bool = False) -> None:
         """Write tables, manifest and metadata, and rename the store into place.
@@ -208,12 +219,8 @@ class Build:
                 f"{len(missing)} of {self.manifest.shards} shards are missing, the first is "
                 f"{missing[0]}. Run headrace features again: it makes only those."
             )
-        digests: dict[str, str] = {}
-        for table in self.manifest.tables():
-            digests |= self._write_table(table)
-        complete = self.manifest.model_copy(
-            update={"table_digests": digests, "filled": self._filled_ranges()}
-        )
+        digests, filled = self._write_tables()
+        complete = self.manifest.model_copy(update={"table_digests": digests, "filled": filled})
         for array in complete.arrays():
             attributes = complete.attributes_of(array.name)
             write_bytes(self.store / array.name / "zarr.json", array.metadata(attributes))
@@ -244,47 +251,71 @@ class Build:
         rename_folder(self.store, self.target)
         discard_build(self.target)
 
-    def _write_table(self, table: ArrayFormat) -> dict[str, str]:
-        """Gather a table from the shards' records, a chunk in memory at a time."""
-        digests = {}
-        for number, rows in enumerate(self._table_chunks(table.name)):
-            name = f"{table.name}/{table.key(number)}"
+    def _write_tables(self) -> tuple[dict[str, str], tuple[tuple[int, int], ...]]:
+        """Gather the tables from the shards' records, a chunk of each in memory at a time.
+
+        Returns:
+            Checksum of each file, and the ranges of candidates that were filled.
+        """
+        digests: dict[str, str] = {}
+        held = {table.name: np.empty(0) for table in self.manifest.tables()}
+        written = dict.fromkeys(held, 0)
+        filled = [np.zeros(0, np.int64)]
+
+        def write(table: ArrayFormat, rows: NDArray[Any]) -> None:
+            name = f"{table.name}/{table.key(written[table.name])}"
             digest = xxhash.xxh3_128()
             parts = _hashed(table.encode(iter([rows.astype(table.dtype)])), digest)
             write_bytes(self.store / "manifest" / name, parts)
             digests[name] = digest.hexdigest()
-        metadata = table.metadata()
-        write_bytes(self.store / "manifest" / table.name / "zarr.json", metadata)
-        digests[f"{table.name}/zarr.json"] = xxhash.xxh3_128_hexdigest(metadata)
-        return digests
+            written[table.name] += 1
 
-    def _filled_ranges(self) -> tuple[tuple[int, int], ...]:
-        found = np.sort(np.concatenate([self._column(s, "filled") for s in self.finished_shards()]))
+        for columns in self._all_columns(["filled", *held]):
+            filled.append(columns["filled"])
+            for table in self.manifest.tables():
+                before, rows = held[table.name], columns[table.name]
+                rows = np.concatenate([before, rows]) if len(before) else rows
+                while len(rows) >= TABLE_ROWS:
+                    write(table, rows[:TABLE_ROWS])
+                    rows = rows[TABLE_ROWS:]
+                held[table.name] = rows
+        for table in self.manifest.tables():
+            if len(held[table.name]):
+                write(table, held[table.name])
+            metadata = table.metadata()
+            write_bytes(self.store / "manifest" / table.name / "zarr.json", metadata)
+            digests[f"{table.name}/zarr.json"] = xxhash.xxh3_128_hexdigest(metadata)
+        found = np.sort(np.concatenate(filled))
         ranges = join_ranges(np.stack([found, found + 1], axis=1))
-        return tuple((int(start), int(stop)) for start, stop in ranges)
+        return digests, tuple((int(start), int(stop)) for start, stop in ranges)
 
-    def _column(self, shard: int, name: str) -> NDArray[Any]:
+    def _all_columns(self, names: list[str]) -> Iterator[dict[str, NDArray[Any]]]:
+        """Columns of the records of all shards in order; objects are read side by side."""
+
+        def read(shard: int) -> dict[str, NDArray[Any]]:
+            return self._columns(shard, names)
+
+        shards = range(self.manifest.shards)
+        if not isinstance(self.target, ObjectPath):
+            yield from map(read, shards)
+            return
+        size = self.target.options.requests
+        with ThreadPoolExecutor(size) as pool:
+            for first in range(0, len(shards), size):
+                yield from pool.map(read, shards[first : first + size])
+
+    def _columns(self, shard: int, names: list[str]) -> dict[str, NDArray[Any]]:
         path = self._record(shard)
         try:
             with np.load(openable(path), allow_pickle=False) as record:
-                return np.asarray(record[name])
+                return {name: np.asarray(record[name]) for name in names}
         except ARCHIVE_ERRORS as error:
+            if isinstance(error, UserError):
+                raise
             raise UserError(
                 f"{path} is damaged ({first_line(error)}). Delete it, and start again: its shard "
                 "is made anew."
             ) from error
-
-    def _table_chunks(self, name: str) -> Iterator[NDArray[Any]]:
-        held: list[NDArray[Any]] = []
-        for shard in range(self.manifest.shards):
-            held.append(self._column(shard, name))
-            rows = np.concatenate(held)
-            while len(rows) >= TABLE_ROWS:
-                yield rows[:TABLE_ROWS]
-                rows = rows[TABLE_ROWS:]
-            held = [rows]
-        if len(held[0]):
-            yield held[0]
 
 
 def partial_folder(target: Place) -> Place:
@@ -354,13 +385,17 @@ def _begin_objects(build: Build, plan: ObjectPath, index: FoldIndex, replaces: b
     """
     wanted = build.manifest.model_dump(mode="json")
     if not plan.exists():
-        there = next(names_below(build.target), None)
+        there = "itself" if build.target.exists() else next(names_below(build.target), None)
         if there is not None and not replaces:
             raise UserError(
                 f"{build.target} holds objects already, {there} among them, and is no store. Name "
                 "another --store, or delete them."
             )
-        index.save(build.folder / "index.npz")
+        if replaces:
+            with suppress(FileNotFoundError):
+                root = (build.target / "zarr.json").read_bytes()
+                write_bytes(build.folder / REPLACED, root)
+        index.save(build.work / "index.npz")
         write_once(plan, json_bytes(wanted))
     differing = manifest_differences(_begun(plan), wanted)
     if differing:
@@ -419,20 +454,39 @@ def layout_of(manifest: Manifest, index: FoldIndex) -> Layout:
 def discard_build(target: Place) -> None:
     """Remove the work in progress of `target`, first what says that it is one.
 
-    Of objects that is the last to go: without it nobody knows what the others are.
+    Of objects that is the last to go: without it nobody knows what the others are. Of a store that
+    was to be replaced the objects stay, and it is one again.
     """
     folder = partial_folder(target)
     _refuse_foreign(folder)
     if isinstance(folder, ObjectPath) or isinstance(target, ObjectPath):
-        if isinstance(target, ObjectPath) and not is_finished(target) and is_begun(target):
-            remove_folder(target)
-        for name in sorted(names_below(folder), key="plan.json".__eq__):
-            remove_file(folder / name)
+        assert isinstance(folder, ObjectPath)
+        assert isinstance(target, ObjectPath)
+        _discard_objects(folder, target)
         return
     if folder.exists():
         remove_file(folder / "plan.json")
         sync_folder(folder)
         remove_folder(folder)
+
+
+def _discard_objects(folder: ObjectPath, target: ObjectPath) -> None:
+    if not is_begun(target):
+        remove_folder(folder)
+        return
+    if not is_finished(target):
+        replaced = folder / REPLACED
+        if replaced.exists():
+            write_bytes(target / "zarr.json", replaced.read_bytes())
+        else:
+            # What is not of this build's making is not there: it was looked at when it began.
+            arrays = (*(array.name for array in load_build(target).manifest.arrays()), "manifest")
+            for name in arrays:
+                remove_folder(target / name)
+    others = [name for name in names_below(folder) if name not in ("plan.json", REPLACED)]
+    for names in (others, [REPLACED], ["plan.json"]):
+        with explained(folder):
+            folder.remove(names)
 
 
 def was_replaced(target: Place) -> bool:

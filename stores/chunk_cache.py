@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
 from contextlib import suppress
@@ -10,6 +11,11 @@ from pathlib import Path
 
 BLOCK = 512
 """Bytes that `st_blocks` counts in."""
+FOLDER = "chunks"
+"""Below the folder that is named, which may hold anything else."""
+COUNTS = 16
+"""Times that what is held is counted anew while a cache fills up."""
+_STORE = re.compile(r"[0-9a-f]{32}")
 
 
 class ChunkCache:
@@ -28,9 +34,10 @@ class ChunkCache:
             store: the store's fingerprint: what has another is another store.
             limit: bytes.
         """
-        self._all, self._folder, self._limit = folder, folder / store[:32], limit
+        self._all = folder / FOLDER
+        self._folder, self._limit = self._all / store[:32], limit
         self._lock = threading.Lock()
-        self._held: int | None = None
+        self._held = self._counted = 0
         self._full = limit <= 0
 
     def get(self, name: str, offset: int, length: int) -> bytes | None:
@@ -65,24 +72,34 @@ class ChunkCache:
     def _has_room(self, size: int) -> bool:
         size += 2 * 4096  # Files grow by whole pages.
         with self._lock:
-            if self._held is None:
-                self._held = _bytes_below(self._all)
-            while self._held + size > self._limit:
-                other = self._oldest_other()
-                if other is None:
-                    self._full = True
-                    return False
+            # Others may fill the same folder.
+            if self._counted <= 0:
+                self._count()
+            for other in self._others() if self._held + size > self._limit else ():
                 shutil.rmtree(other, ignore_errors=True)
-                self._held = _bytes_below(self._all)
+                self._count()
+                if self._held + size <= self._limit:
+                    break
+            if self._held + size > self._limit:
+                self._full = True
+                return False
             self._held += size
+            self._counted -= size
             return True
 
-    def _oldest_other(self) -> Path | None:
+    def _count(self) -> None:
+        self._held, self._counted = _bytes_below(self._all), self._limit // COUNTS
+
+    def _others(self) -> list[Path]:
+        """Caches of other stores, the oldest first; what else stands there is not ours."""
         with suppress(OSError):
-            others = [each for each in self._all.iterdir() if each != self._folder]
-            if others:
-                return min(others, key=lambda each: each.stat().st_mtime)
-        return None
+            found = [
+                each
+                for each in self._all.iterdir()
+                if each != self._folder and _STORE.fullmatch(each.name) and each.is_dir()
+            ]
+            return sorted(found, key=lambda each: each.stat().st_mtime)
+        return []
 
 
 def default_folder() -> Path:

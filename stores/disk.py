@@ -146,8 +146,7 @@ def remove_folder(folder: Place) -> None:
     """
     if isinstance(folder, ObjectPath):
         with explained(folder):
-            for name, _ in list(folder.below()):
-                (folder / name).unlink(missing_ok=True)
+            folder.remove([name for name, _ in folder.below()])
         return
     if not folder.is_dir():
         return

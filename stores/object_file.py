@@ -15,7 +15,7 @@ RUN_BLOCKS = 16
 """Blocks that are fetched together where reading goes straight on."""
 READ_AHEAD = 16 << 20
 """Bytes that are fetched side by side before they are read."""
-HELD_BYTES = (KEPT_BLOCKS + RUN_BLOCKS) * BLOCK_BYTES + 2 * READ_AHEAD
+HELD_BYTES = (KEPT_BLOCKS + 2 * RUN_BLOCKS) * BLOCK_BYTES + 2 * READ_AHEAD
 """Held of an open object at most: blocks, and twice what was fetched ahead while it arrives."""
 GAP_BYTES = 64 << 10
 """Between two parts that are fetched as one."""
@@ -120,6 +120,8 @@ class ObjectFile(io.RawIOBase):
             low, high = number * BLOCK_BYTES, number * BLOCK_BYTES + len(block)
             start, stop = max(at, low), min(at + len(view), high)
             view[start - at : stop - at] = block[start - low : stop - low]
+        while len(self._blocks) > KEPT_BLOCKS + RUN_BLOCKS:
+            self._blocks.popitem(last=False)
 
     def _read_blocks(self, first: int, last: int) -> None:
         if first == self._after:
@@ -134,5 +136,3 @@ class ObjectFile(io.RawIOBase):
             number = (start + offset) // BLOCK_BYTES
             self._blocks[number] = data[offset : offset + BLOCK_BYTES]
             self._blocks.move_to_end(number)
-        while len(self._blocks) > KEPT_BLOCKS + RUN_BLOCKS:
-            self._blocks.popitem(last=False)

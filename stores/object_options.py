@@ -52,6 +52,8 @@ class ObjectOptions(BaseModel):
                     f"{name} may be a secret, and a configuration is kept with each run: set it in "
                     "the environment, where the cloud's own tools look"
                 )
+            if isinstance(options[name], str) and "@" in str(options[name]):
+                raise ValueError(f"{name} may hold a password: leave out the user and it")
         return options
 
 

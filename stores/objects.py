@@ -9,11 +9,11 @@ import posixpath
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -43,10 +43,14 @@ _CREDENTIALS = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
-_ANSWERED = "non-2xx status"
+_STATUS = re.compile(r"status code: (\d+)")
 """What it says of a server that refuses."""
-_PAUSE = 0.1
-"""Seconds before a request is made again, at first."""
+_MOMENT = 3.0
+"""Seconds that obstore itself tries again: no signal is seen meanwhile."""
+_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+"""Seconds before a request is made again, at first and at most."""
+DELETED = 1000
+"""Objects that are deleted by one request."""
 _SIGNED: set[str] = set()
 """Buckets of which that is known."""
 
@@ -55,9 +59,8 @@ _SIGNED: set[str] = set()
 class ObjectPath:
     """The address of an object, or of what stands below it; like a `Path` where it can be.
 
-    What goes wrong with an object is an OSError, as with files: FileNotFoundError,
-    FileExistsError, PermissionError. A server that cannot be reached, or goes on failing, is a
-    UserError.
+    What goes wrong with an object is an OSError, as with files: FileNotFoundError and
+    FileExistsError. A server that refuses, cannot be reached, or goes on failing is a UserError.
 
     Attributes:
         scheme: s3, gs or az.
@@ -213,12 +216,36 @@ class ObjectPath:
     def below(self) -> Iterator[tuple[str, int]]:
         """(name relative to it, bytes) of all objects that stand below it."""
         prefix = f"{self.key}/" if self.key else ""
+        last: list[str] = [""]
+
+        def pages() -> Iterator[Any]:
+            after = last[0] or None
+            yield from _obstore().list(self._client(), self.key or None, offset=after)
+
         with self._explained():
-            pages = iter(_obstore().list(self._client(), self.key or None))
-            while page := self._tried(lambda: next(pages, None)):
+            listed = pages()
+            pause = _Pause(self.options.retry_seconds)
+            while True:
+                try:
+                    page = next(listed, None)
+                except _errors().GenericError as error:
+                    # A list that was cut off has no more pages: the rest is asked for anew.
+                    pause.after(error)
+                    listed = pages()
+                    continue
+                if page is None:
+                    return
                 for found in page:
+                    last[0] = found["path"]
                     if found["path"].startswith(prefix):
                         yield found["path"][len(prefix) :], int(found["size"])
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete objects below it, those that are there."""
+        with self._explained(), suppress(FileNotFoundError):
+            for first in range(0, len(names), DELETED):
+                keys = [f"{self.key}/{name}" for name in names[first : first + DELETED]]
+                self._tried(partial(_obstore().delete, self._client(), keys))
 
     def client(self) -> ObjectStore:
         """An obstore client of all that stands below it."""
@@ -245,39 +272,42 @@ class ObjectPath:
         """
         import urllib3
 
-        url = _obstore().sign(self._client(), "GET", self.key, SIGNED_FOR)
-        until, pause = time.monotonic() + self.options.retry_seconds, _PAUSE
+        pause = _Pause(self.options.retry_seconds)
         header = {"Range": f"bytes={start}-{start + length - 1}"}
         while True:
             try:
                 pool = _pool(self.options.requests, self.options.timeout_seconds)
-                reply = pool.request("GET", url, headers=header, retries=False)
+                url = _obstore().sign(self._client(), "GET", self.key, SIGNED_FOR)
+                reply = pool.request(
+                    "GET", url, headers=header, retries=False, preload_content=False
+                )
+                content = reply.read() if _is_part(reply, start, length) else b""
+                reply.release_conn()
             except urllib3.exceptions.HTTPError as error:
                 what = first_line(error)
             else:
                 if reply.status in (200, 206):
-                    return _ranged(reply, start, length)
+                    return content
                 if reply.status == 404:
                     raise FileNotFoundError(errno.ENOENT, "there is no such object", str(self))
                 what = f"status {reply.status}"
                 if reply.status < 500 and reply.status != 429:
-                    raise PermissionError(errno.EACCES, what, str(self))
-            if time.monotonic() + pause > until:
+                    raise self._refused(what)
+            if not pause.taken():
                 raise self._unreachable(what)
-            time.sleep(pause)
-            pause = min(2 * pause, 10.0)
 
     def _tried(self, call: Callable[[], Result]) -> Result:
-        """Call again what obstore leaves alone: a write that took too long, an answer cut off."""
-        until = time.monotonic() + self.options.retry_seconds
+        """Call until it succeeds, is refused for good, or the time is up.
+
+        obstore tries for a moment only, where no signal reaches this process, and leaves some
+        failures alone: a write that took too long, an answer that was cut off.
+        """
+        pause = _Pause(self.options.retry_seconds)
         while True:
             try:
                 return call()
             except _errors().GenericError as error:
-                refused = any(text in str(error) for text in (_ANSWERED, _NO_RANGE))
-                if refused or time.monotonic() > until:
-                    raise
-                time.sleep(_PAUSE)
+                pause.after(error)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -290,13 +320,19 @@ class ObjectPath:
                 (errors.NotFoundError, FileNotFoundError, errno.ENOENT),
                 (errors.AlreadyExistsError, FileExistsError, errno.EEXIST),
                 (errors.PreconditionError, FileExistsError, errno.EEXIST),
-                (errors.PermissionDeniedError, PermissionError, errno.EACCES),
-                (errors.UnauthenticatedError, PermissionError, errno.EACCES),
             )
+            if isinstance(error, (errors.PermissionDeniedError, errors.UnauthenticatedError)):
+                raise self._refused(first_line(error)) from error
             for known, kind, number in kinds:
                 if isinstance(error, known):
                     raise kind(number, first_line(error), str(self)) from None
             raise self._unreachable(first_line(error)) from error
+
+    def _refused(self, why: str) -> UserError:
+        return UserError(
+            f"The server of {self} refuses that ({why}). See to the credentials, the clock and the "
+            "rights that they give, and start again: what is complete is kept."
+        )
 
     def _unreachable(self, why: str) -> UserError:
         return UserError(
@@ -323,23 +359,41 @@ def object_path(text: str, options: ObjectOptions = DEFAULT_OBJECTS) -> ObjectPa
     return ObjectPath(found.group(1), found.group(2), "/".join(parts), options)
 
 
-def written(parts: Iterable[Any]) -> bytes:
-    """What an object is written from."""
-    return b"".join(parts)
+class _Pause:
+    """Waits longer each time, until the time is up."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until, self._next = time.monotonic() + seconds, _PAUSE
+
+    def after(self, error: Exception) -> None:
+        """Wait, or raise the error again: the server refuses for good, or the time is up."""
+        status = _STATUS.search(str(error))
+        refused = status is not None and int(status[1]) < 500 and status[1] not in ("408", "429")
+        if refused or _NO_RANGE in str(error) or not self.taken():
+            raise error
+
+    def taken(self) -> bool:
+        """Wait; False if there is no time left."""
+        if time.monotonic() + self._next > self._until:
+            return False
+        time.sleep(self._next)
+        self._next = min(2 * self._next, _LONGEST_PAUSE)
+        return True
 
 
-def _ranged(reply: Any, start: int, length: int) -> bytes:
-    """The content of a reply, checked to be what was asked for.
+def _is_part(reply: Any, start: int, length: int) -> bool:
+    """Whether a reply holds what was asked for, and not a whole object.
 
     Raises:
-        UserError: it is not.
+        UserError: it holds something else.
     """
-    content: bytes = reply.data
+    if reply.status not in (200, 206):
+        return False
     said = reply.headers.get("Content-Range", "")
-    if said.startswith(f"bytes {start}-") and len(content) <= length:
-        return content
-    if reply.status == 200 and not said:
-        return content[start : start + length]
+    held = int(reply.headers.get("Content-Length") or length + 1)
+    if held <= length and (said.startswith(f"bytes {start}-") or (start == 0 and not said)):
+        return True
+    reply.close()
     raise UserError(
         f"The server answers another range than it was asked for: {said!r}. Name another "
         "objects.endpoint, or copy the data to this machine."
@@ -404,9 +458,9 @@ def _new_client(scheme: str, bucket: str, options: ObjectOptions, prefix: str | 
                 "pool_max_idle_per_host": str(options.requests),
             },
             retry_config={
-                "max_retries": 10_000 if options.retry_seconds else 0,
-                "retry_timeout": timedelta(seconds=options.retry_seconds),
-                "backoff": {"max_backoff": timedelta(seconds=10)},
+                "max_retries": 10 if options.retry_seconds else 0,
+                "retry_timeout": timedelta(seconds=min(options.retry_seconds, _MOMENT)),
+                "backoff": {"max_backoff": timedelta(seconds=1)},
             },
             **given,
         )
@@ -431,15 +485,16 @@ def _profile() -> dict[str, Any]:
     if not os.environ.get("AWS_PROFILE") and not any(Path(file).is_file() for file in files):
         return {}
     try:
-        import boto3  # type: ignore[import-untyped]
-        from obstore.auth.boto3 import Boto3CredentialProvider
+        # Not installed with Headrace: nobody else needs it.
+        boto3 = importlib.import_module("boto3")
+        provider = importlib.import_module("obstore.auth.boto3").Boto3CredentialProvider
     except ImportError as error:
         raise UserError(
             "AWS' credentials are in a profile, which boto3 reads: install it with pip install "
             '"headrace[aws]", or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'
         ) from error
     with suppress(Exception):  # A profile without credentials: the machine may have its own.
-        return {"credential_provider": Boto3CredentialProvider(boto3.Session())}
+        return {"credential_provider": provider(boto3.Session())}
     return {}
 
 

@@ -173,7 +173,7 @@ class ShardReader:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without indexes: a copy reads its own."""
-        return self.__dict__ | {"_kept": {}}
+        return self.__dict__ | {"_kept": {}, "_locks": []}
 
     def _path(self, shard: int) -> str:
         return f"{self._folder}/{self._format.key(shard)}"

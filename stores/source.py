@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -132,6 +133,9 @@ class Source:
         """Take over the open `file`, and the object that it reads; see `open_source`."""
         self.path = path
         self._fetched = fetched
+        if fetched is not None:
+            # HDF5 closes what is left open when no Python is there any more to read it with.
+            weakref.finalize(self, file.close)
         self.options = options
         self._file = file
         self.layout: LayoutName = _find_layout(file, options)

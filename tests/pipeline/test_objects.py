@@ -28,6 +28,7 @@ from pipeline.scale import scale_of
 from pipeline.stream import training_stream
 from pipeline.verify import run_verify
 from stores import Store
+from stores.building import Build
 from stores.errors import DamageError, UserError
 from stores.object_file import ObjectFile
 from stores.objects import ObjectPath, object_path
@@ -160,10 +161,10 @@ def test_a_killed_stage_is_gone_on_with(
     config.write_text(tomli_w.dumps({"name": "tiny", **SMALL, "objects": objects}))
     command = [sys.executable, "-m", "pipeline", "features", "--config", str(config)]
     command += ["--data", str(tiny_source), "--store", ADDRESS, "--quiet"]
-    records = server.bucket / "tiny.zarr.partial" / "records"
+    begun = server.bucket / "tiny.zarr.partial"
     for shards in (1, 5):
         stage = subprocess.Popen(command, start_new_session=True)
-        while stage.poll() is None and len(list(records.glob("*.npz"))) < shards:
+        while stage.poll() is None and len(list(begun.glob("*/records/*"))) < shards:
             time.sleep(0.01)
         family = [*psutil.Process(stage.pid).children(recursive=True), psutil.Process(stage.pid)]
         for process in family:
@@ -314,36 +315,103 @@ def test_what_was_read_is_kept_on_disk_and_never_believed(
     assert asked() == second
     held = sum(path.stat().st_blocks * 512 for path in (tmp_path / "cache").rglob("*"))
     assert 300_000 < held < 4_000_000
-    # A smaller room holds less, and says nothing.
+    # A smaller room holds less, and says nothing; what else stands there is not touched.
+    others = tmp_path / "small" / "thesis", tmp_path / "small" / "chunks" / "mine"
+    for other in others:
+        other.mkdir(parents=True)
+        (other / "text").write_bytes(bytes(200))
     small = {"cache": "100KB", "cache_folder": str(tmp_path / "small")}
     config = reached(tiny_config, wire.endpoint, **small)
     asked()
     held = sum(
         path.stat().st_blocks * 512 for path in (tmp_path / "small").rglob("*") if path.is_file()
     )
-    assert 20_000 < held <= 100_000
+    assert 20_000 < held <= 120_000
+    assert all((other / "text").exists() for other in others)
     assert asked() > 20
 
 
 def test_an_object_is_read_as_its_file(server: S3Server) -> None:
-    content = random.Random(1).randbytes(3_000_000)
+    content = random.Random(1).randbytes(16_000_000)
     (server.bucket / "file.bin").write_bytes(content)
     config = reached(Config(), server.endpoint)
     path = at(f"s3://{BUCKET}/file.bin", config)
     assert isinstance(path, ObjectPath)
     file, chance = ObjectFile(path), random.Random(2)
-    for turn in range(60):
+    for turn in range(300):
         if turn % 10 == 5:
-            spans = [(start := chance.randrange(2_900_000), start + 5_000) for _ in range(5)]
+            spans = [(start := chance.randrange(15_900_000), start + 5_000) for _ in range(5)]
             file.fetch(spans)
             for start, stop in spans:
                 file.seek(start)
                 assert file.read(stop - start) == content[start:stop]
-        start, length = chance.randrange(3_000_000), chance.choice([1, 100, 300_000, 5_000_000])
+        start, length = chance.randrange(16_000_000), chance.choice([1, 100, 300_000, 5_000_000])
         file.seek(start)
         assert file.read(length) == content[start : start + length]
     assert b"".join(path.parts()) == content
-    assert path.read_range(2_999_990, 100) == content[-10:]
+    assert path.read_range(15_999_990, 100) == content[-10:]
+
+
+def test_a_list_that_is_cut_off_is_complete(wire: Wire) -> None:
+    folder = wire.server.bucket / "many"
+    folder.mkdir()
+    names = [f"{number:05}" for number in range(2100)]
+    for name in names:
+        (folder / name).touch()
+    path = at(f"s3://{BUCKET}/many", reached(Config(), wire.endpoint))
+    assert isinstance(path, ObjectPath)
+    cut: list[str] = []
+
+    def fault(method: str, asked: str) -> str | None:
+        # The second page, and then what is asked for in its place.
+        if "list-type" not in asked or len(cut) > 3:
+            return None
+        cut.append(asked)
+        return "cut" if len(cut) in (1, 3) else None
+
+    wire.fault = fault
+    assert [name for name, _ in path.below()] == names
+    assert len(cut) > 3
+    path.remove(names[:-1])
+    assert [name for name, _ in path.below()] == names[-1:]
+
+
+def test_a_mending_that_fails_leaves_the_store(
+    server: S3Server, tiny_config: Config, tiny_source: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    copy_store(tiny_store, server)
+    (server.bucket / "tiny.zarr" / "label" / "c.7").unlink()
+    server.look_again()
+    before = hashes(server.bucket / "tiny.zarr")
+    config = reached(tiny_config, server.endpoint)
+    data = tmp_path / "tiny.h5"
+    data.write_bytes(tiny_source.read_bytes())
+
+    class Touching(Said):
+        def say(self, text: str) -> None:
+            if text.startswith("Starting"):
+                os.utime(data)
+
+    request = Request(config, data, at(ADDRESS, config), None, Touching())
+    with pytest.raises(UserError, match="was changed while it was being read"):
+        run_features(request, repair="checksums")
+    assert hashes(server.bucket / "tiny.zarr") == before
+    made = run_features(request_for(config, data, at(ADDRESS, config)), repair="checksums")
+    assert made["made_shards"] == 1
+    assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
+    # What has lost its last object is damaged, and is mended too.
+    (server.bucket / "tiny.zarr" / "zarr.json").unlink()
+    server.look_again()
+    run_features(request_for(config, data, at(ADDRESS, config)), repair="checksums")
+    assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
+
+
+def test_builds_with_other_plans_share_no_object(tiny_store: Path) -> None:
+    manifest = stores.open(tiny_store).manifest
+    target = place_of(ADDRESS)
+    one, other = (Build(target, manifest.model_copy(update={"level": n})) for n in (1, 2))
+    assert one.folder == other.folder
+    assert one.work != other.work
 
 
 FAULTS = {
@@ -351,6 +419,7 @@ FAULTS = {
     f"inspect --store s3://{BUCKET}/none.zarr": f"There is no store s3://{BUCKET}/none.zarr",
     f"features --data s3://{BUCKET}/none.h5": f"The source s3://{BUCKET}/none.h5 does not exist",
     f"features --data s3://{BUCKET}/text.h5": "cannot be read as HDF5",
+    f"features --data s3://{BUCKET}/text.h5 --store {ADDRESS}": "cannot be read as HDF5",
     f"inspect --store s3://{BUCKET}": "an address is SCHEME://BUCKET/NAME",
     f"inspect --store s3://{BUCKET}/a/../b": "an address is SCHEME://BUCKET/NAME",
     f"train --run s3://{BUCKET}/run": "an address is no file",
