@@ -78,6 +78,10 @@ class ObjectPath:
         """The address."""
         return f"{self.scheme}://{self.bucket}/{self.key}"
 
+    def __hash__(self) -> int:
+        """Of the address: options hold a table."""
+        return hash(str(self))
+
     def __truediv__(self, name: str) -> ObjectPath:
         """What stands below it."""
         return self._at(f"{self.key}/{name}")
