@@ -166,9 +166,10 @@ class _Flow:
             ended = self._next_ended(LOOK_SECONDS if remote else None)
             with _scheduler_held(remote):
                 sound = [future for future in ended if future.status == "finished"]
-                results = dict(zip(sound, client.gather(sound, errors="skip"), strict=False))
-                if len(results) < len(sound) or any(f.status != "finished" for f in sound):
-                    results = {}  # Some were lost on the way, nobody says which: one by one.
+                # Results that were lost on the way are left out, and nobody says which.
+                gathered = client.gather(sound, errors="skip")
+                whole = len(gathered) == len(sound)
+                results = dict(zip(sound, gathered, strict=True)) if whole else {}
                 for future in ended:
                     if future not in results:
                         if remote:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from stores.errors import UserError
 from stores.objects import ObjectPath
-from stores.places import Place
+from stores.places import Place, parts_of
 
 Bytes = bytes | bytearray | memoryview
 _TEMPORARY = re.compile(r".+\.[0-9]+\.tmp(\.[a-z]+)?")
@@ -229,9 +229,7 @@ def sync_folder(folder: Path) -> None:
 
 def _content(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as stream:
-            while part := stream.read(1 << 22):
-                yield part
+        yield from parts_of(path)
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror or error}). Get the right to read it, or "

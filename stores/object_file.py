@@ -6,6 +6,7 @@ import io
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
 from stores.objects import ObjectPath
 
@@ -43,11 +44,6 @@ class ObjectFile(io.RawIOBase):
         """The address: HDF5 calls the file so, and so do errors."""
         return str(self._path)
 
-    @property
-    def size(self) -> int:
-        """Bytes of the object."""
-        return self._size
-
     def readable(self) -> bool:
         """True."""
         return True
@@ -66,9 +62,9 @@ class ObjectFile(io.RawIOBase):
         self._at = base + offset
         return self._at
 
-    def readinto(self, target: object) -> int:
+    def readinto(self, target: Any) -> int:
         """Fill `target`, or as much of it as there is."""
-        view = memoryview(target).cast("B")  # type: ignore[arg-type]
+        view = memoryview(target).cast("B")
         length = max(0, min(len(view), self._size - self._at))
         if not self._from_ahead(view[:length]):
             for start in range(0, length, KEPT_BLOCKS // 2 * BLOCK_BYTES):

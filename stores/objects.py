@@ -194,19 +194,13 @@ class ObjectPath:
             create: raise FileExistsError if there is one, where the server knows how to; one that
                 does not replaces it.
         """
-        given: dict[str, Any] = {"mode": "create"} if create else {}
-
-        def put() -> None:
-            _obstore().put(self._client(), self.key, content, use_multipart=False, **given)
-
+        put = partial(_obstore().put, self._client(), self.key, content, use_multipart=False)
         with self._explained():
-            try:
-                self._tried(put)
-            except _errors().NotSupportedError:
-                if not create:
-                    raise
-                given.clear()
-                self._tried(put)
+            if create:
+                with suppress(_errors().NotSupportedError):
+                    self._tried(partial(put, mode="create"))
+                    return
+            self._tried(put)
 
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete the object."""
@@ -220,27 +214,23 @@ class ObjectPath:
     def below(self) -> Iterator[tuple[str, int]]:
         """(name relative to it, bytes) of all objects that stand below it."""
         prefix = f"{self.key}/" if self.key else ""
-        last: list[str] = [""]
-
-        def pages() -> Iterator[Any]:
-            after = last[0] or None
-            yield from _obstore().list(self._client(), self.key or None, offset=after)
-
+        last = listed = None
         with self._explained():
-            listed = pages()
             pause = _Pause(self.options.retry_seconds)
             while True:
+                if listed is None:
+                    listed = iter(_obstore().list(self._client(), self.key or None, offset=last))
                 try:
                     page = next(listed, None)
                 except _errors().GenericError as error:
                     # A list that was cut off has no more pages: the rest is asked for anew.
                     pause.after(error)
-                    listed = pages()
+                    listed = None
                     continue
                 if page is None:
                     return
                 for found in page:
-                    last[0] = found["path"]
+                    last = found["path"]
                     if found["path"].startswith(prefix):
                         yield found["path"][len(prefix) :], int(found["size"])
 

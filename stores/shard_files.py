@@ -22,14 +22,15 @@ Sound = Callable[[bytes], bool]
 class ShardFiles(Protocol):
     """Reads parts of the shards of one array; several threads may."""
 
-    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> bytes:
-        """`length` bytes of a shard from `offset` on, or its last ones; fewer if it ends before.
+    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> tuple[bytes, bool]:
+        """`length` bytes of a shard from `offset` on, or its last ones, and whether they are sound;
+        fewer if it ends before.
 
         Args:
             key: the shard's name below the array.
             offset: first byte; None for the last `length`.
             length: bytes.
-            sound: what they are checked by, before anything that was kept is believed.
+            sound: what they are checked by: nothing that was kept or sent is believed.
 
         Raises:
             OSError: it is not there or cannot be read.
@@ -64,12 +65,13 @@ class LocalShards:
         self._folder = folder
         self._open: dict[str, _File] = {}
 
-    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> bytes:
+    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> tuple[bytes, bool]:
         """See `ShardFiles`; the system's own cache keeps what was read."""
         file = self._file(key)
         if offset is None:
             offset = max(0, os.fstat(file.number).st_size - length)
-        return os.pread(file.number, length, offset)
+        data = os.pread(file.number, length, offset)
+        return data, sound(data)
 
     def _file(self, key: str) -> _File:
         file = self._open.get(key)
@@ -101,7 +103,7 @@ class ObjectShards:
         self._folder = folder
         self._cache = cache
 
-    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> bytes:
+    def read(self, key: str, offset: int | None, length: int, sound: Sound) -> tuple[bytes, bool]:
         """See `ShardFiles`; what arrives unsound is asked for again."""
         path = self._folder / key
         if offset is None:
@@ -110,14 +112,14 @@ class ObjectShards:
         if self._cache is not None:
             kept = self._cache.get(name, offset, length)
             if kept is not None and sound(kept):
-                return kept
+                return kept, True
         for _ in range(READINGS):
             data = path.read_range(offset, length)
             if sound(data):
                 if self._cache is not None:
                     self._cache.put(name, offset, data)
-                break
-        return data
+                return data, True
+        return data, False
 
 
 def _reopened(path: str) -> _File:

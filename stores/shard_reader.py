@@ -107,9 +107,10 @@ class ShardReader:
             raise self._damaged(shard, f"chunk {inside} is of another size")
         if self._whole:
             data = kept[offset : min(offset + length, index)]
+            sound = _is_sound(data)
         else:
-            data = self._pread(shard, length, offset, _is_sound)
-        if not _is_sound(data):
+            data, sound = self._pread(shard, length, offset)
+        if not sound:
             raise self._damaged(shard, f"chunk {inside} has another checksum")
         if _BLOSC_HEADER.unpack_from(data) != (self._chunk_bytes, length - 4):
             raise self._damaged(shard, f"chunk {inside} is of another size")
@@ -133,24 +134,29 @@ class ShardReader:
 
     def _read_index(self, shard: int) -> bytes:
         if self._whole:
-            data = self._read(shard, self._whole, 0, self._is_whole)
+            data, _ = self._read(shard, self._whole, 0, self._is_whole)
+            sound = self._ends_soundly(data)  # A damaged chunk is named when it is wanted.
         else:
-            data = self._pread(shard, self._index_length, None, _is_sound)
-        if not self._ends_soundly(data):
+            data, sound = self._pread(shard, self._index_length, None)
+        if not sound:
             raise self._damaged(shard, "its index has another checksum")
         if len(self._kept) >= self._most_kept:
             self._kept.clear()
         self._kept[shard] = data
         return data
 
-    def _pread(self, shard: int, length: int, offset: int | None, sound: Sound) -> bytes:
-        """`length` bytes of a shard's file from `offset` on, or its last ones."""
-        data = self._read(shard, length, offset, sound)
+    def _pread(self, shard: int, length: int, offset: int | None) -> tuple[bytes, bool]:
+        """`length` bytes of a shard from `offset` on, or its last ones; and whether their own
+        checksum, which they end with, is right.
+        """
+        data, sound = self._read(shard, length, offset, _is_sound)
         if len(data) != length:
             raise self._damaged(shard, "is cut short")
-        return data
+        return data, sound
 
-    def _read(self, shard: int, length: int, offset: int | None, sound: Sound) -> bytes:
+    def _read(
+        self, shard: int, length: int, offset: int | None, sound: Sound
+    ) -> tuple[bytes, bool]:
         try:
             return self._files.read(self._format.key(shard), offset, length, sound)
         except (OSError, OverflowError) as error:
