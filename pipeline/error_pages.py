@@ -36,7 +36,8 @@ MODULES = {
     "disk": ("stores.disk",),
     "object-stores": ("stores.objects", "stores.shard_files"),
     "store": (
-        *("stores.store", "stores.manifest", "stores.building", "stores.shard_reader"),
+        *("stores.store", "stores.manifest", "stores.building", "stores.build_folder"),
+        *("stores.object_builds", "stores.shard_reader"),
         *("stores.layout", "stores.fold_index", "stores.rows", "stores.plots"),
         *("pipeline.features", "pipeline.repair", "pipeline.stream", "pipeline.verify"),
     ),

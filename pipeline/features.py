@@ -14,20 +14,11 @@ from pipeline.reserved import keep_rate
 from pipeline.shard_task import try_shard
 from pipeline.shard_workers import ShardJob, run_tasks
 from pipeline.store_plan import PlannedBuild, plan_build, require_disk
-from stores.building import (
-    Build,
-    begin_build,
-    build_lock,
-    discard_build,
-    is_begun,
-    is_finished,
-    keeps_conditions,
-    lock_path,
-    recover_replaced,
-    was_replaced,
-)
+from stores.build_folder import build_lock, is_begun, is_finished, lock_path
+from stores.building import Build, begin_build, discard_build, recover_replaced, was_replaced
 from stores.errors import SourceContentError, UserError, first_line
 from stores.manifest import Manifest, read_manifest
+from stores.object_builds import keeps_conditions
 from stores.objects import ObjectPath
 from stores.places import Place, state_of
 from stores.source import Source

@@ -22,7 +22,7 @@ from pipeline.stream_buffers import buffer_chunks
 from pipeline.train import resolved_config
 from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluate, plan_train
 from stores import Store
-from stores.building import is_finished
+from stores.build_folder import is_finished
 from stores.errors import UserError
 from stores.objects import ObjectPath
 from stores.source_probe import open_stranger

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config import digest
 from pipeline.machine import usable_cores
-from pipeline.user_cache import user_cache
 from stores import disk
+from stores.user_cache import user_cache
 
 if TYPE_CHECKING:
     from pipeline.config import Config

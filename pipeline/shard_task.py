@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.catalogue import Catalogue, Triad, build_catalogue
 from pipeline.error_pages import heading_of
-from stores.building import Build, SegmentRecord, layout_of, load_build, partial_folder
+from stores.build_folder import partial_folder
+from stores.building import Build, SegmentRecord, layout_of, load_build
 from stores.errors import SourceContentError, UserError, first_line
 from stores.fold_index import load_index
 from stores.layout import Layout, Recipe, Segment

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from stores.array_format import ArrayFormat, json_bytes
+from stores.build_folder import REPLACED, begun_otherwise, partial_folder, read_plan, refuse_foreign
 from stores.disk import (
     Bytes,
-    explained,
     link_file,
     make_folder,
     remove_file,
@@ -36,11 +34,9 @@ from stores.fold_index import FoldIndex
 from stores.layout import Layout, join_ranges
 from stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
 from stores.moments import Moments
+from stores.object_builds import begin_objects, discard_objects
 from stores.objects import ObjectPath
 from stores.places import Place, names_below, openable
-
-REPLACED = "replaced"
-"""Below a build's folder: the store that a mending has taken out of its place."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ class Build:
         """
         return self.folder / "store" if isinstance(self.target, Path) else self.target
 
-    @property
+    @cached_property
     def work(self) -> Place:
         """What is kept of it apart from the plan: of objects by the plan's own name, as nothing
         keeps another builder from writing before it is refused.
@@ -92,13 +88,10 @@ class Build:
         found = sorted(
             int(name.removesuffix(".npz")) for name in names_below(records) if name.endswith(".npz")
         )
-        arrays = self.manifest.arrays()
-        there = {array.name: set(names_below(self.store / array.name)) for array in arrays}
-        return [
-            shard
-            for shard in found
-            if all(array.key(shard) in there[array.name] for array in arrays)
-        ]
+        for array in self.manifest.arrays():
+            there = set(names_below(self.store / array.name))
+            found = [shard for shard in found if array.key(shard) in there]
+        return found
 
     def drop_damaged(self, advance: Callable[[int], None]) -> list[int]:
         """Forget finished shards whose files are not as they were written; the disk may err.
@@ -229,26 +222,20 @@ class Build:
 
     def _commit(self, root: bytes, replaces: bool) -> None:
         """Make a store of what was written: the last step."""
-        folder = self.folder
-        if not (
-            isinstance(self.target, Path)
-            and isinstance(self.store, Path)
-            and isinstance(folder, Path)
-        ):
+        if isinstance(self.target, ObjectPath):
             if not write_once(self.target / "zarr.json", root):
                 raise UserError(
                     f"{self.target} was made by another process meanwhile, from another source or "
                     "configuration. Name another --store."
                 )
-            discard_build(self.target)
-            return
-        write_bytes(self.store / "zarr.json", root)
-        for folder in {path.parent for path in self.store.rglob("*.tmp")}:
-            remove_strays(folder)
-        if replaces and self.target.exists():
-            # Between the two names there is no store, and a build that wants finishing.
-            rename_folder(self.target, folder / REPLACED)
-        rename_folder(self.store, self.target)
+        else:
+            folder = partial_folder(self.target)
+            write_bytes(folder / "store" / "zarr.json", root)
+            _remove_strays_below(folder / "store")
+            if replaces and self.target.exists():
+                # Between the two names there is no store, and a build that wants finishing.
+                rename_folder(self.target, folder / REPLACED)
+            rename_folder(folder / "store", self.target)
         discard_build(self.target)
 
     def _write_tables(self) -> tuple[dict[str, str], tuple[tuple[int, int], ...]]:
@@ -318,22 +305,6 @@ class Build:
             ) from error
 
 
-def partial_folder(target: Place) -> Place:
-    """Where the store `target` is while it is being built."""
-    return target.with_name(f"{target.name}.partial")
-
-
-def is_begun(target: Place) -> bool:
-    """Whether a build of `target` waits to be finished."""
-    folder = partial_folder(target)
-    return folder.exists() if isinstance(folder, Path) else (folder / "plan.json").exists()
-
-
-def is_finished(target: Place) -> bool:
-    """Whether something stands there: a folder; of objects the group's metadata, their last."""
-    return target.exists() if isinstance(target, Path) else (target / "zarr.json").exists()
-
-
 def begin_build(
     target: Place, manifest: Manifest, index: FoldIndex, replaces: bool = False
 ) -> Build:
@@ -349,94 +320,36 @@ def begin_build(
     Raises:
         UserError: what was begun there has another source, config or writer version.
     """
-    _refuse_foreign(partial_folder(target))
+    refuse_foreign(partial_folder(target))
     build = Build(target, manifest)
     plan = build.folder / "plan.json"
     wanted = manifest.model_dump(mode="json")
-    if isinstance(plan, ObjectPath):
-        return _begin_objects(build, plan, index, replaces)
-    assert isinstance(build.store, Path)
-    assert isinstance(build.folder, Path)
-    if not (build.store.is_dir() and (build.folder / "index.npz").is_file()):
+    if isinstance(target, ObjectPath):
+        begin_objects(build, index, replaces)
+        return build
+    folder = partial_folder(target)
+    if not ((folder / "store").is_dir() and (folder / "index.npz").is_file()):
         discard_build(target)
     if plan.exists():
-        differing = manifest_differences(_begun(plan), wanted)
+        differing = manifest_differences(read_plan(plan), wanted)
         if differing and not build.finished_shards():
             discard_build(target)
             return begin_build(target, manifest, index)
         if differing:
-            raise _begun_otherwise(build, differing)
+            raise begun_otherwise(target, differing)
     else:
-        remove_folder(build.folder)
-        index_file = build.folder / "index.npz"
-        make_folder(build.folder / "records")
-        make_folder(build.store)
-        index.save(index_file)
+        remove_folder(folder)
+        make_folder(folder / "records")
+        make_folder(folder / "store")
+        index.save(folder / "index.npz")
         write_bytes(plan, json_bytes(wanted))
-    for folder in {path.parent for path in build.folder.rglob("*.tmp")}:
-        remove_strays(folder)
+    _remove_strays_below(folder)
     return build
 
 
-def _begin_objects(build: Build, plan: ObjectPath, index: FoldIndex, replaces: bool) -> Build:
-    """`begin_build` in an object store, which has no locks: the plan is written once.
-
-    Whoever finds it there has the same plan, and makes the same bytes, or is refused.
-    """
-    wanted = build.manifest.model_dump(mode="json")
-    if not plan.exists():
-        there = "itself" if build.target.exists() else next(names_below(build.target), None)
-        if there is not None and not replaces:
-            raise UserError(
-                f"{build.target} holds objects already, {there} among them, and is no store. Name "
-                "another --store, or delete them."
-            )
-        if replaces:
-            with suppress(FileNotFoundError):
-                root = (build.target / "zarr.json").read_bytes()
-                write_bytes(build.folder / REPLACED, root)
-        index.save(build.work / "index.npz")
-        write_once(plan, json_bytes(wanted))
-    differing = manifest_differences(_begun(plan), wanted)
-    if differing:
-        raise _begun_otherwise(build, differing)
-    if replaces:
-        remove_file(build.target / "zarr.json")
-    return build
-
-
-def keeps_conditions(build: Build) -> bool:
-    """Whether two builds of one store cannot take each other for themselves.
-
-    On a disk there is a lock. An object store has to refuse to write an object that is there: not
-    all do, and one that does not answers as if it had been asked to replace it.
-    """
-    plan = build.folder / "plan.json"
-    if not isinstance(plan, ObjectPath):
-        return True
-    try:
-        plan.write(plan.read_bytes(), create=True)
-    except FileExistsError:
-        return True
-    return False
-
-
-def _begun_otherwise(build: Build, differing: list[str]) -> UserError:
-    also = f" and {build.target}" * isinstance(build.target, ObjectPath)
-    return UserError(
-        f"{build.folder} was begun with another {', '.join(differing)}. Restore that, or "
-        f"delete the folder{also} to begin anew, or name another --store."
-    )
-
-
-def _begun(plan: Place) -> dict[str, Any]:
-    try:
-        found = json.loads(plan.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"{plan} cannot be read ({error}). Delete {plan.parent} to begin anew."
-        ) from error
-    return found if isinstance(found, dict) else {}
+def _remove_strays_below(folder: Path) -> None:
+    for parent in {path.parent for path in folder.rglob("*.tmp")}:
+        remove_strays(parent)
 
 
 def load_build(target: Place) -> Build:
@@ -457,36 +370,15 @@ def discard_build(target: Place) -> None:
     Of objects that is the last to go: without it nobody knows what the others are. Of a store that
     was to be replaced the objects stay, and it is one again.
     """
-    folder = partial_folder(target)
-    _refuse_foreign(folder)
-    if isinstance(folder, ObjectPath) or isinstance(target, ObjectPath):
-        assert isinstance(folder, ObjectPath)
-        assert isinstance(target, ObjectPath)
-        _discard_objects(folder, target)
+    refuse_foreign(partial_folder(target))
+    if isinstance(target, ObjectPath):
+        discard_objects(target)
         return
+    folder = partial_folder(target)
     if folder.exists():
         remove_file(folder / "plan.json")
         sync_folder(folder)
         remove_folder(folder)
-
-
-def _discard_objects(folder: ObjectPath, target: ObjectPath) -> None:
-    if not is_begun(target):
-        remove_folder(folder)
-        return
-    if not is_finished(target):
-        replaced = folder / REPLACED
-        if replaced.exists():
-            write_bytes(target / "zarr.json", replaced.read_bytes())
-        else:
-            # What is not of this build's making is not there: it was looked at when it began.
-            arrays = (*(array.name for array in load_build(target).manifest.arrays()), "manifest")
-            for name in arrays:
-                remove_folder(target / name)
-    others = [name for name in names_below(folder) if name not in ("plan.json", REPLACED)]
-    for names in (others, [REPLACED], ["plan.json"]):
-        with explained(folder):
-            folder.remove(names)
 
 
 def was_replaced(target: Place) -> bool:
@@ -504,84 +396,12 @@ def recover_replaced(target: Place) -> None:
     Raises:
         UserError: the disk does not let it.
     """
-    if not was_replaced(target):
+    if isinstance(target, ObjectPath) or not was_replaced(target):
         return
     folder = partial_folder(target)
-    assert isinstance(folder, Path)
-    assert isinstance(target, Path)
     new = folder / "store"
     rename_folder(new if (new / "zarr.json").is_file() else folder / REPLACED, target)
     discard_build(target)
-
-
-def _refuse_foreign(folder: Place) -> None:
-    """Refuse to work in a folder that is not one of ours, which would be removed.
-
-    Raises:
-        UserError: it holds something else.
-    """
-    if isinstance(folder, ObjectPath) or (not folder.is_symlink() and not folder.exists()):
-        return
-    ours = folder.is_dir() and not folder.is_symlink()
-    found = sorted(path.name for path in folder.iterdir()) if ours else [""]
-    for name in found:
-        if name.split(".")[0] not in ("plan", "index", "records", "store", REPLACED):
-            raise UserError(
-                f"{folder / name} stands where the store is to be made. Move it elsewhere, or "
-                "name another --store."
-            )
-
-
-def lock_path(target: Place) -> Path | None:
-    """The file that `build_lock` locks; None for objects."""
-    return target.with_name(f"{target.name}.lock") if isinstance(target, Path) else None
-
-
-@contextmanager
-def build_lock(target: Place) -> Iterator[None]:
-    """Hold the only right to build `target`; the system gives it back when the process dies.
-
-    In an object store there is no such right, and nothing to give back: see `_begin_objects`.
-
-    Raises:
-        UserError: another process is building it, or its folder cannot be written.
-    """
-    path = lock_path(target)
-    if path is None:
-        yield
-        return
-    try:
-        make_folder(path.parent)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as error:
-        raise UserError(
-            f"The store {target} cannot be made there ({error.strerror}). Name another --store."
-        ) from error
-    try:
-        held = _lock_now(descriptor) and _still_named(descriptor, path)
-        if not held:
-            raise UserError(
-                f"Another process is building {target}. Wait for it, or name another --store."
-            )
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-
-
-def _lock_now(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _still_named(descriptor: int, path: Path) -> bool:
-    """Whether the locked file is the one others will open: its owner unlinks it when done."""
-    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
 
 
 def _hashed(parts: Iterator[bytes], digest: Any) -> Iterator[Bytes]:

@@ -102,11 +102,6 @@ class ChunkCache:
         return []
 
 
-def default_folder() -> Path:
-    """`headrace` where this user's caches are."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
-
-
 def _bytes_below(folder: Path) -> int:
     held = 0
     for inside, _, files in os.walk(folder):

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.building import is_begun, is_finished, partial_folder
-from stores.chunk_cache import ChunkCache, default_folder
+from stores.build_folder import is_begun, is_finished, partial_folder
+from stores.chunk_cache import ChunkCache
 from stores.errors import UserError
 from stores.folds import Fold
 from stores.manifest import TABLE_ROWS, Manifest, read_manifest
@@ -22,6 +22,7 @@ from stores.object_options import DEFAULT_OBJECTS, ObjectOptions
 from stores.objects import CLIENT_BYTES, ObjectPath
 from stores.places import Place, place_of
 from stores.shard_reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
+from stores.user_cache import user_cache
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,7 @@ class Store:
         cache = None
         if isinstance(self.path, ObjectPath) and self.path.options.cache:
             options = self.path.options
-            folder = options.cache_folder or default_folder()
+            folder = options.cache_folder or user_cache()
             cache = ChunkCache(folder, self.fingerprint, options.cache)
         return {
             name: ShardReader(self.path / name, each, kept, cache)

@@ -21,7 +21,7 @@ from pipeline.features import run_features
 from pipeline.repair import Trusted
 from pipeline.shard_task import close_workshop
 from pipeline.shard_workers import ShardJob
-from stores.building import partial_folder
+from stores.build_folder import partial_folder
 from stores.errors import UserError
 from stores.source import open_source
 from tests.conftest import SMALL, hashes, request_for

@@ -22,7 +22,8 @@ from pipeline.config import Config, config_from_table
 from pipeline.features import run_features
 from pipeline.shard_task import close_workshop, extract_shard
 from pipeline.store_plan import plan_store
-from stores.building import begin_build, partial_folder
+from stores.build_folder import partial_folder
+from stores.building import begin_build
 from stores.errors import UserError
 from stores.places import state_of
 from stores.source import open_source

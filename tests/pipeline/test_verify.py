@@ -22,11 +22,12 @@ from pipeline.config import Config
 from pipeline.console import Console
 from pipeline.features import run_features
 from pipeline.inspect import run_inspect
-from pipeline.repair import Trusted
+from pipeline.repair import Salvage, Trusted
 from pipeline.shard_check import compare_shard
 from pipeline.store_plan import plan_store
 from pipeline.verify import run_verify
-from stores.building import Build, begin_build, partial_folder
+from stores.build_folder import partial_folder
+from stores.building import Build, begin_build
 from stores.errors import DamageError, UserError
 from stores.manifest import Manifest, read_manifest
 from stores.places import state_of
@@ -223,6 +224,31 @@ def test_every_harm_is_mended(
         assert hashes(store) == hashes(tiny_store), f"seed {seed}"
         assert problems_of(store) == []
         shutil.rmtree(store)
+
+
+def test_what_an_interrupted_write_left_moves_no_store(
+    tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
+) -> None:
+    """A mending takes the old store out of its place, and a temporary file away."""
+    store = tmp_path / "old.zarr"
+    shutil.copytree(tiny_store, store)
+    with open_source(tiny_source, tiny_config.source) as source:
+        manifest, survey = plan_store(tiny_config, source)
+    build = begin_build(store, manifest, survey.index)
+    Salvage(stores.open(store), range(manifest.shards)).adopt(build)
+    assert isinstance(build.store, Path)
+    (build.store / "raw" / "c.9.0.0.123.tmp").write_bytes(b"half")
+    places = []
+    moved = os.rename
+
+    def rename(old: Path, new: Path) -> None:
+        places.append(Path(new).relative_to(tmp_path).as_posix())
+        moved(old, new)
+
+    with patch("stores.disk.os.rename", rename):
+        build.finish(replaces=True)
+    assert places == ["old.zarr.partial/replaced", "old.zarr"]
+    assert hashes(store) == hashes(tiny_store)
 
 
 def test_a_store_of_another_source_is_not_certified_by_mending(
