@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import ByteSize, TypeAdapter
 
-from benchmarks.memory_cap import memory_cap
+from benchmarks.control_groups import memory_cap
 from benchmarks.timing import machine, table, version
 
 MIB = 1 << 20

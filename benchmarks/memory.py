@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pydantic import ByteSize, TypeAdapter
 
-from benchmarks.memory_cap import Cap, memory_cap
+from benchmarks.control_groups import ControlGroup, memory_cap
 from benchmarks.stage import source_of
 from benchmarks.timing import machine, table, version
 from pipeline.memory import SAMPLE_SECONDS, tree_memory
@@ -74,7 +74,9 @@ class Outcome:
         phase.held, phase.resident = max(phase.held, held), max(phase.resident, held + mapped)
 
 
-def watch(command: Sequence[str], cap: Cap, outcome: Outcome, first: str, folder: Path) -> bool:
+def watch(
+    command: Sequence[str], cap: ControlGroup, outcome: Outcome, first: str, folder: Path
+) -> bool:
     """Run a command under the cap, a phase beginning with each line `phase NAME` it prints.
 
     Returns:
@@ -115,7 +117,7 @@ def watch(command: Sequence[str], cap: Cap, outcome: Outcome, first: str, folder
     return not outcome.died
 
 
-def in_memory(approach: str, source: Path, epochs: int, cap: Cap) -> Outcome:
+def in_memory(approach: str, source: Path, epochs: int, cap: ControlGroup) -> Outcome:
     """One of the two approaches of `benchmarks.in_memory`."""
     outcome = Outcome()
     command = [sys.executable, "-m", "benchmarks.in_memory", approach, str(source.absolute())]
@@ -123,7 +125,7 @@ def in_memory(approach: str, source: Path, epochs: int, cap: Cap) -> Outcome:
     return outcome
 
 
-def headrace(source: Path, epochs: int, cap: Cap, budget: int) -> Outcome:
+def headrace(source: Path, epochs: int, cap: ControlGroup, budget: int) -> Outcome:
     """The stages as a user runs them, from nothing."""
     outcome = Outcome()
     with tempfile.TemporaryDirectory(dir=source.parent) as name:

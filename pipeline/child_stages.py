@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import signal
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pipeline import interrupts
 from pipeline.run_folder import config_bytes
 from stores import disk
 from stores.errors import UserError
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
 REFUSED = 2
 """Exit code of the command line: the user's input."""
-ENDED = (130, 143, -signal.SIGINT, -signal.SIGTERM)
-"""Exit codes of a stage that Ctrl-C or SIGTERM ended."""
+ENDED = {code: number for number in interrupts.ENDING for code in (128 + number, -number)}
+"""The signal behind the exit code of a stage that one ended."""
 
 
 class StageFailed(RuntimeError):
@@ -41,7 +43,7 @@ def ensure_evaluated(
         baseline: score the classic baseline too.
 
     Raises:
-        UserError, KeyboardInterrupt, StageFailed: as `raise_for`.
+        UserError, Interrupted, StageFailed: as `raise_for`.
     """
     if not run.complete:
         run_stage("train", request, config, run, file)
@@ -54,7 +56,7 @@ def run_stage(
     """One stage in a process of its own.
 
     Raises:
-        UserError, KeyboardInterrupt, StageFailed: as `raise_for`.
+        UserError, Interrupted, StageFailed: as `raise_for`.
     """
     disk.write_bytes(file, config_bytes(config))
     command: Sequence[str] = (
@@ -65,19 +67,57 @@ def run_stage(
     )
     # Quiet stages still print their result, which is not this stage's.
     output = subprocess.DEVNULL if request.console.silent else None
-    raise_for(subprocess.run(command, stdout=output, check=False).returncode, stage)
+    raise_for(run_part(command, stdout=output).returncode, stage)
+
+
+def run_part(
+    command: Sequence[str],
+    given: str | None = None,
+    environment: Mapping[str, str] = os.environ,
+    **options: Any,
+) -> subprocess.CompletedProcess[str]:
+    """Run a process of ours as a part of this command, which alone has the last word.
+
+    Ctrl-C reaches both. Until the child can answer, signals wait in it; until its start has
+    returned, in this process too. It has ended before a signal's exception goes on from here.
+
+    Args:
+        command: a module that calls `pipeline.interrupts.catch`.
+        given: its standard input.
+        environment: of the child.
+        options: of `subprocess.Popen`.
+    """
+    part = {**environment, interrupts.PARENT: str(os.getpid())}
+    with interrupts.held(interrupts.ENDING):
+        child = subprocess.Popen(
+            command,
+            env=part,
+            text=True,
+            stdin=None if given is None else subprocess.PIPE,
+            **options,
+        )
+    try:
+        output, errors = child.communicate(given)
+    except BaseException:
+        child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(interrupts.GRACE_SECONDS)
+        child.kill()
+        child.wait()
+        raise
+    return subprocess.CompletedProcess(command, child.returncode, output, errors)
 
 
 def raise_for(code: int, stage: str) -> None:
     """Pass a child's exit code on as the exception that the command line maps to it.
 
     Raises:
-        KeyboardInterrupt: ended by Ctrl-C or SIGTERM.
+        Interrupted: ended by Ctrl-C or SIGTERM.
         UserError: 2.
         StageFailed: any other but 0; a signal that ended the child is negative.
     """
     if code in ENDED:
-        raise KeyboardInterrupt
+        raise interrupts.Interrupted(ENDED[code])
     if code == REFUSED:
         raise UserError(
             f"The {stage} stage of a run was refused; its message is above. Correct that and "

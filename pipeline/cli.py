@@ -10,16 +10,15 @@ import io
 import json
 import os
 import re
-import signal
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
+from pipeline import interrupts
 from pipeline.commands import (
     add_commands,
     as_sentence,
@@ -41,7 +40,7 @@ REFUSALS = frozenset(
     }
 )
 """Error numbers of disks and of paths, not of this program."""
-DONE, OUR_FAULT, USERS_INPUT, INTERRUPTED, CUT_OFF, STOPPED = 0, 1, 2, 130, 141, 143
+DONE, OUR_FAULT, USERS_INPUT, CUT_OFF = 0, 1, 2, 141
 
 READ_WITH_RUN = {
     "evaluate": ("evaluate", "memory", "objects", "paths", "stream"),
@@ -84,20 +83,17 @@ def main(arguments: Sequence[str]) -> int:
         parser.print_help()
         return DONE
     try:
-        with _stopped_as_by_a_key(), redirect_stdout(cast("TextIO", _Output(sys.stdout))):
+        with interrupts.unwinding(), redirect_stdout(cast("TextIO", _Output(sys.stdout))):
             code = int(options.run(options))
             sys.stdout.flush()
         return code
-    except KeyboardInterrupt as error:
-        stopped = isinstance(error, _Stopped)
-        what = "Stopped" if stopped else "Interrupted"
-        print(f"{what}; what is complete is kept. Start again to go on.", file=sys.stderr)
-        return STOPPED if stopped else INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output is gone, as with `| head`: not done, and nobody to tell.
-        sys.stderr.close()
-        return CUT_OFF
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt) or not interrupts.settle(OUR_FAULT):
+            return interrupts.say(error)
+        if isinstance(error, BrokenPipeError):
+            # Whoever read our output is gone, as with `| head`: not done, and nobody to tell.
+            sys.stderr.close()
+            return CUT_OFF
         return _explain(error, options.debug)
 
 
@@ -134,27 +130,6 @@ class _Output:
                 f"Standard output cannot be written ({error.strerror}). Free disk space there; "
                 "what was done is kept."
             ) from error
-
-
-class _Stopped(KeyboardInterrupt):
-    """SIGTERM: what a service manager, a batch system or `kill` sends first."""
-
-
-@contextmanager
-def _stopped_as_by_a_key() -> Iterator[None]:
-    """Let SIGTERM end a stage as Ctrl-C does: workers and child stages end before it."""
-
-    def stop(*_: object) -> NoReturn:
-        raise _Stopped
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
 
 
 def _explain(error: Exception, debug: bool) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
+from pipeline import interrupts
 from stores.errors import UserError, first_line
 from stores.text import format_bytes
 
@@ -147,6 +149,11 @@ def local_client(workers: int, memory_limit: int = 0) -> Iterator[Client]:
     import dask
     from distributed import Client
 
+    # Started later, by the first worker's thread, it would let Ctrl-C through to that worker:
+    # multiprocessing unblocks the signal for its caller once its tracker runs.
+    # Of processes that are ended at once it would report what it then cleans up.
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")
+    resource_tracker.ensure_running()
     settings = {
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
@@ -158,7 +165,8 @@ def local_client(workers: int, memory_limit: int = 0) -> Iterator[Client]:
     }
     with (
         dask.config.set(settings),
-        _interrupts_held() as let_through,
+        # So that this process alone answers Ctrl-C, in one line.
+        interrupts.held({signal.SIGINT}) as let_through,
         _started_cluster(workers, memory_limit) as cluster,
         Client(cluster) as client,
     ):
@@ -190,22 +198,3 @@ def _started_cluster(workers: int, memory_limit: int) -> LocalCluster:
         "ended them, as it does for lack of memory. Set features.workers = 1, or free memory, "
         "and start again: what is complete is kept."
     )
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[Callable[[], object]]:
-    """Hold Ctrl-C back until the given function is called: threads and processes that start
-    meanwhile never see it, so that this process alone answers, in one line.
-    """
-    # Started later, by the first worker's thread, it would let Ctrl-C through to that worker:
-    # multiprocessing unblocks the signal for its caller once its tracker runs.
-    resource_tracker.ensure_running()
-    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-
-    def let_through() -> object:
-        return signal.pthread_sigmask(signal.SIG_SETMASK, held)
-
-    try:
-        yield let_through
-    finally:
-        let_through()

@@ -13,6 +13,9 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
+from pipeline import interrupts
+from pipeline.process_tree import kill_descendants
+
 MARKER = "HEADRACE_LAUNCHED"
 """Set once a process has replaced itself, so that it does so once."""
 
@@ -37,30 +40,32 @@ _LIGHT = frozenset({"-h", "--help", "--version"})
 
 
 def main() -> int:
-    """Run the command line on `sys.argv`; returns the exit code (130: interrupted)."""
+    """Run the command line on `sys.argv`; returns the exit code."""
     arguments = sys.argv[1:]
-    try:
-        if arguments and not _LIGHT.intersection(arguments):
-            restart_with(stage_environment(os.environ))
-        from pipeline.cli import main as run
+    interrupts.hold_back()
+    if arguments and not _LIGHT.intersection(arguments):
+        restart_with(stage_environment(os.environ))
+    interrupts.catch()
+    from pipeline.cli import main as run
 
-        return _end(run(arguments))
-    except KeyboardInterrupt:
-        return _end(130)
+    return _end(run(arguments))
 
 
 def _end(code: int) -> int:
-    """End the process here if TensorFlow ran in it: Python would first take itself apart.
+    """End the process here if a signal ended its command, or TensorFlow ran in it.
 
-    With batches under way, as after an error in the midst of a training, that crashed Python 3.12
-    while it collected garbage: exit code -11 in place of ours.
+    Python would first take itself apart. With batches under way, as after an error in the midst of
+    a training, that crashed Python 3.12 while it collected garbage: exit code -11 in place of ours.
     """
-    if "tensorflow" not in sys.modules:
+    interrupts.settle(code)
+    if "tensorflow" not in sys.modules and not interrupts.has_come():
         return code
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
+    if interrupts.has_come():
+        kill_descendants()
     os._exit(code)
 
 

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.child_stages import run_part
 from pipeline.config import Config, StoreOptions
 from pipeline.launch import stage_environment
 from pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
@@ -94,13 +95,12 @@ def _peak_of_features(folder: Path, workers: int) -> int:
 
 def _run(module: list[str], given: str = "") -> str:
     """What a module prints that runs in a process of its own."""
-    done = subprocess.run(
+    done = run_part(
         [sys.executable, "-m", *module],
-        input=given,
-        env=stage_environment(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
+        given,
+        stage_environment(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.machine import page_cache
+from pipeline.process_tree import children_of
 
 SAMPLE_SECONDS = 0.05
 
@@ -81,7 +82,7 @@ def tree_memory(pid: int) -> tuple[int, int]:
         current = waiting.pop()
         try:
             held_here, mapped_here = _status(current)
-            waiting += _children(current)
+            waiting += children_of(current)
         except (FileNotFoundError, ProcessLookupError):
             continue
         held += held_here
@@ -98,17 +99,6 @@ def _status(pid: int) -> tuple[int, int]:
             elif line.startswith(b"RssFile:"):
                 mapped += int(line.split()[1])
     return held * 1024, mapped * 1024
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    for thread in os.listdir(f"/proc/{pid}/task"):
-        try:
-            with open(f"/proc/{pid}/task/{thread}/children", "rb") as stream:
-                found += map(int, stream.read().split())
-        except FileNotFoundError:
-            continue
-    return found
 
 
 def _portable_tree_memory(pid: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline import interrupts
 from pipeline.config import Config, config_from_table
 from pipeline.memory import watch_memory
 from pipeline.tensorflow_setup import set_up_tensorflow
@@ -21,6 +22,7 @@ STEPS = 5
 
 def main() -> int:
     """Read the task from standard input; print bytes."""
+    interrupts.catch()
     task = json.load(sys.stdin)
     config = config_from_table(task["config"], "the task")
     with watch_memory() as use:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,10 @@ LEAST = {
     "folds": {"count": 3},
 }
 """Three shards of six arrays."""
+
+
+INTERRUPTIBLE = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""A shell that runs jobs in the background has Ctrl-C ignored."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +83,7 @@ class Job:
         """Do the job in a process of its own."""
         config = folder / "tiny.toml"
         config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
-        # A shell that runs jobs in the background has Ctrl-C ignored.
-        code = (
-            "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-            "from pipeline.launch import main; sys.exit(main())"
-        )
+        code = INTERRUPTIBLE + "from pipeline.launch import main; sys.exit(main())"
         command = [sys.executable, "-c", code, "features", "--json", "--config", str(config)]
         command += ["--data", str(self.data), "--store", str(target)]
         return [*command, "--repair"] if self.harm else command
@@ -113,7 +116,7 @@ def wait_for_moment(stage: subprocess.Popen[str], target: Path, chance: random.R
         time.sleep(chance.uniform(0, 3))
         return
     count = chance.randrange(9)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 1800
     while len(finished(target)) < count and stage.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.0005)
@@ -127,6 +130,35 @@ def workers_of(stage: subprocess.Popen[str]) -> list[psutil.Process]:
         return [each for each in below if "spawn_main" in " ".join(each.cmdline())]
     except psutil.Error:
         return []
+
+
+def answers_signals(stage: subprocess.Popen[str]) -> bool:
+    """Whether it has come to its first line, from which on it answers SIGTERM or lets it wait."""
+    with suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{stage.pid}/status").read_text().splitlines()
+        masks = (line.split()[1] for line in lines if line.startswith(("SigCgt", "SigBlk")))
+        return any(int(mask, 16) >> (signal.SIGTERM - 1) & 1 for mask in masks)
+    return False
+
+
+def send(stage: subprocess.Popen[str], number: signal.Signals, group: bool = False) -> None:
+    """A key reaches the whole process group, `kill` one process, and `timeout` the group too."""
+    with suppress(ProcessLookupError):
+        if group or number == signal.SIGINT:
+            os.killpg(stage.pid, number)
+        else:
+            stage.send_signal(number)
+
+
+def last_line(number: signal.Signals) -> str:
+    """All that a command that `number` ends says on standard error."""
+    what = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Stopped"}[number]
+    return f"{what}; what is complete is kept. Start again to go on.\n"
+
+
+def assert_ended_by(code: int, errors: str, number: signal.Signals) -> None:
+    """It ended as `number` ends a command, unless it had come to its end."""
+    assert (code, errors) in ((128 + number, last_line(number)), (0, ""))
 
 
 def assert_as_it_was_or_whole(target: Path, before: dict[str, str], job: Job) -> None:

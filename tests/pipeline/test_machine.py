@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.memory_cap import memory_cap
+from benchmarks.control_groups import memory_cap
 from pipeline import machine
 from pipeline.budget import MIB
 

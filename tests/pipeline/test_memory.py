@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.memory_cap import Cap, memory_cap
+from benchmarks.control_groups import ControlGroup, memory_cap
 
 pytestmark = [pytest.mark.memory, pytest.mark.timeout(3600)]
 
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def cap(request: pytest.FixtureRequest) -> Iterator[Cap]:
+def cap(request: pytest.FixtureRequest) -> Iterator[ControlGroup]:
     """1 GiB, enforced by the kernel where that is permitted."""
     with memory_cap(BUDGET) as cap:
         if not cap.enforced:
@@ -66,7 +66,9 @@ def make_source(folder: Path, data_bytes: int) -> Path:
     return source
 
 
-def run_stage(cap: Cap, stage: str, folder: Path, source: Path, *options: str) -> dict[str, Any]:
+def run_stage(
+    cap: ControlGroup, stage: str, folder: Path, source: Path, *options: str
+) -> dict[str, Any]:
     """Run a stage under the cap; its memory plan and what was measured, in bytes."""
     command = [sys.executable, "-m", "pipeline", stage, "--json", "--budget", str(BUDGET)]
     command += ["--config", str(folder / "big.toml"), "--data", str(source)]
@@ -77,7 +79,7 @@ def run_stage(cap: Cap, stage: str, folder: Path, source: Path, *options: str) -
     return summary["memory"] | {"run": summary.get("run")}
 
 
-def test_every_stage_keeps_within_a_cap_of_1_gib(folder: Path, cap: Cap) -> None:
+def test_every_stage_keeps_within_a_cap_of_1_gib(folder: Path, cap: ControlGroup) -> None:
     source = make_source(folder, DATA_BYTES)
     assert source.stat().st_size > 2 * BUDGET
     run = ""
@@ -90,7 +92,7 @@ def test_every_stage_keeps_within_a_cap_of_1_gib(folder: Path, cap: Cap) -> None
     assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
 
 
-def test_sixteen_times_the_data_takes_no_more_memory(folder: Path, cap: Cap) -> None:
+def test_sixteen_times_the_data_takes_no_more_memory(folder: Path, cap: ControlGroup) -> None:
     peaks: dict[tuple[str, int], list[int]] = {}
     for share in (16, 1):
         source = make_source(folder, DATA_BYTES // share)
@@ -107,7 +109,7 @@ def test_sixteen_times_the_data_takes_no_more_memory(folder: Path, cap: Cap) -> 
         assert large - small <= 24 * MIB, f"{stage}: {small / MIB:.0f} to {large / MIB:.0f} MiB"
 
 
-def test_memory_is_level_over_twenty_epochs(folder: Path, cap: Cap) -> None:
+def test_memory_is_level_over_twenty_epochs(folder: Path, cap: ControlGroup) -> None:
     source = make_source(folder, DATA_BYTES // 16)
     if not source.with_suffix(".zarr").exists():
         run_stage(cap, "features", folder, source)
