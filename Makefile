@@ -160,8 +160,13 @@ test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on G
 	@HEADRACE_TEST_GB=$(GB) exec $(python) -m pytest -m memory $(if $(ONLY),-k $(ONLY)) tests/pipeline/test_memory.py
 
 .PHONY: test-faults
-test-faults: tools ## Kill, tear and damage by the hundred (counts in docs/reliability.md)
-	@exec $(python) -m pytest -m faults
+test-faults: tools ## Kill, tear and damage by the hundred (counts in docs/reliability.md; ONLY=ended: those)
+	@exec $(python) -m pytest -m faults $(if $(ONLY),-k $(call quote,$(ONLY)))
+
+.PHONY: test-slower
+test-slower: tools ## Run .ci/run as on half of these cores, and with AVX2 alone (as root; an hour and a half)
+	$(python) -m benchmarks.slower --share 50 .ci/run
+	$(python) -m benchmarks.slower --without-avx512 .ci/run
 
 .PHONY: test-docs
 test-docs: tools ## Run every command of the documentation's pages, and the notebook that trains (4 minutes)

@@ -122,7 +122,7 @@ def test_the_commands_of_all_pages_are_commands() -> None:
 
 
 @pytest.mark.docs
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("page", COMMANDED, ids=lambda page: page.stem)
 def test_the_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
     """In a new folder, one after another; the first that fails ends it."""

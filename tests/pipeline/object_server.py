@@ -86,7 +86,9 @@ class Wire:
         self.latency = 0.0
         self.fault: Fault = lambda method, path: None
         self.counts: Counter[tuple[str, str]] = Counter()
-        self.in_flight = self.most_in_flight = 0
+        self.in_flight = self.most_in_flight = self.awaited = 0
+        self.gathered = threading.Event()
+        self.gathered.set()
         self._lock = threading.Lock()
         self._creating = threading.Lock()
         wire = self
@@ -123,6 +125,11 @@ class Wire:
         self._proxy.shutdown()
         self._proxy.server_close()
 
+    def await_requests(self, number: int) -> None:
+        """Answer none before so many are in flight together; then all, as they come."""
+        self.most_in_flight, self.awaited = 0, number
+        self.gathered.clear()
+
     def fail(self, share: float, seed: int = 0) -> None:
         """Let a share of all requests go wrong, in every way."""
         chance = random.Random(seed)
@@ -147,8 +154,12 @@ class Wire:
             self.counts[handler.command, path.split("/")[-2] if "/c." in path else ""] += 1
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            if self.in_flight >= self.awaited:
+                self.gathered.set()
         try:
             time.sleep(self.latency)
+            if not self.gathered.wait(600):
+                self.gathered.set()  # Whoever counts will see that they were fewer.
             what = self.fault(handler.command, handler.path)
             if what == "reset":
                 _reset(handler)
@@ -183,7 +194,7 @@ class Wire:
     def _asked(
         self, handler: BaseHTTPRequestHandler, body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=1800)
         headers = {k: v for k, v in handler.headers.items() if k.lower() != "connection"}
         try:
             connection.request(handler.command, handler.path, body or None, headers)

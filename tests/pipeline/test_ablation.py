@@ -119,7 +119,7 @@ def test_variants_are_trained_for_the_same_time_and_compared(
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_an_ablation_from_nothing_measures_its_pace_and_trains_every_fold(
     config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -739,7 +739,7 @@ def fuzz_sources(folder: Path, cases: int) -> int:
             [sys.executable, "-c", FUZZ, sources, str(folder), str(seed), str(cases)],
             capture_output=True,
             text=True,
-            timeout=60 + cases,
+            timeout=1800 + cases,
             check=False,
         )
         seen = child.stdout.split()

@@ -88,7 +88,7 @@ def test_the_budget_is_known_once_a_stage_has_planned(
 def test_dasks_dashboard_runs_and_its_link_is_said(
     tiny_config: Config, tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with local_client(1) as client, urlopen(client.dashboard_link, timeout=60) as page:
+    with local_client(1) as client, urlopen(client.dashboard_link, timeout=1800) as page:
         assert page.status == 200
         assert b"bokeh" in page.read().lower()
     run_features(Request(tiny_config, tiny_source, tmp_path / "tiny.zarr", None, Console()))

@@ -52,7 +52,7 @@ def test_devices_share_each_batch_and_lose_as_one(
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_a_killed_training_of_two_devices_ends_with_the_same_bits(
     tiny_store: Path, tmp_path: Path
 ) -> None:

@@ -52,7 +52,7 @@ def test_a_notebook_runs(script: Path, checkout: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     notebook = jupytext.read(script)
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3")
+    client = NotebookClient(notebook, timeout=1800, kernel_name="python3")
     client.execute(cwd=str(checkout / "notebooks"))
     shown = [
         output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs

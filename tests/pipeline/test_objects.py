@@ -251,18 +251,15 @@ def test_requests_are_made_side_by_side(
 ) -> None:
     copy_store(tiny_store, wire.server)
     monkeypatch.setattr("stores.shard_reader.WHOLE_SHARD", 1024)
-    wire.latency = 0.02
-    seconds = {}
     for requests in (1, 12):
         config = reached(tiny_config, wire.endpoint, requests=requests)
         store = stores.open(ADDRESS, config.objects)
-        wire.most_in_flight = 0
-        begun = time.monotonic()
         store.read_many(["raw", "features"], [(0, store.windows)])
-        seconds[requests] = time.monotonic() - begun
+        # The indexes are kept now. No chunk is sent before so many are asked for.
+        wire.await_requests(requests)
+        store.read_many(["raw", "features"], [(0, store.windows)])
         # An answer may be read, and the next request made, before the wire has counted it out.
         assert requests <= wire.most_in_flight <= 2 * requests
-    assert seconds[1] > 3 * seconds[12]
 
 
 def test_reading_takes_the_requests_that_the_plan_says(
@@ -480,7 +477,7 @@ def test_a_file_may_be_named_by_an_address(tiny_store: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.faults
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_whole_stages_over_a_faulty_wire_end_with_the_same_bits(
     wire: Wire, tiny_source: Path, tiny_store: Path, tmp_path: Path
 ) -> None:

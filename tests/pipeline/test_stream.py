@@ -221,7 +221,7 @@ def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: 
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(script))
     command = [sys.executable, str(path), str(store), config.model_dump_json()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert (done.returncode, done.stdout) == (0, "before the end\n"), done.stderr
 
 
