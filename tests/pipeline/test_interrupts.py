@@ -126,10 +126,9 @@ def test_a_command_that_does_not_end_is_ended_with_what_it_started() -> None:
         "interrupts.GRACE_SECONDS = 0.2\n"
         f"child = subprocess.Popen({SLEEP!r}, start_new_session=True)\n"
         "print(child.pid, flush=True)\n"
-        "os.kill(os.getpid(), signal.SIGTERM)\n"
         "while True:\n"
-        "    try:\n        time.sleep(600)\n"
-        "    except BaseException:\n        pass"
+        "    try:\n        os.kill(os.getpid(), signal.SIGTERM); time.sleep(600)\n"
+        "    except BaseException:\n        time.sleep(600)"
     )
     done = run(in_a_command(body))
     assert_said(done, signal.SIGTERM)
@@ -159,14 +158,14 @@ def test_a_signal_is_held_until_what_starts_has_a_name() -> None:
 
 
 def test_a_signal_after_the_end_changes_nothing() -> None:
-    code = CAUGHT + "interrupts.settle(0); os.kill(os.getpid(), signal.SIGTERM); sys.exit(0)"
-    done = run(code)
+    code = CAUGHT + "interrupts.settle(0); os.kill(os.getpid(), signal.SIGTERM)\n"
+    done = run(code + "time.sleep(0.5); sys.exit(0)")
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_ctrl_c_stays_ignored_where_a_shell_ignores_it() -> None:
-    code = "signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + CAUGHT
-    assert run("import signal\n" + code + "os.kill(os.getpid(), signal.SIGINT)").returncode == 0
+    code = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n" + CAUGHT
+    assert run(code + "os.kill(os.getpid(), signal.SIGINT); time.sleep(0.5)").returncode == 0
 
 
 def test_a_part_of_a_command_ends_without_a_word_of_its_own() -> None:
