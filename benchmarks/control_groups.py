@@ -15,7 +15,7 @@ ROOT = Path("/sys/fs/cgroup")
 """Version 2; of version 1 a folder of it for each controller."""
 PERIOD_US = 100_000
 """In which a share of a core is counted, the kernel's own default."""
-EMPTY_SECONDS = 30
+EMPTY_SECONDS = 600
 """For the last processes to be gone: trackers that clean up, and what waits to be reaped."""
 
 

@@ -88,22 +88,18 @@ def run_part(
         options: of `subprocess.Popen`.
     """
     part = {**environment, interrupts.PARENT: str(os.getpid())}
-    with interrupts.held(interrupts.ENDING):
-        child = subprocess.Popen(
-            command,
-            env=part,
-            text=True,
-            stdin=None if given is None else subprocess.PIPE,
-            **options,
-        )
+    stdin, child = None if given is None else subprocess.PIPE, None
     try:
+        with interrupts.held(interrupts.ENDING):
+            child = subprocess.Popen(command, env=part, text=True, stdin=stdin, **options)
         output, errors = child.communicate(given)
     except BaseException:
-        child.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(interrupts.GRACE_SECONDS)
-        child.kill()
-        child.wait()
+        if child is not None:
+            child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(2 * interrupts.GRACE_SECONDS)  # It ends itself after one.
+            child.kill()
+            child.wait()
         raise
     return subprocess.CompletedProcess(command, child.returncode, output, errors)
 
@@ -116,8 +112,7 @@ def raise_for(code: int, stage: str) -> None:
         UserError: 2.
         StageFailed: any other but 0; a signal that ended the child is negative.
     """
-    if code in ENDED:
-        raise interrupts.Interrupted(ENDED[code])
+    raise_if_ended(code)
     if code == REFUSED:
         raise UserError(
             f"The {stage} stage of a run was refused; its message is above. Correct that and "
@@ -128,3 +123,13 @@ def raise_for(code: int, stage: str) -> None:
             f"The {stage} stage of a run ended with exit code {code}; its message is above. "
             "Start again: complete runs are kept, an interrupted one is resumed."
         )
+
+
+def raise_if_ended(code: int) -> None:
+    """Pass on the signal that ended a child.
+
+    Raises:
+        Interrupted: one did, says its exit code.
+    """
+    if code in ENDED:
+        raise interrupts.Interrupted(ENDED[code])

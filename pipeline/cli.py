@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import difflib
 import errno
-import io
 import json
 import os
 import re
@@ -87,11 +86,12 @@ def main(arguments: Sequence[str]) -> int:
             code = int(options.run(options))
             sys.stdout.flush()
         return code
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, KeyboardInterrupt) or not interrupts.settle(OUR_FAULT):
             return interrupts.say(error)
-        if isinstance(error, BrokenPipeError):
-            # Whoever read our output is gone, as with `| head`: not done, and nobody to tell.
+        if isinstance(error, (BrokenPipeError, SystemExit)):
+            # Whoever read our output is gone, as with `| head`: not done, and nobody to tell. Rich
+            # makes an exit of it.
             sys.stderr.close()
             return CUT_OFF
         return _explain(error, options.debug)
@@ -100,9 +100,8 @@ def main(arguments: Sequence[str]) -> int:
 class _Output:
     """Standard output, with its own error for a disk that takes no more of it."""
 
-    def __init__(self, stream: TextIO | None) -> None:
-        # The shell may have closed it.
-        self._stream = io.StringIO() if stream is None else stream
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
     def write(self, text: str) -> int:
         with self._explained():

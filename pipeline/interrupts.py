@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-from pipeline.process_tree import kill_descendants
+from pipeline.process_tree import kill_descendants, note_strangers
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
 """What ends a command: a key, and what a service manager, a batch system or `kill` sends first."""
@@ -68,8 +68,8 @@ class _Interrupts:
     def catch(self) -> None:
         woken, self.wake = os.pipe()
         os.set_blocking(self.wake, False)
-        with suppress(OSError):
-            self.voice = os.dup(2)
+        self.voice = os.dup(2)
+        note_strangers()
         threading.Thread(target=self.watch, args=(woken,), name="signals", daemon=True).start()
         signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
         for number in ENDING:
@@ -136,31 +136,28 @@ class _Interrupts:
 
     def say(self, number: int | None = None) -> int:
         number = self.came[0] if self.came else number or signal.SIGINT
-        if self.words.acquire(blocking=False) and not is_part():
-            voice = 2 if self.voice is None else self.voice
+        words = _WORDS[signal.Signals(number)]
+        line = f"{words}; what is complete is kept. Start again to go on."
+        if self.voice is None:
+            print(line, file=sys.stderr)
+        elif self.words.acquire(blocking=False) and not is_part():
             # A bar that was not taken down hides the cursor.
-            clear = "\r\x1b[K\x1b[?25h" if os.isatty(voice) else ""
-            words = _WORDS[signal.Signals(number)]
-            line = f"{clear}{words}; what is complete is kept. Start again to go on.\n"
+            clear = "\r\x1b[K\x1b[?25h" if os.isatty(self.voice) else ""
             with suppress(OSError):
-                os.write(voice, line.encode())
+                os.write(self.voice, f"{clear}{line}\n".encode())
         return 128 + number
 
 
 _interrupts = _Interrupts()
 
 
-def hold_back() -> None:
-    """Let signals wait for `catch`, through an `exec` too."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
-
-
 def catch() -> None:
     """Answer signals from here on; until a command is in `unwinding`, by ending at once.
 
-    Called by the process's own entry, in its main thread, after `hold_back`: the thread that
-    waits for signals is to get none itself.
+    Called by the process's own entry, in its main thread, before it starts another process; the
+    thread that waits for signals is to get none itself.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     _interrupts.catch()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
 
@@ -190,8 +187,8 @@ def held(blocked: Iterable[int] = ()) -> Iterator[Callable[[], None]]:
     def release() -> None:
         if holding:
             holding.clear()
-            _interrupts.held -= 1
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
+            _interrupts.held -= 1
             _interrupts.raise_if_due()
 
     try:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-
-from pipeline import interrupts
-from pipeline.process_tree import kill_descendants
+from typing import NoReturn
 
 MARKER = "HEADRACE_LAUNCHED"
 """Set once a process has replaced itself, so that it does so once."""
@@ -39,27 +38,44 @@ FORCED: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
 _LIGHT = frozenset({"-h", "--help", "--version"})
 
 
-def main() -> int:
-    """Run the command line on `sys.argv`; returns the exit code."""
+def main() -> NoReturn:
+    """Run the command line on `sys.argv`, and end the process with its exit code."""
+    hold_signals()
     arguments = sys.argv[1:]
-    interrupts.hold_back()
     if arguments and not _LIGHT.intersection(arguments):
         restart_with(stage_environment(os.environ))
+    from pipeline import interrupts
+
+    _open_closed_streams()
     interrupts.catch()
-    from pipeline.cli import main as run
+    try:
+        from pipeline.cli import main as run
 
-    return _end(run(arguments))
+        code = run(arguments)
+    except SystemExit as ending:  # What the parser has said.
+        code = ending.code if isinstance(ending.code, int) else int(bool(ending.code))
+    end(code)
 
 
-def _end(code: int) -> int:
-    """End the process here if a signal ended its command, or TensorFlow ran in it.
+def hold_signals() -> None:
+    """Let Ctrl-C and SIGTERM wait for `interrupts.catch`, through an `exec` too.
 
-    Python would first take itself apart. With batches under way, as after an error in the midst of
-    a training, that crashed Python 3.12 while it collected garbage: exit code -11 in place of ours.
+    Here and without an import, as nothing answers them before.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+
+
+def end(code: int) -> NoReturn:
+    """End the process here; no signal changes `code` any more.
+
+    Python would first take itself apart, with signals as the system has them: one would end the
+    process without our code. And with batches under way, as after an error in the midst of a
+    training, that crashed Python 3.12 while it collected garbage.
+    """
+    from pipeline import interrupts
+    from pipeline.process_tree import kill_descendants
+
     interrupts.settle(code)
-    if "tensorflow" not in sys.modules and not interrupts.has_come():
-        return code
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
@@ -67,6 +83,18 @@ def _end(code: int) -> int:
     if interrupts.has_come():
         kill_descendants()
     os._exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Lead standard streams that the shell has closed nowhere: what opens next would be taken for
+    them.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # It gets the lowest number that is free.
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def stage_environment(environment: Mapping[str, str]) -> dict[str, str]:

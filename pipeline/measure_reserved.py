@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.child_stages import run_part
+from pipeline.child_stages import raise_if_ended, run_part
 from pipeline.config import Config, StoreOptions
 from pipeline.launch import stage_environment
 from pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
@@ -102,6 +102,7 @@ def _run(module: list[str], given: str = "") -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    raise_if_ended(done.returncode)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise UserError(f"Measuring failed: {reason[0]} Plan without --measure, or mend that.")

@@ -27,14 +27,26 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+_strangers: set[int] = set()
+"""Children that were there before anything of ours was started."""
+
+
+def note_strangers() -> None:
+    """Take the children that there are for somebody else's: a shell's that became this process by
+    `exec`, or what it reads this one's output with.
+    """
+    with suppress(OSError):
+        _strangers.update(children_of(os.getpid()))
+
+
 def kill_descendants() -> None:
     """End every process below this one, at once and for certain; nothing happens without `/proc`.
 
-    One that ignores SIGTERM is left: it is multiprocessing's tracker, which cleans up after the
-    others and ends with them.
+    Strangers are left, and one that ignores SIGTERM: it is multiprocessing's tracker, which cleans
+    up after the others and ends with them.
     """
     for _ in range(KILLINGS):
-        ending = [pid for pid in _descendants_of(os.getpid()) if _is_to_end(pid)]
+        ending = [pid for pid in _ours_below(os.getpid()) if _is_to_end(pid)]
         if not ending:
             return
         for pid in ending:
@@ -42,11 +54,11 @@ def kill_descendants() -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _descendants_of(pid: int) -> list[int]:
+def _ours_below(pid: int) -> list[int]:
     found, waiting = [], [pid]
     while waiting:
         with suppress(FileNotFoundError, ProcessLookupError):
-            below = children_of(waiting.pop())
+            below = [each for each in children_of(waiting.pop()) if each not in _strangers]
             found += below
             waiting += below
     return found

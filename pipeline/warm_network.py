@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline import interrupts
 from pipeline.config import Config, config_from_table
+from pipeline.launch import end
 from pipeline.memory import watch_memory
 from pipeline.tensorflow_setup import set_up_tensorflow
 
@@ -23,13 +24,20 @@ STEPS = 5
 def main() -> int:
     """Read the task from standard input; print bytes."""
     interrupts.catch()
-    task = json.load(sys.stdin)
+    try:
+        with interrupts.unwinding():
+            _measure(json.load(sys.stdin))
+    except KeyboardInterrupt as error:
+        return interrupts.say(error)
+    return 0
+
+
+def _measure(task: dict[str, Any]) -> None:
     config = config_from_table(task["config"], "the task")
     with watch_memory() as use:
         set_up_tensorflow(config.train)
         _run(task["stage"], config, task["shape"])
     print(use.peak)
-    return 0
 
 
 def _run(stage: str, config: Config, shape: dict[str, int]) -> None:
@@ -95,4 +103,4 @@ def _batch(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

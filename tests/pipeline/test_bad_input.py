@@ -837,7 +837,7 @@ def test_a_path_that_leads_nowhere(
     refuse(arguments, message, tmp_path, capsys)
 
 
-def test_output_that_nobody_can_take(tiny_store: Path) -> None:
+def test_output_that_nobody_can_take(tiny_store: Path, tmp_path: Path) -> None:
     for arguments in (["inspect", "--store", str(tiny_store), "--json"], ["doctor"], ["plan"]):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
@@ -851,8 +851,15 @@ def test_output_that_nobody_can_take(tiny_store: Path) -> None:
         assert done.stderr.count("\n") == 1
         if arguments != ["plan"]:  # It finds no source.
             assert "Standard output cannot be written (No space left on device)" in done.stderr
-    closed = f"{sys.executable} -m pipeline doctor >&-"
-    assert subprocess.run(["bash", "-c", closed], check=False).returncode == 0
+    for closed in ("doctor >&-", f"synth --windows 300 --output {tmp_path / 'some.h5'} 2>&-"):
+        command = ["bash", "-c", f"{sys.executable} -m pipeline {closed}"]
+        assert subprocess.run(command, check=False).returncode == 0
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "pipeline", "inspect", "--store", str(tiny_store)]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_disk_that_is_read_only(small_disk: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -77,7 +78,14 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def scheduler(start: Start, port: int) -> subprocess.Popen[bytes]:
-    return start("scheduler", "--host", "127.0.0.1", "--port", str(port))
+    process = start("scheduler", "--host", "127.0.0.1", "--port", str(port))
+    wait_until(lambda: answers(port))
+    return process
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def worker(start: Start, address: str, *more: str, **how: Any) -> subprocess.Popen[bytes]:
@@ -118,7 +126,7 @@ def features(folder: Path, source: Path, address: str) -> subprocess.Popen[str]:
 
 
 def wait_until(true: Callable[[], bool], stage: subprocess.Popen[str] | None = None) -> None:
-    for _ in range(1200):
+    for _ in range(36_000):
         if true():
             return
         assert stage is None or stage.poll() is None, stage.communicate()[0]

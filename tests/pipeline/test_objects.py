@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +167,10 @@ def test_a_killed_stage_is_gone_on_with(
         stage = subprocess.Popen(command, start_new_session=True)
         while stage.poll() is None and len(list(begun.glob("*/records/*"))) < shards:
             time.sleep(0.01)
-        family = [*psutil.Process(stage.pid).children(recursive=True), psutil.Process(stage.pid)]
-        for process in family:
-            process.kill()
+        with suppress(psutil.NoSuchProcess):
+            parent = psutil.Process(stage.pid)
+            for process in [*parent.children(recursive=True), parent]:
+                process.kill()
         stage.wait()
     assert not (server.bucket / "tiny.zarr" / "zarr.json").exists()
     assert subprocess.run(command, check=False).returncode == 0
@@ -224,16 +226,20 @@ def test_a_faulty_wire_and_a_server_that_starts_anew_change_no_bit(
 ) -> None:
     copy_store(tiny_store, wire.server)
     # One shard's indexes and labels are kept: each chunk is asked for again and again.
-    config = reached(changed(tiny_config, train={"epochs": 4}), wire.endpoint, timeout_seconds=5.0)
+    patient = {"timeout_seconds": 5.0, "retry_seconds": 600.0}
+    config = reached(changed(tiny_config, train={"epochs": 4}), wire.endpoint, **patient)
     expected = batches(stores.open(tiny_store), config)
     wire.fail(0.25)
     remote = stores.open(ADDRESS, config.objects).with_index_cache(1)
     wire.latency = 0.005
 
     def restart() -> None:
-        time.sleep(0.5)
+        while sum(wire.counts.values()) < 100:
+            time.sleep(0.01)
         wire.server.stop()
-        time.sleep(1.5)
+        asked = sum(wire.counts.values())
+        while sum(wire.counts.values()) < asked + 20:
+            time.sleep(0.01)
         wire.server.start()
 
     restarting = threading.Thread(target=restart)
