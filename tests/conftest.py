@@ -12,8 +12,12 @@ from hypothesis import settings
 
 from pipeline.config import Config, config_from_table
 from pipeline.console import Console, Request
+from pipeline.machine import usable_cores
 from stores.places import Place
 
+# As many threads as a stage in a process of its own takes, which a quota limits: they decide bits,
+# and what is trained in the tests' process is compared with what is trained in others.
+os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(usable_cores())
 # A loaded machine is no failure.
 settings.register_profile("headrace", deadline=None)
 settings.load_profile("headrace")
