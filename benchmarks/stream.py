@@ -67,8 +67,9 @@ SELECT = ["*", "!ch?__mad", "!ch?__iqr"]
 """301 features less 18: 283."""
 PLAIN = {"mask_probability": 0.0, "scale_probability": 0.0, "noise_probability": 0.0}
 SAMPLES, FITTED = 2_000, 20_000
-STARTED = 0.5
-"""Of the time in which TensorFlow makes the graph of a step, until the first batch is there."""
+STARTED = 0.3
+"""Of the time in which TensorFlow makes the graph of a step, until the first batch is there: 0.10
+on a busy machine."""
 EATEN = 0.4
 """Of the rate at which batches are to be had, that an eater eats at by the clock."""
 FED, LATE, WAITING = 0.998, 0.001, 0.02
