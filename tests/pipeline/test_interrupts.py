@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -342,6 +343,9 @@ def stages(
     }
 
 
+CHECKING = threading.Lock()
+
+
 @dataclass
 class Life:
     """Endings of a stage in one control group, one after another."""
@@ -367,12 +371,17 @@ class Life:
         self.folder.mkdir()
         self.stage.begin(self.folder)
 
+    def check(self, ended: bool) -> None:
+        # Python 3.11 parses no two sources at a time (gh-106905), and Keras does when it loads.
+        with CHECKING:
+            self.stage.check(self.folder, ended)
+
     def whole(self) -> float:
         """Run to the end; returns the seconds it took."""
         begun, process = time.monotonic(), self.started()
         _, errors = process.communicate(timeout=1800)
         assert process.returncode == 0, errors
-        self.stage.check(self.folder, True)
+        self.check(True)
         return time.monotonic() - begun
 
     def end(self, number: signal.Signals, most: float) -> int:
@@ -391,7 +400,7 @@ class Life:
         else:
             assert process.returncode in (0, -number) or "pipeline" not in errors, errors
         self.group.wait_until_empty()
-        self.stage.check(self.folder, process.returncode == 0)
+        self.check(process.returncode == 0)
         return process.returncode
 
     def endings(self, times: int) -> int:
