@@ -12,7 +12,6 @@ processor lets them be.
 from __future__ import annotations
 
 import math
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -86,35 +85,30 @@ SHAPES = (
 )
 
 
-def in_batches(catalogue: Catalogue, windows: NDArray[np.float32]) -> Callable[[], object]:
-    """Extraction as the features stage does it."""
+def in_batches(
+    run: Callable[[NDArray[np.float32]], object], windows: NDArray[np.float32]
+) -> Callable[[], object]:
+    """`run` on batches as the features stage makes them."""
     parts = [windows[at : at + BATCH_WINDOWS] for at in range(0, len(windows), BATCH_WINDOWS)]
-    return lambda: [catalogue.extract(part) for part in parts]
+    return lambda: [run(part) for part in parts]
 
 
-def sort_and_fft(windows: NDArray[np.float32]) -> Callable[[], object]:
+def sort_and_fft(windows: NDArray[np.float32]) -> None:
     """What order statistics and a spectrum take at least, by well-kept libraries."""
-    parts = [windows[at : at + BATCH_WINDOWS] for at in range(0, len(windows), BATCH_WINDOWS)]
-
-    def run() -> None:
-        for part in parts:
-            signals = np.ascontiguousarray(part.transpose(0, 2, 1))
-            np.sort(signals, axis=-1)
-            scipy.fft.rfft(signals, axis=-1)
-
-    return run
+    signals = np.ascontiguousarray(windows.transpose(0, 2, 1))
+    np.sort(signals, axis=-1)
+    scipy.fft.rfft(signals, axis=-1)
 
 
 def times_of_libraries(shape: Shape) -> float:
-    """The time of all features over that of `sort_and_fft`, median of rounds side by side."""
+    """The time of all features over that of `sort_and_fft`, side by side."""
     windows = shape.windows(MOST_WINDOWS)
-    ours, theirs = in_batches(shape.catalogue(), windows), sort_and_fft(windows)
-    ratios = []
-    for number in range(ROUNDS + 1):
-        ratio = _seconds(ours) / _seconds(theirs)
-        if number:
-            ratios.append(ratio)
-    return statistics.median(ratios)
+    contenders = {
+        "ours": in_batches(shape.catalogue().extract, windows),
+        "theirs": in_batches(sort_and_fft, windows),
+    }
+    taken = interleaved(contenders, ROUNDS, time.process_time)
+    return taken["ours"] / taken["theirs"]
 
 
 def speeds() -> dict[str, float]:
@@ -124,7 +118,9 @@ def speeds() -> dict[str, float]:
     for shape in SHAPES:
         fitting = MOST_WINDOWS * 1152 // (shape.time * shape.channels)
         counts[shape.name] = min(MOST_WINDOWS, fitting)
-        contenders[shape.name] = in_batches(shape.catalogue(), shape.windows(counts[shape.name]))
+        contenders[shape.name] = in_batches(
+            shape.catalogue().extract, shape.windows(counts[shape.name])
+        )
     taken = interleaved(contenders, ROUNDS, time.process_time)
     return {name: counts[name] / seconds for name, seconds in taken.items()}
 

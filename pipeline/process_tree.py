@@ -1,4 +1,4 @@
-"""The processes below this one: listed, started so that none is lost, and ended.
+"""The processes below this one: listed, and ended.
 
 Standard library only: `pipeline.interrupts` needs it before anything else is imported.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import suppress
-from pathlib import Path
 
 KILLINGS = 20
 """Times that the tree is looked through for processes that were started meanwhile."""
@@ -22,8 +21,11 @@ def children_of(pid: int) -> list[int]:
     """
     found: list[int] = []
     for thread in os.listdir(f"/proc/{pid}/task"):
-        with suppress(FileNotFoundError):
-            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+        with (
+            suppress(FileNotFoundError),
+            open(f"/proc/{pid}/task/{thread}/children", "rb") as stream,
+        ):
+            found += map(int, stream.read().split())
     return found
 
 
@@ -66,9 +68,8 @@ def _ours_below(pid: int) -> list[int]:
 
 def _is_to_end(pid: int) -> bool:
     """Whether a process runs and can be ended by SIGTERM, if it gets to it."""
-    with suppress(OSError):
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        status = dict(line.split(":", 1) for line in lines)
+    with suppress(OSError), open(f"/proc/{pid}/status", encoding="utf-8") as stream:
+        status = dict(line.split(":", 1) for line in stream)
         ignored = int(status["SigIgn"], 16) >> (signal.SIGTERM - 1) & 1
         return not ignored and status["State"].split()[0] not in "ZX"
     return False
