@@ -37,7 +37,7 @@ from tests.conftest import changed, hashes, request_for
 from tests.pipeline.conftest import made
 from tests.pipeline.corruptions import HARMS, Harm, flip, rewrite_consistently, seal
 
-FORMATS = Path(__file__).parent.parent / "stores" / "formats"
+FORMATS = Path(__file__).parent.parent / "formats"
 
 
 def test_a_true_store_has_no_problem(tiny_store: Path, tiny_config: Config) -> None:
