@@ -52,7 +52,7 @@ options = --config $(call quote,$(CONFIG)) $(call option,--data,$(DATA)) \
 	$(call option,--store,$(STORE)) $(call option,--run,$(RUN)) \
 	$(call option,--budget,$(BUDGET)) $(settings)
 # exec: the stage is the process that make started, so signals and limits reach it.
-stage = @exec $(python) -m pipeline $@ $(options)
+stage = @exec $(python) -m headrace $@ $(options)
 
 .PHONY: help
 help: ## List the targets
@@ -65,7 +65,7 @@ help: ## List the targets
 env: $(RUNTIME) $(KERNELS) ## Make .venv with every dependency, kernels compiled (GPU=1: with CUDA, untested)
 ifneq ($(ACTIVE),)
 	@echo "using the active environment: $(ACTIVE)"
-	@$(python) -m pipeline.catalogue
+	@$(python) -m headrace.pipeline.catalogue
 else
 	@echo "the environment is ready: $(VENV) (the command is $(VENV)/bin/headrace)"
 endif
@@ -87,7 +87,7 @@ $(RUNTIME): $(INSTALLED) pyproject.toml
 	@touch $@
 
 $(KERNELS): $(RUNTIME) $(wildcard pipeline/catalogue/*.py)
-	$(VENV)/bin/python -m pipeline.catalogue
+	$(VENV)/bin/python -m headrace.pipeline.catalogue
 	@touch $@
 
 $(TOOLS): requirements-dev.lock $(RUNTIME)
@@ -112,7 +112,7 @@ data/watch.h5:
 	@mkdir -p data && wheels=$$(mktemp -d) && trap 'rm -rf "$$wheels"' EXIT \
 		&& $(python) -m pip download --quiet --no-deps --only-binary :all: \
 			--dest "$$wheels" seglearn==1.2.5 \
-		&& $(python) -m stores.watch "$$wheels"/seglearn-1.2.5-*.whl $@
+		&& $(python) -m headrace.stores.watch "$$wheels"/seglearn-1.2.5-*.whl $@
 
 .PHONY: features
 features: data ## Extract features from the source into the store
@@ -149,7 +149,7 @@ verify: $(RUNTIME) ## Check the store: checksums, each window once, moments (SOU
 
 .PHONY: repair
 repair: data ## Mend the store: make damaged shards anew (SOURCE=1: also those that differ from the source)
-	@exec $(python) -m pipeline features $(options) --repair$(if $(SOURCE),=source)
+	@exec $(python) -m headrace features $(options) --repair$(if $(SOURCE),=source)
 
 .PHONY: test
 test: tools ## Run the tests
@@ -174,7 +174,7 @@ test-docs: tools ## Run every command of the documentation's pages, and the note
 
 .PHONY: docs
 docs: tools ## Write the documentation's site to docs/_build/html
-	$(python) -m pipeline.reference docs/reference
+	$(python) -m headrace.pipeline.reference docs/reference
 	$(python) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 

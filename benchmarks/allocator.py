@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.stage import source_of
 from benchmarks.timing import machine, table, version
-from pipeline.launch import MARKER, stage_environment
+from headrace.pipeline.launch import MARKER, stage_environment
 
 MIB = 1 << 20
 TRAIN = ("--set", "train.epochs=2", "--set", "train.steps_per_epoch=300")
@@ -38,7 +38,7 @@ def run_stage(
     stage: str, folder: Path, source: Path, environment: Mapping[str, str]
 ) -> tuple[float, int]:
     """Seconds, and peak bytes of the process tree."""
-    command = [sys.executable, "-m", "pipeline", stage, "--json", "--data", str(source)]
+    command = [sys.executable, "-m", "headrace", stage, "--json", "--data", str(source)]
     command += ["--store", str(folder / "a.zarr"), "--run", str(folder / "run"), *TRAIN]
     begun = time.monotonic()
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)

@@ -46,7 +46,7 @@ def main() -> int:
             options += ["--set", setting]
         for stage in STAGES:
             begun = time.monotonic()
-            done = cap.run([sys.executable, "-m", "pipeline", stage, *options], cwd=Path(name))
+            done = cap.run([sys.executable, "-m", "headrace", stage, *options], cwd=Path(name))
             seconds = time.monotonic() - begun
             if done.returncode:
                 raise SystemExit(f"{stage}: exit code {done.returncode}\n{done.stderr[-3000:]}")

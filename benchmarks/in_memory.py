@@ -104,9 +104,9 @@ def standardise(parts: Sequence[Floats], axes: tuple[int, ...]) -> Floats:
 
 def network_for(part: Part, classes: int, batch: int, epochs: int, windows: int) -> Any:
     """Headrace's network, compiled as Headrace compiles it."""
-    from model.network import build_network
-    from model.optimisation import compile_network
-    from model.options import NetworkOptions, OptimiserOptions
+    from headrace.model.network import build_network
+    from headrace.model.optimisation import compile_network
+    from headrace.model.options import NetworkOptions, OptimiserOptions
 
     options = NetworkOptions(feature_scaling="standard")
     _, time, channels = part["raw"].shape

@@ -24,7 +24,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from benchmarks.timing import interleaved, machine, on_one_core, table, version
-from pipeline.catalogue import (
+from headrace.pipeline.catalogue import (
     Catalogue,
     Triad,
     build_catalogue,
@@ -34,8 +34,8 @@ from pipeline.catalogue import (
     statistical,
     temporal,
 )
-from pipeline.catalogue.sizes import tile_windows
-from pipeline.shard_task import BATCH_WINDOWS
+from headrace.pipeline.catalogue.sizes import tile_windows
+from headrace.pipeline.shard_task import BATCH_WINDOWS
 
 MOST_TIMES = 5.0
 """2.9 with AVX-512, 3.1 with it masked (Xeon of 2023)."""

@@ -25,7 +25,7 @@ from pydantic import ByteSize, TypeAdapter
 from benchmarks.control_groups import ControlGroup, memory_cap
 from benchmarks.stage import source_of
 from benchmarks.timing import machine, table, version
-from pipeline.memory import SAMPLE_SECONDS, tree_memory
+from headrace.pipeline.memory import SAMPLE_SECONDS, tree_memory
 
 MIB = 1 << 20
 CONFIG = """
@@ -134,7 +134,7 @@ def headrace(source: Path, epochs: int, cap: ControlGroup, budget: int) -> Outco
         options = ["--config", "bench.toml", "--data", str(source.absolute()), "--quiet"]
         options += ["--store", "bench.zarr", "--budget", str(budget), "--run", "run"]
         for stage in ("features", "train", "evaluate"):
-            command = [sys.executable, "-m", "pipeline", stage, *options]
+            command = [sys.executable, "-m", "headrace", stage, *options]
             if not watch(command, cap, outcome, stage, folder):
                 return outcome
         ask = "import json; print(json.load(open('run/metrics.json'))['tta']['accuracy'])"

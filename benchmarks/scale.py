@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import machine, table
-from pipeline.machine import usable_cores
-from pipeline.scale import scale_of
-from stores.manifest import read_manifest
+from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.scale import scale_of
+from headrace.stores.manifest import read_manifest
 
 MOST_WRONG = 0.35
 """Of the computed time, that the measured one may differ by where workers have their cores."""
@@ -30,7 +30,7 @@ MOST_WRONG = 0.35
 def seconds_of(source: Path, store: Path, workers: int) -> float:
     """Of the stage's work: without its start, which does not grow with the windows."""
     shutil.rmtree(store, ignore_errors=True)
-    command = [sys.executable, "-m", "pipeline", "features", "--data", str(source)]
+    command = [sys.executable, "-m", "headrace", "features", "--data", str(source)]
     command += ["--store", str(store), "--local-cluster", str(workers), "--json"]
     begun = time.perf_counter()
     done = subprocess.run(command, stdout=subprocess.PIPE, env=os.environ, check=True)
@@ -50,7 +50,7 @@ def main() -> int:
         store = Path(folder) / "scale.zarr"
         small, source = Path(folder) / "small.h5", Path(folder) / "scale.h5"
         for path, windows in ((small, 8192), (source, options.windows)):
-            command = [sys.executable, "-m", "pipeline", "synth", "--windows", str(windows)]
+            command = [sys.executable, "-m", "headrace", "synth", "--windows", str(windows)]
             subprocess.run([*command, "--output", str(path), "--quiet"], check=True)
         seconds_of(small, store, 1)  # Kernels are compiled, once.
         found = {}

@@ -21,23 +21,23 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-import stores
 from benchmarks.timing import machine, table, version
-from pipeline.config import Config, load_config
-from pipeline.console import Console, Request
-from pipeline.features import run_features
-from pipeline.order import training_order
-from pipeline.plan import with_buffer
-from pipeline.shuffle_quality import (
+from headrace import stores
+from headrace.pipeline.config import Config, load_config
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.features import run_features
+from headrace.pipeline.order import training_order
+from headrace.pipeline.plan import with_buffer
+from headrace.pipeline.shuffle_quality import (
     expected_group_entropy,
     measured_entropy,
     position_correlation,
 )
-from pipeline.split import choose_split
-from pipeline.stream_buffers import BUFFER_CHUNKS
-from pipeline.tensorflow_setup import set_up_tensorflow
-from pipeline.train import run_train
-from stores import Store
+from headrace.pipeline.split import choose_split
+from headrace.pipeline.stream_buffers import BUFFER_CHUNKS
+from headrace.pipeline.tensorflow_setup import set_up_tensorflow
+from headrace.pipeline.train import run_train
+from headrace.stores import Store
 
 FLOOR = 0.99
 SORTED_WINDOWS = 300_000

@@ -72,7 +72,7 @@ def source_of(windows: int, folder: Path) -> Path:
     if not source.exists():
         shape = ["--length", str(TIME), "--channels", str(CHANNELS)]
         size = ["--windows", str(windows), "--output", str(source)]
-        subprocess.run([sys.executable, "-m", "pipeline", "synth", *size, *shape], check=True)
+        subprocess.run([sys.executable, "-m", "headrace", "synth", *size, *shape], check=True)
     return source
 
 

@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import stores
 from benchmarks.stage import source_of
 from benchmarks.stream_peers import (
     BATCH,
@@ -46,21 +45,22 @@ from benchmarks.stream_peers import (
     tfrecord,
 )
 from benchmarks.timing import machine, table, version
-from model.network import build_network
-from model.normaliser import Normaliser
-from model.optimisation import compile_network
-from pipeline.budget import MIB
-from pipeline.config import Config, config_from_table
-from pipeline.console import Console, Request
-from pipeline.features import run_features
-from pipeline.memory import watch_memory
-from pipeline.order import training_order
-from pipeline.stream import training_stream
-from pipeline.stream_buffers import buffer_chunks
-from pipeline.tensorflow_setup import set_up_tensorflow
-from pipeline.training_loop import optimiser_options
-from pipeline.training_statistics import fit_normaliser
-from stores import Store
+from headrace import stores
+from headrace.model.network import build_network
+from headrace.model.normaliser import Normaliser
+from headrace.model.optimisation import compile_network
+from headrace.pipeline.budget import MIB
+from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.features import run_features
+from headrace.pipeline.memory import watch_memory
+from headrace.pipeline.order import training_order
+from headrace.pipeline.stream import training_stream
+from headrace.pipeline.stream_buffers import buffer_chunks
+from headrace.pipeline.tensorflow_setup import set_up_tensorflow
+from headrace.pipeline.training_loop import optimiser_options
+from headrace.pipeline.training_statistics import fit_normaliser
+from headrace.stores import Store
 
 TRIAD = {"acc": ["ch0", "ch1", "ch2"]}
 SELECT = ["*", "!ch?__mad", "!ch?__iqr"]
@@ -359,7 +359,7 @@ def fit(store: Store, rounds: int) -> bool:
 
 def _normalised(store: Store, normaliser: Normaliser, network: Any) -> tuple[Any, Any]:
     """FITTED windows as `fit` takes them: all in memory, normalised."""
-    from model.normalisation import normalise_features, normalise_raw
+    from headrace.model.normalisation import normalise_features, normalise_raw
 
     rows = {name: store.read(name, 0, FITTED // BATCH * BATCH) for name in NAMES}
     arrays = {

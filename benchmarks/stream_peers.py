@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline.order import Order
-from stores import Store
+from headrace.pipeline.order import Order
+from headrace.stores import Store
 
 BATCH = 128
 Epoch = Callable[[], int]

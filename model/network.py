@@ -10,9 +10,9 @@ import keras
 import tensorflow as tf
 from keras import layers, regularizers
 
-from model.normalisation import FeatureNormalisation, RawNormalisation
-from model.normaliser import Normaliser
-from model.options import NetworkOptions
+from headrace.model.normalisation import FeatureNormalisation, RawNormalisation
+from headrace.model.normaliser import Normaliser
+from headrace.model.options import NetworkOptions
 
 LABEL = "label"
 """Name of the output that counts; the branches' own are `raw_label` and `feature_label`."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model.normaliser import SCORE_LIMIT, SEGMENT, STANDARD_LIMIT, Normaliser
+from headrace.model.normaliser import SCORE_LIMIT, SEGMENT, STANDARD_LIMIT, Normaliser
 
 
 def normalise_raw(raw: tf.Tensor, normaliser: Normaliser) -> tf.Tensor:

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from model.network import LABEL
-from model.options import NetworkOptions, OptimiserOptions
+from headrace.model.network import LABEL
+from headrace.model.options import NetworkOptions, OptimiserOptions
 
 
 def compile_network(

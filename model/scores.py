@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.intervals import group_intervals
+from headrace.model.intervals import group_intervals
 
 Counts = NDArray[np.int64]
 

@@ -26,9 +26,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import tensorflow as tf
 
-import stores
-from pipeline.augment import augmentations_in_units, view
-from pipeline.config import AugmentOptions
+from headrace import stores
+from headrace.pipeline.augment import augmentations_in_units, view
+from headrace.pipeline.config import AugmentOptions
 
 store = stores.open("data/watch.zarr")
 window = store.window(5)

@@ -26,8 +26,8 @@ import json
 import pandas as pd
 from IPython.display import IFrame, Image, display
 
-from pipeline.compare import run_compare
-from pipeline.console import Console
+from headrace.pipeline.compare import run_compare
+from headrace.pipeline.console import Console
 
 runs = sorted(path.parent for path in Path("runs").glob("*/*/metrics.json"))
 runs

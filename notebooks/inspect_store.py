@@ -21,7 +21,7 @@ from pathlib import Path
 if not Path("data").exists():
     os.chdir("..")  # From notebooks/ to the folder of data/ and runs/.
 
-import stores
+from headrace import stores
 
 store = stores.open("data/watch.zarr")
 store

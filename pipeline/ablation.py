@@ -16,26 +16,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import stores
-from pipeline.ablation_result import Outcome, Trained, ablation_page, print_ablation, result_of
-from pipeline.ablation_variants import Variant, in_time, variants
-from pipeline.child_stages import ensure_evaluated, run_stage
-from pipeline.console import QUIET
-from pipeline.crossval import crossval_config, fold_config
-from pipeline.order import training_order
-from pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
-from pipeline.split import choose_split, crossval_splits
-from pipeline.train import resolved_config
-from pipeline.training_memory import fit_read_ahead, plan_crossval
-from stores import disk
-from stores.errors import UserError
-from stores.text import format_seconds
+from headrace import stores
+from headrace.pipeline.ablation_result import (
+    Outcome,
+    Trained,
+    ablation_page,
+    print_ablation,
+    result_of,
+)
+from headrace.pipeline.ablation_variants import Variant, in_time, variants
+from headrace.pipeline.child_stages import ensure_evaluated, run_stage
+from headrace.pipeline.console import QUIET
+from headrace.pipeline.crossval import crossval_config, fold_config
+from headrace.pipeline.order import training_order
+from headrace.pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
+from headrace.pipeline.split import choose_split, crossval_splits
+from headrace.pipeline.train import resolved_config
+from headrace.pipeline.training_memory import fit_read_ahead, plan_crossval
+from headrace.stores import disk
+from headrace.stores.errors import RunError
+from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
-    from pipeline.budget import MemoryPlan
-    from pipeline.config import Config
-    from pipeline.console import Console, Request
-    from stores import Store
+    from headrace.pipeline.budget import MemoryPlan
+    from headrace.pipeline.config import Config
+    from headrace.pipeline.console import Console, Request
+    from headrace.stores import Store
 
 PROBE_STEPS = 100
 """Steps of each of the two epochs that tell how quick a variant is; the first compiles."""
@@ -182,7 +188,7 @@ def _known_pace(folder: Path, file: Path, identity: str) -> dict[str, float]:
     """What pace.json holds; it marks the folder as this ablation's."""
     if not file.is_file():
         if folder.exists() and any(folder.iterdir()):
-            raise UserError(
+            raise RunError(
                 f"{folder} is not an ablation's folder and not empty. Name a new folder with --run."
             )
         disk.write_bytes(file, json_bytes({"of": identity, "epoch_seconds": {}}))
@@ -193,9 +199,9 @@ def _known_pace(folder: Path, file: Path, identity: str) -> dict[str, float]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         of, sound = identity, False
     if not sound:
-        raise UserError(f"{file} is damaged. Remove it: the pace is measured again.")
+        raise RunError(f"{file} is damaged. Remove it: the pace is measured again.")
     if of != identity:
-        raise UserError(
+        raise RunError(
             f"{folder} holds the ablation of another configuration or store. Name a new folder "
             "with --run."
         )

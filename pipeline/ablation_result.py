@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.intervals import LEAST_GROUPS, paired_accuracy
-from model.scores import summarise_confusion
-from pipeline.run_folder import config_bytes
-from stores.text import format_seconds
+from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
+from headrace.model.scores import summarise_confusion
+from headrace.pipeline.run_folder import config_bytes
+from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
-    from pipeline.console import Console
-    from pipeline.run_folder import RunFolder
+    from headrace.pipeline.config import Config
+    from headrace.pipeline.console import Console
+    from headrace.pipeline.run_folder import RunFolder
 
 COLUMNS = ("", "epochs, at most", "seconds", "accuracy, %", "macro-F1", "difference, points")
 
@@ -131,8 +131,8 @@ def print_ablation(result: Mapping[str, Any], console: Console) -> None:
 
 def ablation_page(result: Mapping[str, Any], config: Config) -> str:
     """The table and its figure on one HTML page that needs no other file."""
-    from model.figures import differences
-    from pipeline.html_page import image, page, table
+    from headrace.model.figures import differences
+    from headrace.pipeline.html_page import image, page, table
 
     others = result["rows"][1:]
     none = (math.nan, math.nan)

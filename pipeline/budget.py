@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stores.errors import UserError
-from stores.text import format_bytes
+from headrace.stores.errors import BudgetError
+from headrace.stores.text import format_bytes
 
 MIB = 1 << 20
 
@@ -81,7 +81,7 @@ class MemoryPlan:
         if self.fits:
             return self
         worst = max(self.buffers, key=lambda name: self.buffers[name])
-        raise UserError(
+        raise BudgetError(
             f"{self.stage} needs {format_bytes(self.projected)}, above memory.budget = "
             f"{format_bytes(self.budget)}: {format_bytes(self.reserved)} are reserved "
             f"({self.reserved_how}), and the largest buffer is {worst} with "

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline import interrupts
-from pipeline.run_folder import config_bytes
-from stores import disk
-from stores.errors import UserError
+from headrace.child import child_command
+from headrace.pipeline import interrupts
+from headrace.pipeline.run_folder import config_bytes
+from headrace.stores import disk
+from headrace.stores.errors import RunError
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
-    from pipeline.console import Request
-    from pipeline.run_folder import RunFolder
+    from headrace.pipeline.config import Config
+    from headrace.pipeline.console import Request
+    from headrace.pipeline.run_folder import RunFolder
 
 REFUSED = 2
 """Exit code of the command line: the user's input."""
@@ -60,7 +60,7 @@ def run_stage(
     """
     disk.write_bytes(file, config_bytes(config))
     command: Sequence[str] = (
-        *(sys.executable, "-m", "pipeline", stage, "--config", str(file)),
+        *child_command("headrace.pipeline.launch", stage, "--config", str(file)),
         *("--run", str(run.path), "--store", str(config.paths.store)),
         *options,
         *(["--quiet"] if request.console.silent else []),
@@ -82,7 +82,7 @@ def run_part(
     returned, in this process too. It has ended before a signal's exception goes on from here.
 
     Args:
-        command: a module that calls `pipeline.interrupts.catch`.
+        command: of a module that calls `interrupts.catch`.
         given: its standard input.
         environment: of the child.
         options: of `subprocess.Popen`.
@@ -114,7 +114,7 @@ def raise_for(code: int, stage: str) -> None:
     """
     raise_if_ended(code)
     if code == REFUSED:
-        raise UserError(
+        raise RunError(
             f"The {stage} stage of a run was refused; its message is above. Correct that and "
             "start again: complete runs are kept."
         )

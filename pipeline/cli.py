@@ -17,8 +17,9 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
-from pipeline import interrupts
-from pipeline.commands import (
+import headrace
+from headrace.pipeline import interrupts
+from headrace.pipeline.commands import (
     add_commands,
     as_sentence,
     file_path,
@@ -26,11 +27,11 @@ from pipeline.commands import (
     positive,
     positive_number,
 )
-from stores.errors import UserError
+from headrace.stores.errors import CommandError, DiskError, UserError
 
 if TYPE_CHECKING:
-    from pipeline.console import Request
-    from pipeline.memory import MemoryUse
+    from headrace.pipeline.console import Request
+    from headrace.pipeline.memory import MemoryUse
 
 REFUSALS = frozenset(
     {
@@ -39,6 +40,8 @@ REFUSALS = frozenset(
     }
 )
 """Error numbers of disks and of paths, not of this program."""
+ERRORS_PAGE = Path(headrace.__file__).with_name("docs") / "errors.md"
+"""Where each kind of error has a heading; comes with the package."""
 DONE, OUR_FAULT, USERS_INPUT, CUT_OFF = 0, 1, 2, 141
 
 READ_WITH_RUN = {
@@ -125,30 +128,28 @@ class _Output:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
-            raise UserError(
+            raise CommandError(
                 f"Standard output cannot be written ({error.strerror}). Free disk space there; "
                 "what was done is kept."
             ) from error
 
 
 def _explain(error: Exception, debug: bool) -> int:
-    from pipeline.addresses import without_secrets
-    from pipeline.error_pages import page_of
+    from headrace.pipeline.addresses import without_secrets
 
     trace = without_secrets("".join(traceback.format_exception(error)))
     if debug:
         print(trace, end="", file=sys.stderr)
     if isinstance(error, OSError) and error.errno in REFUSALS:
         # Of what libraries open: temporary files, caches.
-        error = UserError(
+        error = DiskError(
             f"{error.filename or tempfile.gettempdir()}: {error.strerror}. See that it is a path "
             "that you may read and write, on a disk with room, and start again: what is complete "
             "is kept."
         )
     if isinstance(error, UserError):
-        page = page_of(error)
-        more = f" More: {page}" if page else ""
-        print(f"headrace: {_one_line(without_secrets(str(error)))}{more}", file=sys.stderr)
+        page = f" More: {ERRORS_PAGE}#{error.heading}" if error.heading else ""
+        print(f"headrace: {_one_line(without_secrets(str(error)))}{page}", file=sys.stderr)
         return USERS_INPUT
     if not debug:
         print(trace, end="", file=sys.stderr)
@@ -173,7 +174,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""
-        from pipeline.addresses import without_secrets
+        from headrace.pipeline.addresses import without_secrets
 
         unknown = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s']+)", message)
         hint = self._hint(unknown[1]) if unknown else ""
@@ -188,7 +189,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _hint(self, wrong: str) -> str:
         """What may have been meant, in place of a word that nobody knows."""
-        from pipeline.config import keys_called
+        from headrace.pipeline.config import keys_called
 
         commands = self.commands()
         name = wrong.lstrip("-").partition("=")[0]
@@ -310,7 +311,7 @@ def _add_extent(ablation: argparse.ArgumentParser) -> None:
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    from pipeline.memory import watch_memory
+    from headrace.pipeline.memory import watch_memory
 
     request = _request(options)
     _refuse_idle(options, request)
@@ -334,7 +335,7 @@ def _refuse_idle(options: argparse.Namespace, request: Request) -> None:
     command = options.command
     kept = READ_WITH_RUN.get(command)
     if kept and request.run is not None:
-        from pipeline.run_folder import RunFolder, flat_table, recorded_config
+        from headrace.pipeline.run_folder import RunFolder, flat_table, recorded_config
 
         run = RunFolder(request.run)
         keys = [override.partition("=")[0].strip() for override in options.overrides]
@@ -345,45 +346,45 @@ def _refuse_idle(options: argparse.Namespace, request: Request) -> None:
         )
         for key in idle:
             if given.get(key) != trained.get(key):
-                raise UserError(
+                raise CommandError(
                     f"--set {key} plays no part in {command} --run: {run.path} was trained with "
                     f"{trained.get(key)!r}. Leave it out, or train another run."
                 )
     named = (options.config, options.data, options.store, options.run_folder)
     if command in READS_STORE and not any(named) and not request.store.exists():
-        raise UserError("No store is named. Name it: --config, --data or --store.")
+        raise CommandError("No store is named. Name it: --config, --data or --store.")
 
 
 def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
     """The function behind a command; each imports what it needs and no more."""
     match options.command:
         case "features":
-            from pipeline.features import run_features
+            from headrace.pipeline.features import run_features
 
             return lambda request: run_features(request, repair=options.repair)
         case "train":
-            from pipeline.train import run_train
+            from headrace.pipeline.train import run_train
 
             return run_train
         case "evaluate":
-            from pipeline.evaluate import run_evaluate
+            from headrace.pipeline.evaluate import run_evaluate
 
             return lambda request: run_evaluate(request, baseline=options.baseline)
         case "crossval":
-            from pipeline.crossval import run_crossval
+            from headrace.pipeline.crossval import run_crossval
 
             return lambda request: run_crossval(request, baseline=options.baseline)
         case "ablation":
-            from pipeline.ablation import Extent, run_ablation
+            from headrace.pipeline.ablation import Extent, run_ablation
 
             extent = Extent(options.minutes, options.seeds, options.crossval, options.baseline)
             return lambda request: run_ablation(request, extent)
         case "predict":
-            from pipeline.predict import run_predict
+            from headrace.pipeline.predict import run_predict
 
             return lambda request: run_predict(request, options.output)
         case "plan":
-            from pipeline.plan import run_plan
+            from headrace.pipeline.plan import run_plan
 
             return lambda request: run_plan(
                 request,
@@ -393,18 +394,18 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
                 windows=options.windows,
             )
         case "inspect":
-            from pipeline.inspect import run_inspect
+            from headrace.pipeline.inspect import run_inspect
 
             return run_inspect
         case _:
-            from pipeline.verify import run_verify
+            from headrace.pipeline.verify import run_verify
 
             return lambda request: run_verify(request, with_source=options.source)
 
 
 def _request(options: argparse.Namespace) -> Request:
-    from pipeline.config import load_config
-    from pipeline.console import Console, Request
+    from headrace.pipeline.config import load_config
+    from headrace.pipeline.console import Console, Request
 
     overrides = [*options.overrides]
     if options.budget:
@@ -430,8 +431,8 @@ def _request(options: argparse.Namespace) -> Request:
 
 def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[str, Any]) -> None:
     """Say what was held, and keep its course where the stage left its result."""
-    from pipeline.memory_record import record_of, record_path, write_record
-    from stores.text import format_bytes
+    from headrace.pipeline.memory_record import record_of, record_path, write_record
+    from headrace.stores.text import format_bytes
 
     memory = summary.setdefault("memory", {})
     memory |= {

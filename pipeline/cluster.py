@@ -13,14 +13,14 @@ from functools import cache
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
-from pipeline import interrupts
-from stores.errors import UserError, first_line
-from stores.text import format_bytes
+from headrace.pipeline import interrupts
+from headrace.stores.errors import BudgetError, ClusterError, first_line
+from headrace.stores.text import format_bytes
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
-    from pipeline.config import ClusterOptions
+    from headrace.pipeline.config import ClusterOptions
 
 MAPPED = 150 << 20
 """Resident pages of libraries in a worker: 126 MiB measured on Linux, Python 3.11."""
@@ -32,7 +32,7 @@ CONNECT_SECONDS = 30.0
 """How long a scheduler is waited for."""
 
 
-class NoScheduler(UserError):
+class NoScheduler(ClusterError):
     """None answers at that address."""
 
 
@@ -127,7 +127,7 @@ def require_workers(client: Client, need: WorkerNeed) -> int:
     for address, worker in workers.items():
         limit, threads = int(worker["memory_limit"] or 0), int(worker["nthreads"])
         if 0 < limit < need.limit(threads):
-            raise UserError(
+            raise ClusterError(
                 f"The worker {address} is limited to {format_bytes(limit)}, and {threads} tasks at "
                 f"a time need {format_bytes(need.limit(threads))}. Start it with --memory-limit "
                 f"{format_bytes(need.limit(threads))} or more"
@@ -193,7 +193,7 @@ def _started_cluster(workers: int, memory_limit: int) -> LocalCluster:
                 host="127.0.0.1",
                 silence_logs=logging.CRITICAL,
             )
-    raise UserError(
+    raise BudgetError(
         f"The {workers} worker processes could not be started in {STARTS} attempts: the system "
         "ended them, as it does for lack of memory. Set features.workers = 1, or free memory, "
         "and start again: what is complete is kept."

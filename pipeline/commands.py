@@ -8,10 +8,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stores.errors import UserError
+from headrace.stores.errors import CommandError
 
 if TYPE_CHECKING:
-    from stores.places import Place
+    from headrace.stores.places import Place
 
 DONE = 0
 
@@ -47,7 +47,7 @@ def add_commands(commands: Any) -> None:
 
 def file_path(text: str) -> Path:
     """A path, with a name of its own; no address and no control characters."""
-    from stores.places import local
+    from headrace.stores.places import local
 
     try:
         path = Path(local(text))
@@ -59,8 +59,8 @@ def file_path(text: str) -> Path:
 
 def place(text: str) -> Place:
     """A path as `file_path` gives it, or the address of an object."""
-    from stores.objects import ObjectPath
-    from stores.places import place_of
+    from headrace.stores.objects import ObjectPath
+    from headrace.stores.places import place_of
 
     try:
         found = place_of(text)
@@ -107,8 +107,8 @@ def _add_synth(commands: Any) -> None:
 
 
 def _run_init(options: argparse.Namespace) -> int:
-    from pipeline.console import Console
-    from pipeline.first_config import run_init
+    from headrace.pipeline.console import Console
+    from headrace.pipeline.first_config import run_init
 
     output = options.output or Path(f"{options.data.stem}.toml")
     console = Console(quiet=options.quiet, json=options.json)
@@ -119,8 +119,8 @@ def _run_init(options: argparse.Namespace) -> int:
 
 
 def _run_compare(options: argparse.Namespace) -> int:
-    from pipeline.compare import run_compare
-    from pipeline.console import Console
+    from headrace.pipeline.compare import run_compare
+    from headrace.pipeline.console import Console
 
     found = run_compare(options.runs, Console(quiet=options.quiet, json=options.json))
     if options.json:
@@ -129,8 +129,8 @@ def _run_compare(options: argparse.Namespace) -> int:
 
 
 def _run_export(options: argparse.Namespace) -> int:
-    from pipeline.console import Console
-    from pipeline.export import run_export
+    from headrace.pipeline.console import Console
+    from headrace.pipeline.export import run_export
 
     console = Console(quiet=options.quiet, json=options.json)
     card = run_export(options.run_folder, options.output, console)
@@ -140,15 +140,15 @@ def _run_export(options: argparse.Namespace) -> int:
 
 
 def _run_synth(options: argparse.Namespace) -> int:
-    from pipeline.console import Console
-    from stores.synthetic import is_synthetic, write_synthetic
+    from headrace.pipeline.console import Console
+    from headrace.stores.synthetic import is_synthetic, write_synthetic
 
     if (
         options.output.exists()
         and options.output.stat().st_size
         and not is_synthetic(options.output)
     ):
-        raise UserError(
+        raise CommandError(
             f"{options.output} exists and is not a synthetic source. Name another --output."
         )
     console, window = Console(options.quiet), 4 * options.length * options.channels
@@ -170,7 +170,7 @@ def _run_synth(options: argparse.Namespace) -> int:
 
 
 def _run_doctor(options: argparse.Namespace) -> int:
-    from pipeline.doctor import report_lines, run_doctor
+    from headrace.pipeline.doctor import report_lines, run_doctor
 
     report = run_doctor(devices=options.devices)
     if options.json:

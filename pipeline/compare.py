@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.intervals import LEAST_GROUPS, paired_accuracy
-from pipeline.classifiers import HEADLINES, score_text
-from pipeline.run_folder import RunFolder, flat_table, recorded_config, recorded_fingerprint
-from stores.errors import UserError, first_line
+from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
+from headrace.pipeline.classifiers import HEADLINES, score_text
+from headrace.pipeline.run_folder import (
+    RunFolder,
+    flat_table,
+    recorded_config,
+    recorded_fingerprint,
+)
+from headrace.stores.errors import RunError, first_line
 
 if TYPE_CHECKING:
-    from pipeline.console import Console
+    from headrace.pipeline.console import Console
 
 MOST_DIFFERENCES = 30
 
@@ -98,7 +103,7 @@ def _read(path: Path) -> Compared:
         metrics["tta"].setdefault("intervals", {})
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         why = "" if isinstance(error, FileNotFoundError) else f" ({first_line(error)})"
-        raise UserError(
+        raise RunError(
             f"{path} is not evaluated{why}. Evaluate it: headrace evaluate --run {path}"
         ) from error
     keys = dict(flat_table(config.run_keys())) | dict(

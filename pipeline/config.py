@@ -22,12 +22,12 @@ from pydantic import (
     model_validator,
 )
 
-from model.options import NetworkOptions
-from stores.errors import UserError
-from stores.object_options import ObjectOptions
-from stores.objects import ObjectPath
-from stores.places import Place, local, place_of
-from stores.source_options import SourceOptions
+from headrace.model.options import NetworkOptions
+from headrace.stores.errors import ConfigError
+from headrace.stores.object_options import ObjectOptions
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import Place, local, place_of
+from headrace.stores.source_options import SourceOptions
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Strength = Annotated[float, Field(ge=0.0)]
@@ -421,27 +421,27 @@ def config_from_table(table: Mapping[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(table)
     except ValidationError as error:
-        raise UserError(f"{where}: {_first_problem(error)}") from error
+        raise ConfigError(f"{where}: {_first_problem(error)}") from error
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         # What a shell makes of <(command) is a pipe, and has a writer.
         if not file.is_file() and file.exists() and not str(file).startswith("/dev/fd/"):
-            raise UserError(f"The config {file} is no file. Name another with --config.")
+            raise ConfigError(f"The config {file} is no file. Name another with --config.")
         with file.open("rb") as stream:
             text = stream.read(MOST_CONFIG_BYTES + 1)
         if text.startswith(HDF5_BEGINS):
-            raise UserError(f"{file} is an HDF5 file, no config. Name it with --data.")
+            raise ConfigError(f"{file} is an HDF5 file, no config. Name it with --data.")
         if len(text) > MOST_CONFIG_BYTES:
-            raise UserError(f"{file} is too large for a config. Name another with --config.")
+            raise ConfigError(f"{file} is too large for a config. Name another with --config.")
         return tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not valid TOML: {error}. Correct that line.") from error
+        raise ConfigError(f"{file} is not valid TOML: {error}. Correct that line.") from error
     except RecursionError as error:
-        raise UserError(f"{file} nests too deeply for a config. Correct it.") from error
+        raise ConfigError(f"{file} nests too deeply for a config. Correct it.") from error
     except OSError as error:
-        raise UserError(
+        raise ConfigError(
             f"The config {file} cannot be read ({error.strerror}). Name another with --config."
         ) from error
 
@@ -450,7 +450,7 @@ def _apply(table: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
-        raise UserError(f"--set takes section.key=value, not {override!r}.")
+        raise ConfigError(f"--set takes section.key=value, not {override!r}.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -459,7 +459,7 @@ def _apply(table: dict[str, Any], override: str) -> None:
     for part in path[:-1]:
         section = section.setdefault(part, {})
         if not isinstance(section, dict):
-            raise UserError(f"--set {key}: {part} is a value, not a section.")
+            raise ConfigError(f"--set {key}: {part} is a value, not a section.")
     section[path[-1]] = value
 
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline.config import Config
-from stores.places import Place
-from stores.text import format_bytes, format_seconds
+from headrace.pipeline.config import Config
+from headrace.stores.places import Place
+from headrace.stores.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
-    from pipeline.budget import MemoryPlan
-    from pipeline.memory import MemoryUse
+    from headrace.pipeline.budget import MemoryPlan
+    from headrace.pipeline.memory import MemoryUse
 
 LOG_SECONDS = 10.0
 """Between progress lines where there is no terminal."""

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import stores
-from model.scores import summarise_confusion
-from pipeline.child_stages import ensure_evaluated
-from pipeline.classifiers import HEADLINES, TITLES
-from pipeline.config import Config
-from pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
-from pipeline.split import crossval_splits, group_names, is_official
-from pipeline.train import resolved_config
-from pipeline.training_memory import fit_read_ahead, plan_crossval
-from stores import disk
+from headrace import stores
+from headrace.model.scores import summarise_confusion
+from headrace.pipeline.child_stages import ensure_evaluated
+from headrace.pipeline.classifiers import HEADLINES, TITLES
+from headrace.pipeline.config import Config
+from headrace.pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
+from headrace.pipeline.split import crossval_splits, group_names, is_official
+from headrace.pipeline.train import resolved_config
+from headrace.pipeline.training_memory import fit_read_ahead, plan_crossval
+from headrace.stores import disk
 
 if TYPE_CHECKING:
-    from pipeline.console import Request
-    from stores import Store
+    from headrace.pipeline.console import Request
+    from headrace.stores import Store
 
 
 def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from stores.errors import UserError
+from headrace.stores.errors import RunError
 
 
 def claim_devices(count: int) -> None:
@@ -22,16 +22,14 @@ def claim_devices(count: int) -> None:
     if count == 1 or len(gpus) >= count:
         return
     if gpus:
-        raise UserError(
-            f"train.devices = {count}, and this machine has {len(gpus)} GPUs. Lower it."
-        )
+        raise RunError(f"train.devices = {count}, and this machine has {len(gpus)} GPUs. Lower it.")
     (cpu,) = tf.config.list_physical_devices("CPU")
     try:
         parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
         tf.config.set_logical_device_configuration(cpu, parts)
     except RuntimeError as error:
         if len(tf.config.list_logical_devices("CPU")) < count:
-            raise UserError(
+            raise RunError(
                 f"TensorFlow runs in this process already, with fewer devices than train.devices = "
                 f"{count}. Start this stage in a process of its own."
             ) from error

@@ -17,10 +17,10 @@ from typing import Any
 
 import psutil
 
-from pipeline.catalogue.kernel_cache import cache_folder
-from pipeline.launch import FORCED, SETTINGS
-from pipeline.machine import available_memory, total_memory, usable_cores
-from stores.text import format_bytes
+from headrace.pipeline.catalogue.kernel_cache import cache_folder
+from headrace.pipeline.launch import FORCED, SETTINGS
+from headrace.pipeline.machine import available_memory, total_memory, usable_cores
+from headrace.stores.text import format_bytes
 
 OPTIONAL = ("bokeh", "ipykernel", "tensorboard", "tensorstore")
 """What changes how Headrace behaves, or is used beside it, where it is installed."""
@@ -176,7 +176,7 @@ def _writable(folder: Path) -> bool:
 
 def _devices() -> list[str]:
     """TensorFlow's devices, or one line that says why it has none."""
-    command = [sys.executable, "-c", _ASK_TENSORFLOW]
+    command = [sys.executable, "-P", "-c", _ASK_TENSORFLOW]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]

@@ -7,11 +7,11 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-import stores
-from pipeline.classifiers import HEADLINES, TITLES, score_text
-from pipeline.config import READ_AHEAD, Config, digest
-from pipeline.memory_record import read_record, record_of
-from pipeline.run_folder import (
+from headrace import stores
+from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
+from headrace.pipeline.config import READ_AHEAD, Config, digest
+from headrace.pipeline.memory_record import read_record, record_of
+from headrace.pipeline.run_folder import (
     RunFolder,
     default_run,
     json_bytes,
@@ -21,19 +21,19 @@ from pipeline.run_folder import (
     sweep,
     with_threads,
 )
-from pipeline.split import Split, choose_split
-from pipeline.tensorflow_setup import set_up_tensorflow
-from pipeline.train import resolved_config
-from pipeline.training_memory import fit_read_ahead, plan_evaluate
-from stores import disk
-from stores.errors import UserError
-from stores.places import Place
+from headrace.pipeline.split import Split, choose_split
+from headrace.pipeline.tensorflow_setup import set_up_tensorflow
+from headrace.pipeline.train import resolved_config
+from headrace.pipeline.training_memory import fit_read_ahead, plan_evaluate
+from headrace.stores import disk
+from headrace.stores.errors import RunError
+from headrace.stores.places import Place
 
 if TYPE_CHECKING:
-    from pipeline.budget import MemoryPlan
-    from pipeline.console import Console, Request
-    from pipeline.memory import MemoryUse
-    from stores import Store
+    from headrace.pipeline.budget import MemoryPlan
+    from headrace.pipeline.console import Console, Request
+    from headrace.pipeline.memory import MemoryUse
+    from headrace.stores import Store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,13 +115,13 @@ def _find(request: Request) -> Evaluation:
         config = with_threads(run, config)
     if not run.complete:
         state = "is not trained to its end" if run.config.is_file() else "does not exist"
-        raise UserError(
+        raise RunError(
             f"The run {run.path} {state}. Train first: headrace train, with the same options "
             "and from the same folder; or name its folder with --run."
         )
     recorded = recorded_fingerprint(run)
     if recorded != store.fingerprint:
-        raise UserError(
+        raise RunError(
             f"The run {run.path} was trained on a store with fingerprint {recorded[:16]}, and "
             f"{store.path} has {store.fingerprint[:16]}. Name the run's own with --store."
         )
@@ -140,8 +140,8 @@ def _score(
     run, store, config = evaluation.run, evaluation.store, evaluation.config
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
-    from pipeline.evaluation import score_baseline, score_run
-    from pipeline.stream_calls import store_errors
+    from headrace.pipeline.evaluation import score_baseline, score_run
+    from headrace.pipeline.stream_calls import store_errors
 
     if "plain" not in metrics:
         with store_errors():
@@ -155,7 +155,7 @@ def _write_results(
     evaluation: Evaluation, metrics: dict[str, Any], plan: MemoryPlan, use: MemoryUse | None
 ) -> None:
     """Write figures and report, and last the metrics: their presence says that all is there."""
-    from pipeline.report import Shown, mistaken_windows, write_report
+    from headrace.pipeline.report import Shown, mistaken_windows, write_report
 
     run = evaluation.run
     trained = read_record(run.path, "train")

@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.baseline import fit_baseline
-from model.scores import Scores
-from pipeline.augment import view
-from pipeline.order import cut_ranges, first_rows
-from pipeline.prediction import View, load_model, predictor, score_batches
-from pipeline.split import fold_ranges, group_names, is_official
-from pipeline.stream import evaluation_stream
-from pipeline.stream_buffers import window_shape
-from pipeline.training_statistics import sample_rows
+from headrace.model.baseline import fit_baseline
+from headrace.model.scores import Scores
+from headrace.pipeline.augment import view
+from headrace.pipeline.order import cut_ranges, first_rows
+from headrace.pipeline.prediction import View, load_model, predictor, score_batches
+from headrace.pipeline.split import fold_ranges, group_names, is_official
+from headrace.pipeline.stream import evaluation_stream
+from headrace.pipeline.stream_buffers import window_shape
+from headrace.pipeline.training_statistics import sample_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.config import Config
-    from pipeline.console import Console
-    from pipeline.run_folder import RunFolder
-    from pipeline.split import Split
-    from stores import Store
+    from headrace.pipeline.config import Config
+    from headrace.pipeline.console import Console
+    from headrace.pipeline.run_folder import RunFolder
+    from headrace.pipeline.split import Split
+    from headrace.stores import Store
 
 IDENTITY = "identity"
 BLOCK_WINDOWS = 8192

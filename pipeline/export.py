@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.predict import complete_run, inputs_of_run
-from pipeline.run_folder import RunFolder, json_bytes, recorded_config, recorded_versions
-from pipeline.tensorflow_setup import set_up_tensorflow
-from stores import disk
-from stores.errors import UserError
+from headrace.pipeline.predict import complete_run, inputs_of_run
+from headrace.pipeline.run_folder import RunFolder, json_bytes, recorded_config, recorded_versions
+from headrace.pipeline.tensorflow_setup import set_up_tensorflow
+from headrace.stores import disk
+from headrace.stores.errors import RunError
 
 if TYPE_CHECKING:
-    from pipeline.console import Console
-    from pipeline.model_inputs import ModelInputs
+    from headrace.pipeline.console import Console
+    from headrace.pipeline.model_inputs import ModelInputs
 
 CARD, NORMALISATION = "card.json", "normalisation.json"
 
@@ -40,7 +40,7 @@ def run_export(path: Path, output: Path, console: Console) -> dict[str, Any]:
     """
     run = complete_run(path)
     if output.exists():
-        raise UserError(f"{output} is there already. Remove it, or name another --output.")
+        raise RunError(f"{output} is there already. Remove it, or name another --output.")
     config = recorded_config(run)
     inputs = inputs_of_run(run, config)
     set_up_tensorflow(config.train)
@@ -73,8 +73,8 @@ def normalisation_of(run: RunFolder, inputs: ModelInputs) -> dict[str, Any]:
     `raw`: (value - mean) * scale. `features`: the same, clipped, or a piecewise-linear map through
     `knots` (values) and `scores`.
     """
-    from model.normalisation import statistics_of
-    from pipeline.prediction import load_model
+    from headrace.model.normalisation import statistics_of
+    from headrace.pipeline.prediction import load_model
 
     found = statistics_of(load_model(run.model))
     table: dict[str, Any] = {}

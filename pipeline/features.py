@@ -6,24 +6,36 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from pipeline.catalogue.kernel_cache import kernels_are_cached
-from pipeline.catalogue.warm import compile_in_child
-from pipeline.console import Console, Request
-from pipeline.repair import Salvage, Trusted, find_sound
-from pipeline.reserved import keep_rate
-from pipeline.shard_task import try_shard
-from pipeline.shard_workers import ShardJob, run_tasks
-from pipeline.store_plan import PlannedBuild, plan_build, require_disk
-from stores.build_folder import build_lock, is_begun, is_finished, lock_path
-from stores.building import Build, begin_build, discard_build, recover_replaced, was_replaced
-from stores.errors import SourceContentError, UserError, first_line
-from stores.manifest import Manifest, read_manifest
-from stores.object_builds import keeps_conditions
-from stores.objects import ObjectPath
-from stores.places import Place, state_of
-from stores.source import Source
-from stores.source_probe import open_stranger
-from stores.text import counted, listed, shown_value
+from headrace.pipeline.catalogue.kernel_cache import kernels_are_cached
+from headrace.pipeline.catalogue.warm import compile_in_child
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.repair import Salvage, Trusted, find_sound
+from headrace.pipeline.reserved import keep_rate
+from headrace.pipeline.shard_task import try_shard
+from headrace.pipeline.shard_workers import ShardJob, run_tasks
+from headrace.pipeline.store_plan import PlannedBuild, plan_build, require_disk
+from headrace.stores.build_folder import build_lock, is_begun, is_finished, lock_path
+from headrace.stores.building import (
+    Build,
+    begin_build,
+    discard_build,
+    recover_replaced,
+    was_replaced,
+)
+from headrace.stores.errors import (
+    CommandError,
+    SourceContentError,
+    StoreError,
+    UserError,
+    first_line,
+)
+from headrace.stores.manifest import Manifest, read_manifest
+from headrace.stores.object_builds import keeps_conditions
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import Place, state_of
+from headrace.stores.source import Source
+from headrace.stores.source_probe import open_stranger
+from headrace.stores.text import counted, listed, shown_value
 
 RATED_SECONDS = 10.0
 """Of a stage from which the pace of its workers is learnt: most of it is no start."""
@@ -48,7 +60,7 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
         with build_lock(target):
             recover_replaced(target)
     if repair and not _stands(target):
-        raise UserError(f"There is no store {target} to mend. Make it: leave out --repair.")
+        raise StoreError(f"There is no store {target} to mend. Make it: leave out --repair.")
     if not repair and _stands(target):
         return _already_complete(target, request, console)
     data = require_data(request)
@@ -131,13 +143,13 @@ def _place(store: Place) -> Place:
     try:
         target = store.resolve()
     except (OSError, RuntimeError) as error:
-        raise UserError(
+        raise StoreError(
             f"{store} leads nowhere ({first_line(error)}). Name another --store."
         ) from error
     if target.exists() and not target.is_dir():
-        raise UserError(f"{store} is a file. A store is a folder: name another --store.")
+        raise StoreError(f"{store} is a file. A store is a folder: name another --store.")
     if target.is_mount():
-        raise UserError(
+        raise StoreError(
             f"{store} is a mount point, which cannot be renamed. Name a folder in it: "
             f"--store {store / 'my.zarr'}"
         )
@@ -179,9 +191,9 @@ def require_data(request: Request) -> Place:
         UserError: none is named, or it is not there.
     """
     if request.data is None:
-        raise UserError("No source is named. Name the HDF5 file: --data my.h5, or paths.data.")
+        raise CommandError("No source is named. Name the HDF5 file: --data my.h5, or paths.data.")
     if not request.data.exists():
-        raise UserError(
+        raise CommandError(
             f"The source {request.data} does not exist. Name the file with --data (make: DATA=), "
             "or fetch the default data set with: make data."
         )
@@ -212,7 +224,7 @@ def _already_complete(target: Place, request: Request, console: Console) -> dict
             if manifest.source["fingerprint"] != source.fingerprint():
                 changed.append("source: the content differs")
     if changed:
-        raise UserError(
+        raise StoreError(
             f"{target} was made with another {listed(changed)}. Restore that, delete the store to "
             "make it anew, or name another --store."
         )

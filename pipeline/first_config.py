@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import load_config
-from stores import disk
-from stores.contents import Contents, FoundDataset, look_at
-from stores.errors import UserError
-from stores.source_probe import open_stranger
-from stores.source_recordings import USUAL_SIGNALS
-from stores.source_windows import USUAL_WINDOWS
+from headrace.pipeline.config import load_config
+from headrace.stores import disk
+from headrace.stores.contents import Contents, FoundDataset, look_at
+from headrace.stores.errors import CommandError, UserError
+from headrace.stores.source_probe import open_stranger
+from headrace.stores.source_recordings import USUAL_SIGNALS
+from headrace.stores.source_windows import USUAL_WINDOWS
 
 if TYPE_CHECKING:
-    from pipeline.console import Console
+    from headrace.pipeline.console import Console
 
 LABEL_WORDS = ("y", "label", "labels", "activity", "class", "target", "annotation", "event")
 GROUP_WORDS = (
@@ -69,7 +69,7 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
     """
     contents = look_at(data)
     if output.exists():
-        raise UserError(f"{output} is there already. Name another --output.")
+        raise CommandError(f"{output} is there already. Name another --output.")
     guess = guess_config(contents, str(data))
     content = config_text(guess, data, output.stem)
     disk.write_bytes(output, content.encode())
@@ -109,7 +109,7 @@ def guess_config(contents: Contents, where: str) -> Guess:
         _table(guess, contents)
     else:
         shown = ", ".join(f"{d.name} {d.shape}" for d in contents.datasets[:12]) or "no dataset"
-        raise UserError(
+        raise CommandError(
             f"{where} has no dataset of numbers (window, time, channel) or (row, channel). It "
             f"holds: {shown}. Write the signals into one of these shapes."
         )

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.normaliser import SCORE_LIMIT, STANDARD_LIMIT, Normaliser
-from pipeline.catalogue.compiled import exact_kernel
-from stores.store import aligned_empty
+from headrace.model.normaliser import SCORE_LIMIT, STANDARD_LIMIT, Normaliser
+from headrace.pipeline.catalogue.compiled import exact_kernel
+from headrace.stores.store import aligned_empty
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

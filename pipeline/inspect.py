@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import stores
-from pipeline.console import Request
-from stores.description import describe_store
-from stores.store import Store
-from stores.text import format_bytes
+from headrace import stores
+from headrace.pipeline.console import Request
+from headrace.stores.description import describe_store
+from headrace.stores.store import Store
+from headrace.stores.text import format_bytes
 
 
 def run_inspect(request: Request) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NoReturn
 
+from headrace.child import child_command
+
 MARKER = "HEADRACE_LAUNCHED"
 """Set once a process has replaced itself, so that it does so once."""
 
@@ -43,13 +45,13 @@ def main() -> NoReturn:
     hold_signals()
     arguments = sys.argv[1:]
     if arguments and not _LIGHT.intersection(arguments):
-        restart_with(stage_environment(os.environ))
-    from pipeline import interrupts
+        restart_with(stage_environment(os.environ), _command_again())
+    from headrace.pipeline import interrupts
 
     _open_closed_streams()
     interrupts.catch()
     try:
-        from pipeline.cli import main as run
+        from headrace.pipeline.cli import main as run
 
         code = run(arguments)
     except SystemExit as ending:  # What the parser has said.
@@ -72,8 +74,8 @@ def end(code: int) -> NoReturn:
     process without our code. And with batches under way, as after an error in the midst of a
     training, that crashed Python 3.12 while it collected garbage.
     """
-    from pipeline import interrupts
-    from pipeline.process_tree import kill_descendants
+    from headrace.pipeline import interrupts
+    from headrace.pipeline.process_tree import kill_descendants
 
     interrupts.settle(code)
     atexit._run_exitfuncs()
@@ -102,12 +104,24 @@ def stage_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {**SETTINGS, **environment, **FORCED}
 
 
-def restart_with(environment: Mapping[str, str]) -> None:
-    """Replace this process by itself under `environment`, unless it or a parent has done so.
+def restart_with(environment: Mapping[str, str], command: list[str]) -> None:
+    """Replace this process by `command` under `environment`, unless it or a parent has done so.
 
     Child processes inherit the marker and the settings together, so they go on at once.
     """
     if MARKER in os.environ or not sys.executable:
         return
-    command = [sys.executable, *sys.orig_argv[1:]]
     os.execve(sys.executable, command, {**environment, MARKER: "1"})
+
+
+def _command_again() -> list[str]:
+    """Return the command line of this same command, with this very package and no other.
+
+    Python's own options are kept: what stands before the script, or before `-m headrace`.
+    """
+    given = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
+    start = next((n for n, word in enumerate(given) if word in ("-m", sys.argv[0])), None)
+    if start is None:
+        return [sys.executable, *sys.orig_argv[1:]]
+    python, *ours = child_command(__name__, *sys.argv[1:])
+    return [python, *given[:start], *ours]

@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.child_stages import raise_if_ended, run_part
-from pipeline.config import Config, StoreOptions
-from pipeline.launch import stage_environment
-from pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
-from pipeline.run_folder import config_bytes
-from stores.errors import UserError
-from stores.source_options import SourceOptions
-from stores.synthetic import write_synthetic
+from headrace.child import child_command
+from headrace.pipeline.child_stages import raise_if_ended, run_part
+from headrace.pipeline.config import Config, StoreOptions
+from headrace.pipeline.launch import stage_environment
+from headrace.pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
+from headrace.pipeline.run_folder import config_bytes
+from headrace.stores.errors import BudgetError
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.synthetic import write_synthetic
 
 if TYPE_CHECKING:
-    from stores import Store
-    from stores.manifest import Manifest
+    from headrace.stores import Store
+    from headrace.stores.manifest import Manifest
 
 MARGIN = 1.06
 """Peaks of equal runs were seen to differ by up to 4 %."""
@@ -39,7 +40,7 @@ def measure_reserved(config: Config, store: Store) -> None:
 
     def measure(stage: str) -> int:
         asked = json.dumps(task | {"stage": stage})
-        return int(_run(["pipeline.warm_network"], asked).split()[-1])
+        return int(_run("headrace.pipeline.warm_network", (), asked).split()[-1])
 
     found = {stage: int(MARGIN * measure(stage)) for stage in NETWORK_STAGES}
     keep_reserved(config, store, found)
@@ -87,16 +88,18 @@ def _resampled(manifest: Manifest) -> bool:
 
 
 def _peak_of_features(folder: Path, workers: int) -> int:
-    command = ["pipeline", "features", "--json", "--config", str(folder / "few.toml")]
+    command = ["features", "--json", "--config", str(folder / "few.toml")]
     command += ["--data", str(folder / "few.h5"), "--store", str(folder / f"{workers}.zarr")]
-    summary = json.loads(_run([*command, "--set", f"features.workers={workers}"]))
+    summary = json.loads(
+        _run("headrace.pipeline.launch", [*command, "--set", f"features.workers={workers}"])
+    )
     return int(summary["memory"]["measured_peak"])
 
 
-def _run(module: list[str], given: str = "") -> str:
+def _run(module: str, arguments: Sequence[str], given: str = "") -> str:
     """What a module prints that runs in a process of its own."""
     done = run_part(
-        [sys.executable, "-m", *module],
+        child_command(module, *arguments),
         given,
         stage_environment(os.environ),
         stdout=subprocess.PIPE,
@@ -105,5 +108,5 @@ def _run(module: list[str], given: str = "") -> str:
     raise_if_ended(done.returncode)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise UserError(f"Measuring failed: {reason[0]} Plan without --measure, or mend that.")
+        raise BudgetError(f"Measuring failed: {reason[0]} Plan without --measure, or mend that.")
     return done.stdout

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from pipeline.machine import page_cache
-from pipeline.process_tree import children_of
+from headrace.pipeline.machine import page_cache
+from headrace.pipeline.process_tree import children_of
 
 SAMPLE_SECONDS = 0.05
 

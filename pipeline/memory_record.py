@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipeline.memory import MemoryUse
-from stores import disk
-from stores.places import Place
+from headrace.pipeline.memory import MemoryUse
+from headrace.stores import disk
+from headrace.stores.places import Place
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stores.errors import UserError, first_line
+from headrace.stores.errors import PredictionError, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from stores import Store
-    from stores.source import Source
+    from headrace.stores import Store
+    from headrace.stores.source import Source
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def inputs_from_table(table: Mapping[str, Any], where: Path) -> ModelInputs:
             **found,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
+        raise PredictionError(
             f"{where} does not say what the network takes ({first_line(error)}). Train again: "
             "headrace train --new."
         ) from error
@@ -96,13 +96,13 @@ def refuse_other_signals(inputs: ModelInputs, source: Source) -> None:
                 "If they are the same in the same order, name them so: --set source.channels="
                 f"{_toml(inputs.channels)}"
             )
-        raise UserError(
+        raise PredictionError(
             f"The network takes the channels {_listed(inputs.channels)}, and {path} has "
             f"{_listed(source.channels)}. {way}"
         )
     known = [each for each in zip(inputs.units, source.units, strict=True) if "" not in each]
     if any(wanted != found for wanted, found in known):
-        raise UserError(
+        raise PredictionError(
             f"The network takes {_listed(inputs.units)} and {path} has {_listed(source.units)}. "
             "Convert them: --set source.scale=[factor of each channel] "
             f"--set source.units={_toml(inputs.units)}"
@@ -113,7 +113,7 @@ def refuse_other_signals(inputs: ModelInputs, source: Source) -> None:
             if source.layout == "recordings"
             else "Windows cannot be resampled: give the recordings they were cut from."
         )
-        raise UserError(
+        raise PredictionError(
             f"The network takes {inputs.rate_hz:g} Hz and {path} has {source.rate_hz:g} Hz. {way}"
         )
     if source.time != inputs.time:
@@ -122,7 +122,7 @@ def refuse_other_signals(inputs: ModelInputs, source: Source) -> None:
             if source.layout == "recordings"
             else "Give the recordings that they were cut from, or train on windows of that length."
         )
-        raise UserError(
+        raise PredictionError(
             f"The network takes windows of {inputs.time} samples and {path} has "
             f"{source.time}. {way}"
         )

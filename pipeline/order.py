@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.split import fold_ranges
-from pipeline.stream_buffers import buffer_chunks
-from stores.errors import UserError
-from stores.permutation import Bijections, mix_key, permutation, permutations
+from headrace.pipeline.split import fold_ranges
+from headrace.pipeline.stream_buffers import buffer_chunks
+from headrace.stores.errors import GroupError
+from headrace.stores.permutation import Bijections, mix_key, permutation, permutations
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
-    from stores import Store
+    from headrace.pipeline.config import Config
+    from headrace.stores import Store
 
 Range = tuple[int, int]
 """Rows [start, stop) of the store."""
@@ -75,7 +75,7 @@ class Order:
         if not 0 <= self.rank < self.ranks:
             raise ValueError(f"rank = {self.rank} is not within 0 to {self.ranks - 1}.")
         if not self.ranges:
-            raise UserError(
+            raise GroupError(
                 "The training folds hold no windows. Set split.folds or split.test_fold so that "
                 "a fold with windows is left to train on."
             )
@@ -121,7 +121,7 @@ class Order:
             rows = least - lack if drop_remainder else min(most, rows)
         steps = rows // batch if drop_remainder else -(-rows // batch)
         if steps <= 0:
-            raise UserError(
+            raise GroupError(
                 f"The training folds hold {self.rows} windows, not one batch of {batch}"
                 f"{' for each rank' if self.ranks > 1 else ''}. Set train.batch = "
                 f"{max(rows, 1)} or less, or stream.drop_remainder = false."

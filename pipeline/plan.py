@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import stores
-from pipeline.budget import MemoryPlan
-from pipeline.config import Config
-from pipeline.console import Request
-from pipeline.machine import usable_cores
-from pipeline.measure_reserved import measure_reserved, measure_worker_reserved
-from pipeline.order import training_order
-from pipeline.reserved import known_rate
-from pipeline.scale import scale_of
-from pipeline.shard_task import catalogue_of
-from pipeline.shuffle_quality import POOR, expected_group_entropy
-from pipeline.split import choose_split
-from pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
-from pipeline.stream_buffers import buffer_chunks
-from pipeline.train import resolved_config
-from pipeline.training_memory import fit_read_ahead, plan_crossval, plan_evaluate, plan_train
-from stores import Store
-from stores.build_folder import is_finished
-from stores.errors import UserError
-from stores.objects import ObjectPath
-from stores.source_probe import open_stranger
-from stores.text import format_bytes
+from headrace import stores
+from headrace.pipeline.budget import MemoryPlan
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import Request
+from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.measure_reserved import measure_reserved, measure_worker_reserved
+from headrace.pipeline.order import training_order
+from headrace.pipeline.reserved import known_rate
+from headrace.pipeline.scale import scale_of
+from headrace.pipeline.shard_task import catalogue_of
+from headrace.pipeline.shuffle_quality import POOR, expected_group_entropy
+from headrace.pipeline.split import choose_split
+from headrace.pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
+from headrace.pipeline.stream_buffers import buffer_chunks
+from headrace.pipeline.train import resolved_config
+from headrace.pipeline.training_memory import (
+    fit_read_ahead,
+    plan_crossval,
+    plan_evaluate,
+    plan_train,
+)
+from headrace.stores import Store
+from headrace.stores.build_folder import is_finished
+from headrace.stores.errors import BudgetError, CommandError, UserError
+from headrace.stores.objects import ObjectPath
+from headrace.stores.source_probe import open_stranger
+from headrace.stores.text import format_bytes
 
 
 def run_plan(
@@ -98,7 +103,7 @@ def _require_all(plans: Sequence[MemoryPlan]) -> None:
         large[0].require_fit()
     except UserError as error:
         others = [f"{plan.stage} needs {format_bytes(plan.projected)}" for plan in large[1:]]
-        raise UserError(f"{error} {', '.join(others)} too." if others else str(error)) from error
+        raise BudgetError(f"{error} {', '.join(others)} too." if others else str(error)) from error
 
 
 def _shuffle_quality(request: Request, store: Store, config: Config) -> float:
@@ -138,7 +143,7 @@ def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan
         request.console.say(f"The store {request.store} stands: {store.windows:,} windows.")
         return store, {}, {"store": str(request.store)}
     if request.data is None or not request.data.exists():
-        raise UserError(
+        raise CommandError(
             f"There is neither a store {request.store} nor a source to plan it from. Name the "
             "HDF5 file with --data."
         )

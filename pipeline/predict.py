@@ -9,32 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import stores
-from pipeline.budget import MIB, MemoryPlan
-from pipeline.evaluate import evaluation_config
-from pipeline.features import require_data
-from pipeline.machine import total_memory, usable_budget
-from pipeline.model_inputs import ModelInputs, inputs_of, refuse_other_signals
-from pipeline.prediction_files import prediction_file, refuse_output, timeline_path
-from pipeline.run_folder import RunFolder, recorded_fingerprint, recorded_inputs
-from pipeline.shard_task import BATCH_WINDOWS, make_catalogue, require_finite
-from pipeline.tensorflow_setup import set_up_tensorflow
-from pipeline.timeline import Timeline
-from pipeline.training_memory import RESERVED
-from pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
-from stores.contents import look_at
-from stores.errors import UserError
-from stores.places import Place, state_of
-from stores.source import Source, open_source
-from stores.source_probe import open_stranger
-from stores.source_windows import RECORDING_OPTIONS, USUAL_WINDOWS
-from stores.text import counted, listed
+from headrace import stores
+from headrace.pipeline.budget import MIB, MemoryPlan
+from headrace.pipeline.evaluate import evaluation_config
+from headrace.pipeline.features import require_data
+from headrace.pipeline.machine import total_memory, usable_budget
+from headrace.pipeline.model_inputs import ModelInputs, inputs_of, refuse_other_signals
+from headrace.pipeline.prediction_files import prediction_file, refuse_output, timeline_path
+from headrace.pipeline.run_folder import RunFolder, recorded_fingerprint, recorded_inputs
+from headrace.pipeline.shard_task import BATCH_WINDOWS, make_catalogue, require_finite
+from headrace.pipeline.tensorflow_setup import set_up_tensorflow
+from headrace.pipeline.timeline import Timeline
+from headrace.pipeline.training_memory import RESERVED
+from headrace.pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
+from headrace.stores.contents import look_at
+from headrace.stores.errors import PredictionError, RunError
+from headrace.stores.places import Place, state_of
+from headrace.stores.source import Source, open_source
+from headrace.stores.source_probe import open_stranger
+from headrace.stores.source_windows import RECORDING_OPTIONS, USUAL_WINDOWS
+from headrace.stores.text import counted, listed
 
 if TYPE_CHECKING:
-    from pipeline.catalogue import Catalogue
-    from pipeline.config import Config
-    from pipeline.console import Request
-    from stores.source_options import SourceOptions
+    from headrace.pipeline.catalogue import Catalogue
+    from headrace.pipeline.config import Config
+    from headrace.pipeline.console import Request
+    from headrace.stores.source_options import SourceOptions
 
 BLOCK_BYTES = 8 * MIB
 """Of the windows that are read, and passed on, together."""
@@ -168,22 +168,22 @@ def complete_run(path: Path | None) -> RunFolder:
         UserError: none is named, or it is not.
     """
     if path is None:
-        raise UserError("No run is named. Name the trained run's folder: --run runs/NAME/DIGEST.")
+        raise RunError("No run is named. Name the trained run's folder: --run runs/NAME/DIGEST.")
     run = RunFolder(path)
     if run.complete:
         return run
     if run.config.is_file():
-        raise UserError(
+        raise RunError(
             f"The run {path} is not trained to its end. Go on with it: headrace train --config "
             f"{run.config} --run {path}"
         )
     below = sorted(each.parent for each in path.glob(f"*/{run.model.name}"))
     if below:
-        raise UserError(
+        raise RunError(
             f"{path} is no run, and holds {counted(len(below), 'run')}. Name one: "
             f"--run {listed([str(each) for each in below])}"
         )
-    raise UserError(f"{path} holds no trained network (no model.keras). Name another --run.")
+    raise RunError(f"{path} holds no trained network (no model.keras). Name another --run.")
 
 
 def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:
@@ -198,7 +198,7 @@ def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:
     path = config.paths.store
     store = None if path is None else stores.open(path)
     if store is None or store.fingerprint != recorded_fingerprint(run):
-        raise UserError(
+        raise PredictionError(
             f"The run {run.path} does not record what its network takes, and {path} is not the "
             "store it was trained on. Train again: headrace train --new."
         )
@@ -217,7 +217,7 @@ def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:
         config.features.model_dump(), inputs.channels, inputs.rate_hz, inputs.time
     )
     if found is None or found.names != inputs.features:
-        raise UserError(
+        raise PredictionError(
             "This version, or its features.custom, gives other features than the "
             f"{len(inputs.features)} that the network was trained on. Install the version of the "
             "run, or train again: headrace train --new."
@@ -240,7 +240,7 @@ def _predict(
 ) -> Any:
     """Write the predictions of all windows; returns the windows of each class, (K,) int64."""
     set_up_tensorflow(config.train)
-    from pipeline.prediction import block_predictor
+    from headrace.pipeline.prediction import block_predictor
 
     state = state_of(source.path)
     predict = block_predictor(run.model, config.evaluate.batch, inputs)
@@ -262,7 +262,7 @@ def _predict(
             timeline.add(block, found, probability.max(axis=1, initial=0))
             progress.advance(block.read)
         if state_of(source.path) != state:
-            raise UserError(
+            raise PredictionError(
                 f"{source.path} was changed while it was being read. Start again once nothing "
                 "writes to it."
             )

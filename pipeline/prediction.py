@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from model.normalisation import FeatureNormalisation, RawNormalisation
-from model.scores import Scores
-from stores.errors import ARCHIVE_ERRORS, UserError, first_line
+from headrace.model.normalisation import FeatureNormalisation, RawNormalisation
+from headrace.model.scores import Scores
+from headrace.stores.errors import ARCHIVE_ERRORS, RunError, first_line
 
 if TYPE_CHECKING:
-    from pipeline.model_inputs import ModelInputs
+    from headrace.pipeline.model_inputs import ModelInputs
 
 Batch = dict[str, tf.Tensor]
 View = Callable[[Batch], Batch]
@@ -38,12 +38,12 @@ def load_model(path: Path) -> keras.Model:
     try:
         model = keras.models.load_model(path, custom_objects=known, compile=False, safe_mode=True)
     except ARCHIVE_ERRORS as error:
-        raise UserError(
+        raise RunError(
             f"{path} is damaged or no model of this program ({first_line(error)}). Train again: "
             "headrace train --new."
         ) from error
     if not isinstance(model, keras.Model) or not isinstance(model.input, dict):
-        raise UserError(
+        raise RunError(
             f"{path} is no model of this program: it does not take raw and features by name. "
             "Train again: headrace train --new."
         )

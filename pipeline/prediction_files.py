@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stores import disk
-from stores.array_format import ArrayFormat, group_metadata
-from stores.errors import UserError
+from headrace.stores import disk
+from headrace.stores.array_format import ArrayFormat, group_metadata
+from headrace.stores.errors import CommandError
 
 ENDINGS = (".csv", ".parquet", ".zarr")
 ZARR_ROWS = 1 << 16
@@ -37,10 +37,10 @@ def refuse_output(output: Path) -> None:
         UserError: its ending is unknown, or it is there already.
     """
     if output.suffix not in ENDINGS:
-        raise UserError(f"--output {output} has to end in one of {', '.join(ENDINGS)}.")
+        raise CommandError(f"--output {output} has to end in one of {', '.join(ENDINGS)}.")
     for path in (output, timeline_path(output)):
         if path.exists():
-            raise UserError(f"{path} is there already. Remove it, or name another --output.")
+            raise CommandError(f"{path} is there already. Remove it, or name another --output.")
 
 
 def timeline_path(output: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Writes the reference pages of the docs from the code: ``python -m pipeline.reference FOLDER``."""
+"""Writes the docs' reference from the code: `python -m headrace.pipeline.reference FOLDER`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pipeline.cli import command_parser
-from pipeline.commands import as_sentence
-from pipeline.config import Config
+from headrace.pipeline.cli import command_parser
+from headrace.pipeline.commands import as_sentence
+from headrace.pipeline.config import Config
 
 _CONFIGURATION = """# Configuration
 
-Generated from the models that check it; do not edit, run `python -m pipeline.reference
+Generated from the models that check it; do not edit, run `python -m headrace.pipeline.reference
 docs/reference`.
 
 `name`, above all sections, names the folder of the runs and the default store; without it, the
@@ -38,7 +38,7 @@ records the whole of what it was trained with in its `config.toml`.
 
 _COMMANDS = """# Commands
 
-Generated from the command line's parser; do not edit, run `python -m pipeline.reference
+Generated from the command line's parser; do not edit, run `python -m headrace.pipeline.reference
 docs/reference`.
 
 `make STAGE` runs `headrace STAGE` and what it needs before it, with `CONFIG=`, `DATA=`, `STORE=`,

@@ -9,17 +9,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.console import Console
-from pipeline.shard_workers import ShardJob
-from pipeline.source_check import compare_with_source
-from pipeline.store_plan import PlannedBuild
-from stores.building import Build
-from stores.errors import DamageError, UserError
-from stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
-from stores.places import Place
-from stores.store import Store
-from stores.text import listed
-from stores.verifying import (
+from headrace.pipeline.console import Console
+from headrace.pipeline.shard_workers import ShardJob
+from headrace.pipeline.source_check import compare_with_source
+from headrace.pipeline.store_plan import PlannedBuild
+from headrace.stores.building import Build
+from headrace.stores.errors import DamageError, StoreError
+from headrace.stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
+from headrace.stores.places import Place
+from headrace.stores.store import Store
+from headrace.stores.text import listed
+from headrace.stores.verifying import (
     Problem,
     checksum_problems,
     content_of,
@@ -103,7 +103,7 @@ def find_sound(
         problems += metadata_problems(target, manifest)
     foreign = [p.where for p in problems if p.kind == "foreign"]
     if foreign:
-        raise UserError(
+        raise StoreError(
             f"{target} holds {len(foreign)} files that do not belong to it, the first is "
             f"{foreign[0]}: mending would remove them. Move them elsewhere, and start again."
         )
@@ -139,7 +139,7 @@ def _opened(target: Place, manifest: Manifest, trusted: Trusted) -> tuple[Store,
             if _was(target, assumed):
                 return Store(target, assumed), [problem]
         if trusted != "source":
-            raise UserError(
+            raise StoreError(
                 f"{target} has lost its manifest, and nothing proves that it was made of this "
                 "source with these options. Name another --store, or replace all of this one by "
                 "what they give: --repair=source."
@@ -147,7 +147,7 @@ def _opened(target: Place, manifest: Manifest, trusted: Trusted) -> tuple[Store,
         return Store(target, manifest), [replace(problem, stop=manifest.windows)]
     differing = store_differences(found, manifest)
     if differing:
-        raise UserError(
+        raise StoreError(
             f"{target} was made with another {listed(differing)}: shards made now would "
             "not belong to it. Restore that, or delete the store to make it anew."
         )

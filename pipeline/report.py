@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.figures import (
+from headrace.model.figures import (
     calibration_curve,
     class_bars,
     confusion_matrix,
@@ -21,18 +21,18 @@ from model.figures import (
     memory_timelines,
     signal_panels,
 )
-from pipeline.classifiers import HEADLINES, TITLES, score_text
-from pipeline.html_page import image, page, table
-from pipeline.run_folder import config_bytes, recorded_versions
-from stores import disk
+from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
+from headrace.pipeline.html_page import image, page, table
+from headrace.pipeline.run_folder import config_bytes, recorded_versions
+from headrace.stores import disk
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
-    from pipeline.memory_record import MemoryRecord
-    from pipeline.run_folder import RunFolder
-    from pipeline.split import Split
-    from stores import Store
-    from stores.rows import Window
+    from headrace.pipeline.config import Config
+    from headrace.pipeline.memory_record import MemoryRecord
+    from headrace.pipeline.run_folder import RunFolder
+    from headrace.pipeline.split import Split
+    from headrace.stores import Store
+    from headrace.stores.rows import Window
 
 INTERVALS = (
     "<p>In brackets: where 95 % of scores lie when whole groups are drawn anew (bootstrap; with "

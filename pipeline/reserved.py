@@ -8,15 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import digest
-from pipeline.machine import usable_cores
-from stores import disk
-from stores.user_cache import user_cache
+from headrace.pipeline.config import digest
+from headrace.pipeline.machine import usable_cores
+from headrace.stores import disk
+from headrace.stores.user_cache import user_cache
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
-    from stores import Store
-    from stores.manifest import Manifest
+    from headrace.pipeline.config import Config
+    from headrace.stores import Store
+    from headrace.stores.manifest import Manifest
 
 NETWORK_STAGES = ("train", "evaluate")
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import tomli_w
 
-from pipeline.config import Config, digest, load_config
-from pipeline.machine import usable_cores
-from pipeline.model_inputs import ModelInputs, inputs_from_table
-from stores import disk
-from stores.errors import UserError, first_line
+from headrace.pipeline.config import Config, digest, load_config
+from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.model_inputs import ModelInputs, inputs_from_table
+from headrace.stores import disk
+from headrace.stores.errors import RunError, first_line
 
 RUNS = Path("runs")
 """Default parent of all runs, in the working directory."""
@@ -183,7 +183,7 @@ def with_threads(run: RunFolder, config: Config) -> Config:
     if run.config.is_file():
         recorded = recorded_config(run).train.threads
     if None not in (named, recorded) and named != recorded:
-        raise UserError(
+        raise RunError(
             f"The run {run.path} was started with train.threads = {recorded}, not {named}: with "
             "another number it would not give the same weights. Leave that key out, or start "
             "another with --new."
@@ -199,14 +199,14 @@ def recorded_config(run: RunFolder) -> Config:
         UserError: the folder holds no run, or another config than was recorded.
     """
     if not run.config.is_file():
-        raise UserError(
+        raise RunError(
             f"{run.path} holds no run (no config.toml). Train first: headrace train, with the "
             "same options."
         )
     # Runs of before it was kept have no digest of it.
     digest = _recorded(run.store, "fingerprint").get("config")
     if digest and hashlib.sha256(run.config.read_bytes()).hexdigest() != digest:
-        raise UserError(
+        raise RunError(
             f"{run.config} is not what the run was started with. Restore it, or train again: "
             "headrace train --new."
         )
@@ -247,7 +247,7 @@ def _recorded(path: Path, key: str) -> Mapping[str, Any]:
         found = json.loads(path.read_bytes())
         found[key]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(
+        raise RunError(
             f"{path} is missing or damaged ({first_line(error)}). Train again: "
             "headrace train --new."
         ) from error
@@ -287,7 +287,7 @@ def only_writer(run: RunFolder) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(
+            raise RunError(
                 f"Another process is writing to the run {run.path}. Wait for it to end, or "
                 "train another with --new."
             ) from error
@@ -319,7 +319,7 @@ def _refuse_foreign(path: Path) -> None:
     ours = ("versions.json", "store.json", "config.toml.")
     found = [child.name for child in path.iterdir()] if path.is_dir() else []
     if path.is_file() or not all(name.startswith(ours) for name in found):
-        raise UserError(
+        raise RunError(
             f"{path} is not a run folder and not empty. Name a new folder with --run, or none: "
             "the default is made of the config and the store."
         )
@@ -328,13 +328,13 @@ def _refuse_foreign(path: Path) -> None:
 def _refuse_other_run(run: RunFolder, config: Config, fingerprint: str) -> None:
     changed = _changed_keys(recorded_config(run).run_keys(), config.run_keys())
     if changed:
-        raise UserError(
+        raise RunError(
             f"The run {run.path} was started with other options ({'; '.join(changed)}). "
             f"Continue it with --config {run.config}, or name another folder with --run."
         )
     recorded = recorded_fingerprint(run)
     if recorded != fingerprint:
-        raise UserError(
+        raise RunError(
             f"The run {run.path} was started on another store (fingerprint {recorded[:16]}, "
             f"this one has {fingerprint[:16]}). Name that store with --store, or another "
             "folder with --run."
@@ -351,7 +351,7 @@ def _refuse_other_versions(run: RunFolder) -> None:
         if recorded.get(name) != current.get(name)
     ]
     if changed:
-        raise UserError(
+        raise RunError(
             f"The run {run.path} was started with {'; '.join(changed)}: resumed, it would not "
             "give the same weights. Install those versions, or start another with --new."
         )

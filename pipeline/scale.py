@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stores.manifest import TABLE_ROWS, Manifest
-from stores.shard_reader import KEPT_SHARDS
-from stores.text import counted, format_bytes, format_seconds
+from headrace.stores.manifest import TABLE_ROWS, Manifest
+from headrace.stores.shard_reader import KEPT_SHARDS
+from headrace.stores.text import counted, format_bytes, format_seconds
 
 TYPICAL_VALUES = 20_000 * 128 * 9
 """Raw values a second that a worker turns into features and writes: 20,000 windows of 128 x 9,

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import stores
-from pipeline.shard_task import MadeRows, make_rows, open_workshop, with_heading
-from stores.array_format import ArrayFormat
-from stores.errors import DamageError, UserError
-from stores.manifest import Manifest
-from stores.places import Place, State
-from stores.store import Store
+from headrace import stores
+from headrace.pipeline.shard_task import MadeRows, make_rows, open_workshop
+from headrace.stores.array_format import ArrayFormat
+from headrace.stores.errors import DamageError, UserError
+from headrace.stores.manifest import Manifest
+from headrace.stores.places import Place, State
+from headrace.stores.store import Store
 
 Wrong = tuple[str, str, int, int]
 """File or table, how it differs, and the rows of the store from the first to past the last."""
@@ -50,7 +50,7 @@ def compare_shard(
     except DamageError:
         return len(made.recipe.order), []
     except UserError as error:
-        return with_heading(error)
+        return error
 
 
 def _differing_rows(

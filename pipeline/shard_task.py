@@ -12,20 +12,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Catalogue, Triad, build_catalogue
-from pipeline.error_pages import heading_of
-from stores.build_folder import partial_folder
-from stores.building import Build, SegmentRecord, layout_of, load_build
-from stores.errors import SourceContentError, UserError, first_line
-from stores.fold_index import load_index
-from stores.layout import Layout, Recipe, Segment
-from stores.manifest import Manifest
-from stores.moments import channel_moments, column_moments, merge_all
-from stores.places import Place, State, state_of
-from stores.source import Source, open_source
-from stores.source_options import SourceOptions
-from stores.survey import FoldReader
-from stores.units import in_units
+from headrace.pipeline.catalogue import Catalogue, Triad, build_catalogue
+from headrace.stores.build_folder import partial_folder
+from headrace.stores.building import Build, SegmentRecord, layout_of, load_build
+from headrace.stores.errors import (
+    ClusterError,
+    ConfigError,
+    SourceContentError,
+    SourceError,
+    UserError,
+    first_line,
+)
+from headrace.stores.fold_index import load_index
+from headrace.stores.layout import Layout, Recipe, Segment
+from headrace.stores.manifest import Manifest
+from headrace.stores.moments import channel_moments, column_moments, merge_all
+from headrace.stores.places import Place, State, state_of
+from headrace.stores.source import Source, open_source
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.survey import FoldReader
+from headrace.stores.units import in_units
 
 Array = NDArray[Any]
 BATCH_WINDOWS = 256
@@ -90,7 +96,7 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
         columns = _labels(shop, recipe)
         now = state_of(source)
     except OSError as error:
-        raise UserError(
+        raise SourceError(
             f"{source} is gone or cannot be read any more ({first_line(error)}). Start again "
             "once it is there and whole: what is complete is kept."
         ) from error
@@ -119,13 +125,7 @@ def try_shard(target: Place, source: Place, state: State, shard: int) -> dict[st
     try:
         return extract_shard(target, source, state, shard)
     except UserError as error:
-        return with_heading(error)
-
-
-def with_heading(error: UserError) -> UserError:
-    """An error that says, in the process that gets it, where it comes from."""
-    error.heading = heading_of(error)
-    return error
+        return error
 
 
 def catalogue_of(manifest: Manifest) -> Catalogue | None:
@@ -152,7 +152,7 @@ def make_catalogue(
     for name, members in options["triads"].items():
         missing = [channel for channel in members if channel not in channels]
         if missing:
-            raise UserError(
+            raise ConfigError(
                 f"Triad {name} names {', '.join(missing)}; the channels are "
                 f"{', '.join(channels)}. Correct features.triads."
             )
@@ -161,7 +161,7 @@ def make_catalogue(
         triads.append(Triad(name, (first, second, third), is_accelerometer))
     unknown = [name for name in options["accelerometers"] if name not in options["triads"]]
     if unknown:
-        raise UserError(
+        raise ConfigError(
             f"features.accelerometers names {', '.join(unknown)}; the triads are "
             f"{', '.join(options['triads']) or 'none'}. Declare it in features.triads."
         )
@@ -170,7 +170,7 @@ def make_catalogue(
             channels, rate_hz, time, triads, tuple(options["select"]), tuple(options["custom"])
         )
     except (ValueError, ImportError, AttributeError, TypeError) as error:
-        raise UserError(f"features: {error}") from error
+        raise ConfigError(f"features: {error}") from error
 
 
 def open_workshop(target: Place, source: Place, state: State) -> Workshop:
@@ -186,7 +186,7 @@ def open_workshop(target: Place, source: Place, state: State) -> Workshop:
     try:
         plan = state_of(partial_folder(target) / "plan.json")
     except OSError as error:
-        raise UserError(
+        raise ClusterError(
             f"{platform.node()} does not see the store that is being made, {target} "
             f"({first_line(error)}). Put source and store on a disk that all workers see at the "
             "same path."
@@ -213,7 +213,7 @@ def _opened_workshop(target: Place, path: Place) -> Workshop:
         if manifest.writers.get(name) != found
     ]
     if differing:
-        raise UserError(
+        raise ClusterError(
             f"{platform.node()} has {', '.join(differing)}: it would write other bytes. Install "
             "the same versions there, from the lock file, and start again."
         )

@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cluster import (
+from headrace.pipeline.cluster import (
     NoScheduler,
     WorkerNeed,
     local_client,
     remote_client,
     require_workers,
 )
-from pipeline.config import ClusterOptions
-from pipeline.store_plan import has_dashboard
-from stores.errors import UserError, first_line
-from stores.places import Place, State
-from stores.text import format_bytes
+from headrace.pipeline.config import ClusterOptions
+from headrace.pipeline.store_plan import has_dashboard
+from headrace.stores.errors import ClusterError, UserError, first_line
+from headrace.stores.places import Place, State
+from headrace.stores.text import format_bytes
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from pipeline.console import Console
+    from headrace.pipeline.console import Console
 
 LOOK_SECONDS = 5.0
 """How often the workers of a cluster are counted and checked again: some may have joined."""
@@ -107,7 +107,7 @@ def run_tasks(
                 raise
             lost += 1
             if lost > RECONNECTS:
-                raise UserError(
+                raise ClusterError(
                     f"The scheduler {job.cluster.scheduler} was lost again and again ({error}). "
                     "See to it, and start again: what is complete is kept."
                 ) from error
@@ -244,13 +244,13 @@ def _result_of(future: Any, job: ShardJob) -> Any:
         room = "features.workers = 1"
         if job.cluster.scheduler:
             room = f"workers of --memory-limit {format_bytes(job.need.limit(1))} or more a thread"
-        raise UserError(
+        raise ClusterError(
             f"Task {future.key} was given up: every worker process that had it was ended, for lack "
             f"of memory or because HDF5 crashed on the source. Start again with {room}, or write "
             "the source anew with h5repack; what is complete is kept."
         ) from error
     except ImportError as error:
-        raise UserError(
+        raise ClusterError(
             f"A worker cannot import what task {future.key} needs ({first_line(error)}). Install "
             "Headrace there, in the version that runs here."
         ) from error

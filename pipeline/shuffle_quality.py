@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.order import Order
-from stores.folds import Fold
+from headrace.pipeline.order import Order
+from headrace.stores.folds import Fold
 
 POOR = 0.97
 """Ratio below which a plan warns: a batch then misses a group or more of twenty."""

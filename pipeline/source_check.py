@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline.console import Console
-from pipeline.shard_check import compare_shard
-from pipeline.shard_workers import ShardJob, run_tasks
-from pipeline.store_plan import PlannedBuild
-from stores.building import begin_build, discard_build
-from stores.objects import ObjectPath
-from stores.places import Place
-from stores.store import Store
-from stores.verifying import Problem
+from headrace.pipeline.console import Console
+from headrace.pipeline.shard_check import compare_shard
+from headrace.pipeline.shard_workers import ShardJob, run_tasks
+from headrace.pipeline.store_plan import PlannedBuild
+from headrace.stores.building import begin_build, discard_build
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import Place
+from headrace.stores.store import Store
+from headrace.stores.verifying import Problem
 
 
 def compare_with_source(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stores.errors import UserError
+from headrace.stores.errors import GroupError
 
 if TYPE_CHECKING:
-    from pipeline.config import SplitOptions
-    from stores import Store
-    from stores.folds import Fold
+    from headrace.pipeline.config import SplitOptions
+    from headrace.stores import Store
+    from headrace.stores.folds import Fold
 
 LEAST_FOLDS = 3
 """One fold to test, one to validate, at least one to train."""
@@ -97,7 +97,7 @@ def _official_split(training: list[str], testing: list[str]) -> Split:
         train = tuple(name for name in training if name not in validation)
         return Split(train=train, validation=validation, test=tuple(testing))
     if len(training) < LEAST_FOLDS - 1:
-        raise UserError(
+        raise GroupError(
             "A split needs one fold to validate and one to train, but the training part of this "
             f"store has {len(training)}. Lay down a new store with folds.count = 2 or more; a "
             "fold needs at least one group."
@@ -109,7 +109,7 @@ def _rotated_split(names: list[str], k: int, test_fold: int) -> Split:
     """Fold `test_fold` of k tests, the next stored fold (cyclically) validates, the rest train."""
     _check_folds(len(names), k)
     if test_fold >= k:
-        raise UserError(f"split.test_fold = {test_fold} must be below split.folds = {k}.")
+        raise GroupError(f"split.test_fold = {test_fold} must be below split.folds = {k}.")
     stop = (test_fold + 1) * len(names) // k
     test = tuple(names[test_fold * len(names) // k : stop])
     validation = (names[stop % len(names)],)
@@ -122,13 +122,13 @@ def _rotated_split(names: list[str], k: int, test_fold: int) -> Split:
 
 def _check_folds(stored: int, k: int) -> None:
     if stored < LEAST_FOLDS:
-        raise UserError(
+        raise GroupError(
             f"A split needs {LEAST_FOLDS} folds (to train, to validate, to test), but the store "
             f"has {stored} to divide. Lay down a new store with folds.count = {LEAST_FOLDS} or "
             "more; a fold needs at least one group."
         )
     if k > stored:
-        raise UserError(
+        raise GroupError(
             f"split.folds = {k} is above the {stored} folds of the store. Set split.folds = "
             f"{stored}, or folds.count = {k} for a new store."
         )

@@ -10,26 +10,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.budget import MIB, MemoryPlan
-from pipeline.cluster import WorkerNeed
-from pipeline.config import Config
-from pipeline.console import QUIET, Console
-from pipeline.machine import total_memory, usable_budget, usable_cores
-from pipeline.reserved import known_worker_reserved
-from pipeline.shard_task import BATCH_WINDOWS, catalogue_of, make_catalogue, writer_versions
-from stores.errors import UserError
-from stores.fold_index import FoldIndex
-from stores.layout import make_geometry
-from stores.manifest import FoldRecord, Manifest
-from stores.objects import CLIENT_BYTES, ObjectPath
-from stores.places import Place
-from stores.source import Source
-from stores.survey import Survey, survey_source
-from stores.text import format_bytes
-from stores.units import in_units
+from headrace.pipeline.budget import MIB, MemoryPlan
+from headrace.pipeline.cluster import WorkerNeed
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import QUIET, Console
+from headrace.pipeline.machine import total_memory, usable_budget, usable_cores
+from headrace.pipeline.reserved import known_worker_reserved
+from headrace.pipeline.shard_task import (
+    BATCH_WINDOWS,
+    catalogue_of,
+    make_catalogue,
+    writer_versions,
+)
+from headrace.stores.errors import BudgetError
+from headrace.stores.fold_index import FoldIndex
+from headrace.stores.layout import make_geometry
+from headrace.stores.manifest import FoldRecord, Manifest
+from headrace.stores.objects import CLIENT_BYTES, ObjectPath
+from headrace.stores.places import Place
+from headrace.stores.source import Source
+from headrace.stores.survey import Survey, survey_source
+from headrace.stores.text import format_bytes
+from headrace.stores.units import in_units
 
 if TYPE_CHECKING:
-    from pipeline.catalogue import Catalogue
+    from headrace.pipeline.catalogue import Catalogue
 
 RESERVED_MAIN = 150 * MIB
 RESERVED_WORKER = 130 * MIB
@@ -122,7 +127,7 @@ def plan_build(
     need = worker_need(manifest, catalogue, source, index.nbytes, uploads)
     limit = config.cluster.memory_limit
     if limit and limit < need.limit(1):
-        raise UserError(
+        raise BudgetError(
             f"A worker process needs {format_bytes(need.limit(1))}, above cluster.memory_limit = "
             f"{format_bytes(limit)}. Raise it, or make a new store with a smaller "
             "store.shard_windows."
@@ -306,7 +311,7 @@ def require_disk(target: Place, manifest: Manifest, windows: int) -> None:
         return
     needed, free = needed_disk(manifest, windows), free_disk(target)
     if needed > free:
-        raise UserError(
+        raise BudgetError(
             f"The store may need {format_bytes(needed)} and {target.absolute().parent} has "
             f"{format_bytes(free)} free. Free some, or name a --store on another disk."
         )

@@ -10,16 +10,16 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from model.normalisation import normalise_raw
-from model.normaliser import Normaliser
-from pipeline.augment import (
+from headrace.model.normalisation import normalise_raw
+from headrace.model.normaliser import Normaliser
+from headrace.pipeline.augment import (
     Sample,
     augmentations_in_units,
     augmentations_once_normalised,
     augments_in_units,
 )
-from pipeline.gather import gather, gather_features, gather_raw
-from pipeline.order import (
+from headrace.pipeline.gather import gather, gather_features, gather_raw
+from headrace.pipeline.order import (
     BEGINNING,
     Order,
     Position,
@@ -29,8 +29,8 @@ from pipeline.order import (
     merge_ranges,
     training_order,
 )
-from pipeline.split import fold_ranges
-from pipeline.stream_buffers import (
+from headrace.pipeline.split import fold_ranges
+from headrace.pipeline.stream_buffers import (
     EVALUATION_CHUNKS,
     LEAST_PREFETCHED,
     PREPARE_CALLS,
@@ -41,12 +41,12 @@ from pipeline.stream_buffers import (
     stream_buffers,
     window_shape,
 )
-from pipeline.stream_calls import call_from_graph
-from stores.errors import UserError
+from headrace.pipeline.stream_calls import call_from_graph
+from headrace.stores.errors import StoreError
 
 if TYPE_CHECKING:
-    from pipeline.config import Config, StreamOptions
-    from stores import Store
+    from headrace.pipeline.config import Config, StreamOptions
+    from headrace.stores import Store
 COPY_BITS = 48
 """Lower bits of a source index in the stream: the candidate's number. Above: which copy it is, so
 that the copies of a window are augmented each in its own way."""
@@ -197,7 +197,7 @@ def input_names(store: Store, config: Config) -> tuple[str, ...]:
     """
     inputs = config.model.inputs
     if inputs != "raw" and not store.feature_names:
-        raise UserError(
+        raise StoreError(
             f'model.inputs = "{inputs}" needs features, and {store.path} holds none. Set '
             'model.inputs = "raw", or features.select = ["*"] for a new store.'
         )

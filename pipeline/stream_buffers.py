@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from pipeline.config import Config, StreamOptions
-    from stores import Store
+    from headrace.pipeline.config import Config, StreamOptions
+    from headrace.stores import Store
 
 BUFFER_CHUNKS = 32
 """Chunks of a buffer unless the config says otherwise: 4,096 windows in chunks of 128.

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from stores.errors import UserError
+from headrace.stores.errors import UserError
 
 _QUIET_SECONDS = 0.1
 """Without a call, after which no thread of TensorFlow is on its way into one."""

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from pipeline.machine import usable_cores
-from stores.errors import UserError
+from headrace.pipeline.machine import usable_cores
+from headrace.stores.errors import RunError
 
 if TYPE_CHECKING:
-    from pipeline.config import TrainOptions
+    from headrace.pipeline.config import TrainOptions
 
 STANDARD_ERROR = 2
 
@@ -34,7 +34,7 @@ def set_up_tensorflow(options: TrainOptions) -> None:
         gpus = tf.config.list_physical_devices("GPU")
         running = tf.config.threading.get_intra_op_parallelism_threads()
     if options.threads and running not in (0, options.threads):
-        raise UserError(
+        raise RunError(
             f"TensorFlow runs in this process with {running} threads, not train.threads = "
             f"{options.threads}: results would differ. Start this stage in a process of its own."
         )

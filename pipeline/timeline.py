@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stores import disk
+from headrace.stores import disk
 
 if TYPE_CHECKING:
-    from pipeline.window_blocks import Block
-    from stores.source import Source
+    from headrace.pipeline.window_blocks import Block
+    from headrace.stores.source import Source
 
 COLUMNS = ("recording", "start_s", "stop_s", "class", "windows", "mean_probability")
 

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import stores
-from pipeline.model_inputs import inputs_of
-from pipeline.run_folder import (
+from headrace import stores
+from headrace.pipeline.model_inputs import inputs_of
+from headrace.pipeline.run_folder import (
     RunFolder,
     default_run,
     next_run,
@@ -17,19 +17,19 @@ from pipeline.run_folder import (
     refuse_unfit,
     with_threads,
 )
-from pipeline.split import choose_split, fold_ranges, is_official
-from pipeline.stream_buffers import buffer_chunks
-from pipeline.tensorflow_setup import set_up_tensorflow
-from pipeline.training_memory import fit_read_ahead, plan_train
-from pipeline.training_state import read_state
-from stores.errors import UserError
-from stores.places import Place
+from headrace.pipeline.split import choose_split, fold_ranges, is_official
+from headrace.pipeline.stream_buffers import buffer_chunks
+from headrace.pipeline.tensorflow_setup import set_up_tensorflow
+from headrace.pipeline.training_memory import fit_read_ahead, plan_train
+from headrace.pipeline.training_state import read_state
+from headrace.stores.errors import RunError
+from headrace.stores.places import Place
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
-    from pipeline.console import Request
-    from pipeline.split import Split
-    from stores import Store
+    from headrace.pipeline.config import Config
+    from headrace.pipeline.console import Request
+    from headrace.pipeline.split import Split
+    from headrace.stores import Store
 
 
 def run_train(request: Request) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def store_config(config: Config, recorded: dict[str, Any]) -> Config:
         said = given.model_dump(mode="json", include=given.model_fields_set)
         differing = [key for key, value in said.items() if options.get(key, value) != value]
         if differing:
-            raise UserError(
+            raise RunError(
                 f"The store was made with another {name}.{differing[0]} "
                 f"({options[differing[0]]!r}, not {said[differing[0]]!r}). Leave that key out, or "
                 "make another store with: headrace features."
@@ -124,9 +124,9 @@ def _chosen_run(request: Request, config: Config, fingerprint: str) -> RunFolder
 def _train(run: RunFolder, store: Store, split: Split, config: Config, request: Request) -> None:
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
-    from pipeline.devices import claim_devices
-    from pipeline.stream_calls import store_errors
-    from pipeline.training_loop import train_network
+    from headrace.pipeline.devices import claim_devices
+    from headrace.pipeline.stream_calls import store_errors
+    from headrace.pipeline.training_loop import train_network
 
     claim_devices(config.train.devices)
     with store_errors():
@@ -143,7 +143,7 @@ def _require_every_class(store: Store, split: Split, refit: bool) -> None:
         if count and not here
     ]
     if missing:
-        raise UserError(
+        raise RunError(
             f"No window of class {', '.join(missing[:4])} is in the training folds: the network "
             "could never tell it. Choose another split.test_fold, more split.folds, or leave the "
             "class out of a new store with source.exclude_labels."

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.training_state import Row
-from stores import disk
-from stores.errors import first_line
-from stores.text import format_seconds
+from headrace.pipeline.training_state import Row
+from headrace.stores import disk
+from headrace.stores.errors import first_line
+from headrace.stores.text import format_seconds
 
 COLUMNS = (
     "epoch",

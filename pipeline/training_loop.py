@@ -17,31 +17,31 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from model.figures import learning_curves
-from model.network import build_network, with_normalisation
-from model.normaliser import Normaliser
-from model.optimisation import averaged_weights, compile_network, training_variables
-from model.options import OptimiserOptions
-from model.scores import Scores
-from pipeline.config import digest
-from pipeline.devices import Devices
-from pipeline.order import Position, training_order
-from pipeline.prediction import predictor, score_batches
-from pipeline.run_folder import run_digest
-from pipeline.stream import evaluation_stream, training_stream
-from pipeline.training_log import TensorBoardLog, epoch_line, write_log
-from pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
-from pipeline.training_statistics import class_weights, fit_normaliser, sampling
-from stores import disk
-from stores.errors import UserError
+from headrace.model.figures import learning_curves
+from headrace.model.network import build_network, with_normalisation
+from headrace.model.normaliser import Normaliser
+from headrace.model.optimisation import averaged_weights, compile_network, training_variables
+from headrace.model.options import OptimiserOptions
+from headrace.model.scores import Scores
+from headrace.pipeline.config import digest
+from headrace.pipeline.devices import Devices
+from headrace.pipeline.order import Position, training_order
+from headrace.pipeline.prediction import predictor, score_batches
+from headrace.pipeline.run_folder import run_digest
+from headrace.pipeline.stream import evaluation_stream, training_stream
+from headrace.pipeline.training_log import TensorBoardLog, epoch_line, write_log
+from headrace.pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
+from headrace.pipeline.training_statistics import class_weights, fit_normaliser, sampling
+from headrace.stores import disk
+from headrace.stores.errors import RunError
 
 if TYPE_CHECKING:
-    from pipeline.config import Config, TrainOptions
-    from pipeline.console import Console
-    from pipeline.console import Progress as EpochProgress
-    from pipeline.run_folder import RunFolder
-    from pipeline.split import Split
-    from stores import Store
+    from headrace.pipeline.config import Config, TrainOptions
+    from headrace.pipeline.console import Console
+    from headrace.pipeline.console import Progress as EpochProgress
+    from headrace.pipeline.run_folder import RunFolder
+    from headrace.pipeline.split import Split
+    from headrace.stores import Store
 
 
 MOST_LOSS = 1e6
@@ -226,14 +226,14 @@ def _resume(training: Training, console: Console) -> Course:
     if state is None:
         return Course(Progress(), [])
     if state.run not in ("", training.identity):
-        raise UserError(
+        raise RunError(
             f"{training.state} is the state of another run. Put this run's own back, or start the "
             "training afresh with --new."
         )
     variables = training_variables(training.network)
     shapes = [(tuple(variable.shape), variable.dtype) for variable in variables]
     if shapes != [(value.shape, value.dtype.name) for value in state.variables]:
-        raise UserError(
+        raise RunError(
             f"{training.state} was written by another version of the network. Start the training "
             "afresh with --new."
         )
@@ -341,7 +341,7 @@ def _refuse_divergence(training: Training, row: Row) -> None:
     loss, weights = max(row["loss"], row.get("val_loss", 0.0)), training.network.weights
     sound = math.isfinite(row["loss"]) and all(np.isfinite(w.numpy()).all() for w in weights)
     if not (sound and loss < MOST_LOSS):
-        raise UserError(
+        raise RunError(
             f"The training diverges: the loss is {loss:g} in epoch {row['epoch']:.0f}. Lower "
             f"train.learning_rate (now {training.options.learning_rate:g}) and train again."
         )

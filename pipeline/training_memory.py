@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from model.normaliser import SAMPLE_ROWS
-from pipeline.budget import MIB, MemoryPlan
-from pipeline.config import READ_AHEAD
-from pipeline.machine import total_memory, usable_budget
-from pipeline.reserved import known_reserved
-from pipeline.stream_buffers import (
+from headrace.model.normaliser import SAMPLE_ROWS
+from headrace.pipeline.budget import MIB, MemoryPlan
+from headrace.pipeline.config import READ_AHEAD
+from headrace.pipeline.machine import total_memory, usable_budget
+from headrace.pipeline.reserved import known_reserved
+from headrace.pipeline.stream_buffers import (
     LEAST_PREFETCHED,
     buffer_chunks,
     buffer_rows,
@@ -23,8 +23,8 @@ from pipeline.stream_buffers import (
 )
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
-    from stores import Store
+    from headrace.pipeline.config import Config
+    from headrace.stores import Store
 
 RESERVED = 540 * MIB
 """Anonymous memory of Python, TensorFlow, Numba and the default network after its first steps."""

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from stores import disk
-from stores.errors import ARCHIVE_ERRORS, UserError, first_line
+from headrace.stores import disk
+from headrace.stores.errors import ARCHIVE_ERRORS, RunError, first_line
 
 Array = NDArray[np.generic]
 Row = dict[str, float]
@@ -109,7 +109,7 @@ def read_state(path: Path) -> TrainingState | None:
             progress = Progress(**found)
             variables, best = (_numbered(archive, kind) for kind in ("variable", "best"))
     except ARCHIVE_ERRORS as error:
-        raise UserError(
+        raise RunError(
             f"{path} is damaged ({first_line(error)}). Start the training afresh with --new."
         ) from error
     return TrainingState(progress, variables, best, run)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.normaliser import SAMPLE_ROWS, Normaliser
-from pipeline.order import Sampling, cut_ranges, first_rows
-from pipeline.split import fold_ranges
+from headrace.model.normaliser import SAMPLE_ROWS, Normaliser
+from headrace.pipeline.order import Sampling, cut_ranges, first_rows
+from headrace.pipeline.split import fold_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.config import Config
-    from stores import Store
+    from headrace.pipeline.config import Config
+    from headrace.stores import Store
 
 SLICE = 1 << 18
 """Rows whose groups are read at a time: 1 MiB."""

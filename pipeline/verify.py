@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import stores
-from pipeline.budget import MIB, MemoryPlan
-from pipeline.console import Request
-from pipeline.features import require_data
-from pipeline.machine import total_memory, usable_budget
-from pipeline.repair import store_differences
-from pipeline.shard_workers import ShardJob
-from pipeline.source_check import compare_with_source
-from pipeline.store_plan import plan_build
-from stores.errors import UserError
-from stores.places import state_of
-from stores.source_probe import open_stranger
-from stores.store import Store
-from stores.text import counted, listed
-from stores.verifying import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
+from headrace import stores
+from headrace.pipeline.budget import MIB, MemoryPlan
+from headrace.pipeline.console import Request
+from headrace.pipeline.features import require_data
+from headrace.pipeline.machine import total_memory, usable_budget
+from headrace.pipeline.repair import store_differences
+from headrace.pipeline.shard_workers import ShardJob
+from headrace.pipeline.source_check import compare_with_source
+from headrace.pipeline.store_plan import plan_build
+from headrace.stores.errors import StoreError
+from headrace.stores.places import state_of
+from headrace.stores.source_probe import open_stranger
+from headrace.stores.store import Store
+from headrace.stores.text import counted, listed
+from headrace.stores.verifying import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
 
 RESERVED = 80 * MIB
 """Anonymous memory of the interpreter and NumPy: measured 38 MiB, the buffers of a small store
@@ -52,7 +52,7 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
     if problems:
         first = problems[0]
         how = "=source" if any(problem.kind == "rows" for problem in problems) else ""
-        raise UserError(
+        raise StoreError(
             f"{store.path} has {counted(len(problems), 'problem')}, the first: {first.where} "
             f"{first.what}. Of {counted(store.manifest.shards, 'shard')} "
             f"{len(damaged_shards(store, problems))} affected; mend with: headrace features "
@@ -87,7 +87,7 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
             if not name.startswith("version of ")
         ]
         if differing:
-            raise UserError(
+            raise StoreError(
                 f"{store.path} was made with another {listed(differing)}, or its manifest "
                 "was changed. Name its own source and configuration, or delete the store to make "
                 "it anew."

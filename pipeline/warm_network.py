@@ -6,30 +6,31 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from pipeline import interrupts
-from pipeline.config import Config, config_from_table
-from pipeline.launch import end
-from pipeline.memory import watch_memory
-from pipeline.tensorflow_setup import set_up_tensorflow
+from headrace.pipeline import interrupts
+from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.launch import end
+from headrace.pipeline.memory import watch_memory
+from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 
 GATHERED = 64
 """Rows that the kernels are tried on."""
 STEPS = 5
 
 
-def main() -> int:
+def main() -> NoReturn:
     """Read the task from standard input; print bytes."""
     interrupts.catch()
+    code = 0
     try:
         with interrupts.unwinding():
             _measure(json.load(sys.stdin))
     except KeyboardInterrupt as error:
-        return interrupts.say(error)
-    return 0
+        code = interrupts.say(error)
+    end(code)
 
 
 def _measure(task: dict[str, Any]) -> None:
@@ -43,9 +44,9 @@ def _measure(task: dict[str, Any]) -> None:
 def _run(stage: str, config: Config, shape: dict[str, int]) -> None:
     import tensorflow as tf
 
-    from model.network import build_network
-    from model.optimisation import compile_network
-    from pipeline.training_loop import optimiser_options
+    from headrace.model.network import build_network
+    from headrace.model.optimisation import compile_network
+    from headrace.pipeline.training_loop import optimiser_options
 
     network = build_network(config.model, **shape)
     if stage == "train":
@@ -66,8 +67,8 @@ def _run(stage: str, config: Config, shape: dict[str, int]) -> None:
 
 def _gather(config: Config, shape: dict[str, int]) -> None:
     """What puts the rows of a training in order: compiled code, and its compiler's library."""
-    from model.normaliser import Normaliser
-    from pipeline.gather import gather_features, gather_raw
+    from headrace.model.normaliser import Normaliser
+    from headrace.pipeline.gather import gather_features, gather_raw
 
     count, channels = shape["features"], shape["channels"]
     sample = np.random.default_rng(0).normal(size=(GATHERED, count))
@@ -81,7 +82,7 @@ def _gather(config: Config, shape: dict[str, int]) -> None:
 
 def _finish(stage: str, network: Any, classes: int) -> None:
     """What a stage does at its end, with the libraries that it loads for it."""
-    from model.figures import confusion_matrix, learning_curves
+    from headrace.model.figures import confusion_matrix, learning_curves
 
     learning_curves([{"epoch": 1.0, "loss": 1.0}])
     if stage == "evaluate":
@@ -100,7 +101,3 @@ def _batch(
     labels = np.eye(shape["classes"], dtype=np.float32)[rng.integers(shape["classes"], size=rows)]
     weights = np.ones(rows, np.float32)
     return given, dict.fromkeys(heads, labels), dict.fromkeys(heads, weights)
-
-
-if __name__ == "__main__":
-    end(main())

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.shard_task import BATCH_WINDOWS
-from stores.units import in_units
+from headrace.pipeline.shard_task import BATCH_WINDOWS
+from headrace.stores.units import in_units
 
 if TYPE_CHECKING:
-    from pipeline.catalogue import Catalogue
-    from stores.source import Source
+    from headrace.pipeline.catalogue import Catalogue
+    from headrace.stores.source import Source
 
 WAITING = 1
 BLOCKS_HELD = WAITING + 2

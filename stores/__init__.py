@@ -9,16 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stores.permutation import Bijection, mix_key, permutation
-    from stores.store import Store
-    from stores.store import open_store as open
+    from headrace.stores.permutation import Bijection, mix_key, permutation
+    from headrace.stores.store import Store
+    from headrace.stores.store import open_store as open
 
 _HOMES = {
-    "Bijection": ("stores.permutation", "Bijection"),
-    "Store": ("stores.store", "Store"),
-    "mix_key": ("stores.permutation", "mix_key"),
-    "open": ("stores.store", "open_store"),
-    "permutation": ("stores.permutation", "permutation"),
+    "Bijection": ("headrace.stores.permutation", "Bijection"),
+    "Store": ("headrace.stores.store", "Store"),
+    "mix_key": ("headrace.stores.permutation", "mix_key"),
+    "open": ("headrace.stores.store", "open_store"),
+    "permutation": ("headrace.stores.permutation", "permutation"),
 }
 __all__ = ["Bijection", "Store", "mix_key", "open", "permutation"]
 

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
-from stores.disk import make_folder
-from stores.errors import UserError
-from stores.objects import ObjectPath
-from stores.places import Place, names_below
+from headrace.stores.disk import make_folder
+from headrace.stores.errors import StoreError, UserError
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import Place, names_below
 
 REPLACED = "replaced"
 """Below a build's folder: the store that a mending has taken out of its place; of objects what
@@ -61,7 +61,7 @@ def refuse_foreign(folder: Place) -> None:
         found = sorted(path.name for path in folder.iterdir()) if ours else [""]
     for name in found:
         if not _OURS.fullmatch(name):
-            raise UserError(
+            raise StoreError(
                 f"{folder / name} stands where the store is to be made. Move it elsewhere, or "
                 "name another --store."
             )
@@ -76,7 +76,7 @@ def read_plan(plan: Place) -> dict[str, Any]:
     try:
         found = json.loads(plan.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
+        raise StoreError(
             f"{plan} cannot be read ({error}). Delete {plan.parent} to begin anew."
         ) from error
     return found if isinstance(found, dict) else {}
@@ -85,7 +85,7 @@ def read_plan(plan: Place) -> dict[str, Any]:
 def begun_otherwise(target: Place, differing: list[str]) -> UserError:
     """The error that another build stands where one was to be begun."""
     also = f" and {target}" * isinstance(target, ObjectPath)
-    return UserError(
+    return StoreError(
         f"{partial_folder(target)} was begun with another {', '.join(differing)}. Restore that, or "
         f"delete the folder{also} to begin anew, or name another --store."
     )
@@ -113,13 +113,13 @@ def build_lock(target: Place) -> Iterator[None]:
         make_folder(path.parent)
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
     except OSError as error:
-        raise UserError(
+        raise StoreError(
             f"The store {target} cannot be made there ({error.strerror}). Name another --store."
         ) from error
     try:
         held = _lock_now(descriptor) and _still_named(descriptor, path)
         if not held:
-            raise UserError(
+            raise StoreError(
                 f"Another process is building {target}. Wait for it, or name another --store."
             )
         try:

@@ -15,9 +15,15 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from stores.array_format import ArrayFormat, json_bytes
-from stores.build_folder import REPLACED, begun_otherwise, partial_folder, read_plan, refuse_foreign
-from stores.disk import (
+from headrace.stores.array_format import ArrayFormat, json_bytes
+from headrace.stores.build_folder import (
+    REPLACED,
+    begun_otherwise,
+    partial_folder,
+    read_plan,
+    refuse_foreign,
+)
+from headrace.stores.disk import (
     Bytes,
     link_file,
     make_folder,
@@ -29,14 +35,14 @@ from stores.disk import (
     write_bytes,
     write_once,
 )
-from stores.errors import ARCHIVE_ERRORS, UserError, first_line
-from stores.fold_index import FoldIndex
-from stores.layout import Layout, join_ranges
-from stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
-from stores.moments import Moments
-from stores.object_builds import begin_objects, discard_objects
-from stores.objects import ObjectPath
-from stores.places import Place, names_below, openable
+from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, UserError, first_line
+from headrace.stores.fold_index import FoldIndex
+from headrace.stores.layout import Layout, join_ranges
+from headrace.stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
+from headrace.stores.moments import Moments
+from headrace.stores.object_builds import begin_objects, discard_objects
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import Place, names_below, openable
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ class Build:
                 cut off from its scheduler.
         """
         if not (self.folder / "plan.json").is_file():
-            raise UserError(f"{self.folder} is gone: its store is finished, or given up.")
+            raise StoreError(f"{self.folder} is gone: its store is finished, or given up.")
         digests, written = [], 0
         for array in self.manifest.arrays():
             rows, chunk = gathered[array.name], array.chunk_rows
@@ -208,7 +214,7 @@ class Build:
         """
         missing = sorted(set(range(self.manifest.shards)) - set(self.finished_shards()))
         if missing:
-            raise UserError(
+            raise StoreError(
                 f"{len(missing)} of {self.manifest.shards} shards are missing, the first is "
                 f"{missing[0]}. Run headrace features again: it makes only those."
             )
@@ -224,7 +230,7 @@ class Build:
         """Make a store of what was written: the last step."""
         if isinstance(self.target, ObjectPath):
             if not write_once(self.target / "zarr.json", root):
-                raise UserError(
+                raise StoreError(
                     f"{self.target} was made by another process meanwhile, from another source or "
                     "configuration. Name another --store."
                 )
@@ -299,7 +305,7 @@ class Build:
         except ARCHIVE_ERRORS as error:
             if isinstance(error, UserError):
                 raise
-            raise UserError(
+            raise StoreError(
                 f"{path} is damaged ({first_line(error)}). Delete it, and start again: its shard "
                 "is made anew."
             ) from error

@@ -10,10 +10,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from stores.errors import UserError, first_line
-from stores.places import Place, unpacked
-from stores.source_file import HDF5_ERRORS, check_own, open_file
-from stores.source_probe import run_child
+from headrace.stores.errors import SourceError, UserError, first_line
+from headrace.stores.places import Place, unpacked
+from headrace.stores.source_file import HDF5_ERRORS, check_own, open_file
+from headrace.stores.source_probe import run_child
 
 MOST_DATASETS = 500
 LOOKS, LOOK_ROWS = 16, 4096
@@ -59,11 +59,11 @@ def look_at(path: Place) -> Contents:
     Raises:
         UserError: it is not HDF5, or crashes HDF5.
     """
-    child = run_child("stores.contents", path, "")
+    child = run_child("headrace.stores.contents", path, "")
     found = json.loads(child.stdout)
     if "error" in found:
         open_file(path).close()  # It says better what is wrong, if it is the whole file.
-        raise UserError(
+        raise SourceError(
             f"The source {path} cannot be read as HDF5 ({found['error']}). Name an HDF5 file."
         )
     datasets = tuple(
@@ -133,7 +133,3 @@ def _attributes(node: Any) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from stores.places import sizes_below
-from stores.store import Store
+from headrace.stores.places import sizes_below
+from headrace.stores.store import Store
 
 
 def describe_store(store: Store) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from stores.errors import UserError
-from stores.objects import ObjectPath
-from stores.places import Place, parts_of
+from headrace.stores.errors import DiskError
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import Place, parts_of
 
 Bytes = bytes | bytearray | memoryview
 _TEMPORARY = re.compile(r".+\.[0-9]+\.tmp(\.[a-z]+)?")
@@ -111,7 +111,7 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     if folder.is_file():
-        raise UserError(f"{folder} is a file, and a folder is needed there. Name another path.")
+        raise DiskError(f"{folder} is a file, and a folder is needed there. Name another path.")
     make_folder(folder.parent)
     with explained(folder):
         try:
@@ -205,7 +205,7 @@ def explained(path: Place) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(
+        raise DiskError(
             f"{path} cannot be written ({error.strerror or error}). {_way_out(path)}, then start "
             "again: what is complete is kept."
         ) from error
@@ -231,7 +231,7 @@ def _content(path: Path) -> Iterator[bytes]:
     try:
         yield from parts_of(path)
     except OSError as error:
-        raise UserError(
+        raise DiskError(
             f"{path} cannot be read ({error.strerror or error}). Get the right to read it, or "
             "restore it."
         ) from error

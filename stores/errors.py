@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import ClassVar
 from zipfile import BadZipFile
 
 ARCHIVE_ERRORS = (
@@ -16,21 +17,88 @@ ARCHIVE_ERRORS = (
 class UserError(ValueError):
     """A rule that the user's input breaks, in one line: the rule, the values, the next step.
 
-    The command line prints the message without a traceback and exits with code 2.
+    The command line prints the message without a traceback and exits with code 2. What is raised
+    is one of the kinds below.
 
     Attributes:
-        heading: where docs/errors.md explains it, if it comes from another process.
+        heading: the part of docs/errors.md that explains errors of this kind.
     """
 
-    heading: str | None = None
+    heading: ClassVar[str] = ""
 
 
-class SourceContentError(UserError):
+class CommandError(UserError):
+    """What the command line names is not there, is taken, or plays no part."""
+
+    heading = "command-line"
+
+
+class ConfigError(UserError):
+    """A key of the configuration, its value, or keys that contradict one another."""
+
+    heading = "configuration"
+
+
+class SourceError(UserError):
+    """The source is not what was said of it, or cannot be read."""
+
+    heading = "source"
+
+
+class SourceContentError(SourceError):
     """The source's data cannot be used as it is: what was made from it so far is of no use."""
 
 
-class DamageError(UserError):
+class GroupError(UserError):
+    """Groups and classes do not make the folds, or the split, that are asked for."""
+
+    heading = "groups-and-folds"
+
+
+class BudgetError(UserError):
+    """A stage would hold more than the budget."""
+
+    heading = "memory"
+
+
+class ClusterError(UserError):
+    """The scheduler, its workers, or what they see and have installed."""
+
+    heading = "cluster"
+
+
+class DiskError(UserError):
+    """A file or folder that cannot be read or written."""
+
+    heading = "disk"
+
+
+class ObjectStoreError(UserError):
+    """An object store that cannot be reached, refuses, or answers what it must not."""
+
+    heading = "object-stores"
+
+
+class StoreError(UserError):
+    """The store is missing, of something else, or in use."""
+
+    heading = "store"
+
+
+class DamageError(StoreError):
     """A store is not as it was written; what is left of it can be mended."""
+
+
+class RunError(UserError):
+    """A run is missing, of something else, or in use."""
+
+    heading = "runs"
+
+
+class PredictionError(UserError):
+    """A source is not what the network was trained on."""
+
+    heading = "prediction"
 
 
 def first_line(error: Exception) -> str:

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.disk import write_bytes
-from stores.errors import ARCHIVE_ERRORS, UserError, first_line
-from stores.places import Place, openable
+from headrace.stores.disk import write_bytes
+from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, first_line
+from headrace.stores.places import Place, openable
 
 Integers = NDArray[np.int64]
 FoldOf = Callable[[int, int], Integers]
@@ -162,7 +162,7 @@ def load_index(path: Place) -> FoldIndex:
                 return CountIndex(file["before"], int(file["segment"]), int(file["windows"]))
             return RunIndex(file["starts"], file["before"], file["first"], file["sizes"])
     except ARCHIVE_ERRORS as error:
-        raise UserError(
+        raise StoreError(
             f"{path} is damaged ({first_line(error)}). Delete {path.parent} to begin anew."
         ) from error
 

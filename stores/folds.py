@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
+from headrace.stores.errors import GroupError
 
 DEFAULT_FOLDS = 10
 
@@ -75,7 +75,7 @@ def _fold_count(groups: int, count: int | None, by: str, part: str) -> int:
         return min(DEFAULT_FOLDS, groups)
     if count > groups:
         where = f" of the {part} part" if part else ""
-        raise UserError(
+        raise GroupError(
             f"A fold is made of whole groups: folds.count = {count} is above the {groups} "
             f"groups{where}. Set folds.count = {groups} or less."
         )

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.description import describe_store
-from stores.errors import UserError
-from stores.plots import PALETTE
-from stores.rows import Window, read_window
-from stores.text import format_bytes
+from headrace.stores.description import describe_store
+from headrace.stores.errors import UserError
+from headrace.stores.plots import PALETTE
+from headrace.stores.rows import Window, read_window
+from headrace.stores.text import format_bytes
 
 if TYPE_CHECKING:
-    from stores.store import Store
+    from headrace.stores.store import Store
 
 OPEN_FOLDS = 20
 """Folds that are listed without being asked for."""

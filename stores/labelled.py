@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stores.objects import ObjectPath
+from headrace.stores.objects import ObjectPath
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from stores.store import Store
+    from headrace.stores.store import Store
 
 
 def labelled_dataset(store: Store) -> xr.Dataset:

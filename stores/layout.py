@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.array_format import MOST_CHUNK_BYTES
-from stores.errors import UserError
-from stores.fold_index import CountIndex, FoldIndex, RunIndex
-from stores.folds import Fold
-from stores.permutation import mix_key, permutation
+from headrace.stores.array_format import MOST_CHUNK_BYTES
+from headrace.stores.errors import StoreError
+from headrace.stores.fold_index import CountIndex, FoldIndex, RunIndex
+from headrace.stores.folds import Fold
+from headrace.stores.permutation import mix_key, permutation
 
 _BLOCKS, _ROWS = 1, 2
 """What a key shuffles, so that the two shuffles share no key."""
@@ -62,7 +62,7 @@ def make_geometry(
     row = max(window_bytes, widest)
     if chunk * row > MOST_CHUNK_BYTES:
         fitting = MOST_CHUNK_BYTES // row
-        raise UserError(
+        raise StoreError(
             f"A chunk of {chunk} windows of {row:,} bytes is larger than its codec can "
             f"hold, {MOST_CHUNK_BYTES:,} bytes. "
             + (
@@ -74,7 +74,7 @@ def make_geometry(
     shard = shard or 64 * chunk
     if shard % chunk:
         whole = max(1, shard // chunk) * chunk
-        raise UserError(
+        raise StoreError(
             f"A shard is made of whole chunks: store.shard_windows = {shard} is no multiple of "
             f"store.chunk_windows = {chunk}. Set store.shard_windows = {whole}."
         )

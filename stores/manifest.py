@@ -10,17 +10,17 @@ import numpy as np
 import xxhash
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from stores.array_format import (
+from headrace.stores.array_format import (
     COMPRESSORS,
     MOST_CHUNK_BYTES,
     ZARR_TYPES,
     ArrayFormat,
     group_metadata,
 )
-from stores.errors import DamageError, UserError
-from stores.folds import Fold
-from stores.layout import Geometry, Segment, shard_segments
-from stores.places import Place, parts_of
+from headrace.stores.errors import DamageError, StoreError
+from headrace.stores.folds import Fold
+from headrace.stores.layout import Geometry, Segment, shard_segments
+from headrace.stores.places import Place, parts_of
 
 FORMAT_VERSION = 2
 """Of stores that are made. 1, which is still read, has no checksum of the manifest."""
@@ -285,18 +285,18 @@ def read_manifest(folder: Place) -> Manifest:
         attributes = json.loads(content)["attributes"]
         version = int(attributes["format_version"])
     except NotADirectoryError as error:
-        raise UserError(
+        raise StoreError(
             f"{folder} is a file, and a store is a folder. An HDF5 source is named with --data."
         ) from error
     except FileNotFoundError as error:
         if (folder / "zarr.json").exists() and (folder / "raw").is_dir():
             raise DamageError(f"{folder} has no manifest any more. {MEND}") from error
-        raise UserError(
+        raise StoreError(
             f"{folder} is no store: it has no manifest. Name another folder, or an empty one to "
             f"make it: headrace features --data SOURCE.h5 --store {folder}"
         ) from error
     except PermissionError as error:
-        raise UserError(
+        raise StoreError(
             f"{path} cannot be read ({error.strerror}). Get the right to read the store."
         ) from error
     except UNREADABLE as error:
@@ -349,7 +349,7 @@ def _refuse_newer(folder: Place, versions: Sequence[int | None]) -> None:
     """
     said = [version for version in versions if version is not None]
     if said and min(said) > FORMAT_VERSION:
-        raise UserError(
+        raise StoreError(
             f"{folder} has store format {min(said)}; this version reads up to {FORMAT_VERSION}. "
             "Upgrade headrace."
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from stores.array_format import json_bytes
-from stores.build_folder import (
+from headrace.stores.array_format import json_bytes
+from headrace.stores.build_folder import (
     REPLACED,
     begun_otherwise,
     is_begun,
@@ -14,15 +14,15 @@ from stores.build_folder import (
     partial_folder,
     read_plan,
 )
-from stores.disk import explained, remove_file, remove_folder, write_bytes, write_once
-from stores.errors import UserError
-from stores.fold_index import FoldIndex
-from stores.manifest import Manifest, manifest_differences
-from stores.objects import ObjectPath
-from stores.places import names_below
+from headrace.stores.disk import explained, remove_file, remove_folder, write_bytes, write_once
+from headrace.stores.errors import StoreError
+from headrace.stores.fold_index import FoldIndex
+from headrace.stores.manifest import Manifest, manifest_differences
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import names_below
 
 if TYPE_CHECKING:
-    from stores.building import Build
+    from headrace.stores.building import Build
 
 
 def begin_objects(build: Build, index: FoldIndex, replaces: bool) -> None:
@@ -35,7 +35,7 @@ def begin_objects(build: Build, index: FoldIndex, replaces: bool) -> None:
     if not plan.exists():
         there = "itself" if build.target.exists() else next(names_below(build.target), None)
         if there is not None and not replaces:
-            raise UserError(
+            raise StoreError(
                 f"{build.target} holds objects already, {there} among them, and is no store. Name "
                 "another --store, or delete them."
             )

@@ -17,8 +17,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from stores.errors import UserError, first_line
-from stores.object_options import DEFAULT_OBJECTS, ObjectOptions
+from headrace.stores.errors import ObjectStoreError, UserError, first_line
+from headrace.stores.object_options import DEFAULT_OBJECTS, ObjectOptions
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -323,13 +323,13 @@ class ObjectPath:
             raise self._unreachable(first_line(error)) from error
 
     def _refused(self, why: str) -> UserError:
-        return UserError(
+        return ObjectStoreError(
             f"The server of {self} refuses that ({why}). See to the credentials, the clock and the "
             "rights that they give, and start again: what is complete is kept."
         )
 
     def _unreachable(self, why: str) -> UserError:
-        return UserError(
+        return ObjectStoreError(
             f"{self} cannot be reached ({why}). See to the network, the server and [objects], and "
             "start again: what is complete is kept."
         )
@@ -388,7 +388,7 @@ def _is_part(reply: Any, start: int, length: int) -> bool:
     if held <= length and (said.startswith(f"bytes {start}-") or (start == 0 and not said)):
         return True
     reply.close()
-    raise UserError(
+    raise ObjectStoreError(
         f"The server answers another range than it was asked for: {said!r}. Name another "
         "objects.endpoint, or copy the data to this machine."
     )
@@ -459,7 +459,7 @@ def _new_client(scheme: str, bucket: str, options: ObjectOptions, prefix: str | 
             **given,
         )
     except (_errors().BaseError, ValueError, TypeError) as error:
-        raise UserError(
+        raise ObjectStoreError(
             f"{scheme}://{bucket} cannot be reached as [objects] says ({first_line(error)}). "
             "Correct objects.options."
         ) from error
@@ -483,7 +483,7 @@ def _profile() -> dict[str, Any]:
         boto3 = importlib.import_module("boto3")
         provider = importlib.import_module("obstore.auth.boto3").Boto3CredentialProvider
     except ImportError as error:
-        raise UserError(
+        raise ObjectStoreError(
             "AWS' credentials are in a profile, which boto3 reads: install it with pip install "
             '"headrace[aws]", or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'
         ) from error
@@ -504,7 +504,7 @@ def _require_own_credentials(bucket: str) -> None:
     try:
         socket.create_connection((name, int(port or 80)), _METADATA_SECONDS).close()
     except (OSError, ValueError) as error:
-        raise UserError(
+        raise ObjectStoreError(
             f"There are no credentials for s3://{bucket}. Set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or a profile; of a public bucket, "
             "objects.options.skip_signature = true."

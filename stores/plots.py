@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stores.errors import UserError
-from stores.rows import Rows, evenly, features_table, read_window
+from headrace.stores.errors import StoreError
+from headrace.stores.rows import Rows, evenly, features_table, read_window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from stores.store import Store
+    from headrace.stores.store import Store
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 """Of Okabe and Ito (2008), which colour-blind eyes tell apart."""
@@ -66,9 +66,9 @@ def plot_feature(store: Store, name: str, by: str, rows: Rows | None) -> Axes:
     import matplotlib.pyplot as plt
 
     if name not in store.feature_names:
-        raise UserError(f"{store.path} has no feature {name!r}. {_hint(store, name)}")
+        raise StoreError(f"{store.path} has no feature {name!r}. {_hint(store, name)}")
     if by not in BY:
-        raise UserError(f"A feature is drawn by {', '.join(BY)}, not by {by!r}.")
+        raise StoreError(f"A feature is drawn by {', '.join(BY)}, not by {by!r}.")
     table = features_table(store, evenly(store, SAMPLE).tolist() if rows is None else rows)
     parts = {str(key): part.dropna() for key, part in table.groupby(by, observed=True)[name]}
     _, axes = plt.subplots(figsize=(8, 1.2 + 0.32 * len(parts)), layout="constrained")

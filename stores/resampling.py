@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
+from headrace.stores.errors import SourceError
 
 MAX_TERM = 1000
 # 1e-6 of a rate is 3.6 ms in an hour: below the clock error of any sensor.
@@ -123,7 +123,7 @@ def resampling_ratio(source_hz: float, target_hz: float) -> Ratio:
     near = exact.limit_denominator(MAX_TERM)
     if near.numerator == 0 or near.numerator > MAX_TERM or abs(near / exact - 1) > RATE_TOLERANCE:
         nearest = float(source_hz) * float(near)
-        raise UserError(
+        raise SourceError(
             f"Resampling from {source_hz:g} Hz to {target_hz:g} Hz needs a ratio of whole numbers "
             f"up to {MAX_TERM}; the nearest, {near.numerator}/{near.denominator}, gives "
             f"{nearest:.9g} Hz. Choose another source.target_rate_hz."

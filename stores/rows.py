@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
+from headrace.stores.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from stores.store import Store
+    from headrace.stores.store import Store
 
 Rows = slice | Sequence[int]
 """Rows of a store: a slice, or their numbers in any order; negative ones count from the end."""
@@ -58,7 +58,7 @@ class Window:
         return f"<Window {self.title}: {time} x {channels}, {len(self.features)} features>"
 
     def _repr_html_(self) -> str:
-        from stores.html_view import window_html
+        from headrace.stores.html_view import window_html
 
         return str(window_html(self))
 
@@ -117,7 +117,7 @@ def features_table(store: Store, rows: Rows | None) -> pd.DataFrame:
 
     size = store.windows * (4 * len(store.feature_names) + _ROW_BYTES)
     if rows is None and size > MOST_TABLE_BYTES:
-        raise UserError(
+        raise StoreError(
             f"The features of all {store.windows:,} windows take {size / 2**30:.1f} GiB. Name "
             "rows, such as rows=slice(0, 10_000), or take them lazily with to_xarray()."
         )

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from stores.chunk_cache import ChunkCache
-from stores.errors import UserError
-from stores.objects import READINGS, ObjectPath
-from stores.places import Place
+from headrace.stores.chunk_cache import ChunkCache
+from headrace.stores.errors import ObjectStoreError
+from headrace.stores.objects import READINGS, ObjectPath
+from headrace.stores.places import Place
 
 KEPT_FILES = 64
 """Shards' files kept open: of half a million windows. Opening took a sixteenth of the stream."""
@@ -128,7 +128,7 @@ def _reopened(path: str) -> _File:
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
-        raise UserError(
+        raise ObjectStoreError(
             f"{path} cannot be opened: this process has too many files open. Close some, or allow "
             "more with ulimit -n."
         ) from error

@@ -12,11 +12,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError, first_line
-from stores.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
-from stores.objects import ObjectPath
-from stores.places import Place
-from stores.source_file import (
+from headrace.stores.errors import SourceError, first_line
+from headrace.stores.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import Place
+from headrace.stores.source_file import (
     ATTRIBUTES,
     MAX_CHUNK_CACHE,
     MIN_CHUNK_CACHE,
@@ -28,12 +28,12 @@ from stores.source_file import (
     open_file,
     resolve,
 )
-from stores.source_fingerprint import fingerprint
-from stores.source_names import Codes, slices
-from stores.source_options import SourceOptions
-from stores.source_recordings import USUAL_SIGNALS, RecordingsLayout
-from stores.source_slices import chunks_touched
-from stores.source_windows import USUAL_WINDOWS, WindowsLayout
+from headrace.stores.source_fingerprint import fingerprint
+from headrace.stores.source_names import Codes, slices
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.source_recordings import USUAL_SIGNALS, RecordingsLayout
+from headrace.stores.source_slices import chunks_touched
+from headrace.stores.source_windows import USUAL_WINDOWS, WindowsLayout
 
 LayoutName = Literal["windows", "recordings"]
 # Splits by window: 16 windows stay together, dealt out to at most 100 groups.
@@ -91,7 +91,7 @@ def open_source(path: Place, options: SourceOptions) -> Source:
     try:
         fetched = ObjectFile(path) if isinstance(path, ObjectPath) else None
     except OSError as error:
-        raise UserError(
+        raise SourceError(
             f"The source {path} cannot be read ({first_line(error)}). Name an HDF5 file."
         ) from error
     file = open_file(path, fetched)
@@ -382,12 +382,12 @@ def _find_layout(file: Any, options: SourceOptions) -> LayoutName:
         )
     )
     if all(there):
-        raise UserError(
+        raise SourceError(
             f"{file.filename} has both windows and recordings. Set source.layout to "
             '"windows" or "recordings".'
         )
     if not any(there):
-        raise UserError(
+        raise SourceError(
             f"{file.filename} has neither {' nor '.join((USUAL_WINDOWS[0], *USUAL_SIGNALS))}. "
             f"It holds: {contents(file)}. Name the data with source.windows (window, time, "
             "channel) or source.signals (row, channel)."

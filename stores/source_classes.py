@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.source_file import attribute, contents, describe, find_dataset, require_dataset
-from stores.source_names import Codes, NameColumn, OneName, distinct, natural_order, shown
-from stores.source_options import SourceOptions
+from headrace.stores.errors import GroupError, SourceError, UserError
+from headrace.stores.source_file import attribute, contents, describe, find_dataset, require_dataset
+from headrace.stores.source_names import Codes, NameColumn, OneName, distinct, natural_order, shown
+from headrace.stores.source_options import SourceOptions
 
 UNLABELLED = "unlabelled"
 """The class of a source's windows where it has no labels."""
@@ -86,7 +86,7 @@ class LabelSelection:
         listed += [("source.exclude_labels", pattern) for pattern in self._exclude]
         for option, pattern in listed:
             if not any(fnmatchcase(label, pattern) for label in labels):
-                raise UserError(
+                raise SourceError(
                     f"{option} lists {pattern!r}, which matches no label. "
                     f"The labels are: {shown(labels)}."
                 )
@@ -102,7 +102,7 @@ class LabelSelection:
             if any(fnmatchcase(label, pattern) for pattern in patterns)
         ]
         if len(classes) > 1:
-            raise UserError(
+            raise SourceError(
                 f"source.class_map lists the label {label!r} in {' and in '.join(classes)}. "
                 "Keep it in one class."
             )
@@ -153,7 +153,7 @@ def number_parts(values: Sequence[str], used: Codes, options: SourceOptions) -> 
     meaning = {value: _part(value, options.split_names) for value in values}
     found = {meaning[values[code]] for code in used.tolist()}
     if not {"train", "test"} <= found <= set(PARTS):
-        raise UserError(
+        raise SourceError(
             f"The split has the values {shown(sorted(meaning))}; train and test are needed. Say "
             'what they mean with source.split_names = {"value" = "train", ...}, or set '
             'source.split = "" to ignore it.'
@@ -195,7 +195,7 @@ def number_names(
     labels = columns.label.names
     selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
     if len(used) == 0:
-        raise UserError(
+        raise SourceError(
             f"No window of {describe(columns.label.dataset)} has a label that is kept. The labels "
             f"are: {shown(labels)}. Change source.class_map or source.exclude_labels."
         )
@@ -276,7 +276,7 @@ def check_groups_in_one_part(
     numbers, counts = np.unique(pairs[:, 0], return_counts=True)
     twice = [names[number] for number in numbers[counts > 1].tolist()]
     if twice:
-        raise UserError(
+        raise GroupError(
             f"The official split puts the group {shown(twice)} in two parts: its scores would "
             'leak. Correct the split, or set source.split = "" to ignore it.'
         )
@@ -284,7 +284,7 @@ def check_groups_in_one_part(
 
 def no_groups(node: Any, usual: Sequence[str]) -> UserError:
     """The error for a source that does not say whom its windows come from."""
-    return UserError(
+    return GroupError(
         f"{node.file.filename} has no groups (looked for {', '.join(usual)}), so train and test "
         f"could share a person or machine. Name one of its datasets ({contents(node)}) with "
         "source.groups, or set source.split_by_window = true and read the scores as too high: "
@@ -297,12 +297,12 @@ def _text_list(values: Any) -> tuple[str, ...]:
     try:
         texts = [value.decode() if isinstance(value, bytes) else value for value in array.tolist()]
     except UnicodeDecodeError as error:
-        raise UserError(
+        raise SourceError(
             f"The list of classes is not UTF-8 ({error}). Write it anew, or set "
             'source.classes = "" to use the labels as names.'
         ) from error
     if not all(isinstance(text, str) for text in texts):
-        raise UserError(
+        raise SourceError(
             f"The list of classes holds {array.dtype}; strings are needed. Name another dataset "
             'with source.classes, or set source.classes = "" to use the labels as names.'
         )

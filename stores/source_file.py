@@ -16,11 +16,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError, first_line
-from stores.object_file import ObjectFile
-from stores.objects import ObjectPath
-from stores.places import Place
-from stores.source_options import SourceOptions
+from headrace.stores.errors import SourceError, UserError, first_line
+from headrace.stores.object_file import ObjectFile
+from headrace.stores.objects import ObjectPath
+from headrace.stores.places import Place
+from headrace.stores.source_options import SourceOptions
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -81,12 +81,12 @@ def open_file(path: Place, fetched: ObjectFile | None = None) -> Any:
     try:
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
-            raise UserError(f"The source {path} {what}. Name an HDF5 file.")
+            raise SourceError(f"The source {path} {what}. Name an HDF5 file.")
         if isinstance(path, ObjectPath):
             return h5py.File(fetched or ObjectFile(path), "r")
         return h5py.File(path, "r")
     except OSError as error:
-        raise UserError(
+        raise SourceError(
             f"The source {path} cannot be read as HDF5 ({error}). Name an HDF5 file."
         ) from error
 
@@ -103,7 +103,7 @@ def explains_reads(read: Callable[Given, Result]) -> Callable[Given, Result]:
         except HDF5_ERRORS as error:
             if not _from_hdf5(error):
                 raise
-            raise UserError(
+            raise SourceError(
                 f"The source cannot be read ({first_line(error)}). Correct the file, install the "
                 "filter that it was written with, or start again once it is there."
             ) from error
@@ -146,7 +146,7 @@ def find_dataset(node: Any, option: str, named: str | None, usual: Sequence[str]
     if named is None:
         return None
     where = node.file.filename + ("" if node.name == "/" else f" {node.name}")
-    raise UserError(
+    raise SourceError(
         f"{where} has no dataset {named!r}, which source.{option} names. "
         f"It holds: {contents(node)}."
     )
@@ -161,12 +161,12 @@ def resolve(node: Any, name: str) -> Any | None:
     try:
         found = node.get(name)
     except HDF5_ERRORS as error:
-        raise UserError(
+        raise SourceError(
             f"{node.file.filename}: {name} cannot be opened ({first_line(error)}). Correct the "
             "file, or name another dataset."
         ) from error
     if found is not None and h5py.h5f.get_name(found.id) != h5py.h5f.get_name(node.id):
-        raise UserError(f"{node.file.filename}:{name} is a link to another file, {OUTSIDE}")
+        raise SourceError(f"{node.file.filename}:{name} is a link to another file, {OUTSIDE}")
     return found
 
 
@@ -179,17 +179,17 @@ def check_own(node: Any, dataset: Any, name: str) -> None:
     held = node.file.filename
     others = dataset.is_virtual and any(s.file_name != "." for s in dataset.virtual_sources())
     if dataset.external or others:
-        raise UserError(f"{held}:{name} takes its values from other files, {OUTSIDE}")
+        raise SourceError(f"{held}:{name} takes its values from other files, {OUTSIDE}")
     chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     if chunk > MOST_SOURCE_CHUNK:
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} is stored in chunks of {chunk:,} bytes, and each is decoded "
             f"whole; {MOST_SOURCE_CHUNK:,} is the most. Write it in smaller ones: h5repack -l."
         )
     size = node.file.id.get_filesize()
     most = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
     if most > (1 << 30) and most > MOST_PACKED * size:
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} says that it holds {most:,} bytes, and its file has {size:,}: "
             "most of it was never written. Write the data, or name another dataset."
         )
@@ -203,7 +203,7 @@ def require_dataset(node: Any, option: str, named: str | None, usual: Sequence[s
     """
     found = find_dataset(node, option, named, usual)
     if found is None:
-        raise UserError(
+        raise SourceError(
             f"{node.file.filename} has no dataset {' or '.join(usual)} {_place(node)}. "
             f"It holds: {contents(node)}. Name one with source.{option}."
         )
@@ -233,7 +233,7 @@ def check_signal_dtype(dataset: Any) -> np.dtype[Any]:
     """
     dtype: np.dtype[Any] = dataset.dtype
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} holds {dtype}; a source holds float16, float32, float64 or "
             "integers. Convert it first."
         )
@@ -248,11 +248,11 @@ def check_shape(dataset: Any, dims: Sequence[str], hint: str) -> None:
     """
     shape = dataset.shape
     if shape is None or len(shape) != len(dims):
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} has shape {shape}; ({', '.join(dims)}) is needed. {hint}"
         )
     if 0 in shape:
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} is empty: its shape is {shape}. Name another dataset or file."
         )
 
@@ -329,7 +329,7 @@ def check_text(text: str, where: str, option: str, also: str = "") -> None:
     """
     if any(commands(letter) or letter in also for letter in text):
         what = "control characters" + (f" or one of {also}" if also else "")
-        raise UserError(f"{where} with {what}: {text!r}. Correct the file, or set {option}.")
+        raise SourceError(f"{where} with {what}: {text!r}. Correct the file, or set {option}.")
 
 
 def describe(dataset: Any) -> str:
@@ -353,7 +353,7 @@ def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:
         where = f"{describe(dataset)} names a channel"
         check_text(channel, where, "source.channels", "/\\")
     if len(set(channels)) < count or "" in channels:
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} names its channels {', '.join(channels)}; each needs a name of "
             "its own. Set source.channels."
         )
@@ -386,20 +386,20 @@ def _rate(dataset: Any, given: float | None) -> float:
         return given
     value = attribute(dataset, "sampling_rate_hz")
     if value is None:
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} says no sampling rate: neither it nor the file has the "
             "attribute sampling_rate_hz. Set source.rate_hz, in Hz."
         )
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "fiu":
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} has the sampling_rate_hz {value!r}, which is not a number. "
             "Set source.rate_hz, in Hz."
         )
     # A float32 51.2 means 51.2, not 51.2000008.
     rate = float(str(array.reshape(-1)[0]))
     if not MIN_RATE <= rate <= MAX_RATE:
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} has a sampling_rate_hz of {rate:g}; it must be above 0, from "
             f"{MIN_RATE:g} to {MAX_RATE:g}. Set source.rate_hz, in Hz."
         )
@@ -419,7 +419,7 @@ def _texts(
         texts = tuple(text.strip() for text in texts[0].split(","))
     if len(texts) != count:
         origin = f"source.{name}" if given is not None else f"The attribute {name}"
-        raise UserError(
+        raise SourceError(
             f"{origin} gives {len(texts)} ({', '.join(texts[:SHOWN_DATASETS])}) for the {count} "
             f"channels of {describe(dataset)}. Set source.{name} to {count} of them."
         )
@@ -455,13 +455,13 @@ def _scale(dataset: Any, given: Sequence[float] | None, count: int) -> NDArray[n
     if given is None and raw.size == 1:
         raw = np.repeat(raw.reshape(-1), count)
     if raw.shape != (count,) or raw.dtype.kind not in "fiu":
-        raise UserError(
+        raise SourceError(
             f"The scale of {describe(dataset)} has {raw.size} values for {count} channels. "
             f"Set source.scale to {count} numbers."
         )
     scale = raw.astype(np.float64)
     if not np.all(np.isfinite(scale)) or np.any(scale == 0):
-        raise UserError(
+        raise SourceError(
             f"The scale of {describe(dataset)} is {scale.tolist()}; factors must be finite and "
             "not 0. Set source.scale."
         )

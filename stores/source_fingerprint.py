@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from stores.places import Place, size_of
-from stores.source_file import ChannelInfo
-from stores.source_names import slices
+from headrace.stores.places import Place, size_of
+from headrace.stores.source_file import ChannelInfo
+from headrace.stores.source_names import slices
 
 SAMPLED_SLICES = 64
 SLICE_BYTES = 64 << 10

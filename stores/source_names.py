@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.source_file import check_text, describe
+from headrace.stores.errors import SourceError, UserError
+from headrace.stores.source_file import check_text, describe
 
 Codes = NDArray[np.int32]
 # Names of a slice take 40 bytes a row as integers, about 120 as short strings.
@@ -39,7 +39,7 @@ class NameColumn:
         self._option = option
         self._codes: dict[str, int] = {}
         if dataset.shape is None or len(dataset.shape) != 1:
-            raise UserError(
+            raise SourceError(
                 f"{describe(dataset)} has shape {dataset.shape}; one value per row is needed. "
                 f"Name another dataset with source.{option}{_flattened(dataset.shape)}."
             )
@@ -65,7 +65,7 @@ class NameColumn:
             try:
                 return np.asarray(self.dataset.asstr()[start:stop]).astype(np.str_)
             except UnicodeDecodeError as error:
-                raise UserError(
+                raise SourceError(
                     f"{describe(self.dataset)} holds a name that is not UTF-8 ({error}). Write it "
                     f"anew, or name another dataset with source.{self._option}."
                 ) from error
@@ -86,7 +86,7 @@ class NameColumn:
         if name not in self._codes:
             check_text(name, f"{describe(self.dataset)} holds a name", f"source.{self._option}")
             if len(self.names) == MAX_NAMES:
-                raise UserError(
+                raise SourceError(
                     f"{describe(self.dataset)} holds more than {MAX_NAMES} different values; "
                     f"it names no {self._option}. Name another dataset with "
                     f"source.{self._option}."
@@ -98,7 +98,7 @@ class NameColumn:
     def _at(self, value: int) -> str:
         assert self._index is not None
         if not 0 <= value < len(self._index):
-            raise UserError(
+            raise SourceError(
                 f"{describe(self.dataset)} holds the label {value}, but there are "
                 f"{len(self._index)} classes, counted from 0. Correct the file, or set "
                 'source.classes = "" to use the numbers as names.'
@@ -106,7 +106,7 @@ class NameColumn:
         return self._index[value]
 
     def _wrong_type(self) -> UserError:
-        return UserError(
+        return SourceError(
             f"{describe(self.dataset)} holds {self.dataset.dtype}; strings or whole numbers are "
             f"needed. Name another dataset with source.{self._option}."
         )

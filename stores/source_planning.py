@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.resampling import Ratio
-from stores.source_classes import LabelSelection
-from stores.source_file import describe
-from stores.source_names import SLICE_ROWS, NameColumn, OneName, shown
-from stores.source_options import SourceOptions
-from stores.source_stretches import (
+from headrace.stores.errors import SourceError, UserError
+from headrace.stores.resampling import Ratio
+from headrace.stores.source_classes import LabelSelection
+from headrace.stores.source_file import describe
+from headrace.stores.source_names import SLICE_ROWS, NameColumn, OneName, shown
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.source_stretches import (
     LEFT_OUT,
     Stretches,
     WindowRuns,
@@ -23,7 +23,7 @@ from stores.source_stretches import (
     pure_runs,
     relabel,
 )
-from stores.source_table import RecordingTable
+from headrace.stores.source_table import RecordingTable
 
 Pieces = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 SAME_RATE = Ratio(1, 1)
@@ -137,16 +137,16 @@ def _rows_per_slice(size: NDArray[np.int64], rows: NDArray[np.int64], recording:
 def _no_window(column: NameColumn | OneName, stretches: Stretches, window: int) -> UserError:
     kept = stretches.length[stretches.label != LEFT_OUT]
     if len(kept) == 0:
-        return UserError(
+        return SourceError(
             f"No row of {describe(column.dataset)} has a label that is kept. The labels are: "
             f"{shown(column.names)}. Change source.class_map or source.exclude_labels."
         )
     if isinstance(column, OneName):
-        return UserError(
+        return SourceError(
             f"A window of {window} samples is longer than every recording (the longest has "
             f"{int(kept.max())}). Give longer ones."
         )
-    return UserError(
+    return SourceError(
         f"A window of {window} samples is longer than every stretch of one label in "
         f"{describe(column.dataset)} (the longest has {int(kept.max())}). Set a shorter "
         'source.window_s, or source.label_rule = "majority".'

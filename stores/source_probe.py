@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 
-from stores.errors import UserError
-from stores.places import Place, packed, unpacked
-from stores.source import Source, open_source
-from stores.source_options import SourceOptions
+from headrace.child import child_command
+from headrace.stores.errors import SourceError
+from headrace.stores.places import Place, packed, unpacked
+from headrace.stores.source import Source, open_source
+from headrace.stores.source_options import SourceOptions
 
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 REFUSED = 3
@@ -22,7 +23,7 @@ def open_stranger(path: Place, options: SourceOptions) -> Source:
     Raises:
         UserError: as `open_source`, or the child was ended by a signal.
     """
-    run_child("stores.source_probe", path, options.model_dump_json())
+    run_child("headrace.stores.source_probe", path, options.model_dump_json())
     # Its other refusals, and its faults, come again here, with their whole story.
     return open_source(path, options)
 
@@ -39,8 +40,7 @@ def run_child(module: str, path: Place, given: str) -> subprocess.CompletedProce
         UserError: it was ended by a signal.
     """
     child = subprocess.run(
-        # -P: a folder called stores where the user works is not ours.
-        [sys.executable, "-P", "-m", module, packed(path)],
+        child_command(module, packed(path)),
         input=given,
         capture_output=True,
         text=True,
@@ -48,13 +48,13 @@ def run_child(module: str, path: Place, given: str) -> subprocess.CompletedProce
         start_new_session=True,
     )
     if -child.returncode in CRASHES:
-        raise UserError(
+        raise SourceError(
             f"The source {path} cannot be read: HDF5 crashed on it "
             f"({signal.Signals(-child.returncode).name}). The file is damaged: restore it, or "
             "write it anew with h5repack."
         )
     if child.returncode < 0:
-        raise UserError(
+        raise SourceError(
             f"Reading the source {path} was ended by {signal.Signals(-child.returncode).name}, as "
             "the system does for lack of memory. Free some, and start again."
         )
@@ -72,7 +72,3 @@ def main() -> int:
     except Exception:  # The parent meets it again, and says it.
         return REFUSED
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

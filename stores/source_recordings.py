@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.resampling import Ratio, resampling_ratio
-from stores.source_classes import (
+from headrace.stores.errors import SourceError
+from headrace.stores.resampling import Ratio, resampling_ratio
+from headrace.stores.source_classes import (
     LabelSelection,
     NameColumns,
     Names,
@@ -18,7 +18,7 @@ from stores.source_classes import (
     label_column,
     number_names,
 )
-from stores.source_file import (
+from headrace.stores.source_file import (
     check_shape,
     check_signal_dtype,
     describe,
@@ -26,12 +26,12 @@ from stores.source_file import (
     require_dataset,
     with_chunk_cache,
 )
-from stores.source_names import Codes, slices
-from stores.source_options import SourceOptions
-from stores.source_planning import plan_runs
-from stores.source_rows import RecordingRows
-from stores.source_slices import contiguous_slices
-from stores.source_table import read_table
+from headrace.stores.source_names import Codes, slices
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.source_planning import plan_runs
+from headrace.stores.source_rows import RecordingRows
+from headrace.stores.source_slices import contiguous_slices
+from headrace.stores.source_table import read_table
 
 USUAL_SIGNALS = ("signals",)
 USUAL_LABELS = ("labels", "y", "label")
@@ -49,7 +49,7 @@ class RecordingsLayout:
             UserError: see `open_source`.
         """
         if options.windows:
-            raise UserError(
+            raise SourceError(
                 "source.windows names a dataset of windows, but source.layout is recordings. "
                 "Remove one of them."
             )
@@ -59,7 +59,7 @@ class RecordingsLayout:
         self.info = read_channel_info(data, options)
         labels, declared = label_column(file, data, USUAL_LABELS, options)
         if len(labels) != data.shape[0]:
-            raise UserError(
+            raise SourceError(
                 f"{describe(labels.dataset)} has shape {labels.dataset.shape} for the "
                 f"{data.shape[0]} rows of {data.name}; one label per row is needed. Name another "
                 "dataset with source.labels."

@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.source_classes import no_groups
-from stores.source_file import contents, describe, find_dataset, require_dataset, resolve
-from stores.source_names import Codes, NameColumn
-from stores.source_options import SourceOptions
+from headrace.stores.errors import SourceError
+from headrace.stores.source_classes import no_groups
+from headrace.stores.source_file import contents, describe, find_dataset, require_dataset, resolve
+from headrace.stores.source_names import Codes, NameColumn
+from headrace.stores.source_options import SourceOptions
 
 USUAL_TABLE = "recordings"
 USUAL_GROUPS = ("subject", "group", "groups")
@@ -75,7 +75,7 @@ def _table_group(file: Any, options: SourceOptions) -> Any:
     name = options.recordings or USUAL_TABLE
     node = resolve(file, name)
     if not isinstance(node, h5py.Group):
-        raise UserError(
+        raise SourceError(
             f"{file.filename} has no group {name} with the columns {options.start_column} and "
             f"{options.length_column}, one entry per recording. It holds: {contents(file)}. Name "
             "the group with source.recordings."
@@ -86,7 +86,7 @@ def _table_group(file: Any, options: SourceOptions) -> Any:
 def _whole_numbers(node: Any, option: str, name: str) -> NDArray[np.int64]:
     dataset = require_dataset(node, option, None, (name,))
     if dataset.dtype.kind not in "iu" or len(dataset.shape) != 1 or dataset.shape[0] == 0:
-        raise UserError(
+        raise SourceError(
             f"{describe(dataset)} is {dataset.dtype} {dataset.shape}; one whole number per "
             f"recording is needed. Name another column with source.{option}."
         )
@@ -101,7 +101,7 @@ def _codes(column: NameColumn | None, rows: int) -> Codes:
 def _check_lengths(columns: Sequence[Any]) -> None:
     for column in columns:
         if column.shape[0] != columns[0].shape[0]:
-            raise UserError(
+            raise SourceError(
                 f"{describe(column)} has {column.shape[0]} entries, "
                 f"{columns[0].name} has {columns[0].shape[0]}: one per recording is needed. "
                 "Correct the file, or name another column."
@@ -113,7 +113,7 @@ def _check_places(
 ) -> None:
     outside = np.flatnonzero((start < 0) | (length < 0) | (length > rows - start))
     if len(outside) > 0:
-        raise UserError(
+        raise SourceError(
             f"{_rows_of(node, outside, start, length)} outside the {rows} rows of the signals. "
             "Correct the table of recordings."
         )
@@ -122,7 +122,7 @@ def _check_places(
     inside = np.flatnonzero(start[order][1:] < (start + length)[order][:-1])
     if len(inside) > 0:
         pair = order[[inside[0], inside[0] + 1]]
-        raise UserError(
+        raise SourceError(
             f"{_rows_of(node, pair, start, length)} over each other: their windows would be "
             "counted twice. Correct the table of recordings."
         )

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.source_classes import (
+from headrace.stores.errors import SourceError
+from headrace.stores.source_classes import (
     LabelSelection,
     NameColumns,
     Names,
@@ -18,7 +18,7 @@ from stores.source_classes import (
     no_groups,
     number_names,
 )
-from stores.source_file import (
+from headrace.stores.source_file import (
     check_shape,
     check_signal_dtype,
     describe,
@@ -27,9 +27,9 @@ from stores.source_file import (
     require_dataset,
     with_chunk_cache,
 )
-from stores.source_names import SLICE_NAME_BYTES, Codes, NameColumn, slices
-from stores.source_options import SourceOptions
-from stores.source_slices import contiguous_slices
+from headrace.stores.source_names import SLICE_NAME_BYTES, Codes, NameColumn, slices
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.source_slices import contiguous_slices
 
 USUAL_WINDOWS = ("X", "x", "windows")
 USUAL_LABELS = ("y", "labels", "label")
@@ -231,7 +231,7 @@ def _columns(
     )
     for column in (columns.label, columns.group, columns.part):
         if column is not None and len(column) != data.shape[0]:
-            raise UserError(
+            raise SourceError(
                 f"{describe(column.dataset)} has {len(column)} entries for the {data.shape[0]} "
                 f"windows of {data.name}. Correct the file, or name another dataset."
             )
@@ -241,7 +241,7 @@ def _columns(
 def _refuse_recording_options(options: SourceOptions) -> None:
     given = [name for name in RECORDING_OPTIONS if getattr(options, name) is not None]
     if given:
-        raise UserError(
+        raise SourceError(
             f"source.{given[0]} is for recordings, but this source holds windows already. "
             'Remove it, or set source.layout = "recordings".'
         )

@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.build_folder import is_begun, is_finished, partial_folder
-from stores.chunk_cache import ChunkCache
-from stores.errors import UserError
-from stores.folds import Fold
-from stores.manifest import TABLE_ROWS, Manifest, read_manifest
-from stores.moments import Moments, empty_moments, merge_all
-from stores.object_options import DEFAULT_OBJECTS, ObjectOptions
-from stores.objects import CLIENT_BYTES, ObjectPath
-from stores.places import Place, place_of
-from stores.shard_reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
-from stores.user_cache import user_cache
+from headrace.stores.build_folder import is_begun, is_finished, partial_folder
+from headrace.stores.chunk_cache import ChunkCache
+from headrace.stores.errors import StoreError
+from headrace.stores.folds import Fold
+from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
+from headrace.stores.moments import Moments, empty_moments, merge_all
+from headrace.stores.object_options import DEFAULT_OBJECTS, ObjectOptions
+from headrace.stores.objects import CLIENT_BYTES, ObjectPath
+from headrace.stores.places import Place, place_of
+from headrace.stores.shard_reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
+from headrace.stores.user_cache import user_cache
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
 
-    from stores.rows import Rows, Window
+    from headrace.stores.rows import Rows, Window
 
 ALIGNMENT = 64
 
@@ -240,7 +240,7 @@ class Store:
 
     def _empty(self, name: str, rows: int) -> NDArray[Any]:
         if name not in self._formats:
-            raise UserError(
+            raise StoreError(
                 f"{self.path} has no array {name!r}; it has {', '.join(self._formats)}."
             )
         return aligned_empty((rows, *self._formats[name].row_shape), self._formats[name].dtype)
@@ -286,7 +286,7 @@ class Store:
             if fold.name == str(name):
                 return fold
         names = ", ".join(fold.name for fold in self.folds)
-        raise UserError(f"{self.path} has no fold {name!r}; it has {names}.")
+        raise StoreError(f"{self.path} has no fold {name!r}; it has {names}.")
 
     def window(self, row: int) -> Window:
         """One window with its labels, features and place in the source; raw values in units.
@@ -295,7 +295,7 @@ class Store:
             IndexError: there is no such row.
             UserError: its chunk is missing or damaged.
         """
-        from stores.rows import read_window
+        from headrace.stores.rows import read_window
 
         return read_window(self, row)
 
@@ -313,25 +313,25 @@ class Store:
             IndexError: there is no such row.
             UserError: the table would not fit, or a chunk is damaged.
         """
-        from stores.rows import features_table
+        from headrace.stores.rows import features_table
 
         return features_table(self, rows)
 
     def to_xarray(self) -> xr.Dataset:
         """The store as a lazy Dataset with coordinates: see `stores.labelled`."""
-        from stores.labelled import labelled_dataset
+        from headrace.stores.labelled import labelled_dataset
 
         return labelled_dataset(self)
 
     def plot_window(self, row: int) -> list[Axes]:
         """Draw one window, a panel a unit: see `stores.plots.plot_window`."""
-        from stores.plots import plot_window
+        from headrace.stores.plots import plot_window
 
         return plot_window(self, row)
 
     def plot_feature(self, name: str, by: str = "label", rows: Rows | None = None) -> Axes:
         """Draw a feature's distribution by label, group or fold: see `stores.plots`."""
-        from stores.plots import plot_feature
+        from headrace.stores.plots import plot_feature
 
         return plot_feature(self, name, by, rows)
 
@@ -343,7 +343,7 @@ class Store:
         )
 
     def _repr_html_(self) -> str:
-        from stores.html_view import store_html
+        from headrace.stores.html_view import store_html
 
         return store_html(self)
 
@@ -404,15 +404,15 @@ def open_store(path: Place | str, options: ObjectOptions = DEFAULT_OBJECTS) -> S
     try:
         folder = place_of(path, options) if isinstance(path, str) else path
     except ValueError as error:
-        raise UserError(f"{path} names no store: {error}.") from error
+        raise StoreError(f"{path} names no store: {error}.") from error
     exists = is_finished(folder)
     if not exists and is_begun(folder):
-        raise UserError(
+        raise StoreError(
             f"The store {folder} is half made: {partial_folder(folder)}. Finish it with: "
             f"headrace features, with the options it was begun with."
         )
     if not exists:
-        raise UserError(
+        raise StoreError(
             f"There is no store {folder}. Make it: headrace features with the same --config or "
             f"--data, and --store {folder}"
         )

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.fold_index import FoldIndex
-from stores.folds import Fold, make_folds
-from stores.layout import build_index, join_ranges
-from stores.source import Labels, Source
+from headrace.stores.errors import GroupError
+from headrace.stores.fold_index import FoldIndex
+from headrace.stores.folds import Fold, make_folds
+from headrace.stores.layout import build_index, join_ranges
+from headrace.stores.source import Labels, Source
 
 Integers = NDArray[np.int64]
 
@@ -160,14 +160,14 @@ def _with_test_groups(
     if not test_groups:
         return part, parts
     if parts:
-        raise UserError(
+        raise GroupError(
             f"The source has an official split ({', '.join(parts)}) and folds.test_groups names "
             "another. Remove one: folds.test_groups, or source.split."
         )
     unknown = [str(name) for name in test_groups if str(name) not in names]
     if unknown:
         shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        raise UserError(
+        raise GroupError(
             f"folds.test_groups names {', '.join(unknown)}, which no window has. Groups: {shown}."
         )
     wanted = {str(name) for name in test_groups}
@@ -177,13 +177,13 @@ def _with_test_groups(
 def _require_enough(table: Integers, source: Source) -> None:
     classes = int((table.sum(axis=0) > 0).sum())
     if classes < 2:
-        raise UserError(
+        raise GroupError(
             f"Training needs two classes; the {source.windows:,} windows of {source.path} have "
             f"{classes}. Look at source.labels, source.class_map and source.exclude_labels."
         )
     groups = int((table.sum(axis=1) > 0).sum())
     if groups < 3:
-        raise UserError(
+        raise GroupError(
             f"Training, validation and test need a group each; {source.path} has {groups}. "
             "Name another column with source.groups, or set source.split_by_window = true, "
             "which leaks when windows overlap."

@@ -11,9 +11,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.source_options import DEFAULT_WINDOW_S
-from stores.source_writing import describe_channels, new_source, write_names, write_recordings
+from headrace.stores.errors import SourceError
+from headrace.stores.source_options import DEFAULT_WINDOW_S
+from headrace.stores.source_writing import (
+    describe_channels,
+    new_source,
+    write_names,
+    write_recordings,
+)
 
 TITLE = "Synthetic source"
 DEFAULT_RATE_HZ = 50.0
@@ -83,7 +88,7 @@ def write_synthetic(
         ("seed", seed, 0),
     ):
         if value < least:
-            raise UserError(f"{name} is {value}; at least {least} is needed.")
+            raise SourceError(f"{name} is {value}; at least {least} is needed.")
     if rate_hz is None:
         rate_hz = DEFAULT_RATE_HZ if layout == "windows" else time / DEFAULT_WINDOW_S
     plan = _plan(windows, groups, classes, overlapping=layout == "recordings")

@@ -10,13 +10,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.array_format import ArrayFormat
-from stores.manifest import Manifest, file_digest
-from stores.moments import Moments, channel_moments, column_moments, merge_all
-from stores.objects import READINGS, ObjectPath
-from stores.places import Place, names_below
-from stores.store import Store
-from stores.units import in_units
+from headrace.stores.array_format import ArrayFormat
+from headrace.stores.manifest import Manifest, file_digest
+from headrace.stores.moments import Moments, channel_moments, column_moments, merge_all
+from headrace.stores.objects import READINGS, ObjectPath
+from headrace.stores.places import Place, names_below
+from headrace.stores.store import Store
+from headrace.stores.units import in_units
 
 UNLIKE_ROWS = "differ from those of the rows"
 BITMAP_WINDOWS = 1 << 27

@@ -1,6 +1,6 @@
 """Writes the default data set, shoulder exercises with a smartwatch, from the wheel it ships in.
 
-Run as `python -m stores.watch WHEEL OUTPUT`.
+Run as `python -m headrace.stores.watch WHEEL OUTPUT`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.source_writing import describe_channels, new_source, write_names, write_recordings
+from headrace.stores.errors import SourceError, UserError
+from headrace.stores.source_writing import (
+    describe_channels,
+    new_source,
+    write_names,
+    write_recordings,
+)
 
 MEMBER = "seglearn/data/watch_dataset.npy"
 SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
@@ -69,13 +74,13 @@ def _published(wheel: Path) -> bytes:
         with zipfile.ZipFile(wheel) as archive:
             content = archive.read(MEMBER)
     except (OSError, zipfile.BadZipFile, KeyError) as error:
-        raise UserError(
+        raise SourceError(
             f"{wheel} holds no {MEMBER} ({error}). Give the wheel of seglearn 1.2.5: "
             "pip download --no-deps seglearn==1.2.5."
         ) from error
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
-        raise UserError(
+        raise SourceError(
             f"{MEMBER} in {wheel} has the sha256 {found}, not {SHA256}: it is not the published "
             "file and is not opened. Fetch the wheel of seglearn 1.2.5 again."
         )
@@ -85,7 +90,7 @@ def _published(wheel: Path) -> bytes:
 def main(arguments: list[str]) -> int:
     """Run `write_watch WHEEL OUTPUT`; 0 when done, 2 for the user's mistake."""
     if len(arguments) != 2:
-        sys.stderr.write("Usage: python -m stores.watch WHEEL OUTPUT\n")
+        sys.stderr.write("Usage: python -m headrace.stores.watch WHEEL OUTPUT\n")
         return 2
     wheel, output = (Path(argument) for argument in arguments)
     try:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from pipeline.config import Config, config_from_table
-from pipeline.console import Console, Request
-from pipeline.machine import usable_cores
-from stores.places import Place
+from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.machine import usable_cores
+from headrace.stores.places import Place
 
 # As many threads as a stage in a process of its own takes, which a quota limits: they decide bits,
 # and what is trained in the tests' process is compared with what is trained in others.
@@ -53,7 +53,7 @@ def tiny_config() -> Config:
 @pytest.fixture(scope="session")
 def tiny_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic source of 530 windows of 64 x 3, 8 groups."""
-    from stores.synthetic import write_synthetic
+    from headrace.stores.synthetic import write_synthetic
 
     path = tmp_path_factory.mktemp("source") / "tiny.h5"
     write_synthetic(path, windows=530, time=64, channels=3, groups=8)
@@ -65,7 +65,7 @@ def tiny_store(
     tiny_source: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The complete store of `tiny_source`; read it, never write to it."""
-    from pipeline.features import run_features
+    from headrace.pipeline.features import run_features
 
     target = tmp_path_factory.mktemp("store") / "tiny.zarr"
     run_features(request_for(tiny_config, tiny_source, target))

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import stores.disk
-
 CALLS = ("open", "write", "fsync", "close", "replace", "rename", "mkdir", "link", "unlink", "rmdir")
 
 
@@ -144,4 +142,4 @@ def _unlink(path: Path, _: None) -> None:
 
 def install(monkeypatch: Any, disk: FailingDisk) -> None:
     """Let `stores.disk` use `disk` until the test's monkeypatch is undone."""
-    monkeypatch.setattr(stores.disk, "os", disk)
+    monkeypatch.setattr("headrace.stores.disk.os", disk)

@@ -16,7 +16,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pipeline.config import load_config
+from headrace.pipeline.config import load_config
 
 ROOT = Path(__file__).parents[1]
 
@@ -114,7 +114,7 @@ def test_make_passes_every_option_to_a_stage_unharmed() -> None:
     done = make("--dry-run", "features", *(f"{k}={v}" for k, v in variables.items()))
     line = done.stdout.splitlines()[-1].replace("exec ", "", 1)
     shown = "import sys; print(*sys.argv[1:], sep='\\n')"
-    line = re.sub(r"-m pipeline", lambda _: f'-c "{shown}"', line)
+    line = re.sub(r"-m headrace", lambda _: f'-c "{shown}"', line)
     line = re.sub(r"^\S+", lambda _: sys.executable, line)
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
@@ -133,11 +133,11 @@ def test_every_shipped_config_is_valid_and_its_header_has_its_command(file: Path
 
 
 def test_help_imports_nothing_heavy_and_does_not_restart() -> None:
-    command = [sys.executable, "-X", "importtime", "-m", "pipeline", "--help"]
+    command = [sys.executable, "-X", "importtime", "-m", "headrace", "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "features" in done.stdout
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "pipeline.launch" in imported
+    assert "headrace.pipeline.launch" in imported
     assert not imported.intersection(HEAVY)
     # The interpreter's own are some 30. Each costs half a millisecond, and `--help` is asked often.
     assert len(imported) < MOST_IMPORTED

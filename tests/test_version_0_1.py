@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import stores
-from pipeline.config import Config, load_config
-from pipeline.evaluate import run_evaluate
-from pipeline.features import run_features
-from pipeline.predict import run_predict
-from pipeline.run_folder import (
+from headrace import stores
+from headrace.pipeline.config import Config, load_config
+from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.features import run_features
+from headrace.pipeline.predict import run_predict
+from headrace.pipeline.run_folder import (
     BIT_DECIDING,
     RunFolder,
     current_versions,
@@ -29,10 +29,10 @@ from pipeline.run_folder import (
     recorded_versions,
     run_digest,
 )
-from pipeline.shard_task import writer_versions
-from pipeline.train import run_train
-from pipeline.verify import run_verify
-from stores.errors import UserError
+from headrace.pipeline.shard_task import writer_versions
+from headrace.pipeline.train import run_train
+from headrace.pipeline.verify import run_verify
+from headrace.stores.errors import UserError
 from tests.conftest import hashes, request_for
 
 DIGEST = "c4ca8d14a5d4bd55"

@@ -1,8 +1,8 @@
 """The feature catalogue: pure functions from windows to named columns."""
 
-from pipeline.catalogue.catalogue import SHORTEST_WINDOW, Catalogue, build_catalogue
-from pipeline.catalogue.columns import Triad, column_names
-from pipeline.catalogue.custom import feature_function
+from headrace.pipeline.catalogue.catalogue import SHORTEST_WINDOW, Catalogue, build_catalogue
+from headrace.pipeline.catalogue.columns import Triad, column_names
+from headrace.pipeline.catalogue.custom import feature_function
 
 __all__ = [
     "SHORTEST_WINDOW",

@@ -1,11 +1,11 @@
-"""``python -m pipeline.catalogue``: compile the feature kernels ahead of their first use."""
+"""Compile the feature kernels ahead of their use: `python -m headrace.pipeline.catalogue`."""
 
 from __future__ import annotations
 
 import sys
 import time
 
-from pipeline.catalogue.warm import warm_up
+from headrace.pipeline.catalogue.warm import warm_up
 
 
 def main() -> int:

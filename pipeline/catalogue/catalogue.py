@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.catalogue.columns import Triad, column_names, select_columns
-from pipeline.catalogue.custom import CustomFeature, load_custom
-from pipeline.catalogue.plan import Plan, make_plan
-from pipeline.catalogue.sizes import scratch_bytes
+from headrace.pipeline.catalogue.columns import Triad, column_names, select_columns
+from headrace.pipeline.catalogue.custom import CustomFeature, load_custom
+from headrace.pipeline.catalogue.plan import Plan, make_plan
+from headrace.pipeline.catalogue.sizes import scratch_bytes
 
 SHORTEST_WINDOW: Final = 8
 """Fewest samples of a window: below, the spectrum of a jerk has fewer than three bins."""
@@ -63,7 +63,7 @@ class Catalogue:
                 fit, or a function of the user's returned something unusable.
         """
         # Numba and SciPy take half a second to import; names and plans do without.
-        from pipeline.catalogue import engine
+        from headrace.pipeline.catalogue import engine
 
         expected = (self.time, len(self.channels))
         if windows.ndim != 3 or windows.shape[1:] != expected:

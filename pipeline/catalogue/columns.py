@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from pipeline.catalogue.registry import GRAVITY, SIGNAL, TRIAD, Definition
+from headrace.pipeline.catalogue.registry import GRAVITY, SIGNAL, TRIAD, Definition
 
 
 @dataclass(frozen=True)

@@ -96,6 +96,6 @@ def _load(reference: str) -> CustomFeature:
     if not callable(function) or not names:
         raise ValueError(
             f"features.custom: {reference!r} does not name its columns. "
-            f"Decorate it with pipeline.catalogue.feature_function."
+            f"Decorate it with headrace.feature_function."
         )
     return CustomFeature(reference, tuple(names), function)

@@ -1,4 +1,4 @@
-"""Writes ``docs/features.md`` from the registry: ``python -m pipeline.catalogue.document FILE``."""
+"""Writes `docs/features.md` from the registry: `python -m headrace.pipeline.catalogue.document`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.catalogue.registry import GRAVITY, SIGNAL, TRIAD, Definition
+from headrace.pipeline.catalogue.registry import GRAVITY, SIGNAL, TRIAD, Definition
 
 _INTRODUCTION = """# The features
 
 Generated from `pipeline/catalogue/registry.py`; do not edit, run
-`python -m pipeline.catalogue.document docs/features.md`.
+`python -m headrace.pipeline.catalogue.document docs/features.md`.
 
 Names are part of the store's format, and their number does not depend on the window's length.
 
@@ -94,7 +94,7 @@ def _lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Write the page to the one file named."""
     if len(arguments) != 1:
-        print("Usage: python -m pipeline.catalogue.document FILE", file=sys.stderr)
+        print("Usage: python -m headrace.pipeline.catalogue.document FILE", file=sys.stderr)
         return 2
     Path(arguments[0]).write_text(feature_page(), encoding="utf-8")
     return 0

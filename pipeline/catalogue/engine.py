@@ -8,11 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from pipeline.catalogue import fourier, spectral, statistical, temporal, triads
-from pipeline.catalogue.compiled import kernel
-from pipeline.catalogue.plan import LEAD, Group, Plan
-from pipeline.catalogue.registry import SIGNAL
-from pipeline.catalogue.sizes import tile_windows, working_dtype
+from headrace.pipeline.catalogue import fourier, spectral, statistical, temporal, triads
+from headrace.pipeline.catalogue.compiled import kernel
+from headrace.pipeline.catalogue.plan import LEAD, Group, Plan
+from headrace.pipeline.catalogue.registry import SIGNAL
+from headrace.pipeline.catalogue.sizes import tile_windows, working_dtype
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
 

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from pipeline.catalogue.compiled import kernel
-from pipeline.catalogue.plan import LEAD, VECTOR
-from pipeline.catalogue.sizes import DIRECT_COLUMNS, DIRECT_ROWS, sums_directly, up_to
+from headrace.pipeline.catalogue.compiled import kernel
+from headrace.pipeline.catalogue.plan import LEAD, VECTOR
+from headrace.pipeline.catalogue.sizes import DIRECT_COLUMNS, DIRECT_ROWS, sums_directly, up_to
 
 
 @dataclass(frozen=True)

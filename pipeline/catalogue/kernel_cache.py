@@ -17,7 +17,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from stores.user_cache import user_cache
+from headrace.stores.user_cache import user_cache
 
 KEPT_SECONDS = 30 * 24 * 3600
 """Before a folder of kernels that are not these is removed."""

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue.columns import Triad, signal_names
-from pipeline.catalogue.registry import AUTOCORR_SECONDS, BANDS_HZ, SIGNAL, Family
+from headrace.pipeline.catalogue.columns import Triad, signal_names
+from headrace.pipeline.catalogue.registry import AUTOCORR_SECONDS, BANDS_HZ, SIGNAL, Family
 
 LAGS_AT_ONCE: Final = 12
 """Lags whose sums run together: three times four of them share seven loads of the signal."""

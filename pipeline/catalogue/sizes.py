@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import DTypeLike
 
-from pipeline.catalogue.plan import LEAD, VECTOR, Plan
-from pipeline.catalogue.registry import SIGNAL
+from headrace.pipeline.catalogue.plan import LEAD, VECTOR, Plan
+from headrace.pipeline.catalogue.registry import SIGNAL
 
 TILE_SAMPLES: Final = 1 << 16
 """Samples of all signals of a tile: its arrays, 1.2 MB together, stay in the caches of a core.

@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue.compiled import kernel
-from pipeline.catalogue.registry import BANDS_HZ, LOG_FLOOR, ROLLOFF
-from pipeline.catalogue.registry import SIGNAL_POSITION as _AT
+from headrace.pipeline.catalogue.compiled import kernel
+from headrace.pipeline.catalogue.registry import BANDS_HZ, LOG_FLOOR, ROLLOFF
+from headrace.pipeline.catalogue.registry import SIGNAL_POSITION as _AT
 
 DOMINANT_FREQ: Final = _AT["dominant_freq"]
 DOMINANT_POWER_RATIO: Final = _AT["dominant_power_ratio"]

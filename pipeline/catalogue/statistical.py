@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue.compiled import kernel
-from pipeline.catalogue.plan import LEAD
-from pipeline.catalogue.registry import SIGNAL_POSITION as _AT
+from headrace.pipeline.catalogue.compiled import kernel
+from headrace.pipeline.catalogue.plan import LEAD
+from headrace.pipeline.catalogue.registry import SIGNAL_POSITION as _AT
 
 MEAN: Final = _AT["mean"]
 STD: Final = _AT["std"]

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue.compiled import kernel
-from pipeline.catalogue.plan import LAGS_AT_ONCE, LEAD, VECTOR
-from pipeline.catalogue.registry import SIGNAL_POSITION as _AT
+from headrace.pipeline.catalogue.compiled import kernel
+from headrace.pipeline.catalogue.plan import LAGS_AT_ONCE, LEAD, VECTOR
+from headrace.pipeline.catalogue.registry import SIGNAL_POSITION as _AT
 
 ZERO_CROSSING_RATE: Final = _AT["zero_crossing_rate"]
 MEAN_ABS_DIFF: Final = _AT["mean_abs_diff"]

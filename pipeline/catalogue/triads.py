@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.catalogue.compiled import kernel
-from pipeline.catalogue.plan import LEAD
-from pipeline.catalogue.statistical import MEAN
+from headrace.pipeline.catalogue.compiled import kernel
+from headrace.pipeline.catalogue.plan import LEAD
+from headrace.pipeline.catalogue.statistical import MEAN
 
 _LARGEST = float(np.finfo(np.float32).max)
 

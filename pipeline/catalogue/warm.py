@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 
-from pipeline.catalogue.columns import Triad
-from pipeline.catalogue.kernel_cache import mark_cached
+from headrace.child import child_command
+from headrace.pipeline.catalogue.columns import Triad
+from headrace.pipeline.catalogue.kernel_cache import mark_cached
 
 
 def warm_up() -> None:
     """Compile and cache all kernels for float32 and float64 rows; fast when already cached."""
     import numpy as np
 
-    from pipeline.catalogue.catalogue import build_catalogue
+    from headrace.pipeline.catalogue.catalogue import build_catalogue
 
     triad = Triad("acc", (0, 1, 2), accelerometer=True)
     catalogue = build_catalogue(("x", "y", "z"), 50.0, 32, (triad,))
@@ -28,5 +28,10 @@ def compile_in_child() -> None:
 
     In a session of its own: an interrupt reaches this process, which then ends the child.
     """
-    code = "from pipeline.catalogue.warm import warm_up; warm_up()"
-    subprocess.run([sys.executable, "-c", code], check=True, start_new_session=True)
+    subprocess.run(child_command(__name__), check=True, start_new_session=True)
+
+
+def main() -> int:
+    """The child."""
+    warm_up()
+    return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.baseline import fit_baseline
+from headrace.model.baseline import fit_baseline
 
 
 def rows(count: int = 120) -> tuple[np.ndarray, np.ndarray]:

@@ -9,14 +9,14 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from model.figures import (
+from headrace.model.figures import (
     calibration_curve,
     class_bars,
     confusion_matrix,
     group_bars,
     learning_curves,
 )
-from model.scores import Scores
+from headrace.model.scores import Scores
 
 
 def pixels(png: bytes) -> np.ndarray:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from model.intervals import REPLICATES, group_intervals
-from model.scores import summarise_confusion
+from headrace.model.intervals import REPLICATES, group_intervals
+from headrace.model.scores import summarise_confusion
 
 
 def confusion_of(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

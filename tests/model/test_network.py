@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.network import build_network, with_normalisation
-from model.normalisation import normalise_features, normalise_raw
-from model.normaliser import Normaliser
-from model.options import NetworkOptions
+from headrace.model.network import build_network, with_normalisation
+from headrace.model.normalisation import normalise_features, normalise_raw
+from headrace.model.normaliser import Normaliser
+from headrace.model.options import NetworkOptions
 
 TIME, CHANNELS, FEATURES, CLASSES = 32, 3, 5, 4
 SMALL = NetworkOptions(filters=8, dilations=(1, 2), feature_units=(16,), fusion_units=8)

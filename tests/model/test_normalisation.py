@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, rankdata
 
-from model.normalisation import normalise_features, normalise_raw
-from model.normaliser import KNOTS, SAMPLE_ROWS, SCORE_LIMIT, STANDARD_LIMIT, Normaliser
+from headrace.model.normalisation import normalise_features, normalise_raw
+from headrace.model.normaliser import KNOTS, SAMPLE_ROWS, SCORE_LIMIT, STANDARD_LIMIT, Normaliser
 
 
 def fitted(sample: np.ndarray, scaling: str = "quantile") -> Normaliser:

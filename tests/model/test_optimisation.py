@@ -11,9 +11,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from model.network import build_network
-from model.optimisation import averaged_weights, compile_network, targets, training_variables
-from model.options import NetworkOptions, OptimiserOptions
+from headrace.model.network import build_network
+from headrace.model.optimisation import (
+    averaged_weights,
+    compile_network,
+    targets,
+    training_variables,
+)
+from headrace.model.options import NetworkOptions, OptimiserOptions
 
 NETWORK = NetworkOptions(
     filters=4, stem_kernel=3, kernel=3, dilations=(2,), feature_units=(8,), fusion_units=4

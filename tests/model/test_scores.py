@@ -16,7 +16,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from model.scores import BINS, Scores, summarise_confusion
+from headrace.model.scores import BINS, Scores, summarise_confusion
 
 CLASSES, GROUPS = ("walk", "sit", "fall", "lie"), ("a", "b", "c")
 

@@ -7,7 +7,7 @@ import scipy.signal
 import scipy.stats
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Triad
+from headrace.pipeline.catalogue import Triad
 
 
 def reference_signal(x: NDArray[np.float64], rate: float) -> dict[str, float]:

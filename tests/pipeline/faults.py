@@ -19,14 +19,14 @@ import psutil
 import pytest
 import tomli_w
 
-from pipeline.config import Config
-from pipeline.features import run_features
-from pipeline.repair import Trusted
-from pipeline.shard_task import close_workshop
-from pipeline.shard_workers import ShardJob
-from stores.build_folder import partial_folder
-from stores.errors import UserError
-from stores.source import open_source
+from headrace.pipeline.config import Config
+from headrace.pipeline.features import run_features
+from headrace.pipeline.repair import Trusted
+from headrace.pipeline.shard_task import close_workshop
+from headrace.pipeline.shard_workers import ShardJob
+from headrace.stores.build_folder import partial_folder
+from headrace.stores.errors import UserError
+from headrace.stores.source import open_source
 from tests.conftest import SMALL, hashes, request_for
 
 LEAST = {
@@ -74,8 +74,8 @@ class Job:
         """Do the job in this process; returns the shards made."""
         close_workshop()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pipeline.features.run_tasks", _tasks_here)
-            patch.setattr("pipeline.features.open_stranger", open_source)
+            patch.setattr("headrace.pipeline.features.run_tasks", _tasks_here)
+            patch.setattr("headrace.pipeline.features.open_stranger", open_source)
             request = request_for(self.config, self.data, target)
             return int(run_features(request, self.repair)["made_shards"])
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.prediction import load_model
-from pipeline.run_folder import RunFolder
-from pipeline.training_state import read_state
+from headrace.pipeline.prediction import load_model
+from headrace.pipeline.run_folder import RunFolder
+from headrace.pipeline.training_state import read_state
 
 TIMES = ("seconds", "wait_seconds", "val_seconds")
 

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-import stores
-from model.intervals import LEAST_GROUPS, paired_accuracy
-from pipeline.ablation import Extent, run_ablation
-from pipeline.ablation_result import Outcome, Trained, print_ablation, result_of
-from pipeline.ablation_variants import in_time, variants
-from pipeline.cli import main
-from pipeline.config import Config
-from pipeline.console import Console
-from pipeline.evaluate import run_evaluate
-from pipeline.run_folder import flat_table, run_digest
-from pipeline.train import resolved_config, run_train
-from stores.errors import UserError
+from headrace import stores
+from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
+from headrace.pipeline.ablation import Extent, run_ablation
+from headrace.pipeline.ablation_result import Outcome, Trained, print_ablation, result_of
+from headrace.pipeline.ablation_variants import in_time, variants
+from headrace.pipeline.cli import main
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import Console
+from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.run_folder import flat_table, run_digest
+from headrace.pipeline.train import resolved_config, run_train
+from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for
 
 
@@ -81,7 +81,7 @@ def test_variants_are_trained_for_the_same_time_and_compared(
     resolved = resolved_config(request, store)
     # Two that are quick to trace; `make test-faults` trains them all.
     found = [each for each in variants(resolved, store.feature_names) if each.name in QUICK]
-    monkeypatch.setattr("pipeline.ablation.variants", lambda *given: found)
+    monkeypatch.setattr("headrace.pipeline.ablation.variants", lambda *given: found)
     # As if an earlier start had come to its end: 2 epochs of the one fit, 1 of the other.
     pace = {"features only": 3.0, "without augmentation": 6.0}
     folder.mkdir()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from pipeline.addresses import without_secrets
-from pipeline.cli import main
+from headrace.pipeline.addresses import without_secrets
+from headrace.pipeline.cli import main
 from tests.conftest import SMALL
 
 SECRETS = ("AKIAUSER", "pass/", "w@rd", "SIGNED", "hunter2")
@@ -126,7 +126,7 @@ def packets_of_stages(stages: Sequence[str], source: Path, folder: Path) -> int:
         "init": f"{source} --output first.toml",
     }
     commands = [
-        f"{sys.executable} -m pipeline {stage} {others.get(stage, options)}" for stage in stages
+        f"{sys.executable} -m headrace {stage} {others.get(stage, options)}" for stage in stages
     ]
     return packets_sent(["bash", "-ec", "\n".join(commands)], folder)
 

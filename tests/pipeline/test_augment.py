@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pipeline import augment
-from pipeline.augment import Augmentation
-from pipeline.config import AugmentOptions
-from pipeline.stream_buffers import TABLE_BYTES
+from headrace.pipeline import augment
+from headrace.pipeline.augment import Augmentation
+from headrace.pipeline.config import AugmentOptions
+from headrace.pipeline.stream_buffers import TABLE_BYTES
 
 TIME, SEED = 40, 5
 STD = np.array([1.0, 0.0, 10.0], np.float32)

@@ -21,12 +21,12 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.cli import main
-from pipeline.config import Config, config_from_table, load_config
-from stores.errors import UserError
-from stores.manifest import read_manifest
-from stores.source_options import SourceOptions
-from stores.source_probe import open_stranger
+from headrace.pipeline.cli import main
+from headrace.pipeline.config import Config, config_from_table, load_config
+from headrace.stores.errors import UserError
+from headrace.stores.manifest import read_manifest
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.source_probe import open_stranger
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
 Make = Callable[[Path], Any]
@@ -686,9 +686,9 @@ def test_a_hundred_thousand_texts_are_refused_in_one_way(tiny_store: Path, tmp_p
 FUZZ = r"""
 import json, random, resource, sys
 from pathlib import Path
-from stores.errors import UserError
-from stores.source import open_source
-from stores.source_options import SourceOptions
+from headrace.stores.errors import UserError
+from headrace.stores.source import open_source
+from headrace.stores.source_options import SourceOptions
 
 # What importing takes, and a budget of 1 GiB.
 resource.setrlimit(resource.RLIMIT_DATA, (3 << 29, 3 << 29))
@@ -774,7 +774,7 @@ def test_a_crash_of_hdf5_is_an_error_of_the_file(
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
         return real([command[0], "-c", code], **named)
 
-    monkeypatch.setattr("stores.source_probe.subprocess.run", run)
+    monkeypatch.setattr("headrace.stores.source_probe.subprocess.run", run)
     with pytest.raises(UserError, match=r"HDF5 crashed on it \(SIGSEGV\)"):
         open_stranger(tmp_path / "source.h5", SourceOptions())
 
@@ -841,7 +841,7 @@ def test_output_that_nobody_can_take(tiny_store: Path, tmp_path: Path) -> None:
     for arguments in (["inspect", "--store", str(tiny_store), "--json"], ["doctor"], ["plan"]):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
-                [sys.executable, "-m", "pipeline", *arguments],
+                [sys.executable, "-m", "headrace", *arguments],
                 stdout=full,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -852,11 +852,11 @@ def test_output_that_nobody_can_take(tiny_store: Path, tmp_path: Path) -> None:
         if arguments != ["plan"]:  # It finds no source.
             assert "Standard output cannot be written (No space left on device)" in done.stderr
     for closed in ("doctor >&-", f"synth --windows 300 --output {tmp_path / 'some.h5'} 2>&-"):
-        command = ["bash", "-c", f"{sys.executable} -m pipeline {closed}"]
+        command = ["bash", "-c", f"{sys.executable} -m headrace {closed}"]
         assert subprocess.run(command, check=False).returncode == 0
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "pipeline", "inspect", "--store", str(tiny_store)]
+    command = [sys.executable, "-m", "headrace", "inspect", "--store", str(tiny_store)]
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")

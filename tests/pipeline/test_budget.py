@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.budget import MIB, MemoryPlan
-from pipeline.memory import tree_memory, watch_memory
-from stores.errors import UserError
+from headrace.pipeline.budget import MIB, MemoryPlan
+from headrace.pipeline.memory import tree_memory, watch_memory
+from headrace.stores.errors import UserError
 
 
 def plan(budget: int, *remedies: str, limit: int = 1 << 40, floor: int = 0) -> MemoryPlan:

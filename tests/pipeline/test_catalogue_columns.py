@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Triad, build_catalogue, feature_function, fourier, spectral
-from pipeline.catalogue.document import feature_page
-from pipeline.catalogue.registry import GRAVITY, SIGNAL, TRIAD
+from headrace.pipeline.catalogue import Triad, build_catalogue, feature_function, fourier, spectral
+from headrace.pipeline.catalogue.document import feature_page
+from headrace.pipeline.catalogue.registry import GRAVITY, SIGNAL, TRIAD
 
 ACC = Triad("acc", (0, 1, 2), accelerometer=True)
 FOUR = ("acc_x", "acc_y", "acc_z", "pulse")
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 OWN_FEATURES = """
 import numpy as np
-from pipeline.catalogue import feature_function
+from headrace.pipeline.catalogue import feature_function
 
 @feature_function("first", "last")
 def ends(windows, rate_hz):
@@ -225,7 +225,7 @@ def test_the_registry_has_27_features_and_13_across_two_triads() -> None:
 
 def test_the_feature_page_is_current() -> None:
     page = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
-    assert page == feature_page(), "python -m pipeline.catalogue.document docs/features.md"
+    assert page == feature_page(), "python -m headrace.pipeline.catalogue.document docs/features.md"
 
 
 def test_names_and_plans_do_not_load_the_compiler() -> None:

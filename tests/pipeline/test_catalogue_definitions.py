@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Triad, build_catalogue
+from headrace.pipeline.catalogue import Triad, build_catalogue
 from tests.pipeline.catalogue_reference import reference
 
 ACC = Triad("acc", (0, 1, 2), accelerometer=True)

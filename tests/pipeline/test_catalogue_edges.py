@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Catalogue, Triad, build_catalogue
+from headrace.pipeline.catalogue import Catalogue, Triad, build_catalogue
 
 ACC = Triad("acc", (0, 1, 2), accelerometer=True)
 LARGEST = float(np.finfo(np.float32).max)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.catalogue import Triad, build_catalogue
-from pipeline.catalogue.sizes import tile_windows
+from headrace.pipeline.catalogue import Triad, build_catalogue
+from headrace.pipeline.catalogue.sizes import tile_windows
 
 TRIADS = (Triad("acc", (0, 1, 2), accelerometer=True), Triad("gyro", (3, 4, 5), False))
 NAMES = ("a", "b", "c", "d", "e", "f")

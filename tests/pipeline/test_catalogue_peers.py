@@ -15,7 +15,7 @@ import tsfel.feature_extraction.features as tsfel
 import tsfresh.feature_extraction.feature_calculators as tsfresh
 from numpy.typing import NDArray
 
-from pipeline.catalogue import build_catalogue
+from headrace.pipeline.catalogue import build_catalogue
 
 RATE = 50.0
 SIGNALS = [(time, seed) for time in (64, 127, 200) for seed in range(4)]

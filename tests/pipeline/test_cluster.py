@@ -22,17 +22,17 @@ import pytest
 import tomli_w
 from distributed import Client
 
-from pipeline import cluster
-from pipeline.cluster import WorkerNeed
-from pipeline.config import ClusterOptions, Config
-from pipeline.console import QUIET
-from pipeline.features import run_features
-from pipeline.store_plan import plan_build
-from pipeline.verify import run_verify
-from stores.errors import UserError
-from stores.places import place_of
-from stores.source import open_source
-from stores.synthetic import write_synthetic
+from headrace.pipeline import cluster
+from headrace.pipeline.cluster import WorkerNeed
+from headrace.pipeline.config import ClusterOptions, Config
+from headrace.pipeline.console import QUIET
+from headrace.pipeline.features import run_features
+from headrace.pipeline.store_plan import plan_build
+from headrace.pipeline.verify import run_verify
+from headrace.stores.errors import UserError
+from headrace.stores.places import place_of
+from headrace.stores.source import open_source
+from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.faults import finished
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, free_port
@@ -113,7 +113,7 @@ def features(folder: Path, source: Path, address: str) -> subprocess.Popen[str]:
     """The stage, in a process of its own."""
     config = folder / "tiny.toml"
     config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
-    command = [sys.executable, "-m", "pipeline", "features", "--config", str(config)]
+    command = [sys.executable, "-m", "headrace", "features", "--config", str(config)]
     command += ["--data", str(source), "--store", str(folder / "many.zarr")]
     return subprocess.Popen(
         [*command, "--scheduler", address],

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.intervals import paired_accuracy
-from pipeline.cli import main
-from pipeline.config import Config
-from pipeline.evaluate import run_evaluate
-from pipeline.prediction import load_model
-from pipeline.run_folder import RunFolder
-from pipeline.train import run_train
+from headrace.model.intervals import paired_accuracy
+from headrace.pipeline.cli import main
+from headrace.pipeline.config import Config
+from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.prediction import load_model
+from headrace.pipeline.run_folder import RunFolder
+from headrace.pipeline.train import run_train
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, install
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import config_from_table, digest, load_config
-from stores.errors import UserError
+from headrace.pipeline.config import config_from_table, digest, load_config
+from headrace.stores.errors import UserError
 
 
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:

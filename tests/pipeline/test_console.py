@@ -12,14 +12,14 @@ from urllib.request import urlopen
 
 import pytest
 
-from pipeline import console
-from pipeline.budget import MIB
-from pipeline.cli import main
-from pipeline.config import Config
-from pipeline.console import Console, Request
-from pipeline.features import run_features
-from pipeline.memory import MemoryUse
-from pipeline.shard_workers import local_client
+from headrace.pipeline import console
+from headrace.pipeline.budget import MIB
+from headrace.pipeline.cli import main
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.features import run_features
+from headrace.pipeline.memory import MemoryUse
+from headrace.pipeline.shard_workers import local_client
 
 LINE = (
     r"^\d\d:\d\d:\d\d features: 30 of 90 windows, 2\.93 KiB, [\d,]+ windows/s, \d+ s left, "
@@ -50,7 +50,7 @@ def test_lines_say_rate_time_left_and_memory_against_the_budget(
 def test_a_terminal_gets_a_bar_and_a_pipe_the_text(tmp_path: Path) -> None:
     """Standard error is a terminal, standard output a pipe, as with `| tee log`."""
     terminal, theirs = pty.openpty()
-    command = [sys.executable, "-m", "pipeline", "synth", "--windows", "3000", "--output", "s.h5"]
+    command = [sys.executable, "-m", "headrace", "synth", "--windows", "3000", "--output", "s.h5"]
     root = Path(console.__file__).resolve().parent.parent
     done = subprocess.run(
         command,

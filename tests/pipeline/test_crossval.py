@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-import stores
-from pipeline import crossval
-from pipeline.child_stages import StageFailed, raise_for
-from pipeline.config import Config
-from pipeline.console import Console, Request
-from pipeline.crossval import fold_config, run_crossval, summarise
-from pipeline.evaluate import run_evaluate
-from pipeline.train import run_train
-from stores.errors import UserError
+from headrace import stores
+from headrace.pipeline import crossval
+from headrace.pipeline.child_stages import StageFailed, raise_for
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.crossval import fold_config, run_crossval, summarise
+from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.train import run_train
+from headrace.stores.errors import UserError
 
 
 def request_for(config: Config, store: Path, run: Path | None = None) -> Request:

@@ -10,12 +10,12 @@ from pathlib import Path
 import keras
 import pytest
 
-from pipeline.config import Config
-from pipeline.evaluate import run_evaluate
-from pipeline.prediction import load_model
-from pipeline.run_folder import RunFolder
-from pipeline.training_state import read_state
-from stores.errors import UserError
+from headrace.pipeline.config import Config
+from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.prediction import load_model
+from headrace.pipeline.run_folder import RunFolder
+from headrace.pipeline.training_state import read_state
+from headrace.stores.errors import UserError
 from tests.conftest import request_for
 
 

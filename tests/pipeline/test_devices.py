@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from pipeline.cli import main
+from headrace.pipeline.cli import main
 from tests.conftest import SMALL
 
 STILL = {"dropout": 0.0, "feature_dropout": 0.0, "spatial_dropout": 0.0}
@@ -28,7 +28,7 @@ def command(folder: Path, store: Path, run: str, inputs: str = "hybrid", **train
     config = folder / f"{run}.toml"
     config.write_text(tomli_w.dumps(table))
     given = ["--config", str(config), "--store", str(store), "--run", str(folder / run), "--quiet"]
-    return [sys.executable, "-m", "pipeline", "train", *given]
+    return [sys.executable, "-m", "headrace", "train", *given]
 
 
 def log_of(run: Path) -> list[dict[str, float]]:

@@ -18,16 +18,16 @@ from unittest.mock import patch
 import psutil
 import pytest
 
-from pipeline.config import Config, config_from_table
-from pipeline.features import run_features
-from pipeline.shard_task import close_workshop, extract_shard
-from pipeline.store_plan import plan_store
-from stores.build_folder import partial_folder
-from stores.building import begin_build
-from stores.errors import UserError
-from stores.places import state_of
-from stores.source import open_source
-from stores.synthetic import write_synthetic
+from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.features import run_features
+from headrace.pipeline.shard_task import close_workshop, extract_shard
+from headrace.pipeline.store_plan import plan_store
+from headrace.stores.build_folder import partial_folder
+from headrace.stores.building import begin_build
+from headrace.stores.errors import UserError
+from headrace.stores.places import state_of
+from headrace.stores.source import open_source
+from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, hashes, request_for
 from tests.failing_disk import FailingDisk, PowerLoss, install
 from tests.pipeline.corruptions import flip
@@ -233,7 +233,7 @@ def test_what_stands_of_a_build_is_looked_at_before_it_is_believed(
     target = tmp_path / "least.zarr"
     with (
         pytest.raises(KeyboardInterrupt),
-        patch("stores.building.Build.finish", side_effect=KeyboardInterrupt),
+        patch("headrace.stores.building.Build.finish", side_effect=KeyboardInterrupt),
     ):
         least.run_here(target)
     build = partial_folder(target)
@@ -279,7 +279,7 @@ def test_a_mending_ended_between_two_names_ends_without_its_source(
             raise KeyboardInterrupt
         rename(source, to)
 
-    with pytest.raises(KeyboardInterrupt), patch("stores.disk.os.rename", once):
+    with pytest.raises(KeyboardInterrupt), patch("headrace.stores.disk.os.rename", once):
         replace(least, harm=harm_least).run_here(target)
     assert not target.exists()
     if new == "not whole":

@@ -14,19 +14,19 @@ import pytest
 import tensorstore as ts
 import xarray as xr
 
-import stores
-from pipeline.config import Config, config_from_table
-from pipeline.console import Console
-from pipeline.features import run_features
-from pipeline.shard_task import catalogue_of, extract_shard
-from pipeline.store_plan import plan_store
-from stores.building import begin_build
-from stores.errors import UserError
-from stores.places import state_of
-from stores.source import Source, open_source
-from stores.synthetic import write_synthetic
-from stores.units import in_units
-from stores.verifying import verify_store
+from headrace import stores
+from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.console import Console
+from headrace.pipeline.features import run_features
+from headrace.pipeline.shard_task import catalogue_of, extract_shard
+from headrace.pipeline.store_plan import plan_store
+from headrace.stores.building import begin_build
+from headrace.stores.errors import UserError
+from headrace.stores.places import state_of
+from headrace.stores.source import Source, open_source
+from headrace.stores.synthetic import write_synthetic
+from headrace.stores.units import in_units
+from headrace.stores.verifying import verify_store
 from tests.conftest import changed, hashes, request_for
 from tests.stores.source_files import write_recordings
 

@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 import pytest
 
-from pipeline.cli import main
-from pipeline.config import config_from_table, load_config
-from pipeline.first_config import config_text, guess_config
-from stores.contents import look_at
-from stores.errors import UserError
-from stores.synthetic import write_synthetic
+from headrace.pipeline.cli import main
+from headrace.pipeline.config import config_from_table, load_config
+from headrace.pipeline.first_config import config_text, guess_config
+from headrace.stores.contents import look_at
+from headrace.stores.errors import UserError
+from headrace.stores.synthetic import write_synthetic
 from tests.stores.source_files import write_recordings, write_windows
 
 RNG = np.random.default_rng(0)

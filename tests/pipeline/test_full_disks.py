@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Config, config_from_table
-from pipeline.features import run_features
-from pipeline.run_folder import RunFolder, config_bytes
-from pipeline.train import run_train
-from stores.errors import UserError
-from stores.synthetic import write_synthetic
+from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.features import run_features
+from headrace.pipeline.run_folder import RunFolder, config_bytes
+from headrace.pipeline.train import run_train
+from headrace.stores.errors import UserError
+from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.conftest import made
 from tests.pipeline.runs import assert_same_result
@@ -25,7 +25,7 @@ def test_a_full_disk_is_said_in_one_line_and_gone_on_from(
 ) -> None:
     data = tmp_path / "more.h5"
     write_synthetic(data, windows=3000, time=64, channels=3, groups=8)
-    monkeypatch.setattr("pipeline.features.require_disk", lambda *_: None)
+    monkeypatch.setattr("headrace.pipeline.features.require_disk", lambda *_: None)
     config = config_from_table({"name": "tiny", **SMALL}, "tiny")
     run_features(request_for(config, data, tmp_path / "roomy.zarr"))
     target = small_disk / "full.zarr"
@@ -57,7 +57,7 @@ def test_a_limit_on_the_size_of_files_is_said_in_one_line(
 ) -> None:
     config = tmp_path / "tiny.toml"
     config.write_bytes(config_bytes(stateful_config))
-    command = [sys.executable, "-m", "pipeline", stage, "--config", str(config)]
+    command = [sys.executable, "-m", "headrace", stage, "--config", str(config)]
     store = tiny_store if stage == "train" else tmp_path / "limited.zarr"
     command += ["--data", str(tiny_source), "--store", str(store), "--run", str(tmp_path / "run")]
     # By the shell: this process has threads, so Python must not run between fork and exec.

@@ -22,12 +22,12 @@ import psutil
 import pytest
 
 from benchmarks.control_groups import ControlGroup, cpu_quota
-from pipeline.config import Config
-from pipeline.crossval import run_crossval
-from pipeline.evaluate import run_evaluate
-from pipeline.interrupts import ENDING
-from pipeline.run_folder import RunFolder, config_bytes
-from pipeline.train import run_train
+from headrace.pipeline.config import Config
+from headrace.pipeline.crossval import run_crossval
+from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.interrupts import ENDING
+from headrace.pipeline.run_folder import RunFolder, config_bytes
+from headrace.pipeline.train import run_train
 from tests.conftest import changed, hashes, request_for
 from tests.pipeline.faults import (
     INTERRUPTIBLE,

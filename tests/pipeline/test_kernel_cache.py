@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalogue import kernel_cache
+from headrace.pipeline.catalogue import kernel_cache
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 MISSES = """
 import numpy as np
 from numba.core.dispatcher import Dispatcher
-from pipeline.catalogue import Triad, build_catalogue, engine, fourier, kernel_cache
-from pipeline.catalogue import spectral, statistical, temporal, triads
+from headrace.pipeline.catalogue import Triad, build_catalogue, engine, fourier, kernel_cache
+from headrace.pipeline.catalogue import spectral, statistical, temporal, triads
 print(kernel_cache.kernels_are_cached())
 triad = Triad("acc", (0, 1, 2), accelerometer=True)
 for time in (64, 128):  # A jerk of 127 samples takes the direct sums.

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.launch import FORCED, MARKER, SETTINGS, stage_environment
+from headrace.pipeline.launch import FORCED, MARKER, SETTINGS, stage_environment
 
 ROOT = Path(__file__).parents[2]
 REPORT = """
-import json, os
-from pipeline.launch import restart_with, stage_environment
-restart_with(stage_environment(os.environ))
+import json, os, sys
+from headrace.pipeline.launch import restart_with, stage_environment
+restart_with(stage_environment(os.environ), [sys.executable, *sys.orig_argv[1:]])
 print(json.dumps({"pid": os.getpid(), "environment": dict(os.environ)}))
 """
 
@@ -47,7 +47,7 @@ def test_a_stage_restarts_in_the_same_process_with_the_allocator_set() -> None:
 
 
 def test_interpreter_options_and_arguments_survive_the_restart() -> None:
-    code = REPORT + "import sys; print(sys.flags.utf8_mode, sys.argv[1:])"
+    code = REPORT + "print(sys.flags.utf8_mode, sys.argv[1:])"
     output, _ = start("-X", "utf8", "-c", code, "a b", "--c=d").communicate(timeout=1800)
     assert output.splitlines()[-1] == "1 ['a b', '--c=d']"
 
@@ -67,7 +67,7 @@ def test_a_restarted_process_does_not_restart_again() -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "-h"]])
 def test_help_and_version_succeed(arguments: list[str]) -> None:
-    process = start("-m", "pipeline", *arguments)
+    process = start("-m", "headrace", *arguments)
     output, _ = process.communicate(timeout=1800)
     assert process.returncode == 0
     assert output

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.control_groups import memory_cap
-from pipeline import machine
-from pipeline.budget import MIB
+from headrace.pipeline import machine
+from headrace.pipeline.budget import MIB
 
 ASK = "from pipeline import machine; print(machine.{})"
 
@@ -84,7 +84,7 @@ def test_the_limit_of_a_control_group_counts(tmp_path: Path) -> None:
 def test_a_stage_whose_plan_is_the_limit_itself_is_accepted(
     tiny_source: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "pipeline", "features", "--json", "--data", str(tiny_source)]
+    command = [sys.executable, "-m", "headrace", "features", "--json", "--data", str(tiny_source)]
     store = tmp_path / "t.zarr"
     with memory_cap(512 * MIB) as cap:
         done = cap.run([*command, "--store", str(store), "--budget", "512MiB"])

@@ -60,7 +60,7 @@ def make_source(folder: Path, data_bytes: int) -> Path:
     windows = data_bytes // WINDOW_BYTES
     source = folder / f"windows-{windows}.h5"
     if not source.exists():
-        command = [sys.executable, "-m", "pipeline", "synth", "--windows", str(windows)]
+        command = [sys.executable, "-m", "headrace", "synth", "--windows", str(windows)]
         with memory_cap(BUDGET) as cap:
             assert cap.run([*command, "--output", str(source)]).returncode == 0
     return source
@@ -70,7 +70,7 @@ def run_stage(
     cap: ControlGroup, stage: str, folder: Path, source: Path, *options: str
 ) -> dict[str, Any]:
     """Run a stage under the cap; its memory plan and what was measured, in bytes."""
-    command = [sys.executable, "-m", "pipeline", stage, "--json", "--budget", str(BUDGET)]
+    command = [sys.executable, "-m", "headrace", stage, "--json", "--budget", str(BUDGET)]
     command += ["--config", str(folder / "big.toml"), "--data", str(source)]
     command += ["--store", str(source.with_suffix(".zarr")), *options]
     done = cap.run(command, cwd=folder)
@@ -134,11 +134,11 @@ def test_a_wide_network_keeps_within_a_cap_of_what_is_planned_for_it(
     options += ["--set", "train.epochs=1", "--set", "train.steps_per_epoch=4"]
     for stage in ("train", "evaluate"):
         plan = subprocess.run(
-            [sys.executable, "-m", "pipeline", "plan", *options], capture_output=True, check=True
+            [sys.executable, "-m", "headrace", "plan", *options], capture_output=True, check=True
         )
         projected = json.loads(plan.stdout)["stages"][stage]["projected"]
         with memory_cap(projected) as own:
-            command = [sys.executable, "-m", "pipeline", stage, "--budget", str(projected)]
+            command = [sys.executable, "-m", "headrace", stage, "--budget", str(projected)]
             done = own.run([*command, *options], cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-2000:]
         memory = json.loads(done.stdout)["memory"]
@@ -153,7 +153,7 @@ def test_what_the_network_takes_is_measured_once_and_holds(
     options += ["--set", "train.epochs=1", "--set", "train.tensorboard=false"]
 
     def run(*command: str) -> str:
-        whole = [sys.executable, "-m", "pipeline", *command, *options]
+        whole = [sys.executable, "-m", "headrace", *command, *options]
         return subprocess.run(whole, capture_output=True, text=True, check=True).stdout
 
     assert "reserved (typical of this version)" in run("plan")

@@ -11,9 +11,9 @@ import jupytext
 import pytest
 from nbclient import NotebookClient
 
-from pipeline.config import Config
-from pipeline.evaluate import run_evaluate
-from pipeline.run_folder import RunFolder
+from headrace.pipeline.config import Config
+from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.run_folder import RunFolder
 from tests.conftest import request_for
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"

@@ -19,21 +19,21 @@ import pytest
 import tensorflow as tf
 import tomli_w
 
-import stores
-from model.normaliser import Normaliser
-from pipeline.cli import main
-from pipeline.config import Config
-from pipeline.console import Console, Request
-from pipeline.features import run_features
-from pipeline.scale import scale_of
-from pipeline.stream import training_stream
-from pipeline.verify import run_verify
-from stores import Store
-from stores.building import Build
-from stores.errors import DamageError, UserError
-from stores.object_file import ObjectFile
-from stores.objects import ObjectPath, object_path
-from stores.places import Place, place_of
+from headrace import stores
+from headrace.model.normaliser import Normaliser
+from headrace.pipeline.cli import main
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.features import run_features
+from headrace.pipeline.scale import scale_of
+from headrace.pipeline.stream import training_stream
+from headrace.pipeline.verify import run_verify
+from headrace.stores import Store
+from headrace.stores.building import Build
+from headrace.stores.errors import DamageError, UserError
+from headrace.stores.object_file import ObjectFile
+from headrace.stores.objects import ObjectPath, object_path
+from headrace.stores.places import Place, place_of
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, Wire, free_port
 
@@ -160,7 +160,7 @@ def test_a_killed_stage_is_gone_on_with(
     config = tmp_path / "tiny.toml"
     objects = {"endpoint": server.endpoint}
     config.write_text(tomli_w.dumps({"name": "tiny", **SMALL, "objects": objects}))
-    command = [sys.executable, "-m", "pipeline", "features", "--config", str(config)]
+    command = [sys.executable, "-m", "headrace", "features", "--config", str(config)]
     command += ["--data", str(tiny_source), "--store", ADDRESS, "--quiet"]
     begun = server.bucket / "tiny.zarr.partial"
     for shards in (1, 5):
@@ -256,7 +256,7 @@ def test_requests_are_made_side_by_side(
     wire: Wire, tiny_config: Config, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_store(tiny_store, wire.server)
-    monkeypatch.setattr("stores.shard_reader.WHOLE_SHARD", 1024)
+    monkeypatch.setattr("headrace.stores.shard_reader.WHOLE_SHARD", 1024)
     for requests in (1, 12):
         config = reached(tiny_config, wire.endpoint, requests=requests)
         store = stores.open(ADDRESS, config.objects)
@@ -273,7 +273,7 @@ def test_reading_takes_the_requests_that_the_plan_says(
 ) -> None:
     copy_store(tiny_store, wire.server)
     # So small, that shards of raw windows and features are not read whole.
-    monkeypatch.setattr("stores.shard_reader.WHOLE_SHARD", 1024)
+    monkeypatch.setattr("headrace.stores.shard_reader.WHOLE_SHARD", 1024)
     config = reached(tiny_config, wire.endpoint)
     store = stores.open(ADDRESS, config.objects)
     said = scale_of(store.manifest, store.windows, 1, None)
@@ -293,7 +293,7 @@ def test_what_was_read_is_kept_on_disk_and_never_believed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     copy_store(tiny_store, wire.server)
-    monkeypatch.setattr("stores.shard_reader.WHOLE_SHARD", 1024)
+    monkeypatch.setattr("headrace.stores.shard_reader.WHOLE_SHARD", 1024)
     cache = {"cache": "4MB", "cache_folder": str(tmp_path / "cache")}
     config = reached(tiny_config, wire.endpoint, **cache)
     names = ["raw", "features", "label"]
@@ -499,7 +499,7 @@ def test_whole_stages_over_a_faulty_wire_end_with_the_same_bits(
         config = tmp_path / f"{name}.toml"
         config.write_text(tomli_w.dumps({"name": "tiny", **SMALL, "objects": objects}))
         for stage in ("features", "train", "evaluate", "verify"):
-            command = [sys.executable, "-m", "pipeline", stage, "--config", str(config), "--quiet"]
+            command = [sys.executable, "-m", "headrace", stage, "--config", str(config), "--quiet"]
             command += ["--data", data, "--store", store, "--run", str(tmp_path / name)]
             done = subprocess.run(command, cwd=tmp_path, env=os.environ, check=False)
             assert done.returncode == 0, (name, stage)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.order import Order, Sampling, cut_ranges, first_rows, merge_ranges
-from stores.errors import UserError
+from headrace.pipeline.order import Order, Sampling, cut_ranges, first_rows, merge_ranges
+from headrace.stores.errors import UserError
 
 Ranges = list[tuple[int, int]]
 

@@ -16,32 +16,32 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import stores
-from pipeline.budget import MIB
-from pipeline.config import Config
-from pipeline.console import Console
-from pipeline.memory import tree_memory, watch_memory
-from pipeline.order import Order, merge_ranges
-from pipeline.plan import run_plan
-from pipeline.reserved import known_reserved
-from pipeline.shard_task import catalogue_of
-from pipeline.shuffle_quality import POOR
-from pipeline.split import choose_split, fold_ranges
-from pipeline.store_plan import plan_features, plan_store
-from pipeline.train import resolved_config
-from pipeline.training_memory import (
+from headrace import stores
+from headrace.pipeline.budget import MIB
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import Console
+from headrace.pipeline.memory import tree_memory, watch_memory
+from headrace.pipeline.order import Order, merge_ranges
+from headrace.pipeline.plan import run_plan
+from headrace.pipeline.reserved import known_reserved
+from headrace.pipeline.shard_task import catalogue_of
+from headrace.pipeline.shuffle_quality import POOR
+from headrace.pipeline.split import choose_split, fold_ranges
+from headrace.pipeline.store_plan import plan_features, plan_store
+from headrace.pipeline.train import resolved_config
+from headrace.pipeline.training_memory import (
     fit_read_ahead,
     parameters,
     plan_crossval,
     plan_evaluate,
     plan_train,
 )
-from stores import Store
-from stores.building import layout_of
-from stores.errors import UserError
-from stores.source import LabelRuns, Labels, Source
-from stores.source_options import SourceOptions
-from stores.synthetic import write_synthetic
+from headrace.stores import Store
+from headrace.stores.building import layout_of
+from headrace.stores.errors import UserError
+from headrace.stores.source import LabelRuns, Labels, Source
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.synthetic import write_synthetic
 from tests.conftest import changed, request_for
 
 
@@ -172,7 +172,7 @@ def test_without_store_and_source_the_way_out_is_named(tiny_config: Config, tmp_
 
 
 def test_the_command_prints_all_plans_and_then_refuses(tiny_source: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pipeline", "plan", "--data", str(tiny_source)]
+    command = [sys.executable, "-m", "headrace", "plan", "--data", str(tiny_source)]
     command += ["--store", str(tmp_path / "t.zarr")]
     refused = subprocess.run([*command, "--budget", "500MiB"], capture_output=True, text=True)
     assert refused.returncode == 2
@@ -199,7 +199,7 @@ def test_stages_leave_what_they_held_beside_their_result(tiny_source: Path, tmp_
     quick = ["--set", "train.epochs=1", "--set", "train.steps_per_epoch=2"]
     quick += ["--set", "model.inputs=features", "--set", "model.feature_units=[8]"]
     for stage in ("features", "train", "evaluate"):
-        command = [sys.executable, "-m", "pipeline", stage, *common, *quick]
+        command = [sys.executable, "-m", "headrace", stage, *common, *quick]
         subprocess.run(command, check=True, cwd=tmp_path)
     for path in (
         tmp_path / "t.zarr.memory.json", run / "memory-train.json", run / "memory-evaluate.json"
@@ -217,7 +217,7 @@ def test_stages_leave_what_they_held_beside_their_result(tiny_source: Path, tmp_
 def test_the_weights_of_a_network_are_counted_without_building_it(
     tiny_store: Path, inputs: str
 ) -> None:
-    from model.network import build_network
+    from headrace.model.network import build_network
 
     store = stores.open(tiny_store)
     config = changed(Config(), model={"inputs": inputs})

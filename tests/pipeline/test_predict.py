@@ -16,18 +16,18 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import stores
-from pipeline.cli import main
-from pipeline.config import Config, load_config
-from pipeline.features import run_features
-from pipeline.prediction import load_model
-from pipeline.run_folder import RunFolder, config_bytes
-from pipeline.timeline import Timeline
-from pipeline.train import run_train
-from pipeline.window_blocks import Block
-from stores.source import open_source
-from stores.source_options import SourceOptions
-from stores.synthetic import write_synthetic
+from headrace import stores
+from headrace.pipeline.cli import main
+from headrace.pipeline.config import Config, load_config
+from headrace.pipeline.features import run_features
+from headrace.pipeline.prediction import load_model
+from headrace.pipeline.run_folder import RunFolder, config_bytes
+from headrace.pipeline.timeline import Timeline
+from headrace.pipeline.train import run_train
+from headrace.pipeline.window_blocks import Block
+from headrace.stores.source import open_source
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.synthetic import write_synthetic
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, install
 
@@ -101,8 +101,8 @@ def test_the_three_kinds_of_file_say_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.prediction_files.ZARR_ROWS", 100)
-    monkeypatch.setattr("pipeline.predict.BLOCK_BYTES", 64 * 3 * 4 * 2 * 70)
+    monkeypatch.setattr("headrace.pipeline.prediction_files.ZARR_ROWS", 100)
+    monkeypatch.setattr("headrace.pipeline.predict.BLOCK_BYTES", 64 * 3 * 4 * 2 * 70)
     source = unlabelled(spoken, tmp_path / "new.h5")
     for ending in ("csv", "parquet", "zarr"):
         assert predict(run_of_recordings, source, tmp_path / f"{ending}.{ending}") == 0

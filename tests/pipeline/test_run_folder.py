@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import Config, config_from_table, load_config
-from pipeline.machine import usable_cores
-from pipeline.model_inputs import ModelInputs
-from pipeline.run_folder import (
+from headrace.pipeline.config import Config, config_from_table, load_config
+from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.model_inputs import ModelInputs
+from headrace.pipeline.run_folder import (
     RunFolder,
     config_bytes,
     default_run,
@@ -23,7 +23,7 @@ from pipeline.run_folder import (
     run_digest,
     with_threads,
 )
-from stores.errors import UserError
+from headrace.stores.errors import UserError
 
 STORE = "0123456789abcdef0123456789abcdef"
 SPLIT = {"train": ["0"], "validation": ["1"], "test": ["2"]}

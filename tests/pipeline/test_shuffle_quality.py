@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import stores
 from benchmarks.shuffle import write_sorted_source
-from pipeline.config import Config
-from pipeline.features import run_features
-from pipeline.order import Order, merge_ranges
-from pipeline.shuffle_quality import (
+from headrace import stores
+from headrace.pipeline.config import Config
+from headrace.pipeline.features import run_features
+from headrace.pipeline.order import Order, merge_ranges
+from headrace.pipeline.shuffle_quality import (
     epoch_rows,
     expected_group_entropy,
     measured_entropy,
     position_correlation,
 )
-from pipeline.split import choose_split, fold_ranges
-from stores import Store
+from headrace.pipeline.split import choose_split, fold_ranges
+from headrace.stores import Store
 from tests.conftest import changed, request_for
 
 BATCH, CHUNK = 128, 32

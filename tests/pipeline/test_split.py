@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import SplitOptions
-from pipeline.split import Split, choose_split, crossval_splits
-from stores.errors import UserError
-from stores.folds import Fold
+from headrace.pipeline.config import SplitOptions
+from headrace.pipeline.split import Split, choose_split, crossval_splits
+from headrace.stores.errors import UserError
+from headrace.stores.folds import Fold
 
 
 def folds_named(*names: str) -> list[Fold]:

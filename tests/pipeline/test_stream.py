@@ -17,21 +17,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import pipeline.stream
-import stores
-from model.normalisation import normalise_features, normalise_raw
-from model.normaliser import Normaliser
-from pipeline.budget import MIB
-from pipeline.config import Config
-from pipeline.features import run_features
-from pipeline.memory import tree_memory
-from pipeline.order import Position, Sampling, training_order
-from pipeline.stream import evaluation_stream, training_stream
-from pipeline.stream_buffers import buffer_rows, evaluation_buffers, stream_buffers, window_shape
-from pipeline.training_statistics import sampling
-from stores import Store
-from stores.errors import UserError
-from stores.synthetic import write_synthetic
+from headrace import stores
+from headrace.model.normalisation import normalise_features, normalise_raw
+from headrace.model.normaliser import Normaliser
+from headrace.pipeline.budget import MIB
+from headrace.pipeline.config import Config
+from headrace.pipeline.features import run_features
+from headrace.pipeline.memory import tree_memory
+from headrace.pipeline.order import Position, Sampling, training_order
+from headrace.pipeline.stream import evaluation_stream, training_stream
+from headrace.pipeline.stream_buffers import (
+    buffer_rows,
+    evaluation_buffers,
+    stream_buffers,
+    window_shape,
+)
+from headrace.pipeline.training_statistics import sampling
+from headrace.stores import Store
+from headrace.stores.errors import UserError
+from headrace.stores.synthetic import write_synthetic
 from tests.conftest import changed, request_for
 
 FOLDS = ("1", "2", "4", "5", "6")
@@ -189,7 +193,7 @@ def test_blocks_of_any_size_give_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The windows of this store are so small that one block holds a whole buffer.
-    monkeypatch.setattr(pipeline.stream, "block_rows", lambda window, batch: 5)
+    monkeypatch.setattr("headrace.pipeline.stream.block_rows", lambda window, batch: 5)
     config = changed(tiny_config, augment=EVERYTHING)
     assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
 
@@ -197,10 +201,10 @@ def test_blocks_of_any_size_give_the_same_bits(
 def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: Path) -> None:
     script = """
         import sys
-        import stores
-        from pipeline.config import Config
-        from pipeline.stream import training_stream
-        from pipeline.training_statistics import fit_normaliser
+        from headrace import stores
+        from headrace.pipeline.config import Config
+        from headrace.pipeline.stream import training_stream
+        from headrace.pipeline.training_statistics import fit_normaliser
 
         store = stores.open(sys.argv[1])
         config = Config.model_validate_json(sys.argv[2])

@@ -19,17 +19,17 @@ import keras
 import numpy as np
 import pytest
 
-import stores
-from pipeline import training_state
-from pipeline.config import Config
-from pipeline.console import Console, Request
-from pipeline.run_folder import RunFolder, config_bytes, recorded_config
-from pipeline.split import choose_split
-from pipeline.train import resolved_config, run_train
-from pipeline.training_log import COLUMNS, epoch_line
-from pipeline.training_state import Progress, StateKeeper, TrainingState, read_state
-from pipeline.training_statistics import class_weights, fit_normaliser
-from stores.errors import UserError
+from headrace import stores
+from headrace.pipeline import training_state
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.run_folder import RunFolder, config_bytes, recorded_config
+from headrace.pipeline.split import choose_split
+from headrace.pipeline.train import resolved_config, run_train
+from headrace.pipeline.training_log import COLUMNS, epoch_line
+from headrace.pipeline.training_state import Progress, StateKeeper, TrainingState, read_state
+from headrace.pipeline.training_statistics import class_weights, fit_normaliser
+from headrace.stores.errors import UserError
 from tests.conftest import changed
 from tests.pipeline.runs import assert_same_result, log_of, weights_of, without_times
 
@@ -90,7 +90,7 @@ def test_a_complete_run_is_left_alone(
 
 KILLED = """
 import os, signal
-from pipeline import training_state
+from headrace.pipeline import training_state
 write, left = training_state.write_state, [5]
 def write_and_die(*given):
     write(*given)
@@ -98,7 +98,7 @@ def write_and_die(*given):
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
 training_state.write_state = write_and_die
-from pipeline.launch import main
+from headrace.pipeline.launch import main
 main()
 """
 """A training that is killed when its state has been written so many times."""
@@ -117,7 +117,7 @@ def test_a_training_killed_at_any_step_ends_with_the_same_bits(
     assert state is not None
     assert (state.progress.epoch, state.progress.step) == (0, 5)
     assert not run.complete
-    subprocess.run([sys.executable, "-m", "pipeline", *options], check=True)
+    subprocess.run([sys.executable, "-m", "headrace", *options], check=True)
     assert_same_result(run, complete_run)
 
 
@@ -196,7 +196,7 @@ def test_damage_of_the_store_is_named_in_one_line(
         data[40] ^= 1
         shard.write_bytes(data)
     file.write_bytes(config_bytes(cheap_config))
-    command = [sys.executable, "-m", "pipeline", "train", "--quiet", "--config", str(file)]
+    command = [sys.executable, "-m", "headrace", "train", "--quiet", "--config", str(file)]
     command += ["--store", str(store), "--run", str(tmp_path / "run")]
     command += ["--set", "model.feature_scaling=standard"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -332,7 +332,7 @@ def test_an_error_lets_go_of_the_stream_at_once(
     try:
         with (
             pytest.raises(UserError, match="no more") as raised,
-            patch("pipeline.training_loop.write_log", side_effect=UserError("no more")),
+            patch("headrace.pipeline.training_loop.write_log", side_effect=UserError("no more")),
         ):
             run_train(request_for(cheap_config, tiny_store, tmp_path / "run"))
         assert iterators() == before

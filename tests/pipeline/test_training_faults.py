@@ -13,11 +13,11 @@ from unittest.mock import patch
 import keras
 import pytest
 
-from pipeline.budget import MemoryPlan
-from pipeline.config import Config
-from pipeline.run_folder import RunFolder, config_bytes
-from pipeline.train import run_train
-from stores.errors import UserError
+from headrace.pipeline.budget import MemoryPlan
+from headrace.pipeline.config import Config
+from headrace.pipeline.run_folder import RunFolder, config_bytes
+from headrace.pipeline.train import run_train
+from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, PowerLoss, install
 from tests.pipeline.runs import assert_same_model, assert_same_result
@@ -104,7 +104,7 @@ def test_a_state_of_another_run_is_not_resumed(
     other = changed(brief, train={"seed": 7})
     with (
         pytest.raises(KeyboardInterrupt),
-        patch("pipeline.training_loop._write_model", side_effect=KeyboardInterrupt),
+        patch("headrace.pipeline.training_loop._write_model", side_effect=KeyboardInterrupt),
     ):
         train(other, tiny_store, run)
     shutil.copy(whole.state, run.state)
@@ -126,7 +126,7 @@ def test_a_run_that_came_meanwhile_is_not_gone_on_with(
 
     plan = Meanwhile("train", 0, "", {}, 1, 1)
     with (
-        patch("pipeline.train.plan_train", return_value=plan),
+        patch("headrace.pipeline.train.plan_train", return_value=plan),
         pytest.raises(UserError, match=r"was started with other options \(train\.seed"),
     ):
         train(changed(brief, train={"seed": 7}), tiny_store, run)
@@ -157,7 +157,7 @@ def test_a_training_killed_at_any_moment_ends_with_the_same_bits(
     """Eight trainings, each killed three times on its way; some have ended before."""
     file, chance, kills = tmp_path / "tiny.toml", random.Random(0), 0
     file.write_bytes(config_bytes(stateful_config))
-    command = [sys.executable, "-m", "pipeline", "train", "--quiet", "--config", str(file)]
+    command = [sys.executable, "-m", "headrace", "train", "--quiet", "--config", str(file)]
     command += ["--store", str(tiny_store), "--set", "train.state_steps=1"]
     for number in range(8):
         run = RunFolder(tmp_path / f"{number}")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.training_state import Progress, TrainingState, read_state, write_state
-from stores.errors import UserError
+from headrace.pipeline.training_state import Progress, TrainingState, read_state, write_state
+from headrace.stores.errors import UserError
 
 
 def state() -> TrainingState:

@@ -17,22 +17,22 @@ import h5py
 import numpy as np
 import pytest
 
-import stores
-from pipeline.config import Config
-from pipeline.console import Console
-from pipeline.features import run_features
-from pipeline.inspect import run_inspect
-from pipeline.repair import Salvage, Trusted
-from pipeline.shard_check import compare_shard
-from pipeline.store_plan import plan_store
-from pipeline.verify import run_verify
-from stores.build_folder import partial_folder
-from stores.building import Build, begin_build
-from stores.errors import DamageError, UserError
-from stores.manifest import Manifest, read_manifest
-from stores.places import state_of
-from stores.source import open_source
-from stores.verifying import Problem, verify_store
+from headrace import stores
+from headrace.pipeline.config import Config
+from headrace.pipeline.console import Console
+from headrace.pipeline.features import run_features
+from headrace.pipeline.inspect import run_inspect
+from headrace.pipeline.repair import Salvage, Trusted
+from headrace.pipeline.shard_check import compare_shard
+from headrace.pipeline.store_plan import plan_store
+from headrace.pipeline.verify import run_verify
+from headrace.stores.build_folder import partial_folder
+from headrace.stores.building import Build, begin_build
+from headrace.stores.errors import DamageError, UserError
+from headrace.stores.manifest import Manifest, read_manifest
+from headrace.stores.places import state_of
+from headrace.stores.source import open_source
+from headrace.stores.verifying import Problem, verify_store
 from tests.conftest import changed, hashes, request_for
 from tests.pipeline.conftest import made
 from tests.pipeline.corruptions import HARMS, Harm, flip, rewrite_consistently, seal
@@ -245,7 +245,7 @@ def test_what_an_interrupted_write_left_moves_no_store(
         places.append(Path(new).relative_to(tmp_path).as_posix())
         moved(old, new)
 
-    with patch("stores.disk.os.rename", rename):
+    with patch("headrace.stores.disk.os.rename", rename):
         build.finish(replaces=True)
     assert places == ["old.zarr.partial/replaced", "old.zarr"]
     assert hashes(store) == hashes(tiny_store)
@@ -326,7 +326,7 @@ def test_mending_trusts_nothing_that_an_earlier_mending_left(
     (store / "raw" / "c.3.0.0").unlink()
     with (
         pytest.raises(KeyboardInterrupt),
-        patch("pipeline.features._make_missing", side_effect=KeyboardInterrupt),
+        patch("headrace.pipeline.features._make_missing", side_effect=KeyboardInterrupt),
     ):
         mend(store, tiny_source, tiny_config)
     assert partial_folder(store).exists()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores.errors import UserError
-from stores.folds import make_folds
+from headrace.stores.errors import UserError
+from headrace.stores.folds import make_folds
 
 NO_PART = np.full(40, -1, np.int8)
 

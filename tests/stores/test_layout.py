@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stores.errors import UserError
-from stores.fold_index import CountIndex, FoldIndex, RunIndex, load_index
-from stores.folds import make_folds
-from stores.layout import Geometry, Layout, build_index, make_geometry
+from headrace.stores.errors import UserError
+from headrace.stores.fold_index import CountIndex, FoldIndex, RunIndex, load_index
+from headrace.stores.folds import make_folds
+from headrace.stores.layout import Geometry, Layout, build_index, make_geometry
 
 Integers = NDArray[np.int64]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores.moments import channel_moments, column_moments, empty_moments, merge_all
+from headrace.stores.moments import channel_moments, column_moments, empty_moments, merge_all
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=8), st.integers(0, 2**32))

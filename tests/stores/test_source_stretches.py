@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores.source_slices import chunks_touched, contiguous_slices
-from stores.source_stretches import (
+from headrace.stores.source_slices import chunks_touched, contiguous_slices
+from headrace.stores.source_stretches import (
     find_stretches,
     join_stretches,
     majority_runs,

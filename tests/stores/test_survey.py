@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stores.source import Source, open_source
-from stores.source_options import SourceOptions
-from stores.survey import FoldReader, survey_source
+from headrace.stores.source import Source, open_source
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.survey import FoldReader, survey_source
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
 LAYOUTS: dict[str, dict[str, Any]] = {
@@ -42,8 +42,8 @@ def source_of(folder: Path, layout: str, **options: Any) -> Source:
 def test_runs_say_what_every_window_says(
     tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.source.LABEL_SLICE", 7)
-    monkeypatch.setattr("stores.source_names.SLICE_ROWS", 5)
+    monkeypatch.setattr("headrace.stores.source.LABEL_SLICE", 7)
+    monkeypatch.setattr("headrace.stores.source_names.SLICE_ROWS", 5)
     with source_of(tmp_path, layout, non_finite="fill") as source:
         labels, at = source.read_labels(0, source.windows), 0
         for runs in source.label_runs():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stores.text import format_bytes, format_seconds
+from headrace.stores.text import format_bytes, format_seconds
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-import stores
-from stores import Store
-from stores.errors import UserError
-from stores.shard_reader import ShardReader
+from headrace import stores
+from headrace.stores import Store
+from headrace.stores.errors import UserError
+from headrace.stores.shard_reader import ShardReader
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_frame_of_features_takes_slices_and_lists(store: Store) -> None:
 def test_a_frame_that_would_not_fit_is_refused(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.rows.MOST_TABLE_BYTES", 1000)
+    monkeypatch.setattr("headrace.stores.rows.MOST_TABLE_BYTES", 1000)
     with pytest.raises(UserError, match=r"all 530 windows take .* Name rows.*to_xarray"):
         store.features_frame()
 

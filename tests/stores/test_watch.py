@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from stores import watch
-from stores.errors import UserError
-from stores.source import open_source
-from stores.source_options import SourceOptions
-from stores.watch import MEMBER, main, write_watch
+from headrace.stores import watch
+from headrace.stores.errors import UserError
+from headrace.stores.source import open_source
+from headrace.stores.source_options import SourceOptions
+from headrace.stores.watch import MEMBER, main, write_watch
 
 
 class Exploit:

@@ -1,0 +1,35 @@
+"""Headrace: train Keras models on windowed sensor recordings larger than memory.
+
+The one name that is imported. The names below load what they need when they are first used; what
+stands behind them is in `headrace.stores`, `headrace.model` and `headrace.pipeline`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.pipeline.catalogue.custom import feature_function
+    from headrace.pipeline.config import load_config
+    from headrace.stores.store import Store
+    from headrace.stores.store import open_store as open
+
+_HOMES = {
+    "Store": ("headrace.stores.store", "Store"),
+    "feature_function": ("headrace.pipeline.catalogue.custom", "feature_function"),
+    "load_config": ("headrace.pipeline.config", "load_config"),
+    "open": ("headrace.stores.store", "open_store"),
+}
+__all__ = ["Store", "feature_function", "load_config", "open"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
