@@ -33,8 +33,8 @@ from headrace.pipeline.run_folder import RUNS, RunFolder, default_run, json_byte
 from headrace.pipeline.split import choose_split, crossval_splits
 from headrace.pipeline.train import resolved_config
 from headrace.pipeline.training_memory import fit_read_ahead, plan_crossval
-from headrace.stores import disk
 from headrace.stores.errors import RunError
+from headrace.stores.io import disk
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from headrace.child import child_command
 from headrace.pipeline import interrupts
 from headrace.pipeline.run_folder import config_bytes
-from headrace.stores import disk
 from headrace.stores.errors import RunError
+from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.config import Config

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.stores.errors import CommandError
 
 if TYPE_CHECKING:
-    from headrace.stores.places import Place
+    from headrace.stores.io.places import Place
 
 DONE = 0
 
@@ -47,7 +47,7 @@ def add_commands(commands: Any) -> None:
 
 def file_path(text: str) -> Path:
     """A path, with a name of its own; no address and no control characters."""
-    from headrace.stores.places import local
+    from headrace.stores.io.places import local
 
     try:
         path = Path(local(text))
@@ -59,8 +59,8 @@ def file_path(text: str) -> Path:
 
 def place(text: str) -> Place:
     """A path as `file_path` gives it, or the address of an object."""
-    from headrace.stores.objects import ObjectPath
-    from headrace.stores.places import place_of
+    from headrace.stores.io.object_path import ObjectPath
+    from headrace.stores.io.places import place_of
 
     try:
         found = place_of(text)

@@ -24,9 +24,9 @@ from pydantic import (
 
 from headrace.model.options import NetworkOptions
 from headrace.stores.errors import ConfigError
-from headrace.stores.object_options import ObjectOptions
-from headrace.stores.objects import ObjectPath
-from headrace.stores.places import Place, local, place_of
+from headrace.stores.io.object_options import ObjectOptions
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place, local, place_of
 from headrace.stores.source_options import SourceOptions
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from headrace.pipeline.config import Config
-from headrace.stores.places import Place
+from headrace.stores.io.places import Place
 from headrace.stores.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:

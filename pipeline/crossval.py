@@ -21,7 +21,7 @@ from headrace.pipeline.run_folder import RUNS, RunFolder, default_run, json_byte
 from headrace.pipeline.split import crossval_splits, group_names, is_official
 from headrace.pipeline.train import resolved_config
 from headrace.pipeline.training_memory import fit_read_ahead, plan_crossval
-from headrace.stores import disk
+from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Request

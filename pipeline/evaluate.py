@@ -25,9 +25,9 @@ from headrace.pipeline.split import Split, choose_split
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.train import resolved_config
 from headrace.pipeline.training_memory import fit_read_ahead, plan_evaluate
-from headrace.stores import disk
 from headrace.stores.errors import RunError
-from headrace.stores.places import Place
+from headrace.stores.io import disk
+from headrace.stores.io.places import Place
 
 if TYPE_CHECKING:
     from headrace.pipeline.budget import MemoryPlan

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config import load_config
-from headrace.stores import disk
 from headrace.stores.contents import Contents, FoundDataset, look_at
 from headrace.stores.errors import CommandError, UserError
+from headrace.stores.io import disk
 from headrace.stores.source_probe import open_stranger
 from headrace.stores.source_recordings import USUAL_SIGNALS
 from headrace.stores.source_windows import USUAL_WINDOWS

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from headrace.pipeline.memory import MemoryUse
-from headrace.stores import disk
-from headrace.stores.places import Place
+from headrace.stores.io import disk
+from headrace.stores.io.places import Place
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from headrace.pipeline.training_memory import RESERVED
 from headrace.pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
 from headrace.stores.contents import look_at
 from headrace.stores.errors import PredictionError, RunError
-from headrace.stores.places import Place, state_of
+from headrace.stores.io.places import Place, state_of
 from headrace.stores.source import Source, open_source
 from headrace.stores.source_probe import open_stranger
 from headrace.stores.source_windows import RECORDING_OPTIONS, USUAL_WINDOWS

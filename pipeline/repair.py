@@ -15,8 +15,8 @@ from headrace.pipeline.source_check import compare_with_source
 from headrace.pipeline.store_plan import PlannedBuild
 from headrace.stores.building import Build
 from headrace.stores.errors import DamageError, StoreError
+from headrace.stores.io.places import Place
 from headrace.stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
-from headrace.stores.places import Place
 from headrace.stores.store import Store
 from headrace.stores.text import listed
 from headrace.stores.verifying import (

@@ -24,7 +24,7 @@ from headrace.model.figures import (
 from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
 from headrace.pipeline.html_page import image, page, table
 from headrace.pipeline.run_folder import config_bytes, recorded_versions
-from headrace.stores import disk
+from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.config import Config

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config import digest
 from headrace.pipeline.machine import usable_cores
-from headrace.stores import disk
+from headrace.stores.io import disk
 from headrace.stores.user_cache import user_cache
 
 if TYPE_CHECKING:

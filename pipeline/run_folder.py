@@ -19,8 +19,8 @@ import tomli_w
 from headrace.pipeline.config import Config, digest, load_config
 from headrace.pipeline.machine import usable_cores
 from headrace.pipeline.model_inputs import ModelInputs, inputs_from_table
-from headrace.stores import disk
 from headrace.stores.errors import RunError, first_line
+from headrace.stores.io import disk
 
 RUNS = Path("runs")
 """Default parent of all runs, in the working directory."""

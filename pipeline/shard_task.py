@@ -24,10 +24,10 @@ from headrace.stores.errors import (
     first_line,
 )
 from headrace.stores.fold_index import load_index
+from headrace.stores.io.places import Place, State, state_of
 from headrace.stores.layout import Layout, Recipe, Segment
 from headrace.stores.manifest import Manifest
 from headrace.stores.moments import channel_moments, column_moments, merge_all
-from headrace.stores.places import Place, State, state_of
 from headrace.stores.source import Source, open_source
 from headrace.stores.source_options import SourceOptions
 from headrace.stores.survey import FoldReader

@@ -22,7 +22,7 @@ from headrace.pipeline.cluster import (
 from headrace.pipeline.config import ClusterOptions
 from headrace.pipeline.store_plan import has_dashboard
 from headrace.stores.errors import ClusterError, UserError, first_line
-from headrace.stores.places import Place, State
+from headrace.stores.io.places import Place, State
 from headrace.stores.text import format_bytes
 
 if TYPE_CHECKING:

@@ -24,10 +24,10 @@ from headrace.pipeline.shard_task import (
 )
 from headrace.stores.errors import BudgetError
 from headrace.stores.fold_index import FoldIndex
+from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
+from headrace.stores.io.places import Place
 from headrace.stores.layout import make_geometry
 from headrace.stores.manifest import FoldRecord, Manifest
-from headrace.stores.objects import CLIENT_BYTES, ObjectPath
-from headrace.stores.places import Place
 from headrace.stores.source import Source
 from headrace.stores.survey import Survey, survey_source
 from headrace.stores.text import format_bytes

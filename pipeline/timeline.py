@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores import disk
+from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.window_blocks import Block

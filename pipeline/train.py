@@ -23,7 +23,7 @@ from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training_memory import fit_read_ahead, plan_train
 from headrace.pipeline.training_state import read_state
 from headrace.stores.errors import RunError
-from headrace.stores.places import Place
+from headrace.stores.io.places import Place
 
 if TYPE_CHECKING:
     from headrace.pipeline.config import Config

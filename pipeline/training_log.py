@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from headrace.pipeline.training_state import Row
-from headrace.stores import disk
 from headrace.stores.errors import first_line
+from headrace.stores.io import disk
 from headrace.stores.text import format_seconds
 
 COLUMNS = (

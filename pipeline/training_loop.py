@@ -32,8 +32,8 @@ from headrace.pipeline.stream import evaluation_stream, training_stream
 from headrace.pipeline.training_log import TensorBoardLog, epoch_line, write_log
 from headrace.pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
 from headrace.pipeline.training_statistics import class_weights, fit_normaliser, sampling
-from headrace.stores import disk
 from headrace.stores.errors import RunError
+from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.config import Config, TrainOptions

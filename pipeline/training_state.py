@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from headrace.stores import disk
 from headrace.stores.errors import ARCHIVE_ERRORS, RunError, first_line
+from headrace.stores.io import disk
 
 Array = NDArray[np.generic]
 Row = dict[str, float]

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
-from headrace.stores.disk import make_folder
 from headrace.stores.errors import StoreError, UserError
-from headrace.stores.objects import ObjectPath
-from headrace.stores.places import Place, names_below
+from headrace.stores.io.disk import make_folder
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place, names_below
 
 REPLACED = "replaced"
 """Below a build's folder: the store that a mending has taken out of its place; of objects what

@@ -23,7 +23,9 @@ from headrace.stores.build_folder import (
     read_plan,
     refuse_foreign,
 )
-from headrace.stores.disk import (
+from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, UserError, first_line
+from headrace.stores.fold_index import FoldIndex
+from headrace.stores.io.disk import (
     Bytes,
     link_file,
     make_folder,
@@ -35,14 +37,12 @@ from headrace.stores.disk import (
     write_bytes,
     write_once,
 )
-from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, UserError, first_line
-from headrace.stores.fold_index import FoldIndex
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place, names_below, openable
 from headrace.stores.layout import Layout, join_ranges
 from headrace.stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
 from headrace.stores.moments import Moments
 from headrace.stores.object_builds import begin_objects, discard_objects
-from headrace.stores.objects import ObjectPath
-from headrace.stores.places import Place, names_below, openable
 
 
 @dataclass(frozen=True)

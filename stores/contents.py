@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from headrace.stores.errors import SourceError, UserError, first_line
-from headrace.stores.places import Place, unpacked
+from headrace.stores.io.places import Place, unpacked
 from headrace.stores.source_file import HDF5_ERRORS, check_own, open_file
 from headrace.stores.source_probe import run_child
 

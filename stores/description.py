@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.stores.places import sizes_below
+from headrace.stores.io.places import sizes_below
 from headrace.stores.store import Store
 
 

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.disk import write_bytes
 from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, first_line
-from headrace.stores.places import Place, openable
+from headrace.stores.io.disk import write_bytes
+from headrace.stores.io.places import Place, openable
 
 Integers = NDArray[np.int64]
 FoldOf = Callable[[int, int], Integers]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.stores.objects import ObjectPath
+from headrace.stores.io.object_path import ObjectPath
 
 if TYPE_CHECKING:
     import xarray as xr

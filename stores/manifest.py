@@ -19,8 +19,8 @@ from headrace.stores.array_format import (
 )
 from headrace.stores.errors import DamageError, StoreError
 from headrace.stores.folds import Fold
+from headrace.stores.io.places import Place, parts_of
 from headrace.stores.layout import Geometry, Segment, shard_segments
-from headrace.stores.places import Place, parts_of
 
 FORMAT_VERSION = 2
 """Of stores that are made. 1, which is still read, has no checksum of the manifest."""

@@ -14,12 +14,12 @@ from headrace.stores.build_folder import (
     partial_folder,
     read_plan,
 )
-from headrace.stores.disk import explained, remove_file, remove_folder, write_bytes, write_once
 from headrace.stores.errors import StoreError
 from headrace.stores.fold_index import FoldIndex
+from headrace.stores.io.disk import explained, remove_file, remove_folder, write_bytes, write_once
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import names_below
 from headrace.stores.manifest import Manifest, manifest_differences
-from headrace.stores.objects import ObjectPath
-from headrace.stores.places import names_below
 
 if TYPE_CHECKING:
     from headrace.stores.building import Build

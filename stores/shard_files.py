@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from headrace.stores.chunk_cache import ChunkCache
 from headrace.stores.errors import ObjectStoreError
-from headrace.stores.objects import READINGS, ObjectPath
-from headrace.stores.places import Place
+from headrace.stores.io.chunk_cache import ChunkCache
+from headrace.stores.io.object_path import READINGS, ObjectPath
+from headrace.stores.io.places import Place
 
 KEPT_FILES = 64
 """Shards' files kept open: of half a million windows. Opening took a sixteenth of the stream."""

@@ -12,10 +12,10 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from headrace.stores.array_format import MISSING_CHUNK, ArrayFormat
-from headrace.stores.chunk_cache import ChunkCache
 from headrace.stores.errors import DamageError, first_line
-from headrace.stores.objects import ObjectPath
-from headrace.stores.places import Place
+from headrace.stores.io.chunk_cache import ChunkCache
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place
 from headrace.stores.shard_files import Sound, shard_files
 
 KEPT_SHARDS = 1000

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, first_line
-from headrace.stores.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
-from headrace.stores.objects import ObjectPath
-from headrace.stores.places import Place
+from headrace.stores.io.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place
 from headrace.stores.source_file import (
     ATTRIBUTES,
     MAX_CHUNK_CACHE,

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError, first_line
-from headrace.stores.object_file import ObjectFile
-from headrace.stores.objects import ObjectPath
-from headrace.stores.places import Place
+from headrace.stores.io.object_file import ObjectFile
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place
 from headrace.stores.source_options import SourceOptions
 
 Given = ParamSpec("Given")

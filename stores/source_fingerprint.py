@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.stores.places import Place, size_of
+from headrace.stores.io.places import Place, size_of
 from headrace.stores.source_file import ChannelInfo
 from headrace.stores.source_names import slices
 

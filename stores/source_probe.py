@@ -8,7 +8,7 @@ import sys
 
 from headrace.child import child_command
 from headrace.stores.errors import SourceError
-from headrace.stores.places import Place, packed, unpacked
+from headrace.stores.io.places import Place, packed, unpacked
 from headrace.stores.source import Source, open_source
 from headrace.stores.source_options import SourceOptions
 

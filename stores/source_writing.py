@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.disk import whole_file
+from headrace.stores.io.disk import whole_file
 
 
 @contextmanager

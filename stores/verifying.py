@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.array_format import ArrayFormat
+from headrace.stores.io.object_path import READINGS, ObjectPath
+from headrace.stores.io.places import Place, names_below
 from headrace.stores.manifest import Manifest, file_digest
 from headrace.stores.moments import Moments, channel_moments, column_moments, merge_all
-from headrace.stores.objects import READINGS, ObjectPath
-from headrace.stores.places import Place, names_below
 from headrace.stores.store import Store
 from headrace.stores.units import in_units
 

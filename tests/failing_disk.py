@@ -142,4 +142,4 @@ def _unlink(path: Path, _: None) -> None:
 
 def install(monkeypatch: Any, disk: FailingDisk) -> None:
     """Let `stores.disk` use `disk` until the test's monkeypatch is undone."""
-    monkeypatch.setattr("headrace.stores.disk.os", disk)
+    monkeypatch.setattr("headrace.stores.io.disk.os", disk)

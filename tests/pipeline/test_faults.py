@@ -25,7 +25,7 @@ from headrace.pipeline.store_plan import plan_store
 from headrace.stores.build_folder import partial_folder
 from headrace.stores.building import begin_build
 from headrace.stores.errors import UserError
-from headrace.stores.places import state_of
+from headrace.stores.io.places import state_of
 from headrace.stores.source import open_source
 from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, hashes, request_for
@@ -279,7 +279,7 @@ def test_a_mending_ended_between_two_names_ends_without_its_source(
             raise KeyboardInterrupt
         rename(source, to)
 
-    with pytest.raises(KeyboardInterrupt), patch("headrace.stores.disk.os.rename", once):
+    with pytest.raises(KeyboardInterrupt), patch("headrace.stores.io.disk.os.rename", once):
         replace(least, harm=harm_least).run_here(target)
     assert not target.exists()
     if new == "not whole":

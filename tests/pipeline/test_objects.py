@@ -31,9 +31,9 @@ from headrace.pipeline.verify import run_verify
 from headrace.stores import Store
 from headrace.stores.building import Build
 from headrace.stores.errors import DamageError, UserError
-from headrace.stores.object_file import ObjectFile
-from headrace.stores.objects import ObjectPath, object_path
-from headrace.stores.places import Place, place_of
+from headrace.stores.io.object_file import ObjectFile
+from headrace.stores.io.object_path import ObjectPath, object_path
+from headrace.stores.io.places import Place, place_of
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, Wire, free_port
 

@@ -29,8 +29,8 @@ from headrace.pipeline.verify import run_verify
 from headrace.stores.build_folder import partial_folder
 from headrace.stores.building import Build, begin_build
 from headrace.stores.errors import DamageError, UserError
+from headrace.stores.io.places import state_of
 from headrace.stores.manifest import Manifest, read_manifest
-from headrace.stores.places import state_of
 from headrace.stores.source import open_source
 from headrace.stores.verifying import Problem, verify_store
 from tests.conftest import changed, hashes, request_for
@@ -245,7 +245,7 @@ def test_what_an_interrupted_write_left_moves_no_store(
         places.append(Path(new).relative_to(tmp_path).as_posix())
         moved(old, new)
 
-    with patch("headrace.stores.disk.os.rename", rename):
+    with patch("headrace.stores.io.disk.os.rename", rename):
         build.finish(replaces=True)
     assert places == ["old.zarr.partial/replaced", "old.zarr"]
     assert hashes(store) == hashes(tiny_store)

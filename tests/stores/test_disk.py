@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.stores.disk import make_folder, write_bytes
 from headrace.stores.errors import UserError
+from headrace.stores.io.disk import make_folder, write_bytes
 
 
 def test_parts_stand_one_after_another_in_a_new_folder(tmp_path: Path) -> None:

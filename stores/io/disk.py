@@ -12,8 +12,8 @@ from functools import cache
 from pathlib import Path
 
 from headrace.stores.errors import DiskError
-from headrace.stores.objects import ObjectPath
-from headrace.stores.places import Place, parts_of
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place, parts_of
 
 Bytes = bytes | bytearray | memoryview
 _TEMPORARY = re.compile(r".+\.[0-9]+\.tmp(\.[a-z]+)?")

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
-from headrace.stores.objects import ObjectPath
+from headrace.stores.io.object_path import ObjectPath
 
 BLOCK_BYTES = 256 << 10
 KEPT_BLOCKS = 32

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
-from headrace.stores.object_options import DEFAULT_OBJECTS, ObjectOptions
-from headrace.stores.objects import PART_BYTES, ObjectPath, object_path
+from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
+from headrace.stores.io.object_path import PART_BYTES, ObjectPath, object_path
 
 Place = Path | ObjectPath
 State = tuple[int | str, ...]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headrace.stores.errors import ObjectStoreError, UserError, first_line
-from headrace.stores.object_options import DEFAULT_OBJECTS, ObjectOptions
+from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore

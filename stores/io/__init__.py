@@ -1,0 +1,1 @@
+"""Bytes on this disk and in object stores: whole files or none, ranges, checksums."""
