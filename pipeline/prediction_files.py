@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.array_format import ArrayFormat, group_metadata
 from headrace.stores.errors import CommandError
 from headrace.stores.io import disk
+from headrace.stores.shards.array_format import ArrayFormat, group_metadata
 
 ENDINGS = (".csv", ".parquet", ".zarr")
 ZARR_ROWS = 1 << 16

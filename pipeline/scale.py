@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from headrace.stores.manifest import TABLE_ROWS, Manifest
-from headrace.stores.shard_reader import KEPT_SHARDS
+from headrace.stores.shards.reader import KEPT_SHARDS
 from headrace.stores.text import counted, format_bytes, format_seconds
 
 TYPICAL_VALUES = 20_000 * 128 * 9

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from headrace import stores
 from headrace.pipeline.shard_task import MadeRows, make_rows, open_workshop
-from headrace.stores.array_format import ArrayFormat
 from headrace.stores.errors import DamageError, UserError
 from headrace.stores.io.places import Place, State
 from headrace.stores.manifest import Manifest
+from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.store import Store
 
 Wrong = tuple[str, str, int, int]

@@ -15,7 +15,6 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from headrace.stores.array_format import ArrayFormat, json_bytes
 from headrace.stores.build_folder import (
     REPLACED,
     begun_otherwise,
@@ -43,6 +42,7 @@ from headrace.stores.layout import Layout, join_ranges
 from headrace.stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
 from headrace.stores.moments import Moments
 from headrace.stores.object_builds import begin_objects, discard_objects
+from headrace.stores.shards.array_format import ArrayFormat, json_bytes
 
 
 @dataclass(frozen=True)

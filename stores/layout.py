@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.array_format import MOST_CHUNK_BYTES
 from headrace.stores.errors import StoreError
 from headrace.stores.fold_index import CountIndex, FoldIndex, RunIndex
 from headrace.stores.folds import Fold
 from headrace.stores.permutation import mix_key, permutation
+from headrace.stores.shards.array_format import MOST_CHUNK_BYTES
 
 _BLOCKS, _ROWS = 1, 2
 """What a key shuffles, so that the two shuffles share no key."""

@@ -10,17 +10,17 @@ import numpy as np
 import xxhash
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from headrace.stores.array_format import (
+from headrace.stores.errors import DamageError, StoreError
+from headrace.stores.folds import Fold
+from headrace.stores.io.places import Place, parts_of
+from headrace.stores.layout import Geometry, Segment, shard_segments
+from headrace.stores.shards.array_format import (
     COMPRESSORS,
     MOST_CHUNK_BYTES,
     ZARR_TYPES,
     ArrayFormat,
     group_metadata,
 )
-from headrace.stores.errors import DamageError, StoreError
-from headrace.stores.folds import Fold
-from headrace.stores.io.places import Place, parts_of
-from headrace.stores.layout import Geometry, Segment, shard_segments
 
 FORMAT_VERSION = 2
 """Of stores that are made. 1, which is still read, has no checksum of the manifest."""

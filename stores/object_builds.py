@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from headrace.stores.array_format import json_bytes
 from headrace.stores.build_folder import (
     REPLACED,
     begun_otherwise,
@@ -20,6 +19,7 @@ from headrace.stores.io.disk import explained, remove_file, remove_folder, write
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import names_below
 from headrace.stores.manifest import Manifest, manifest_differences
+from headrace.stores.shards.array_format import json_bytes
 
 if TYPE_CHECKING:
     from headrace.stores.building import Build

@@ -21,7 +21,7 @@ from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
 from headrace.stores.io.places import Place, place_of
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
-from headrace.stores.shard_reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
+from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
 from headrace.stores.user_cache import user_cache
 
 if TYPE_CHECKING:

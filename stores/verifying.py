@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.array_format import ArrayFormat
 from headrace.stores.io.object_path import READINGS, ObjectPath
 from headrace.stores.io.places import Place, names_below
 from headrace.stores.manifest import Manifest, file_digest
 from headrace.stores.moments import Moments, channel_moments, column_moments, merge_all
+from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.store import Store
 from headrace.stores.units import in_units
 

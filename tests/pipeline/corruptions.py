@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from headrace.stores.array_format import ArrayFormat, json_bytes
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
-from headrace.stores.shard_reader import ShardReader
+from headrace.stores.shards.array_format import ArrayFormat, json_bytes
+from headrace.stores.shards.reader import ShardReader
 
 Harm = Callable[[Path, random.Random], str | None]
 """Harms a store, and returns the file that no longer is what it was; None for no file of it."""

@@ -256,7 +256,7 @@ def test_requests_are_made_side_by_side(
     wire: Wire, tiny_config: Config, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_store(tiny_store, wire.server)
-    monkeypatch.setattr("headrace.stores.shard_reader.WHOLE_SHARD", 1024)
+    monkeypatch.setattr("headrace.stores.shards.reader.WHOLE_SHARD", 1024)
     for requests in (1, 12):
         config = reached(tiny_config, wire.endpoint, requests=requests)
         store = stores.open(ADDRESS, config.objects)
@@ -273,7 +273,7 @@ def test_reading_takes_the_requests_that_the_plan_says(
 ) -> None:
     copy_store(tiny_store, wire.server)
     # So small, that shards of raw windows and features are not read whole.
-    monkeypatch.setattr("headrace.stores.shard_reader.WHOLE_SHARD", 1024)
+    monkeypatch.setattr("headrace.stores.shards.reader.WHOLE_SHARD", 1024)
     config = reached(tiny_config, wire.endpoint)
     store = stores.open(ADDRESS, config.objects)
     said = scale_of(store.manifest, store.windows, 1, None)
@@ -293,7 +293,7 @@ def test_what_was_read_is_kept_on_disk_and_never_believed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     copy_store(tiny_store, wire.server)
-    monkeypatch.setattr("headrace.stores.shard_reader.WHOLE_SHARD", 1024)
+    monkeypatch.setattr("headrace.stores.shards.reader.WHOLE_SHARD", 1024)
     cache = {"cache": "4MB", "cache_folder": str(tmp_path / "cache")}
     config = reached(tiny_config, wire.endpoint, **cache)
     names = ["raw", "features", "label"]

@@ -11,7 +11,7 @@ from headrace import stores
 from headrace.pipeline.cli import main
 from headrace.pipeline.reserved import keep_rate, known_rate
 from headrace.pipeline.scale import TASK_SECONDS, scale_of
-from headrace.stores.array_format import ArrayFormat
+from headrace.stores.shards.array_format import ArrayFormat
 
 
 def plain_bytes(table: ArrayFormat) -> int:

@@ -11,8 +11,8 @@ import tensorstore as ts
 import zarr
 from numpy.typing import NDArray
 
-from headrace.stores.array_format import ArrayFormat
 from headrace.stores.io.disk import write_bytes
+from headrace.stores.shards.array_format import ArrayFormat
 
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"]
 

@@ -15,7 +15,7 @@ import pytest
 from headrace import stores
 from headrace.stores import Store
 from headrace.stores.errors import UserError
-from headrace.stores.shard_reader import ShardReader
+from headrace.stores.shards.reader import ShardReader
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import numpy as np
 from numcodecs import blosc
 from numpy.typing import NDArray
 
-from headrace.stores.array_format import MISSING_CHUNK, ArrayFormat
 from headrace.stores.errors import DamageError, first_line
 from headrace.stores.io.chunk_cache import ChunkCache
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
-from headrace.stores.shard_files import Sound, shard_files
+from headrace.stores.shards.array_format import MISSING_CHUNK, ArrayFormat
+from headrace.stores.shards.files import Sound, shard_files
 
 KEPT_SHARDS = 1000
 """Shards whose indexes are kept at most: 8 million windows of 128 x 9."""
