@@ -27,7 +27,7 @@ from headrace.stores.errors import ConfigError
 from headrace.stores.io.object_options import ObjectOptions
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, local, place_of
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Strength = Annotated[float, Field(ge=0.0)]

@@ -33,8 +33,8 @@ from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, state_of
 from headrace.stores.manifest import Manifest, read_manifest
 from headrace.stores.object_builds import keeps_conditions
-from headrace.stores.source import Source
-from headrace.stores.source_probe import open_stranger
+from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.source import Source
 from headrace.stores.text import counted, listed, shown_value
 
 RATED_SECONDS = 10.0

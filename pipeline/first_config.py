@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config import load_config
-from headrace.stores.contents import Contents, FoundDataset, look_at
 from headrace.stores.errors import CommandError, UserError
 from headrace.stores.io import disk
-from headrace.stores.source_probe import open_stranger
-from headrace.stores.source_recordings import USUAL_SIGNALS
-from headrace.stores.source_windows import USUAL_WINDOWS
+from headrace.stores.source.contents import Contents, FoundDataset, look_at
+from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.recordings import USUAL_SIGNALS
+from headrace.stores.source.windows import USUAL_WINDOWS
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console

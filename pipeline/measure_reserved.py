@@ -17,7 +17,7 @@ from headrace.pipeline.launch import stage_environment
 from headrace.pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
 from headrace.pipeline.run_folder import config_bytes
 from headrace.stores.errors import BudgetError
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
 from headrace.stores.synthetic import write_synthetic
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.stores import Store
-    from headrace.stores.source import Source
+    from headrace.stores.source.source import Source
 
 
 @dataclass(frozen=True)

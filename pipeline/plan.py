@@ -30,7 +30,7 @@ from headrace.stores import Store
 from headrace.stores.build_folder import is_finished
 from headrace.stores.errors import BudgetError, CommandError, UserError
 from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.source_probe import open_stranger
+from headrace.stores.source.probe import open_stranger
 from headrace.stores.text import format_bytes
 
 

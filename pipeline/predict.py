@@ -22,19 +22,19 @@ from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.timeline import Timeline
 from headrace.pipeline.training_memory import RESERVED
 from headrace.pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
-from headrace.stores.contents import look_at
 from headrace.stores.errors import PredictionError, RunError
 from headrace.stores.io.places import Place, state_of
-from headrace.stores.source import Source, open_source
-from headrace.stores.source_probe import open_stranger
-from headrace.stores.source_windows import RECORDING_OPTIONS, USUAL_WINDOWS
+from headrace.stores.source.contents import look_at
+from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.source import Source, open_source
+from headrace.stores.source.windows import RECORDING_OPTIONS, USUAL_WINDOWS
 from headrace.stores.text import counted, listed
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
     from headrace.pipeline.config import Config
     from headrace.pipeline.console import Request
-    from headrace.stores.source_options import SourceOptions
+    from headrace.stores.source.options import SourceOptions
 
 BLOCK_BYTES = 8 * MIB
 """Of the windows that are read, and passed on, together."""

@@ -28,8 +28,8 @@ from headrace.stores.io.places import Place, State, state_of
 from headrace.stores.layout import Layout, Recipe, Segment
 from headrace.stores.manifest import Manifest
 from headrace.stores.moments import channel_moments, column_moments, merge_all
-from headrace.stores.source import Source, open_source
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import Source, open_source
 from headrace.stores.survey import FoldReader
 from headrace.stores.units import in_units
 

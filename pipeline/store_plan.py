@@ -28,7 +28,7 @@ from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
 from headrace.stores.io.places import Place
 from headrace.stores.layout import make_geometry
 from headrace.stores.manifest import FoldRecord, Manifest
-from headrace.stores.source import Source
+from headrace.stores.source.source import Source
 from headrace.stores.survey import Survey, survey_source
 from headrace.stores.text import format_bytes
 from headrace.stores.units import in_units

@@ -16,7 +16,7 @@ from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.window_blocks import Block
-    from headrace.stores.source import Source
+    from headrace.stores.source.source import Source
 
 COLUMNS = ("recording", "start_s", "stop_s", "class", "windows", "mean_probability")
 

@@ -15,7 +15,7 @@ from headrace.pipeline.source_check import compare_with_source
 from headrace.pipeline.store_plan import plan_build
 from headrace.stores.errors import StoreError
 from headrace.stores.io.places import state_of
-from headrace.stores.source_probe import open_stranger
+from headrace.stores.source.probe import open_stranger
 from headrace.stores.store import Store
 from headrace.stores.text import counted, listed
 from headrace.stores.verifying import BITMAP_WINDOWS, Problem, damaged_shards, verify_store

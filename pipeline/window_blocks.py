@@ -16,7 +16,7 @@ from headrace.stores.units import in_units
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
-    from headrace.stores.source import Source
+    from headrace.stores.source.source import Source
 
 WAITING = 1
 BLOCKS_HELD = WAITING + 2

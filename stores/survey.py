@@ -12,7 +12,7 @@ from headrace.stores.errors import GroupError
 from headrace.stores.fold_index import FoldIndex
 from headrace.stores.folds import Fold, make_folds
 from headrace.stores.layout import build_index, join_ranges
-from headrace.stores.source import Labels, Source
+from headrace.stores.source.source import Labels, Source
 
 Integers = NDArray[np.int64]
 

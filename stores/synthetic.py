@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source_options import DEFAULT_WINDOW_S
+from headrace.stores.source.options import DEFAULT_WINDOW_S
 from headrace.stores.source_writing import (
     describe_channels,
     new_source,

@@ -26,7 +26,7 @@ from headrace.pipeline.shard_task import close_workshop
 from headrace.pipeline.shard_workers import ShardJob
 from headrace.stores.build_folder import partial_folder
 from headrace.stores.errors import UserError
-from headrace.stores.source import open_source
+from headrace.stores.source.source import open_source
 from tests.conftest import SMALL, hashes, request_for
 
 LEAST = {

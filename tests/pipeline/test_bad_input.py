@@ -25,8 +25,8 @@ from headrace.pipeline.cli import main
 from headrace.pipeline.config import Config, config_from_table, load_config
 from headrace.stores.errors import UserError
 from headrace.stores.manifest import read_manifest
-from headrace.stores.source_options import SourceOptions
-from headrace.stores.source_probe import open_stranger
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.probe import open_stranger
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
 Make = Callable[[Path], Any]
@@ -687,8 +687,8 @@ FUZZ = r"""
 import json, random, resource, sys
 from pathlib import Path
 from headrace.stores.errors import UserError
-from headrace.stores.source import open_source
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.source import open_source
+from headrace.stores.source.options import SourceOptions
 
 # What importing takes, and a budget of 1 GiB.
 resource.setrlimit(resource.RLIMIT_DATA, (3 << 29, 3 << 29))
@@ -774,7 +774,7 @@ def test_a_crash_of_hdf5_is_an_error_of_the_file(
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
         return real([command[0], "-c", code], **named)
 
-    monkeypatch.setattr("headrace.stores.source_probe.subprocess.run", run)
+    monkeypatch.setattr("headrace.stores.source.probe.subprocess.run", run)
     with pytest.raises(UserError, match=r"HDF5 crashed on it \(SIGSEGV\)"):
         open_stranger(tmp_path / "source.h5", SourceOptions())
 

@@ -31,7 +31,7 @@ from headrace.pipeline.store_plan import plan_build
 from headrace.pipeline.verify import run_verify
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import place_of
-from headrace.stores.source import open_source
+from headrace.stores.source.source import open_source
 from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.faults import finished

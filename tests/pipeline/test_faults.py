@@ -26,7 +26,7 @@ from headrace.stores.build_folder import partial_folder
 from headrace.stores.building import begin_build
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import state_of
-from headrace.stores.source import open_source
+from headrace.stores.source.source import open_source
 from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, hashes, request_for
 from tests.failing_disk import FailingDisk, PowerLoss, install

@@ -23,7 +23,7 @@ from headrace.pipeline.store_plan import plan_store
 from headrace.stores.building import begin_build
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import state_of
-from headrace.stores.source import Source, open_source
+from headrace.stores.source.source import Source, open_source
 from headrace.stores.synthetic import write_synthetic
 from headrace.stores.units import in_units
 from headrace.stores.verifying import verify_store

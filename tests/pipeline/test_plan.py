@@ -39,8 +39,8 @@ from headrace.pipeline.training_memory import (
 from headrace.stores import Store
 from headrace.stores.building import layout_of
 from headrace.stores.errors import UserError
-from headrace.stores.source import LabelRuns, Labels, Source
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import LabelRuns, Labels, Source
 from headrace.stores.synthetic import write_synthetic
 from tests.conftest import changed, request_for
 

@@ -31,7 +31,7 @@ from headrace.stores.building import Build, begin_build
 from headrace.stores.errors import DamageError, UserError
 from headrace.stores.io.places import state_of
 from headrace.stores.manifest import Manifest, read_manifest
-from headrace.stores.source import open_source
+from headrace.stores.source.source import open_source
 from headrace.stores.verifying import Problem, verify_store
 from tests.conftest import changed, hashes, request_for
 from tests.pipeline.conftest import made

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from headrace.stores.errors import UserError
-from headrace.stores.resampling import Ratio, resampling_ratio
+from headrace.stores.source.resampling import Ratio, resampling_ratio
 
 RATIOS = st.sampled_from([(1, 4), (1, 2), (2, 1), (3, 1), (2, 3), (3, 2), (5, 7), (25, 32)])
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from headrace.stores.errors import UserError
-from headrace.stores.source import open_source
-from headrace.stores.source_file import explains_reads
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.hdf5 import explains_reads
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import open_source
 from headrace.stores.synthetic import write_synthetic
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
@@ -105,8 +105,8 @@ def test_any_range_of_candidates_is_that_part_of_all(tmp_path, exclude):
 
 
 def test_selected_rows_are_found_past_the_first_counted_ones(tmp_path, monkeypatch):
-    monkeypatch.setattr("headrace.stores.source_windows.COUNTED_ROWS", 8)
-    monkeypatch.setattr("headrace.stores.source_names.SLICE_ROWS", 16)
+    monkeypatch.setattr("headrace.stores.source.windows.COUNTED_ROWS", 8)
+    monkeypatch.setattr("headrace.stores.source.names.SLICE_ROWS", 16)
     content = write_windows(tmp_path / "s.h5", y=np.random.default_rng(3).integers(0, 3, N))
     rows = np.flatnonzero(content["y"] != 1)
     with open_source(tmp_path / "s.h5", SourceOptions(exclude_labels=["1"])) as source:

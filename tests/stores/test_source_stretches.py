@@ -6,14 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stores.source_slices import chunks_touched, contiguous_slices
-from headrace.stores.source_stretches import (
+from headrace.stores.source.label_runs import (
     find_stretches,
     join_stretches,
     majority_runs,
     pure_runs,
     relabel,
 )
+from headrace.stores.source.slices import chunks_touched, contiguous_slices
 
 RECORDINGS = st.lists(
     st.lists(st.tuples(st.integers(-1, 2), st.integers(1, 9)), max_size=6).map(

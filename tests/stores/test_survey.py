@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headrace.stores.source import Source, open_source
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import Source, open_source
 from headrace.stores.survey import FoldReader, survey_source
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
@@ -42,8 +42,8 @@ def source_of(folder: Path, layout: str, **options: Any) -> Source:
 def test_runs_say_what_every_window_says(
     tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.stores.source.LABEL_SLICE", 7)
-    monkeypatch.setattr("headrace.stores.source_names.SLICE_ROWS", 5)
+    monkeypatch.setattr("headrace.stores.source.source.LABEL_SLICE", 7)
+    monkeypatch.setattr("headrace.stores.source.names.SLICE_ROWS", 5)
     with source_of(tmp_path, layout, non_finite="fill") as source:
         labels, at = source.read_labels(0, source.windows), 0
         for runs in source.label_runs():

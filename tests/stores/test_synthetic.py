@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 
 from headrace.stores import synthetic
 from headrace.stores.errors import UserError
-from headrace.stores.source import open_source
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import open_source
 from headrace.stores.synthetic import write_synthetic
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from headrace.stores import watch
 from headrace.stores.errors import UserError
-from headrace.stores.source import open_source
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import open_source
 from headrace.stores.watch import MEMBER, main, write_watch
 
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.resampling import Ratio, resampling_ratio
-from headrace.stores.source_classes import (
+from headrace.stores.source.classes import (
     LabelSelection,
     NameColumns,
     Names,
@@ -18,7 +17,7 @@ from headrace.stores.source_classes import (
     label_column,
     number_names,
 )
-from headrace.stores.source_file import (
+from headrace.stores.source.hdf5 import (
     check_shape,
     check_signal_dtype,
     describe,
@@ -26,12 +25,13 @@ from headrace.stores.source_file import (
     require_dataset,
     with_chunk_cache,
 )
-from headrace.stores.source_names import Codes, slices
-from headrace.stores.source_options import SourceOptions
-from headrace.stores.source_planning import plan_runs
-from headrace.stores.source_rows import RecordingRows
-from headrace.stores.source_slices import contiguous_slices
-from headrace.stores.source_table import read_table
+from headrace.stores.source.names import Codes, slices
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.planning import plan_runs
+from headrace.stores.source.recording_rows import RecordingRows
+from headrace.stores.source.recording_table import read_table
+from headrace.stores.source.resampling import Ratio, resampling_ratio
+from headrace.stores.source.slices import contiguous_slices
 
 USUAL_SIGNALS = ("signals",)
 USUAL_LABELS = ("labels", "y", "label")

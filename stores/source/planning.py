@@ -8,12 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError
-from headrace.stores.resampling import Ratio
-from headrace.stores.source_classes import LabelSelection
-from headrace.stores.source_file import describe
-from headrace.stores.source_names import SLICE_ROWS, NameColumn, OneName, shown
-from headrace.stores.source_options import SourceOptions
-from headrace.stores.source_stretches import (
+from headrace.stores.source.classes import LabelSelection
+from headrace.stores.source.hdf5 import describe
+from headrace.stores.source.label_runs import (
     LEFT_OUT,
     Stretches,
     WindowRuns,
@@ -23,7 +20,10 @@ from headrace.stores.source_stretches import (
     pure_runs,
     relabel,
 )
-from headrace.stores.source_table import RecordingTable
+from headrace.stores.source.names import SLICE_ROWS, NameColumn, OneName, shown
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.recording_table import RecordingTable
+from headrace.stores.source.resampling import Ratio
 
 Pieces = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 SAME_RATE = Ratio(1, 1)

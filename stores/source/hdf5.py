@@ -20,7 +20,7 @@ from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.object_file import ObjectFile
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.resampling import Ratio
+from headrace.stores.source.resampling import Ratio
 
 SLICE_BYTES = 4 << 20
 FLOAT64_BYTES = 8

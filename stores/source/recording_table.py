@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source_classes import no_groups
-from headrace.stores.source_file import contents, describe, find_dataset, require_dataset, resolve
-from headrace.stores.source_names import Codes, NameColumn
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.classes import no_groups
+from headrace.stores.source.hdf5 import contents, describe, find_dataset, require_dataset, resolve
+from headrace.stores.source.names import Codes, NameColumn
+from headrace.stores.source.options import SourceOptions
 
 USUAL_TABLE = "recordings"
 USUAL_GROUPS = ("subject", "group", "groups")

@@ -16,7 +16,8 @@ from headrace.stores.errors import SourceError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
-from headrace.stores.source_file import (
+from headrace.stores.source.fingerprint import fingerprint
+from headrace.stores.source.hdf5 import (
     ATTRIBUTES,
     MAX_CHUNK_CACHE,
     MIN_CHUNK_CACHE,
@@ -28,12 +29,11 @@ from headrace.stores.source_file import (
     open_file,
     resolve,
 )
-from headrace.stores.source_fingerprint import fingerprint
-from headrace.stores.source_names import Codes, slices
-from headrace.stores.source_options import SourceOptions
-from headrace.stores.source_recordings import USUAL_SIGNALS, RecordingsLayout
-from headrace.stores.source_slices import chunks_touched
-from headrace.stores.source_windows import USUAL_WINDOWS, WindowsLayout
+from headrace.stores.source.names import Codes, slices
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.recordings import USUAL_SIGNALS, RecordingsLayout
+from headrace.stores.source.slices import chunks_touched
+from headrace.stores.source.windows import USUAL_WINDOWS, WindowsLayout
 
 LayoutName = Literal["windows", "recordings"]
 # Splits by window: 16 windows stay together, dealt out to at most 100 groups.

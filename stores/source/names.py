@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError
-from headrace.stores.source_file import check_text, describe
+from headrace.stores.source.hdf5 import check_text, describe
 
 Codes = NDArray[np.int32]
 # Names of a slice take 40 bytes a row as integers, about 120 as short strings.

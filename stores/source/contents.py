@@ -12,8 +12,8 @@ import numpy as np
 
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.places import Place, unpacked
-from headrace.stores.source_file import HDF5_ERRORS, check_own, open_file
-from headrace.stores.source_probe import run_child
+from headrace.stores.source.hdf5 import HDF5_ERRORS, check_own, open_file
+from headrace.stores.source.probe import run_child
 
 MOST_DATASETS = 500
 LOOKS, LOOK_ROWS = 16, 4096
@@ -59,7 +59,7 @@ def look_at(path: Place) -> Contents:
     Raises:
         UserError: it is not HDF5, or crashes HDF5.
     """
-    child = run_child("headrace.stores.contents", path, "")
+    child = run_child("headrace.stores.source.contents", path, "")
     found = json.loads(child.stdout)
     if "error" in found:
         open_file(path).close()  # It says better what is wrong, if it is the whole file.

@@ -9,8 +9,8 @@ import sys
 from headrace.child import child_command
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place, packed, unpacked
-from headrace.stores.source import Source, open_source
-from headrace.stores.source_options import SourceOptions
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import Source, open_source
 
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 REFUSED = 3
@@ -23,7 +23,7 @@ def open_stranger(path: Place, options: SourceOptions) -> Source:
     Raises:
         UserError: as `open_source`, or the child was ended by a signal.
     """
-    run_child("headrace.stores.source_probe", path, options.model_dump_json())
+    run_child("headrace.stores.source.probe", path, options.model_dump_json())
     # Its other refusals, and its faults, come again here, with their whole story.
     return open_source(path, options)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from headrace.stores.io.places import Place, size_of
-from headrace.stores.source_file import ChannelInfo
-from headrace.stores.source_names import slices
+from headrace.stores.source.hdf5 import ChannelInfo
+from headrace.stores.source.names import slices
 
 SAMPLED_SLICES = 64
 SLICE_BYTES = 64 << 10

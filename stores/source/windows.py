@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source_classes import (
+from headrace.stores.source.classes import (
     LabelSelection,
     NameColumns,
     Names,
@@ -18,7 +18,7 @@ from headrace.stores.source_classes import (
     no_groups,
     number_names,
 )
-from headrace.stores.source_file import (
+from headrace.stores.source.hdf5 import (
     check_shape,
     check_signal_dtype,
     describe,
@@ -27,9 +27,9 @@ from headrace.stores.source_file import (
     require_dataset,
     with_chunk_cache,
 )
-from headrace.stores.source_names import SLICE_NAME_BYTES, Codes, NameColumn, slices
-from headrace.stores.source_options import SourceOptions
-from headrace.stores.source_slices import contiguous_slices
+from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.slices import contiguous_slices
 
 USUAL_WINDOWS = ("X", "x", "windows")
 USUAL_LABELS = ("y", "labels", "label")

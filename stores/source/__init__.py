@@ -1,0 +1,1 @@
+"""HDF5 in: windows or recordings, labels, groups, rates, and what is wrong with them."""
