@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from headrace.pipeline.split import fold_ranges
 from headrace.pipeline.stream_buffers import buffer_chunks
 from headrace.stores.errors import GroupError
-from headrace.stores.permutation import Bijections, mix_key, permutation, permutations
+from headrace.stores.layout.permutation import Bijections, mix_key, permutation, permutations
 
 if TYPE_CHECKING:
     from headrace.pipeline.config import Config

@@ -23,14 +23,14 @@ from headrace.stores.errors import (
     UserError,
     first_line,
 )
-from headrace.stores.fold_index import load_index
 from headrace.stores.io.places import Place, State, state_of
-from headrace.stores.layout import Layout, Recipe, Segment
+from headrace.stores.layout.fold_index import load_index
+from headrace.stores.layout.layout import Layout, Recipe, Segment
+from headrace.stores.layout.survey import FoldReader
 from headrace.stores.manifest import Manifest
 from headrace.stores.moments import channel_moments, column_moments, merge_all
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
-from headrace.stores.survey import FoldReader
 from headrace.stores.units import in_units
 
 Array = NDArray[Any]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.order import Order
-from headrace.stores.folds import Fold
+from headrace.stores.layout.folds import Fold
 
 POOR = 0.97
 """Ratio below which a plan warns: a batch then misses a group or more of twenty."""

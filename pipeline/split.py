@@ -11,7 +11,7 @@ from headrace.stores.errors import GroupError
 if TYPE_CHECKING:
     from headrace.pipeline.config import SplitOptions
     from headrace.stores import Store
-    from headrace.stores.folds import Fold
+    from headrace.stores.layout.folds import Fold
 
 LEAST_FOLDS = 3
 """One fold to test, one to validate, at least one to train."""

@@ -23,13 +23,13 @@ from headrace.pipeline.shard_task import (
     writer_versions,
 )
 from headrace.stores.errors import BudgetError
-from headrace.stores.fold_index import FoldIndex
 from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
 from headrace.stores.io.places import Place
-from headrace.stores.layout import make_geometry
+from headrace.stores.layout.fold_index import FoldIndex
+from headrace.stores.layout.layout import make_geometry
+from headrace.stores.layout.survey import Survey, survey_source
 from headrace.stores.manifest import FoldRecord, Manifest
 from headrace.stores.source.source import Source
-from headrace.stores.survey import Survey, survey_source
 from headrace.stores.text import format_bytes
 from headrace.stores.units import in_units
 

@@ -9,16 +9,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.stores.permutation import Bijection, mix_key, permutation
+    from headrace.stores.layout.permutation import Bijection, mix_key, permutation
     from headrace.stores.store import Store
     from headrace.stores.store import open_store as open
 
 _HOMES = {
-    "Bijection": ("headrace.stores.permutation", "Bijection"),
+    "Bijection": ("headrace.stores.layout.permutation", "Bijection"),
     "Store": ("headrace.stores.store", "Store"),
-    "mix_key": ("headrace.stores.permutation", "mix_key"),
+    "mix_key": ("headrace.stores.layout.permutation", "mix_key"),
     "open": ("headrace.stores.store", "open_store"),
-    "permutation": ("headrace.stores.permutation", "permutation"),
+    "permutation": ("headrace.stores.layout.permutation", "permutation"),
 }
 __all__ = ["Bijection", "Store", "mix_key", "open", "permutation"]
 

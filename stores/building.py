@@ -23,7 +23,6 @@ from headrace.stores.build_folder import (
     refuse_foreign,
 )
 from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, UserError, first_line
-from headrace.stores.fold_index import FoldIndex
 from headrace.stores.io.disk import (
     Bytes,
     link_file,
@@ -38,7 +37,8 @@ from headrace.stores.io.disk import (
 )
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, names_below, openable
-from headrace.stores.layout import Layout, join_ranges
+from headrace.stores.layout.fold_index import FoldIndex
+from headrace.stores.layout.layout import Layout, join_ranges
 from headrace.stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
 from headrace.stores.moments import Moments
 from headrace.stores.object_builds import begin_objects, discard_objects

@@ -11,9 +11,9 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from headrace.stores.errors import DamageError, StoreError
-from headrace.stores.folds import Fold
 from headrace.stores.io.places import Place, parts_of
-from headrace.stores.layout import Geometry, Segment, shard_segments
+from headrace.stores.layout.folds import Fold
+from headrace.stores.layout.layout import Geometry, Segment, shard_segments
 from headrace.stores.shards.array_format import (
     COMPRESSORS,
     MOST_CHUNK_BYTES,

@@ -14,10 +14,10 @@ from headrace.stores.build_folder import (
     read_plan,
 )
 from headrace.stores.errors import StoreError
-from headrace.stores.fold_index import FoldIndex
 from headrace.stores.io.disk import explained, remove_file, remove_folder, write_bytes, write_once
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import names_below
+from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.manifest import Manifest, manifest_differences
 from headrace.stores.shards.array_format import json_bytes
 

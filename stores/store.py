@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from headrace.stores.build_folder import is_begun, is_finished, partial_folder
 from headrace.stores.errors import StoreError
-from headrace.stores.folds import Fold
 from headrace.stores.io.chunk_cache import ChunkCache
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
 from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
 from headrace.stores.io.places import Place, place_of
+from headrace.stores.layout.folds import Fold
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
 from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headrace.pipeline.config import SplitOptions
 from headrace.pipeline.split import Split, choose_split, crossval_splits
 from headrace.stores.errors import UserError
-from headrace.stores.folds import Fold
+from headrace.stores.layout.folds import Fold
 
 
 def folds_named(*names: str) -> list[Fold]:

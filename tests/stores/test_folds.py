@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.stores.errors import UserError
-from headrace.stores.folds import make_folds
+from headrace.stores.layout.folds import make_folds
 
 NO_PART = np.full(40, -1, np.int8)
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from headrace.stores.errors import UserError
-from headrace.stores.fold_index import CountIndex, FoldIndex, RunIndex, load_index
-from headrace.stores.folds import make_folds
-from headrace.stores.layout import Geometry, Layout, build_index, make_geometry
+from headrace.stores.layout.fold_index import CountIndex, FoldIndex, RunIndex, load_index
+from headrace.stores.layout.folds import make_folds
+from headrace.stores.layout.layout import Geometry, Layout, build_index, make_geometry
 
 Integers = NDArray[np.int64]
 

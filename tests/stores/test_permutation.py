@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stores.permutation import mix_key, permutation, permutations
+from headrace.stores.layout.permutation import mix_key, permutation, permutations
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**64 - 1))

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headrace.stores.layout.survey import FoldReader, survey_source
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
-from headrace.stores.survey import FoldReader, survey_source
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
 LAYOUTS: dict[str, dict[str, Any]] = {

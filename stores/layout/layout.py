@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import StoreError
-from headrace.stores.fold_index import CountIndex, FoldIndex, RunIndex
-from headrace.stores.folds import Fold
-from headrace.stores.permutation import mix_key, permutation
+from headrace.stores.layout.fold_index import CountIndex, FoldIndex, RunIndex
+from headrace.stores.layout.folds import Fold
+from headrace.stores.layout.permutation import mix_key, permutation
 from headrace.stores.shards.array_format import MOST_CHUNK_BYTES
 
 _BLOCKS, _ROWS = 1, 2

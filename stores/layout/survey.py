@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError
-from headrace.stores.fold_index import FoldIndex
-from headrace.stores.folds import Fold, make_folds
-from headrace.stores.layout import build_index, join_ranges
+from headrace.stores.layout.fold_index import FoldIndex
+from headrace.stores.layout.folds import Fold, make_folds
+from headrace.stores.layout.layout import build_index, join_ranges
 from headrace.stores.source.source import Labels, Source
 
 Integers = NDArray[np.int64]

@@ -1,0 +1,1 @@
+"""Which window stands in which row: folds, and the shuffle within them."""
