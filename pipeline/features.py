@@ -14,14 +14,15 @@ from headrace.pipeline.reserved import keep_rate
 from headrace.pipeline.shard_task import try_shard
 from headrace.pipeline.shard_workers import ShardJob, run_tasks
 from headrace.pipeline.store_plan import PlannedBuild, plan_build, require_disk
-from headrace.stores.build_folder import build_lock, is_begun, is_finished, lock_path
-from headrace.stores.building import (
+from headrace.stores.build.build import (
     Build,
     begin_build,
     discard_build,
     recover_replaced,
     was_replaced,
 )
+from headrace.stores.build.folder import build_lock, is_begun, is_finished, lock_path
+from headrace.stores.build.objects import keeps_conditions
 from headrace.stores.errors import (
     CommandError,
     SourceContentError,
@@ -32,7 +33,6 @@ from headrace.stores.errors import (
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, state_of
 from headrace.stores.manifest import Manifest, read_manifest
-from headrace.stores.object_builds import keeps_conditions
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.source.source import Source
 from headrace.stores.text import counted, listed, shown_value

@@ -27,7 +27,7 @@ from headrace.pipeline.training_memory import (
     plan_train,
 )
 from headrace.stores import Store
-from headrace.stores.build_folder import is_finished
+from headrace.stores.build.folder import is_finished
 from headrace.stores.errors import BudgetError, CommandError, UserError
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.source.probe import open_stranger

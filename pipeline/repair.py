@@ -13,7 +13,7 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.shard_workers import ShardJob
 from headrace.pipeline.source_check import compare_with_source
 from headrace.pipeline.store_plan import PlannedBuild
-from headrace.stores.building import Build
+from headrace.stores.build.build import Build
 from headrace.stores.errors import DamageError, StoreError
 from headrace.stores.io.places import Place
 from headrace.stores.manifest import Manifest, file_digest, manifest_differences, read_manifest

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.catalogue import Catalogue, Triad, build_catalogue
-from headrace.stores.build_folder import partial_folder
-from headrace.stores.building import Build, SegmentRecord, layout_of, load_build
+from headrace.stores.build.build import Build, SegmentRecord, layout_of, load_build
+from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import (
     ClusterError,
     ConfigError,

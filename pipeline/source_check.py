@@ -13,7 +13,7 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.shard_check import compare_shard
 from headrace.pipeline.shard_workers import ShardJob, run_tasks
 from headrace.pipeline.store_plan import PlannedBuild
-from headrace.stores.building import begin_build, discard_build
+from headrace.stores.build.build import begin_build, discard_build
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
 from headrace.stores.store import Store

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.build_folder import is_begun, is_finished, partial_folder
+from headrace.stores.build.folder import is_begun, is_finished, partial_folder
 from headrace.stores.errors import StoreError
 from headrace.stores.io.chunk_cache import ChunkCache
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions

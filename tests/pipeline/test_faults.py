@@ -22,8 +22,8 @@ from headrace.pipeline.config import Config, config_from_table
 from headrace.pipeline.features import run_features
 from headrace.pipeline.shard_task import close_workshop, extract_shard
 from headrace.pipeline.store_plan import plan_store
-from headrace.stores.build_folder import partial_folder
-from headrace.stores.building import begin_build
+from headrace.stores.build.build import begin_build
+from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import state_of
 from headrace.stores.source.source import open_source
@@ -233,7 +233,7 @@ def test_what_stands_of_a_build_is_looked_at_before_it_is_believed(
     target = tmp_path / "least.zarr"
     with (
         pytest.raises(KeyboardInterrupt),
-        patch("headrace.stores.building.Build.finish", side_effect=KeyboardInterrupt),
+        patch("headrace.stores.build.build.Build.finish", side_effect=KeyboardInterrupt),
     ):
         least.run_here(target)
     build = partial_folder(target)

@@ -20,7 +20,7 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.features import run_features
 from headrace.pipeline.shard_task import catalogue_of, extract_shard
 from headrace.pipeline.store_plan import plan_store
-from headrace.stores.building import begin_build
+from headrace.stores.build.build import begin_build
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import state_of
 from headrace.stores.source.source import Source, open_source

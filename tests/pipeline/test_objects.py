@@ -29,7 +29,7 @@ from headrace.pipeline.scale import scale_of
 from headrace.pipeline.stream import training_stream
 from headrace.pipeline.verify import run_verify
 from headrace.stores import Store
-from headrace.stores.building import Build
+from headrace.stores.build.build import Build
 from headrace.stores.errors import DamageError, UserError
 from headrace.stores.io.object_file import ObjectFile
 from headrace.stores.io.object_path import ObjectPath, object_path

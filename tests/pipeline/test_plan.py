@@ -37,7 +37,7 @@ from headrace.pipeline.training_memory import (
     plan_train,
 )
 from headrace.stores import Store
-from headrace.stores.building import layout_of
+from headrace.stores.build.build import layout_of
 from headrace.stores.errors import UserError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import LabelRuns, Labels, Source

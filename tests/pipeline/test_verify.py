@@ -26,8 +26,8 @@ from headrace.pipeline.repair import Salvage, Trusted
 from headrace.pipeline.shard_check import compare_shard
 from headrace.pipeline.store_plan import plan_store
 from headrace.pipeline.verify import run_verify
-from headrace.stores.build_folder import partial_folder
-from headrace.stores.building import Build, begin_build
+from headrace.stores.build.build import Build, begin_build
+from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import DamageError, UserError
 from headrace.stores.io.places import state_of
 from headrace.stores.manifest import Manifest, read_manifest

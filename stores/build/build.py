@@ -15,13 +15,14 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from headrace.stores.build_folder import (
+from headrace.stores.build.folder import (
     REPLACED,
     begun_otherwise,
     partial_folder,
     read_plan,
     refuse_foreign,
 )
+from headrace.stores.build.objects import begin_objects, discard_objects
 from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, UserError, first_line
 from headrace.stores.io.disk import (
     Bytes,
@@ -41,7 +42,6 @@ from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import Layout, join_ranges
 from headrace.stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
 from headrace.stores.moments import Moments
-from headrace.stores.object_builds import begin_objects, discard_objects
 from headrace.stores.shards.array_format import ArrayFormat, json_bytes
 
 

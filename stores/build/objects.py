@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from headrace.stores.build_folder import (
+from headrace.stores.build.folder import (
     REPLACED,
     begun_otherwise,
     is_begun,
@@ -22,7 +22,7 @@ from headrace.stores.manifest import Manifest, manifest_differences
 from headrace.stores.shards.array_format import json_bytes
 
 if TYPE_CHECKING:
-    from headrace.stores.building import Build
+    from headrace.stores.build.build import Build
 
 
 def begin_objects(build: Build, index: FoldIndex, replaces: bool) -> None:
