@@ -6,9 +6,9 @@ from typing import Any
 
 from headrace import stores
 from headrace.pipeline.console import Request
-from headrace.stores.description import describe_store
 from headrace.stores.store import Store
 from headrace.stores.text import format_bytes
+from headrace.stores.views.describe import describe_store
 
 
 def run_inspect(request: Request) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from headrace.stores.io.places import Place
 from headrace.stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
 from headrace.stores.store import Store
 from headrace.stores.text import listed
-from headrace.stores.verifying import (
+from headrace.stores.verify import (
     Problem,
     checksum_problems,
     content_of,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.run_folder import RunFolder
     from headrace.pipeline.split import Split
     from headrace.stores import Store
-    from headrace.stores.rows import Window
+    from headrace.stores.views.window import Window
 
 INTERVALS = (
     "<p>In brackets: where 95 % of scores lie when whole groups are drawn anew (bootstrap; with "

@@ -17,7 +17,7 @@ from headrace.stores.build.build import begin_build, discard_build
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
 from headrace.stores.store import Store
-from headrace.stores.verifying import Problem
+from headrace.stores.verify import Problem
 
 
 def compare_with_source(

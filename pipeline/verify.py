@@ -18,7 +18,7 @@ from headrace.stores.io.places import state_of
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.store import Store
 from headrace.stores.text import counted, listed
-from headrace.stores.verifying import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
+from headrace.stores.verify import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
 
 RESERVED = 80 * MIB
 """Anonymous memory of the interpreter and NumPy: measured 38 MiB, the buffers of a small store

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-    from headrace.stores.rows import Rows, Window
+    from headrace.stores.views.window import Rows, Window
 
 ALIGNMENT = 64
 
@@ -295,7 +295,7 @@ class Store:
             IndexError: there is no such row.
             UserError: its chunk is missing or damaged.
         """
-        from headrace.stores.rows import read_window
+        from headrace.stores.views.window import read_window
 
         return read_window(self, row)
 
@@ -313,25 +313,25 @@ class Store:
             IndexError: there is no such row.
             UserError: the table would not fit, or a chunk is damaged.
         """
-        from headrace.stores.rows import features_table
+        from headrace.stores.views.window import features_table
 
         return features_table(self, rows)
 
     def to_xarray(self) -> xr.Dataset:
         """The store as a lazy Dataset with coordinates: see `stores.labelled`."""
-        from headrace.stores.labelled import labelled_dataset
+        from headrace.stores.views.to_xarray import labelled_dataset
 
         return labelled_dataset(self)
 
     def plot_window(self, row: int) -> list[Axes]:
         """Draw one window, a panel a unit: see `stores.plots.plot_window`."""
-        from headrace.stores.plots import plot_window
+        from headrace.stores.views.plots import plot_window
 
         return plot_window(self, row)
 
     def plot_feature(self, name: str, by: str = "label", rows: Rows | None = None) -> Axes:
         """Draw a feature's distribution by label, group or fold: see `stores.plots`."""
-        from headrace.stores.plots import plot_feature
+        from headrace.stores.views.plots import plot_feature
 
         return plot_feature(self, name, by, rows)
 
@@ -343,7 +343,7 @@ class Store:
         )
 
     def _repr_html_(self) -> str:
-        from headrace.stores.html_view import store_html
+        from headrace.stores.views.store_html import store_html
 
         return store_html(self)
 

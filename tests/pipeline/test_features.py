@@ -26,7 +26,7 @@ from headrace.stores.io.places import state_of
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.synthetic import write_synthetic
 from headrace.stores.units import in_units
-from headrace.stores.verifying import verify_store
+from headrace.stores.verify import verify_store
 from tests.conftest import changed, hashes, request_for
 from tests.stores.source_files import write_recordings
 

@@ -32,7 +32,7 @@ from headrace.stores.errors import DamageError, UserError
 from headrace.stores.io.places import state_of
 from headrace.stores.manifest import Manifest, read_manifest
 from headrace.stores.source.source import open_source
-from headrace.stores.verifying import Problem, verify_store
+from headrace.stores.verify import Problem, verify_store
 from tests.conftest import changed, hashes, request_for
 from tests.pipeline.conftest import made
 from tests.pipeline.corruptions import HARMS, Harm, flip, rewrite_consistently, seal

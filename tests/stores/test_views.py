@@ -155,7 +155,7 @@ def test_a_frame_of_features_takes_slices_and_lists(store: Store) -> None:
 def test_a_frame_that_would_not_fit_is_refused(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.stores.rows.MOST_TABLE_BYTES", 1000)
+    monkeypatch.setattr("headrace.stores.views.window.MOST_TABLE_BYTES", 1000)
     with pytest.raises(UserError, match=r"all 530 windows take .* Name rows.*to_xarray"):
         store.features_frame()
 

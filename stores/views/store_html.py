@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.description import describe_store
 from headrace.stores.errors import UserError
-from headrace.stores.plots import PALETTE
-from headrace.stores.rows import Window, read_window
 from headrace.stores.text import format_bytes
+from headrace.stores.views.describe import describe_store
+from headrace.stores.views.plots import PALETTE
+from headrace.stores.views.window import Window, read_window
 
 if TYPE_CHECKING:
     from headrace.stores.store import Store

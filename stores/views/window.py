@@ -58,7 +58,7 @@ class Window:
         return f"<Window {self.title}: {time} x {channels}, {len(self.features)} features>"
 
     def _repr_html_(self) -> str:
-        from headrace.stores.html_view import window_html
+        from headrace.stores.views.store_html import window_html
 
         return str(window_html(self))
 

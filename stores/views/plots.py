@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.stores.errors import StoreError
-from headrace.stores.rows import Rows, evenly, features_table, read_window
+from headrace.stores.views.window import Rows, evenly, features_table, read_window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

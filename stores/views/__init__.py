@@ -1,0 +1,1 @@
+"""A store as people look at it: in a notebook, as plots, tables and xarray."""
