@@ -112,7 +112,7 @@ data/watch.h5:
 	@mkdir -p data && wheels=$$(mktemp -d) && trap 'rm -rf "$$wheels"' EXIT \
 		&& $(python) -m pip download --quiet --no-deps --only-binary :all: \
 			--dest "$$wheels" seglearn==1.2.5 \
-		&& $(python) -m headrace.stores.watch "$$wheels"/seglearn-1.2.5-*.whl $@
+		&& $(python) -m headrace.stores.datasets.watch "$$wheels"/seglearn-1.2.5-*.whl $@
 
 .PHONY: features
 features: data ## Extract features from the source into the store

@@ -141,7 +141,7 @@ def _run_export(options: argparse.Namespace) -> int:
 
 def _run_synth(options: argparse.Namespace) -> int:
     from headrace.pipeline.console import Console
-    from headrace.stores.synthetic import is_synthetic, write_synthetic
+    from headrace.stores.datasets.synthetic import is_synthetic, write_synthetic
 
     if (
         options.output.exists()

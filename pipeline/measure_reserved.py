@@ -16,9 +16,9 @@ from headrace.pipeline.config import Config, StoreOptions
 from headrace.pipeline.launch import stage_environment
 from headrace.pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
 from headrace.pipeline.run_folder import config_bytes
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import BudgetError
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.synthetic import write_synthetic
 
 if TYPE_CHECKING:
     from headrace.stores import Store

@@ -53,7 +53,7 @@ def tiny_config() -> Config:
 @pytest.fixture(scope="session")
 def tiny_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A synthetic source of 530 windows of 64 x 3, 8 groups."""
-    from headrace.stores.synthetic import write_synthetic
+    from headrace.stores.datasets.synthetic import write_synthetic
 
     path = tmp_path_factory.mktemp("source") / "tiny.h5"
     write_synthetic(path, windows=530, time=64, channels=3, groups=8)

@@ -29,10 +29,10 @@ from headrace.pipeline.console import QUIET
 from headrace.pipeline.features import run_features
 from headrace.pipeline.store_plan import plan_build
 from headrace.pipeline.verify import run_verify
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import place_of
 from headrace.stores.source.source import open_source
-from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.faults import finished
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, free_port

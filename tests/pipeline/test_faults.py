@@ -24,10 +24,10 @@ from headrace.pipeline.shard_task import close_workshop, extract_shard
 from headrace.pipeline.store_plan import plan_store
 from headrace.stores.build.build import begin_build
 from headrace.stores.build.folder import partial_folder
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import state_of
 from headrace.stores.source.source import open_source
-from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, hashes, request_for
 from tests.failing_disk import FailingDisk, PowerLoss, install
 from tests.pipeline.corruptions import flip

@@ -21,10 +21,10 @@ from headrace.pipeline.features import run_features
 from headrace.pipeline.shard_task import catalogue_of, extract_shard
 from headrace.pipeline.store_plan import plan_store
 from headrace.stores.build.build import begin_build
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import state_of
 from headrace.stores.source.source import Source, open_source
-from headrace.stores.synthetic import write_synthetic
 from headrace.stores.units import in_units
 from headrace.stores.verify import verify_store
 from tests.conftest import changed, hashes, request_for

@@ -16,9 +16,9 @@ import pytest
 from headrace.pipeline.cli import main
 from headrace.pipeline.config import config_from_table, load_config
 from headrace.pipeline.first_config import config_text, guess_config
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.source.contents import look_at
-from headrace.stores.synthetic import write_synthetic
 from tests.stores.source_files import write_recordings, write_windows
 
 RNG = np.random.default_rng(0)

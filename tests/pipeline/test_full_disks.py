@@ -13,8 +13,8 @@ from headrace.pipeline.config import Config, config_from_table
 from headrace.pipeline.features import run_features
 from headrace.pipeline.run_folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
-from headrace.stores.synthetic import write_synthetic
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.conftest import made
 from tests.pipeline.runs import assert_same_result

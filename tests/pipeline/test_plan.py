@@ -38,10 +38,10 @@ from headrace.pipeline.training_memory import (
 )
 from headrace.stores import Store
 from headrace.stores.build.build import layout_of
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import LabelRuns, Labels, Source
-from headrace.stores.synthetic import write_synthetic
 from tests.conftest import changed, request_for
 
 

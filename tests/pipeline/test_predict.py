@@ -25,9 +25,9 @@ from headrace.pipeline.run_folder import RunFolder, config_bytes
 from headrace.pipeline.timeline import Timeline
 from headrace.pipeline.train import run_train
 from headrace.pipeline.window_blocks import Block
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
-from headrace.stores.synthetic import write_synthetic
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, install
 

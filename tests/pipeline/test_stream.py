@@ -34,8 +34,8 @@ from headrace.pipeline.stream_buffers import (
 )
 from headrace.pipeline.training_statistics import sampling
 from headrace.stores import Store
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
-from headrace.stores.synthetic import write_synthetic
 from tests.conftest import changed, request_for
 
 FOLDS = ("1", "2", "4", "5", "6")

@@ -10,11 +10,11 @@ import h5py
 import numpy as np
 import pytest
 
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.source.hdf5 import explains_reads
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
-from headrace.stores.synthetic import write_synthetic
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
 

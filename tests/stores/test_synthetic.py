@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from headrace.stores import synthetic
+from headrace.stores.datasets import synthetic
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
-from headrace.stores.synthetic import write_synthetic
 
 
 def test_the_windows_layout_has_exactly_the_windows_asked_for(tmp_path):

@@ -9,11 +9,11 @@ import h5py
 import numpy as np
 import pytest
 
-from headrace.stores import watch
+from headrace.stores.datasets import watch
+from headrace.stores.datasets.watch import MEMBER, main, write_watch
 from headrace.stores.errors import UserError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
-from headrace.stores.watch import MEMBER, main, write_watch
 
 
 class Exploit:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import SourceError, UserError
-from headrace.stores.source_writing import (
+from headrace.stores.datasets.writing import (
     describe_channels,
     new_source,
     write_names,
     write_recordings,
 )
+from headrace.stores.errors import SourceError, UserError
 
 MEMBER = "seglearn/data/watch_dataset.npy"
 SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"

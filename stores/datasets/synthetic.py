@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import SourceError
-from headrace.stores.source.options import DEFAULT_WINDOW_S
-from headrace.stores.source_writing import (
+from headrace.stores.datasets.writing import (
     describe_channels,
     new_source,
     write_names,
     write_recordings,
 )
+from headrace.stores.errors import SourceError
+from headrace.stores.source.options import DEFAULT_WINDOW_S
 
 TITLE = "Synthetic source"
 DEFAULT_RATE_HZ = 50.0

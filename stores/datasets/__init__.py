@@ -1,0 +1,1 @@
+"""Sources that are made here: synthetic ones, and the default data set."""
