@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.child import child_command
-from headrace.pipeline import interrupts
+from headrace.pipeline.process import interrupts
 from headrace.pipeline.run_folder import config_bytes
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import headrace
-from headrace.pipeline import interrupts
 from headrace.pipeline.commands import (
     add_commands,
     as_sentence,
@@ -27,6 +26,7 @@ from headrace.pipeline.commands import (
     positive,
     positive_number,
 )
+from headrace.pipeline.process import interrupts
 from headrace.stores.errors import CommandError, DiskError, UserError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from functools import cache
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline import interrupts
+from headrace.pipeline.process import interrupts
 from headrace.stores.errors import BudgetError, ClusterError, first_line
 from headrace.stores.text import format_bytes
 

@@ -46,7 +46,7 @@ def main() -> NoReturn:
     arguments = sys.argv[1:]
     if arguments and not _LIGHT.intersection(arguments):
         restart_with(stage_environment(os.environ), _command_again())
-    from headrace.pipeline import interrupts
+    from headrace.pipeline.process import interrupts
 
     _open_closed_streams()
     interrupts.catch()
@@ -74,8 +74,8 @@ def end(code: int) -> NoReturn:
     process without our code. And with batches under way, as after an error in the midst of a
     training, that crashed Python 3.12 while it collected garbage.
     """
-    from headrace.pipeline import interrupts
-    from headrace.pipeline.process_tree import kill_descendants
+    from headrace.pipeline.process import interrupts
+    from headrace.pipeline.process.tree import kill_descendants
 
     interrupts.settle(code)
     atexit._run_exitfuncs()

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from headrace.pipeline import interrupts
 from headrace.pipeline.config import Config, config_from_table
 from headrace.pipeline.launch import end
 from headrace.pipeline.memory import watch_memory
+from headrace.pipeline.process import interrupts
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 
 GATHERED = 64

@@ -25,7 +25,7 @@ from benchmarks.control_groups import ControlGroup, cpu_quota
 from headrace.pipeline.config import Config
 from headrace.pipeline.crossval import run_crossval
 from headrace.pipeline.evaluate import run_evaluate
-from headrace.pipeline.interrupts import ENDING
+from headrace.pipeline.process.interrupts import ENDING
 from headrace.pipeline.run_folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train
 from tests.conftest import changed, hashes, request_for

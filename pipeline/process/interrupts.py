@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-from headrace.pipeline.process_tree import kill_descendants, note_strangers
+from headrace.pipeline.process.tree import kill_descendants, note_strangers
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM})
 """What ends a command: a key, and what a service manager, a batch system or `kill` sends first."""
