@@ -25,7 +25,7 @@ import psutil
 
 from benchmarks.timing import machine, table
 from headrace.pipeline.cluster import WorkerNeed, remote_client
-from headrace.pipeline.config import ClusterOptions
+from headrace.pipeline.config.config import ClusterOptions
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.shard_workers import ShardJob, run_tasks
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.timing import machine, table, version
 from headrace import stores
-from headrace.pipeline.config import Config, load_config
+from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
 from headrace.pipeline.order import training_order

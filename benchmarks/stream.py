@@ -50,7 +50,7 @@ from headrace.model.network import build_network
 from headrace.model.normaliser import Normaliser
 from headrace.model.optimisation import compile_network
 from headrace.pipeline.budget import MIB
-from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
 from headrace.pipeline.memory import watch_memory

@@ -39,7 +39,7 @@ from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
     from headrace.pipeline.budget import MemoryPlan
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console, Request
     from headrace.stores import Store
 

@@ -19,7 +19,7 @@ from headrace.pipeline.run_folder import config_bytes
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
     from headrace.pipeline.run_folder import RunFolder
 

@@ -16,7 +16,7 @@ from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Request
     from headrace.pipeline.run_folder import RunFolder
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.stores.io.places import Place
 from headrace.stores.text import format_bytes, format_seconds
 

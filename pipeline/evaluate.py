@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import stores
 from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
-from headrace.pipeline.config import READ_AHEAD, Config, digest
+from headrace.pipeline.config.config import READ_AHEAD, Config, digest
 from headrace.pipeline.memory_record import read_record, record_of
 from headrace.pipeline.run_folder import (
     RunFolder,

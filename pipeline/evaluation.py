@@ -20,7 +20,7 @@ from headrace.pipeline.training_statistics import sample_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
     from headrace.pipeline.run_folder import RunFolder
     from headrace.pipeline.split import Split

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from headrace.child import child_command
 from headrace.pipeline.child_stages import raise_if_ended, run_part
-from headrace.pipeline.config import Config, StoreOptions
+from headrace.pipeline.config.config import Config, StoreOptions
 from headrace.pipeline.launch import stage_environment
 from headrace.pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
 from headrace.pipeline.run_folder import config_bytes

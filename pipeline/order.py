@@ -24,7 +24,7 @@ from headrace.stores.errors import GroupError
 from headrace.stores.layout.permutation import Bijections, mix_key, permutation, permutations
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.stores import Store
 
 Range = tuple[int, int]

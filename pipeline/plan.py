@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace import stores
 from headrace.pipeline.budget import MemoryPlan
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Request
 from headrace.pipeline.machine import usable_cores
 from headrace.pipeline.measure_reserved import measure_reserved, measure_worker_reserved

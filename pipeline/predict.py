@@ -32,7 +32,7 @@ from headrace.stores.text import counted, listed
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Request
     from headrace.stores.source.options import SourceOptions
 

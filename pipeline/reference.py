@@ -20,7 +20,7 @@ from pydantic.fields import FieldInfo
 
 from headrace.pipeline.cli import command_parser
 from headrace.pipeline.commands import as_sentence
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 
 _CONFIGURATION = """# Configuration
 

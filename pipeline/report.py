@@ -27,7 +27,7 @@ from headrace.pipeline.run_folder import config_bytes, recorded_versions
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.pipeline.memory_record import MemoryRecord
     from headrace.pipeline.run_folder import RunFolder
     from headrace.pipeline.split import Split

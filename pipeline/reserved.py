@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.config import digest
+from headrace.pipeline.config.config import digest
 from headrace.pipeline.machine import usable_cores
 from headrace.stores.io import disk
 from headrace.stores.user_cache import user_cache
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.stores import Store
     from headrace.stores.manifest import Manifest
 

@@ -19,7 +19,7 @@ from headrace.pipeline.cluster import (
     remote_client,
     require_workers,
 )
-from headrace.pipeline.config import ClusterOptions
+from headrace.pipeline.config.config import ClusterOptions
 from headrace.pipeline.store_plan import has_dashboard
 from headrace.stores.errors import ClusterError, UserError, first_line
 from headrace.stores.io.places import Place, State

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from headrace.stores.errors import GroupError
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import SplitOptions
+    from headrace.pipeline.config.config import SplitOptions
     from headrace.stores import Store
     from headrace.stores.layout.folds import Fold
 

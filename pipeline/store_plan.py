@@ -12,7 +12,7 @@ import numpy as np
 
 from headrace.pipeline.budget import MIB, MemoryPlan
 from headrace.pipeline.cluster import WorkerNeed
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.machine import total_memory, usable_budget, usable_cores
 from headrace.pipeline.reserved import known_worker_reserved

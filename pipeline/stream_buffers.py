@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config, StreamOptions
+    from headrace.pipeline.config.config import Config, StreamOptions
     from headrace.stores import Store
 
 BUFFER_CHUNKS = 32

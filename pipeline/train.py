@@ -26,7 +26,7 @@ from headrace.stores.errors import RunError
 from headrace.stores.io.places import Place
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Request
     from headrace.pipeline.split import Split
     from headrace.stores import Store

@@ -23,7 +23,7 @@ from headrace.model.normaliser import Normaliser
 from headrace.model.optimisation import averaged_weights, compile_network, training_variables
 from headrace.model.options import OptimiserOptions
 from headrace.model.scores import Scores
-from headrace.pipeline.config import digest
+from headrace.pipeline.config.config import digest
 from headrace.pipeline.devices import Devices
 from headrace.pipeline.order import Position, training_order
 from headrace.pipeline.prediction import predictor, score_batches
@@ -36,7 +36,7 @@ from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config, TrainOptions
+    from headrace.pipeline.config.config import Config, TrainOptions
     from headrace.pipeline.console import Console
     from headrace.pipeline.console import Progress as EpochProgress
     from headrace.pipeline.run_folder import RunFolder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headrace.model.normaliser import SAMPLE_ROWS
 from headrace.pipeline.budget import MIB, MemoryPlan
-from headrace.pipeline.config import READ_AHEAD
+from headrace.pipeline.config.config import READ_AHEAD
 from headrace.pipeline.machine import total_memory, usable_budget
 from headrace.pipeline.reserved import known_reserved
 from headrace.pipeline.stream_buffers import (
@@ -23,7 +23,7 @@ from headrace.pipeline.stream_buffers import (
 )
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.stores import Store
 
 RESERVED = 540 * MIB

@@ -14,7 +14,7 @@ from headrace.pipeline.split import fold_ranges
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace.pipeline.config import Config
+    from headrace.pipeline.config.config import Config
     from headrace.stores import Store
 
 SLICE = 1 << 18

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.machine import usable_cores
 from headrace.stores.io.places import Place

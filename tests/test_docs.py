@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from headrace.pipeline.cli import ERRORS_PAGE, command_parser
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.features import run_features
 from headrace.pipeline.reference import PAGES
 from headrace.stores.errors import ConfigError, SourceError, UserError

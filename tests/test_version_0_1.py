@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from headrace import stores
-from headrace.pipeline.config import Config, load_config
+from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.features import run_features
 from headrace.pipeline.predict import run_predict

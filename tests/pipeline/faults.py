@@ -19,7 +19,7 @@ import psutil
 import pytest
 import tomli_w
 
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.features import run_features
 from headrace.pipeline.repair import Trusted
 from headrace.pipeline.shard_task import close_workshop

@@ -15,7 +15,7 @@ from headrace.pipeline.ablation import Extent, run_ablation
 from headrace.pipeline.ablation_result import Outcome, Trained, print_ablation, result_of
 from headrace.pipeline.ablation_variants import in_time, variants
 from headrace.pipeline.cli import main
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.run_folder import flat_table, run_digest

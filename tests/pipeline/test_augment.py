@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from headrace.pipeline import augment
 from headrace.pipeline.augment import Augmentation
-from headrace.pipeline.config import AugmentOptions
+from headrace.pipeline.config.config import AugmentOptions
 from headrace.pipeline.stream_buffers import TABLE_BYTES
 
 TIME, SEED = 40, 5

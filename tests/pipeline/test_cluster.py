@@ -24,7 +24,7 @@ from distributed import Client
 
 from headrace.pipeline import cluster
 from headrace.pipeline.cluster import WorkerNeed
-from headrace.pipeline.config import ClusterOptions, Config
+from headrace.pipeline.config.config import ClusterOptions, Config
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.features import run_features
 from headrace.pipeline.store_plan import plan_build

@@ -13,7 +13,7 @@ import pytest
 
 from headrace.model.intervals import paired_accuracy
 from headrace.pipeline.cli import main
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.prediction import load_model
 from headrace.pipeline.run_folder import RunFolder

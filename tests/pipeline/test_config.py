@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.config import config_from_table, digest, load_config
+from headrace.pipeline.config.config import config_from_table, digest, load_config
 from headrace.stores.errors import UserError
 
 

@@ -15,7 +15,7 @@ import pytest
 from headrace.pipeline import console
 from headrace.pipeline.budget import MIB
 from headrace.pipeline.cli import main
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
 from headrace.pipeline.memory import MemoryUse

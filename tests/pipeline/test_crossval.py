@@ -15,7 +15,7 @@ import pytest
 from headrace import stores
 from headrace.pipeline import crossval
 from headrace.pipeline.child_stages import StageFailed, raise_for
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.crossval import fold_config, run_crossval, summarise
 from headrace.pipeline.evaluate import run_evaluate

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import pytest
 
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.prediction import load_model
 from headrace.pipeline.run_folder import RunFolder

@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from headrace import stores
-from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.evaluate import evaluation_config, run_evaluate
 from headrace.pipeline.prediction import load_model

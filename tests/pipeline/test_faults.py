@@ -18,7 +18,7 @@ from unittest.mock import patch
 import psutil
 import pytest
 
-from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.features import run_features
 from headrace.pipeline.shard_task import close_workshop, extract_shard
 from headrace.pipeline.store_plan import plan_store

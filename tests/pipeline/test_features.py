@@ -15,7 +15,7 @@ import tensorstore as ts
 import xarray as xr
 
 from headrace import stores
-from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console
 from headrace.pipeline.features import run_features
 from headrace.pipeline.shard_task import catalogue_of, extract_shard

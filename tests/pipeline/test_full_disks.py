@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.config import Config, config_from_table
+from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.features import run_features
 from headrace.pipeline.run_folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train

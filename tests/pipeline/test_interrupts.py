@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 from benchmarks.control_groups import ControlGroup, cpu_quota
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.crossval import run_crossval
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.process.interrupts import ENDING

@@ -11,7 +11,7 @@ import jupytext
 import pytest
 from nbclient import NotebookClient
 
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.run_folder import RunFolder
 from tests.conftest import request_for

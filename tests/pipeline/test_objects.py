@@ -22,7 +22,7 @@ import tomli_w
 from headrace import stores
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.cli import main
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
 from headrace.pipeline.scale import scale_of

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from headrace import stores
 from headrace.pipeline.budget import MIB
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.memory import tree_memory, watch_memory
 from headrace.pipeline.order import Order, merge_ranges

@@ -18,7 +18,7 @@ import xarray as xr
 
 from headrace import stores
 from headrace.pipeline.cli import main
-from headrace.pipeline.config import Config, load_config
+from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.features import run_features
 from headrace.pipeline.prediction import load_model
 from headrace.pipeline.run_folder import RunFolder, config_bytes

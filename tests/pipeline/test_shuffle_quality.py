@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.shuffle import write_sorted_source
 from headrace import stores
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.features import run_features
 from headrace.pipeline.order import Order, merge_ranges
 from headrace.pipeline.shuffle_quality import (

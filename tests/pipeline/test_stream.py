@@ -21,7 +21,7 @@ from headrace import stores
 from headrace.model.normalisation import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.budget import MIB
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.features import run_features
 from headrace.pipeline.memory import tree_memory
 from headrace.pipeline.order import Position, Sampling, training_order
@@ -202,7 +202,7 @@ def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: 
     script = """
         import sys
         from headrace import stores
-        from headrace.pipeline.config import Config
+        from headrace.pipeline.config.config import Config
         from headrace.pipeline.stream import training_stream
         from headrace.pipeline.training_statistics import fit_normaliser
 

@@ -21,7 +21,7 @@ import pytest
 
 from headrace import stores
 from headrace.pipeline import training_state
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.run_folder import RunFolder, config_bytes, recorded_config
 from headrace.pipeline.split import choose_split

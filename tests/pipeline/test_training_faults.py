@@ -14,7 +14,7 @@ import keras
 import pytest
 
 from headrace.pipeline.budget import MemoryPlan
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.run_folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train
 from headrace.stores.errors import UserError

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from headrace import stores
-from headrace.pipeline.config import Config
+from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features import run_features
 from headrace.pipeline.inspect import run_inspect
