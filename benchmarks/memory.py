@@ -25,7 +25,7 @@ from pydantic import ByteSize, TypeAdapter
 from benchmarks.control_groups import ControlGroup, memory_cap
 from benchmarks.stage import source_of
 from benchmarks.timing import machine, table, version
-from headrace.pipeline.memory import SAMPLE_SECONDS, tree_memory
+from headrace.pipeline.memory.watch import SAMPLE_SECONDS, tree_memory
 
 MIB = 1 << 20
 CONFIG = """

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import machine, table
-from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.scale import scale_of
 from headrace.stores.manifest import read_manifest
 

@@ -49,11 +49,11 @@ from headrace import stores
 from headrace.model.network import build_network
 from headrace.model.normaliser import Normaliser
 from headrace.model.optimisation import compile_network
-from headrace.pipeline.budget import MIB
 from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
-from headrace.pipeline.memory import watch_memory
+from headrace.pipeline.memory.plan import MIB
+from headrace.pipeline.memory.watch import watch_memory
 from headrace.pipeline.order import training_order
 from headrace.pipeline.stream import training_stream
 from headrace.pipeline.stream_buffers import buffer_chunks

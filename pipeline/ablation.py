@@ -38,9 +38,9 @@ from headrace.stores.io import disk
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
-    from headrace.pipeline.budget import MemoryPlan
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console, Request
+    from headrace.pipeline.memory.plan import MemoryPlan
     from headrace.stores import Store
 
 PROBE_STEPS = 100

@@ -31,7 +31,7 @@ from headrace.stores.errors import CommandError, DiskError, UserError
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Request
-    from headrace.pipeline.memory import MemoryUse
+    from headrace.pipeline.memory.watch import MemoryUse
 
 REFUSALS = frozenset(
     {
@@ -311,7 +311,7 @@ def _add_extent(ablation: argparse.ArgumentParser) -> None:
 
 
 def _run_stage(options: argparse.Namespace) -> int:
-    from headrace.pipeline.memory import watch_memory
+    from headrace.pipeline.memory.watch import watch_memory
 
     request = _request(options)
     _refuse_idle(options, request)
@@ -431,7 +431,7 @@ def _request(options: argparse.Namespace) -> Request:
 
 def _report_memory(stage: str, request: Request, use: MemoryUse, summary: dict[str, Any]) -> None:
     """Say what was held, and keep its course where the stage left its result."""
-    from headrace.pipeline.memory_record import record_of, record_path, write_record
+    from headrace.pipeline.memory.record import record_of, record_path, write_record
     from headrace.stores.text import format_bytes
 
     memory = summary.setdefault("memory", {})

@@ -15,8 +15,8 @@ from headrace.stores.io.places import Place
 from headrace.stores.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
-    from headrace.pipeline.budget import MemoryPlan
-    from headrace.pipeline.memory import MemoryUse
+    from headrace.pipeline.memory.plan import MemoryPlan
+    from headrace.pipeline.memory.watch import MemoryUse
 
 LOG_SECONDS = 10.0
 """Between progress lines where there is no terminal."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace import stores
 from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
 from headrace.pipeline.config.config import READ_AHEAD, Config, digest
-from headrace.pipeline.memory_record import read_record, record_of
+from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -30,9 +30,9 @@ from headrace.stores.io import disk
 from headrace.stores.io.places import Place
 
 if TYPE_CHECKING:
-    from headrace.pipeline.budget import MemoryPlan
     from headrace.pipeline.console import Console, Request
-    from headrace.pipeline.memory import MemoryUse
+    from headrace.pipeline.memory.plan import MemoryPlan
+    from headrace.pipeline.memory.watch import MemoryUse
     from headrace.stores import Store
 
 

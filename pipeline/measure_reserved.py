@@ -14,7 +14,12 @@ from headrace.child import child_command
 from headrace.pipeline.child_stages import raise_if_ended, run_part
 from headrace.pipeline.config.config import Config, StoreOptions
 from headrace.pipeline.launch import stage_environment
-from headrace.pipeline.reserved import NETWORK_STAGES, keep_reserved, keep_worker_reserved, shape_of
+from headrace.pipeline.memory.measured import (
+    NETWORK_STAGES,
+    keep_reserved,
+    keep_worker_reserved,
+    shape_of,
+)
 from headrace.pipeline.run_folder import config_bytes
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import BudgetError

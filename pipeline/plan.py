@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace import stores
-from headrace.pipeline.budget import MemoryPlan
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Request
-from headrace.pipeline.machine import usable_cores
 from headrace.pipeline.measure_reserved import measure_reserved, measure_worker_reserved
+from headrace.pipeline.memory.machine import usable_cores
+from headrace.pipeline.memory.measured import known_rate
+from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.order import training_order
-from headrace.pipeline.reserved import known_rate
 from headrace.pipeline.scale import scale_of
 from headrace.pipeline.shard_task import catalogue_of
 from headrace.pipeline.shuffle_quality import POOR, expected_group_entropy

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace import stores
-from headrace.pipeline.budget import MIB, MemoryPlan
 from headrace.pipeline.evaluate import evaluation_config
 from headrace.pipeline.features import require_data
-from headrace.pipeline.machine import total_memory, usable_budget
+from headrace.pipeline.memory.machine import total_memory, usable_budget
+from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.model_inputs import ModelInputs, inputs_of, refuse_other_signals
 from headrace.pipeline.prediction_files import prediction_file, refuse_output, timeline_path
 from headrace.pipeline.run_folder import RunFolder, recorded_fingerprint, recorded_inputs

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.pipeline.budget import MIB, MemoryPlan
 from headrace.pipeline.cluster import WorkerNeed
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import QUIET, Console
-from headrace.pipeline.machine import total_memory, usable_budget, usable_cores
-from headrace.pipeline.reserved import known_worker_reserved
+from headrace.pipeline.memory.machine import total_memory, usable_budget, usable_cores
+from headrace.pipeline.memory.measured import known_worker_reserved
+from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.shard_task import (
     BATCH_WINDOWS,
     catalogue_of,

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.memory.machine import usable_cores
 from headrace.stores.errors import RunError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.model.normaliser import SAMPLE_ROWS
-from headrace.pipeline.budget import MIB, MemoryPlan
 from headrace.pipeline.config.config import READ_AHEAD
-from headrace.pipeline.machine import total_memory, usable_budget
-from headrace.pipeline.reserved import known_reserved
+from headrace.pipeline.memory.machine import total_memory, usable_budget
+from headrace.pipeline.memory.measured import known_reserved
+from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.stream_buffers import (
     LEAST_PREFETCHED,
     buffer_chunks,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from headrace import stores
-from headrace.pipeline.budget import MIB, MemoryPlan
 from headrace.pipeline.console import Request
 from headrace.pipeline.features import require_data
-from headrace.pipeline.machine import total_memory, usable_budget
+from headrace.pipeline.memory.machine import total_memory, usable_budget
+from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.repair import store_differences
 from headrace.pipeline.shard_workers import ShardJob
 from headrace.pipeline.source_check import compare_with_source

@@ -12,7 +12,7 @@ import numpy as np
 
 from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.launch import end
-from headrace.pipeline.memory import watch_memory
+from headrace.pipeline.memory.watch import watch_memory
 from headrace.pipeline.process import interrupts
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 

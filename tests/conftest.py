@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console, Request
-from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.memory.machine import usable_cores
 from headrace.stores.io.places import Place
 
 # As many threads as a stage in a process of its own takes, which a quota limits: they decide bits,

@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from headrace.pipeline.budget import MIB, MemoryPlan
-from headrace.pipeline.memory import tree_memory, watch_memory
+from headrace.pipeline.memory.plan import MIB, MemoryPlan
+from headrace.pipeline.memory.watch import tree_memory, watch_memory
 from headrace.stores.errors import UserError
 
 

@@ -13,12 +13,12 @@ from urllib.request import urlopen
 import pytest
 
 from headrace.pipeline import console
-from headrace.pipeline.budget import MIB
 from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
-from headrace.pipeline.memory import MemoryUse
+from headrace.pipeline.memory.plan import MIB
+from headrace.pipeline.memory.watch import MemoryUse
 from headrace.pipeline.shard_workers import local_client
 
 LINE = (

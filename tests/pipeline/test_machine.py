@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.control_groups import memory_cap
-from headrace.pipeline import machine
-from headrace.pipeline.budget import MIB
+from headrace.pipeline.memory.plan import MIB
+from headrace.pipeline.memory.watch import machine
 
 ASK = "from pipeline import machine; print(machine.{})"
 

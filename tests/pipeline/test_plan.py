@@ -17,13 +17,13 @@ import pytest
 from numpy.typing import NDArray
 
 from headrace import stores
-from headrace.pipeline.budget import MIB
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
-from headrace.pipeline.memory import tree_memory, watch_memory
+from headrace.pipeline.memory.measured import known_reserved
+from headrace.pipeline.memory.plan import MIB
+from headrace.pipeline.memory.watch import tree_memory, watch_memory
 from headrace.pipeline.order import Order, merge_ranges
 from headrace.pipeline.plan import run_plan
-from headrace.pipeline.reserved import known_reserved
 from headrace.pipeline.shard_task import catalogue_of
 from headrace.pipeline.shuffle_quality import POOR
 from headrace.pipeline.split import choose_split, fold_ranges

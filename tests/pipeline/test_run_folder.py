@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.pipeline.config.config import Config, config_from_table, load_config
-from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.model_inputs import ModelInputs
 from headrace.pipeline.run_folder import (
     RunFolder,

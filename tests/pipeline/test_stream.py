@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from headrace import stores
 from headrace.model.normalisation import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
-from headrace.pipeline.budget import MIB
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features import run_features
-from headrace.pipeline.memory import tree_memory
+from headrace.pipeline.memory.plan import MIB
+from headrace.pipeline.memory.watch import tree_memory
 from headrace.pipeline.order import Position, Sampling, training_order
 from headrace.pipeline.stream import evaluation_stream, training_stream
 from headrace.pipeline.stream_buffers import (

@@ -13,8 +13,8 @@ from unittest.mock import patch
 import keras
 import pytest
 
-from headrace.pipeline.budget import MemoryPlan
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.run_folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train
 from headrace.stores.errors import UserError

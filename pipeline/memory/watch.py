@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from headrace.pipeline.machine import page_cache
+from headrace.pipeline.memory.machine import page_cache
 from headrace.pipeline.process.tree import children_of
 
 SAMPLE_SECONDS = 0.05

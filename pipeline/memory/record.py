@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from headrace.pipeline.memory import MemoryUse
+from headrace.pipeline.memory.watch import MemoryUse
 from headrace.stores.io import disk
 from headrace.stores.io.places import Place
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import digest
-from headrace.pipeline.machine import usable_cores
+from headrace.pipeline.memory.machine import usable_cores
 from headrace.stores.io import disk
 from headrace.stores.user_cache import user_cache
 
