@@ -26,14 +26,14 @@ from headrace import stores
 from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
-from headrace.pipeline.order import training_order
 from headrace.pipeline.plan import with_buffer
-from headrace.pipeline.shuffle_quality import (
+from headrace.pipeline.rows.order import training_order
+from headrace.pipeline.rows.quality import (
     expected_group_entropy,
     measured_entropy,
     position_correlation,
 )
-from headrace.pipeline.split import choose_split
+from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.stream_buffers import BUFFER_CHUNKS
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.train import run_train

@@ -54,12 +54,12 @@ from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import watch_memory
-from headrace.pipeline.order import training_order
+from headrace.pipeline.rows.order import training_order
+from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.stream import training_stream
 from headrace.pipeline.stream_buffers import buffer_chunks
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training_loop import optimiser_options
-from headrace.pipeline.training_statistics import fit_normaliser
 from headrace.stores import Store
 
 TRIAD = {"acc": ["ch0", "ch1", "ch2"]}

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headrace.pipeline.order import Order
+from headrace.pipeline.rows.order import Order
 from headrace.stores import Store
 
 BATCH = 128

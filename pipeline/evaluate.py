@@ -11,6 +11,7 @@ from headrace import stores
 from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
 from headrace.pipeline.config.config import READ_AHEAD, Config, digest
 from headrace.pipeline.memory.record import read_record, record_of
+from headrace.pipeline.rows.split import Split, choose_split
 from headrace.pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -21,7 +22,6 @@ from headrace.pipeline.run_folder import (
     sweep,
     with_threads,
 )
-from headrace.pipeline.split import Split, choose_split
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.train import resolved_config
 from headrace.pipeline.training_memory import fit_read_ahead, plan_evaluate

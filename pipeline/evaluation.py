@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from headrace.model.baseline import fit_baseline
 from headrace.model.scores import Scores
 from headrace.pipeline.augment import view
-from headrace.pipeline.order import cut_ranges, first_rows
 from headrace.pipeline.prediction import View, load_model, predictor, score_batches
-from headrace.pipeline.split import fold_ranges, group_names, is_official
+from headrace.pipeline.rows.order import cut_ranges, first_rows
+from headrace.pipeline.rows.split import fold_ranges, group_names, is_official
+from headrace.pipeline.rows.statistics import sample_rows
 from headrace.pipeline.stream import evaluation_stream
 from headrace.pipeline.stream_buffers import window_shape
-from headrace.pipeline.training_statistics import sample_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
+    from headrace.pipeline.rows.split import Split
     from headrace.pipeline.run_folder import RunFolder
-    from headrace.pipeline.split import Split
     from headrace.stores import Store
 
 IDENTITY = "identity"

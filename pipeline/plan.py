@@ -12,11 +12,11 @@ from headrace.pipeline.measure_reserved import measure_reserved, measure_worker_
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.memory.measured import known_rate
 from headrace.pipeline.memory.plan import MemoryPlan
-from headrace.pipeline.order import training_order
+from headrace.pipeline.rows.order import training_order
+from headrace.pipeline.rows.quality import POOR, expected_group_entropy
+from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.scale import scale_of
 from headrace.pipeline.shard_task import catalogue_of
-from headrace.pipeline.shuffle_quality import POOR, expected_group_entropy
-from headrace.pipeline.split import choose_split
 from headrace.pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
 from headrace.pipeline.stream_buffers import buffer_chunks
 from headrace.pipeline.train import resolved_config

@@ -29,8 +29,8 @@ from headrace.stores.io import disk
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.memory.record import MemoryRecord
+    from headrace.pipeline.rows.split import Split
     from headrace.pipeline.run_folder import RunFolder
-    from headrace.pipeline.split import Split
     from headrace.stores import Store
     from headrace.stores.views.window import Window
 

@@ -19,7 +19,7 @@ from headrace.pipeline.augment import (
     augments_in_units,
 )
 from headrace.pipeline.gather import gather, gather_features, gather_raw
-from headrace.pipeline.order import (
+from headrace.pipeline.rows.order import (
     BEGINNING,
     Order,
     Position,
@@ -29,7 +29,7 @@ from headrace.pipeline.order import (
     merge_ranges,
     training_order,
 )
-from headrace.pipeline.split import fold_ranges
+from headrace.pipeline.rows.split import fold_ranges
 from headrace.pipeline.stream_buffers import (
     EVALUATION_CHUNKS,
     LEAST_PREFETCHED,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import stores
 from headrace.pipeline.model_inputs import inputs_of
+from headrace.pipeline.rows.split import choose_split, fold_ranges, is_official
 from headrace.pipeline.run_folder import (
     RunFolder,
     default_run,
@@ -17,7 +18,6 @@ from headrace.pipeline.run_folder import (
     refuse_unfit,
     with_threads,
 )
-from headrace.pipeline.split import choose_split, fold_ranges, is_official
 from headrace.pipeline.stream_buffers import buffer_chunks
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training_memory import fit_read_ahead, plan_train
@@ -28,7 +28,7 @@ from headrace.stores.io.places import Place
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Request
-    from headrace.pipeline.split import Split
+    from headrace.pipeline.rows.split import Split
     from headrace.stores import Store
 
 

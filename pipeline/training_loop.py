@@ -25,13 +25,13 @@ from headrace.model.options import OptimiserOptions
 from headrace.model.scores import Scores
 from headrace.pipeline.config.config import digest
 from headrace.pipeline.devices import Devices
-from headrace.pipeline.order import Position, training_order
 from headrace.pipeline.prediction import predictor, score_batches
+from headrace.pipeline.rows.order import Position, training_order
+from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.run_folder import run_digest
 from headrace.pipeline.stream import evaluation_stream, training_stream
 from headrace.pipeline.training_log import TensorBoardLog, epoch_line, write_log
 from headrace.pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
-from headrace.pipeline.training_statistics import class_weights, fit_normaliser, sampling
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config, TrainOptions
     from headrace.pipeline.console import Console
     from headrace.pipeline.console import Progress as EpochProgress
+    from headrace.pipeline.rows.split import Split
     from headrace.pipeline.run_folder import RunFolder
-    from headrace.pipeline.split import Split
     from headrace.stores import Store
 
 

@@ -18,8 +18,8 @@ from headrace.pipeline.console import Console, Request
 from headrace.pipeline.evaluate import evaluation_config, run_evaluate
 from headrace.pipeline.prediction import load_model
 from headrace.pipeline.report import mistaken_windows
+from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.run_folder import RunFolder, recorded_config
-from headrace.pipeline.split import choose_split
 from headrace.stores.errors import UserError
 
 

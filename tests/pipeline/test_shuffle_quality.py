@@ -12,14 +12,14 @@ from benchmarks.shuffle import write_sorted_source
 from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features import run_features
-from headrace.pipeline.order import Order, merge_ranges
-from headrace.pipeline.shuffle_quality import (
+from headrace.pipeline.rows.order import Order, merge_ranges
+from headrace.pipeline.rows.quality import (
     epoch_rows,
     expected_group_entropy,
     measured_entropy,
     position_correlation,
 )
-from headrace.pipeline.split import choose_split, fold_ranges
+from headrace.pipeline.rows.split import choose_split, fold_ranges
 from headrace.stores import Store
 from tests.conftest import changed, request_for
 

@@ -24,7 +24,8 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.features import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory
-from headrace.pipeline.order import Position, Sampling, training_order
+from headrace.pipeline.rows.order import Position, Sampling, training_order
+from headrace.pipeline.rows.statistics import sampling
 from headrace.pipeline.stream import evaluation_stream, training_stream
 from headrace.pipeline.stream_buffers import (
     buffer_rows,
@@ -32,7 +33,6 @@ from headrace.pipeline.stream_buffers import (
     stream_buffers,
     window_shape,
 )
-from headrace.pipeline.training_statistics import sampling
 from headrace.stores import Store
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
@@ -204,7 +204,7 @@ def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: 
         from headrace import stores
         from headrace.pipeline.config.config import Config
         from headrace.pipeline.stream import training_stream
-        from headrace.pipeline.training_statistics import fit_normaliser
+        from headrace.pipeline.rows.statistics import fit_normaliser
 
         store = stores.open(sys.argv[1])
         config = Config.model_validate_json(sys.argv[2])

@@ -23,12 +23,12 @@ from headrace import stores
 from headrace.pipeline import training_state
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
+from headrace.pipeline.rows.split import choose_split
+from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
 from headrace.pipeline.run_folder import RunFolder, config_bytes, recorded_config
-from headrace.pipeline.split import choose_split
 from headrace.pipeline.train import resolved_config, run_train
 from headrace.pipeline.training_log import COLUMNS, epoch_line
 from headrace.pipeline.training_state import Progress, StateKeeper, TrainingState, read_state
-from headrace.pipeline.training_statistics import class_weights, fit_normaliser
 from headrace.stores.errors import UserError
 from tests.conftest import changed
 from tests.pipeline.runs import assert_same_result, log_of, weights_of, without_times

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.model.normaliser import SAMPLE_ROWS, Normaliser
-from headrace.pipeline.order import Sampling, cut_ranges, first_rows
-from headrace.pipeline.split import fold_ranges
+from headrace.pipeline.rows.order import Sampling, cut_ranges, first_rows
+from headrace.pipeline.rows.split import fold_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.split import fold_ranges
+from headrace.pipeline.rows.split import fold_ranges
 from headrace.pipeline.stream_buffers import buffer_chunks
 from headrace.stores.errors import GroupError
 from headrace.stores.layout.permutation import Bijections, mix_key, permutation, permutations

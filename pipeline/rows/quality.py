@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.order import Order
+from headrace.pipeline.rows.order import Order
 from headrace.stores.layout.folds import Fold
 
 POOR = 0.97

@@ -1,0 +1,1 @@
+"""Which rows, in which order: splits, epochs, samplings, statistics. NumPy only."""
