@@ -1,6 +1,6 @@
 """The feature catalogue: pure functions from windows to named columns."""
 
-from headrace.pipeline.catalogue.catalogue import SHORTEST_WINDOW, Catalogue, build_catalogue
+from headrace.pipeline.catalogue.build import SHORTEST_WINDOW, Catalogue, build_catalogue
 from headrace.pipeline.catalogue.columns import Triad, column_names
 from headrace.pipeline.catalogue.custom import feature_function
 

@@ -13,7 +13,7 @@ def warm_up() -> None:
     """Compile and cache all kernels for float32 and float64 rows; fast when already cached."""
     import numpy as np
 
-    from headrace.pipeline.catalogue.catalogue import build_catalogue
+    from headrace.pipeline.catalogue.build import build_catalogue
 
     triad = Triad("acc", (0, 1, 2), accelerometer=True)
     catalogue = build_catalogue(("x", "y", "z"), 50.0, 32, (triad,))
