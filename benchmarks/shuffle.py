@@ -34,7 +34,7 @@ from headrace.pipeline.rows.quality import (
     position_correlation,
 )
 from headrace.pipeline.rows.split import choose_split
-from headrace.pipeline.stream_buffers import BUFFER_CHUNKS
+from headrace.pipeline.stream.buffers import BUFFER_CHUNKS
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.train import run_train
 from headrace.stores import Store

@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from headrace import stores
-from headrace.pipeline.augment import augmentations_in_units, view
+from headrace.pipeline.stream.augment import augmentations_in_units, view
 from headrace.pipeline.config.config import AugmentOptions
 
 store = stores.open("data/watch.zarr")

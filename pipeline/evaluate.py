@@ -141,7 +141,7 @@ def _score(
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
     from headrace.pipeline.evaluation import score_baseline, score_run
-    from headrace.pipeline.stream_calls import store_errors
+    from headrace.pipeline.stream.graph import store_errors
 
     if "plain" not in metrics:
         with store_errors():

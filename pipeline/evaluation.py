@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from headrace.model.baseline import fit_baseline
 from headrace.model.scores import Scores
-from headrace.pipeline.augment import view
 from headrace.pipeline.prediction import View, load_model, predictor, score_batches
 from headrace.pipeline.rows.order import cut_ranges, first_rows
 from headrace.pipeline.rows.split import fold_ranges, group_names, is_official
 from headrace.pipeline.rows.statistics import sample_rows
-from headrace.pipeline.stream import evaluation_stream
-from headrace.pipeline.stream_buffers import window_shape
+from headrace.pipeline.stream.augment import view
+from headrace.pipeline.stream.buffers import window_shape
+from headrace.pipeline.stream.training import evaluation_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

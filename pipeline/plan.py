@@ -18,7 +18,7 @@ from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.scale import scale_of
 from headrace.pipeline.shard_task import catalogue_of
 from headrace.pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
-from headrace.pipeline.stream_buffers import buffer_chunks
+from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.pipeline.train import resolved_config
 from headrace.pipeline.training_memory import (
     fit_read_ahead,

@@ -18,7 +18,7 @@ from headrace.pipeline.run_folder import (
     refuse_unfit,
     with_threads,
 )
-from headrace.pipeline.stream_buffers import buffer_chunks
+from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training_memory import fit_read_ahead, plan_train
 from headrace.pipeline.training_state import read_state
@@ -125,7 +125,7 @@ def _train(run: RunFolder, store: Store, split: Split, config: Config, request: 
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
     from headrace.pipeline.devices import claim_devices
-    from headrace.pipeline.stream_calls import store_errors
+    from headrace.pipeline.stream.graph import store_errors
     from headrace.pipeline.training_loop import train_network
 
     claim_devices(config.train.devices)

@@ -29,7 +29,7 @@ from headrace.pipeline.prediction import predictor, score_batches
 from headrace.pipeline.rows.order import Position, training_order
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.run_folder import run_digest
-from headrace.pipeline.stream import evaluation_stream, training_stream
+from headrace.pipeline.stream.training import evaluation_stream, training_stream
 from headrace.pipeline.training_log import TensorBoardLog, epoch_line, write_log
 from headrace.pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
 from headrace.stores.errors import RunError

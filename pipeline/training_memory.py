@@ -12,7 +12,7 @@ from headrace.pipeline.config.config import READ_AHEAD
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.measured import known_reserved
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
-from headrace.pipeline.stream_buffers import (
+from headrace.pipeline.stream.buffers import (
     LEAST_PREFETCHED,
     buffer_chunks,
     buffer_rows,

@@ -68,7 +68,7 @@ def _run(stage: str, config: Config, shape: dict[str, int]) -> None:
 def _gather(config: Config, shape: dict[str, int]) -> None:
     """What puts the rows of a training in order: compiled code, and its compiler's library."""
     from headrace.model.normaliser import Normaliser
-    from headrace.pipeline.gather import gather_features, gather_raw
+    from headrace.pipeline.stream.gather import gather_features, gather_raw
 
     count, channels = shape["features"], shape["channels"]
     sample = np.random.default_rng(0).normal(size=(GATHERED, count))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.rows.split import fold_ranges
-from headrace.pipeline.stream_buffers import buffer_chunks
+from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.stores.errors import GroupError
 from headrace.stores.layout.permutation import Bijections, mix_key, permutation, permutations
 

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headrace.pipeline import augment
-from headrace.pipeline.augment import Augmentation
 from headrace.pipeline.config.config import AugmentOptions
-from headrace.pipeline.stream_buffers import TABLE_BYTES
+from headrace.pipeline.stream.augment import Augmentation
+from headrace.pipeline.stream.buffers import TABLE_BYTES
+from headrace.pipeline.stream.training import augment
 
 TIME, SEED = 40, 5
 STD = np.array([1.0, 0.0, 10.0], np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from headrace.model.normalisation import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
-from headrace.pipeline.gather import LANES, gather, gather_features, gather_raw
+from headrace.pipeline.stream.gather import LANES, gather, gather_features, gather_raw
 
 ROWS = 5 * LANES + 3
 

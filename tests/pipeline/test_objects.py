@@ -26,7 +26,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
 from headrace.pipeline.scale import scale_of
-from headrace.pipeline.stream import training_stream
+from headrace.pipeline.stream.training import training_stream
 from headrace.pipeline.verify import run_verify
 from headrace.stores import Store
 from headrace.stores.build.build import Build

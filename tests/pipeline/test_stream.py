@@ -26,13 +26,13 @@ from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory
 from headrace.pipeline.rows.order import Position, Sampling, training_order
 from headrace.pipeline.rows.statistics import sampling
-from headrace.pipeline.stream import evaluation_stream, training_stream
-from headrace.pipeline.stream_buffers import (
+from headrace.pipeline.stream.buffers import (
     buffer_rows,
     evaluation_buffers,
     stream_buffers,
     window_shape,
 )
+from headrace.pipeline.stream.training import evaluation_stream, training_stream
 from headrace.stores import Store
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
@@ -193,7 +193,7 @@ def test_blocks_of_any_size_give_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The windows of this store are so small that one block holds a whole buffer.
-    monkeypatch.setattr("headrace.pipeline.stream.block_rows", lambda window, batch: 5)
+    monkeypatch.setattr("headrace.pipeline.stream.training.block_rows", lambda window, batch: 5)
     config = changed(tiny_config, augment=EVERYTHING)
     assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
 
@@ -203,7 +203,7 @@ def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: 
         import sys
         from headrace import stores
         from headrace.pipeline.config.config import Config
-        from headrace.pipeline.stream import training_stream
+        from headrace.pipeline.stream.training import training_stream
         from headrace.pipeline.rows.statistics import fit_normaliser
 
         store = stores.open(sys.argv[1])

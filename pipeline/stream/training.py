@@ -12,13 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.normalisation import normalise_raw
 from headrace.model.normaliser import Normaliser
-from headrace.pipeline.augment import (
-    Sample,
-    augmentations_in_units,
-    augmentations_once_normalised,
-    augments_in_units,
-)
-from headrace.pipeline.gather import gather, gather_features, gather_raw
 from headrace.pipeline.rows.order import (
     BEGINNING,
     Order,
@@ -30,7 +23,13 @@ from headrace.pipeline.rows.order import (
     training_order,
 )
 from headrace.pipeline.rows.split import fold_ranges
-from headrace.pipeline.stream_buffers import (
+from headrace.pipeline.stream.augment import (
+    Sample,
+    augmentations_in_units,
+    augmentations_once_normalised,
+    augments_in_units,
+)
+from headrace.pipeline.stream.buffers import (
     EVALUATION_CHUNKS,
     LEAST_PREFETCHED,
     PREPARE_CALLS,
@@ -41,7 +40,8 @@ from headrace.pipeline.stream_buffers import (
     stream_buffers,
     window_shape,
 )
-from headrace.pipeline.stream_calls import call_from_graph
+from headrace.pipeline.stream.gather import gather, gather_features, gather_raw
+from headrace.pipeline.stream.graph import call_from_graph
 from headrace.stores.errors import StoreError
 
 if TYPE_CHECKING:

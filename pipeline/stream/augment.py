@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
 from headrace.pipeline.config.config import VIEWS
-from headrace.pipeline.stream_buffers import noise_rows
+from headrace.pipeline.stream.buffers import noise_rows
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import AugmentOptions

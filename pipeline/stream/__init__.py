@@ -1,0 +1,1 @@
+"""Batches out of the store, for TensorFlow: read ahead, gathered, augmented."""
