@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
 from headrace.model.scores import summarise_confusion
-from headrace.pipeline.run_folder import config_bytes
+from headrace.pipeline.runs.folder import config_bytes
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
-    from headrace.pipeline.run_folder import RunFolder
+    from headrace.pipeline.runs.folder import RunFolder
 
 COLUMNS = ("", "epochs, at most", "seconds", "accuracy, %", "macro-F1", "difference, points")
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.child import child_command
 from headrace.pipeline.process import interrupts
-from headrace.pipeline.run_folder import config_bytes
+from headrace.pipeline.runs.folder import config_bytes
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Request
-    from headrace.pipeline.run_folder import RunFolder
+    from headrace.pipeline.runs.folder import RunFolder
 
 REFUSED = 2
 """Exit code of the command line: the user's input."""

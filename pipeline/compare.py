@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
 from headrace.pipeline.classifiers import HEADLINES, score_text
-from headrace.pipeline.run_folder import (
+from headrace.pipeline.runs.folder import (
     RunFolder,
     flat_table,
     recorded_config,

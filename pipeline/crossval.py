@@ -18,7 +18,7 @@ from headrace.pipeline.child_stages import ensure_evaluated
 from headrace.pipeline.classifiers import HEADLINES, TITLES
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.rows.split import crossval_splits, group_names, is_official
-from headrace.pipeline.run_folder import RUNS, RunFolder, default_run, json_bytes, run_digest
+from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
 from headrace.pipeline.train import resolved_config
 from headrace.pipeline.training_memory import fit_read_ahead, plan_crossval
 from headrace.stores.io import disk

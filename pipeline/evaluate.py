@@ -12,7 +12,7 @@ from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
 from headrace.pipeline.config.config import READ_AHEAD, Config, digest
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split, choose_split
-from headrace.pipeline.run_folder import (
+from headrace.pipeline.runs.folder import (
     RunFolder,
     default_run,
     json_bytes,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
     from headrace.pipeline.rows.split import Split
-    from headrace.pipeline.run_folder import RunFolder
+    from headrace.pipeline.runs.folder import RunFolder
     from headrace.stores import Store
 
 IDENTITY = "identity"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.pipeline.predict import complete_run, inputs_of_run
-from headrace.pipeline.run_folder import RunFolder, json_bytes, recorded_config, recorded_versions
+from headrace.pipeline.runs.folder import RunFolder, json_bytes, recorded_config, recorded_versions
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
-    from headrace.pipeline.model_inputs import ModelInputs
+    from headrace.pipeline.runs.inputs import ModelInputs
 
 CARD, NORMALISATION = "card.json", "normalisation.json"
 

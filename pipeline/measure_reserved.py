@@ -20,7 +20,7 @@ from headrace.pipeline.memory.measured import (
     keep_worker_reserved,
     shape_of,
 )
-from headrace.pipeline.run_folder import config_bytes
+from headrace.pipeline.runs.folder import config_bytes
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import BudgetError
 from headrace.stores.source.options import SourceOptions

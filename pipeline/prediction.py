@@ -16,7 +16,7 @@ from headrace.model.scores import Scores
 from headrace.stores.errors import ARCHIVE_ERRORS, RunError, first_line
 
 if TYPE_CHECKING:
-    from headrace.pipeline.model_inputs import ModelInputs
+    from headrace.pipeline.runs.inputs import ModelInputs
 
 Batch = dict[str, tf.Tensor]
 View = Callable[[Batch], Batch]

@@ -23,14 +23,14 @@ from headrace.model.figures import (
 )
 from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
 from headrace.pipeline.html_page import image, page, table
-from headrace.pipeline.run_folder import config_bytes, recorded_versions
+from headrace.pipeline.runs.folder import config_bytes, recorded_versions
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.memory.record import MemoryRecord
     from headrace.pipeline.rows.split import Split
-    from headrace.pipeline.run_folder import RunFolder
+    from headrace.pipeline.runs.folder import RunFolder
     from headrace.stores import Store
     from headrace.stores.views.window import Window
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headrace import stores
-from headrace.pipeline.model_inputs import inputs_of
 from headrace.pipeline.rows.split import choose_split, fold_ranges, is_official
-from headrace.pipeline.run_folder import (
+from headrace.pipeline.runs.folder import (
     RunFolder,
     default_run,
     next_run,
@@ -18,6 +17,7 @@ from headrace.pipeline.run_folder import (
     refuse_unfit,
     with_threads,
 )
+from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training_memory import fit_read_ahead, plan_train

@@ -28,7 +28,7 @@ from headrace.pipeline.devices import Devices
 from headrace.pipeline.prediction import predictor, score_batches
 from headrace.pipeline.rows.order import Position, training_order
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
-from headrace.pipeline.run_folder import run_digest
+from headrace.pipeline.runs.folder import run_digest
 from headrace.pipeline.stream.training import evaluation_stream, training_stream
 from headrace.pipeline.training_log import TensorBoardLog, epoch_line, write_log
 from headrace.pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.console import Console
     from headrace.pipeline.console import Progress as EpochProgress
     from headrace.pipeline.rows.split import Split
-    from headrace.pipeline.run_folder import RunFolder
+    from headrace.pipeline.runs.folder import RunFolder
     from headrace.stores import Store
 
 

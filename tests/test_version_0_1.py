@@ -20,7 +20,7 @@ from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.features import run_features
 from headrace.pipeline.predict import run_predict
-from headrace.pipeline.run_folder import (
+from headrace.pipeline.runs.folder import (
     BIT_DECIDING,
     RunFolder,
     current_versions,

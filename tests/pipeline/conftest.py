@@ -12,7 +12,7 @@ import pytest
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
-from headrace.pipeline.run_folder import RunFolder
+from headrace.pipeline.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from headrace.pipeline.prediction import load_model
-from headrace.pipeline.run_folder import RunFolder
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training_state import read_state
 
 TIMES = ("seconds", "wait_seconds", "val_seconds")

@@ -16,7 +16,7 @@ from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.prediction import load_model
-from headrace.pipeline.run_folder import RunFolder
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.train import run_train
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, install

@@ -13,7 +13,7 @@ import pytest
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.prediction import load_model
-from headrace.pipeline.run_folder import RunFolder
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training_state import read_state
 from headrace.stores.errors import UserError
 from tests.conftest import request_for

@@ -19,7 +19,7 @@ from headrace.pipeline.evaluate import evaluation_config, run_evaluate
 from headrace.pipeline.prediction import load_model
 from headrace.pipeline.report import mistaken_windows
 from headrace.pipeline.rows.split import choose_split
-from headrace.pipeline.run_folder import RunFolder, recorded_config
+from headrace.pipeline.runs.folder import RunFolder, recorded_config
 from headrace.stores.errors import UserError
 
 

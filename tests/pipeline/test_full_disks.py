@@ -11,7 +11,7 @@ import pytest
 
 from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.features import run_features
-from headrace.pipeline.run_folder import RunFolder, config_bytes
+from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError

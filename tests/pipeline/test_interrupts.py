@@ -26,7 +26,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.crossval import run_crossval
 from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.process.interrupts import ENDING
-from headrace.pipeline.run_folder import RunFolder, config_bytes
+from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train
 from tests.conftest import changed, hashes, request_for
 from tests.pipeline.faults import (

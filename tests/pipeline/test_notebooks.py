@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluate import run_evaluate
-from headrace.pipeline.run_folder import RunFolder
+from headrace.pipeline.runs.folder import RunFolder
 from tests.conftest import request_for
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"

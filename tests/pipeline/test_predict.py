@@ -21,7 +21,7 @@ from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.features import run_features
 from headrace.pipeline.prediction import load_model
-from headrace.pipeline.run_folder import RunFolder, config_bytes
+from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.timeline import Timeline
 from headrace.pipeline.train import run_train
 from headrace.pipeline.window_blocks import Block

@@ -9,8 +9,7 @@ import pytest
 
 from headrace.pipeline.config.config import Config, config_from_table, load_config
 from headrace.pipeline.memory.machine import usable_cores
-from headrace.pipeline.model_inputs import ModelInputs
-from headrace.pipeline.run_folder import (
+from headrace.pipeline.runs.folder import (
     RunFolder,
     config_bytes,
     default_run,
@@ -23,6 +22,7 @@ from headrace.pipeline.run_folder import (
     run_digest,
     with_threads,
 )
+from headrace.pipeline.runs.inputs import ModelInputs
 from headrace.stores.errors import UserError
 
 STORE = "0123456789abcdef0123456789abcdef"

@@ -25,7 +25,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
-from headrace.pipeline.run_folder import RunFolder, config_bytes, recorded_config
+from headrace.pipeline.runs.folder import RunFolder, config_bytes, recorded_config
 from headrace.pipeline.train import resolved_config, run_train
 from headrace.pipeline.training_log import COLUMNS, epoch_line
 from headrace.pipeline.training_state import Progress, StateKeeper, TrainingState, read_state

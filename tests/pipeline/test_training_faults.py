@@ -15,7 +15,7 @@ import pytest
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.memory.plan import MemoryPlan
-from headrace.pipeline.run_folder import RunFolder, config_bytes
+from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train
 from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for

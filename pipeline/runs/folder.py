@@ -18,7 +18,7 @@ import tomli_w
 
 from headrace.pipeline.config.config import Config, digest, load_config
 from headrace.pipeline.memory.machine import usable_cores
-from headrace.pipeline.model_inputs import ModelInputs, inputs_from_table
+from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
 from headrace.stores.errors import RunError, first_line
 from headrace.stores.io import disk
 

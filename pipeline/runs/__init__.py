@@ -1,0 +1,1 @@
+"""What a run's folder records, and what it refuses."""
