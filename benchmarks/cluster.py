@@ -24,10 +24,10 @@ from pathlib import Path
 import psutil
 
 from benchmarks.timing import machine, table
-from headrace.pipeline.cluster import WorkerNeed, remote_client
 from headrace.pipeline.config.config import ClusterOptions
 from headrace.pipeline.console import QUIET
-from headrace.pipeline.shard_workers import ShardJob, run_tasks
+from headrace.pipeline.workers.cluster import WorkerNeed, remote_client
+from headrace.pipeline.workers.run import ShardJob, run_tasks
 
 ROOT = Path(__file__).resolve().parent.parent
 MIB = 1 << 20

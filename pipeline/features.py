@@ -12,8 +12,8 @@ from headrace.pipeline.console import Console, Request
 from headrace.pipeline.memory.measured import keep_rate
 from headrace.pipeline.repair import Salvage, Trusted, find_sound
 from headrace.pipeline.shard_task import try_shard
-from headrace.pipeline.shard_workers import ShardJob, run_tasks
 from headrace.pipeline.store_plan import PlannedBuild, plan_build, require_disk
+from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.build import (
     Build,
     begin_build,

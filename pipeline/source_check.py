@@ -11,8 +11,8 @@ from typing import Any
 
 from headrace.pipeline.console import Console
 from headrace.pipeline.shard_check import compare_shard
-from headrace.pipeline.shard_workers import ShardJob, run_tasks
 from headrace.pipeline.store_plan import PlannedBuild
+from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.build import begin_build, discard_build
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.pipeline.cluster import WorkerNeed
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.memory.machine import total_memory, usable_budget, usable_cores
@@ -22,6 +21,7 @@ from headrace.pipeline.shard_task import (
     make_catalogue,
     writer_versions,
 )
+from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.errors import BudgetError
 from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
 from headrace.stores.io.places import Place

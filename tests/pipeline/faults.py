@@ -23,7 +23,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.features import run_features
 from headrace.pipeline.repair import Trusted
 from headrace.pipeline.shard_task import close_workshop
-from headrace.pipeline.shard_workers import ShardJob
+from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import UserError
 from headrace.stores.source.source import open_source

@@ -22,13 +22,13 @@ import pytest
 import tomli_w
 from distributed import Client
 
-from headrace.pipeline import cluster
-from headrace.pipeline.cluster import WorkerNeed
 from headrace.pipeline.config.config import ClusterOptions, Config
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.features import run_features
 from headrace.pipeline.store_plan import plan_build
 from headrace.pipeline.verify import run_verify
+from headrace.pipeline.workers import cluster
+from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import place_of

@@ -19,7 +19,7 @@ from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import MemoryUse
-from headrace.pipeline.shard_workers import local_client
+from headrace.pipeline.workers.run import local_client
 
 LINE = (
     r"^\d\d:\d\d:\d\d features: 30 of 90 windows, 2\.93 KiB, [\d,]+ windows/s, \d+ s left, "

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.cluster import (
+from headrace.pipeline.config.config import ClusterOptions
+from headrace.pipeline.store_plan import has_dashboard
+from headrace.pipeline.workers.cluster import (
     NoScheduler,
     WorkerNeed,
     local_client,
     remote_client,
     require_workers,
 )
-from headrace.pipeline.config.config import ClusterOptions
-from headrace.pipeline.store_plan import has_dashboard
 from headrace.stores.errors import ClusterError, UserError, first_line
 from headrace.stores.io.places import Place, State
 from headrace.stores.text import format_bytes
