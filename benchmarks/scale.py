@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 from benchmarks.timing import machine, table
+from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.memory.machine import usable_cores
-from headrace.pipeline.scale import scale_of
 from headrace.stores.manifest import read_manifest
 
 MOST_WRONG = 0.35

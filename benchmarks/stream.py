@@ -51,7 +51,7 @@ from headrace.model.normaliser import Normaliser
 from headrace.model.optimisation import compile_network
 from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console, Request
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import watch_memory
 from headrace.pipeline.rows.order import training_order

@@ -359,7 +359,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
     """The function behind a command; each imports what it needs and no more."""
     match options.command:
         case "features":
-            from headrace.pipeline.features import run_features
+            from headrace.pipeline.features.stage import run_features
 
             return lambda request: run_features(request, repair=options.repair)
         case "train":

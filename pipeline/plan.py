@@ -8,6 +8,9 @@ from typing import Any
 from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Request
+from headrace.pipeline.features.plan import free_disk, needed_disk, plan_features, plan_store
+from headrace.pipeline.features.scale import scale_of
+from headrace.pipeline.features.task import catalogue_of
 from headrace.pipeline.measure_reserved import measure_reserved, measure_worker_reserved
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.memory.measured import known_rate
@@ -15,9 +18,6 @@ from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
 from headrace.pipeline.rows.split import choose_split
-from headrace.pipeline.scale import scale_of
-from headrace.pipeline.shard_task import catalogue_of
-from headrace.pipeline.store_plan import free_disk, needed_disk, plan_features, plan_store
 from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.pipeline.train import resolved_config
 from headrace.pipeline.training_memory import (

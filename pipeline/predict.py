@@ -11,13 +11,13 @@ import numpy as np
 
 from headrace import stores
 from headrace.pipeline.evaluate import evaluation_config
-from headrace.pipeline.features import require_data
+from headrace.pipeline.features.stage import require_data
+from headrace.pipeline.features.task import BATCH_WINDOWS, make_catalogue, require_finite
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.prediction_files import prediction_file, refuse_output, timeline_path
 from headrace.pipeline.runs.folder import RunFolder, recorded_fingerprint, recorded_inputs
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_of, refuse_other_signals
-from headrace.pipeline.shard_task import BATCH_WINDOWS, make_catalogue, require_finite
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.timeline import Timeline
 from headrace.pipeline.training_memory import RESERVED

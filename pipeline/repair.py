@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.console import Console
+from headrace.pipeline.features.plan import PlannedBuild
 from headrace.pipeline.source_check import compare_with_source
-from headrace.pipeline.store_plan import PlannedBuild
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.build import Build
 from headrace.stores.errors import DamageError, StoreError

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace import stores
-from headrace.pipeline.shard_task import MadeRows, make_rows, open_workshop
+from headrace.pipeline.features.task import MadeRows, make_rows, open_workshop
 from headrace.stores.errors import DamageError, UserError
 from headrace.stores.io.places import Place, State
 from headrace.stores.manifest import Manifest

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from headrace.pipeline.console import Console
+from headrace.pipeline.features.plan import PlannedBuild
 from headrace.pipeline.shard_check import compare_shard
-from headrace.pipeline.store_plan import PlannedBuild
 from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.build import begin_build, discard_build
 from headrace.stores.io.object_path import ObjectPath

@@ -65,7 +65,7 @@ def tiny_store(
     tiny_source: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The complete store of `tiny_source`; read it, never write to it."""
-    from headrace.pipeline.features import run_features
+    from headrace.pipeline.features.stage import run_features
 
     target = tmp_path_factory.mktemp("store") / "tiny.zarr"
     run_features(request_for(tiny_config, tiny_source, target))

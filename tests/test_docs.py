@@ -16,7 +16,7 @@ import pytest
 
 from headrace.pipeline.cli import ERRORS_PAGE, command_parser
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.reference import PAGES
 from headrace.stores.errors import ConfigError, SourceError, UserError
 from tests.conftest import request_for

@@ -18,7 +18,8 @@ import pytest
 from headrace import stores
 from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.evaluate import run_evaluate
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.features.task import writer_versions
 from headrace.pipeline.predict import run_predict
 from headrace.pipeline.runs.folder import (
     BIT_DECIDING,
@@ -29,7 +30,6 @@ from headrace.pipeline.runs.folder import (
     recorded_versions,
     run_digest,
 )
-from headrace.pipeline.shard_task import writer_versions
 from headrace.pipeline.train import run_train
 from headrace.pipeline.verify import run_verify
 from headrace.stores.errors import UserError

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import ClusterOptions
-from headrace.pipeline.store_plan import has_dashboard
+from headrace.pipeline.features.plan import has_dashboard
 from headrace.pipeline.workers.cluster import (
     NoScheduler,
     WorkerNeed,

@@ -20,9 +20,9 @@ import pytest
 import tomli_w
 
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.features.task import close_workshop
 from headrace.pipeline.repair import Trusted
-from headrace.pipeline.shard_task import close_workshop
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import UserError
@@ -74,8 +74,8 @@ class Job:
         """Do the job in this process; returns the shards made."""
         close_workshop()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("headrace.pipeline.features.run_tasks", _tasks_here)
-            patch.setattr("headrace.pipeline.features.open_stranger", open_source)
+            patch.setattr("headrace.pipeline.features.stage.run_tasks", _tasks_here)
+            patch.setattr("headrace.pipeline.features.stage.open_stranger", open_source)
             request = request_for(self.config, self.data, target)
             return int(run_features(request, self.repair)["made_shards"])
 

@@ -24,8 +24,8 @@ from distributed import Client
 
 from headrace.pipeline.config.config import ClusterOptions, Config
 from headrace.pipeline.console import QUIET
-from headrace.pipeline.features import run_features
-from headrace.pipeline.store_plan import plan_build
+from headrace.pipeline.features.plan import plan_build
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.verify import run_verify
 from headrace.pipeline.workers import cluster
 from headrace.pipeline.workers.cluster import WorkerNeed

@@ -16,7 +16,7 @@ from headrace.pipeline import console
 from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import MemoryUse
 from headrace.pipeline.workers.run import local_client

@@ -19,9 +19,9 @@ import psutil
 import pytest
 
 from headrace.pipeline.config.config import Config, config_from_table
-from headrace.pipeline.features import run_features
-from headrace.pipeline.shard_task import close_workshop, extract_shard
-from headrace.pipeline.store_plan import plan_store
+from headrace.pipeline.features.plan import plan_store
+from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.features.task import close_workshop, extract_shard
 from headrace.stores.build.build import begin_build
 from headrace.stores.build.folder import partial_folder
 from headrace.stores.datasets.synthetic import write_synthetic

@@ -17,9 +17,9 @@ import xarray as xr
 from headrace import stores
 from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console
-from headrace.pipeline.features import run_features
-from headrace.pipeline.shard_task import catalogue_of, extract_shard
-from headrace.pipeline.store_plan import plan_store
+from headrace.pipeline.features.plan import plan_store
+from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.features.task import catalogue_of, extract_shard
 from headrace.stores.build.build import begin_build
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError

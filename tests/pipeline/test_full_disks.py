@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from headrace.pipeline.config.config import Config, config_from_table
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
@@ -25,7 +25,7 @@ def test_a_full_disk_is_said_in_one_line_and_gone_on_from(
 ) -> None:
     data = tmp_path / "more.h5"
     write_synthetic(data, windows=3000, time=64, channels=3, groups=8)
-    monkeypatch.setattr("headrace.pipeline.features.require_disk", lambda *_: None)
+    monkeypatch.setattr("headrace.pipeline.features.stage.require_disk", lambda *_: None)
     config = config_from_table({"name": "tiny", **SMALL}, "tiny")
     run_features(request_for(config, data, tmp_path / "roomy.zarr"))
     target = small_disk / "full.zarr"

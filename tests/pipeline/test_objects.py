@@ -24,8 +24,8 @@ from headrace.model.normaliser import Normaliser
 from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
-from headrace.pipeline.features import run_features
-from headrace.pipeline.scale import scale_of
+from headrace.pipeline.features.scale import scale_of
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.stream.training import training_stream
 from headrace.pipeline.verify import run_verify
 from headrace.stores import Store

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
+from headrace.pipeline.features.plan import plan_features, plan_store
+from headrace.pipeline.features.task import catalogue_of
 from headrace.pipeline.memory.measured import known_reserved
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory, watch_memory
@@ -26,8 +28,6 @@ from headrace.pipeline.plan import run_plan
 from headrace.pipeline.rows.order import Order, merge_ranges
 from headrace.pipeline.rows.quality import POOR
 from headrace.pipeline.rows.split import choose_split, fold_ranges
-from headrace.pipeline.shard_task import catalogue_of
-from headrace.pipeline.store_plan import plan_features, plan_store
 from headrace.pipeline.train import resolved_config
 from headrace.pipeline.training_memory import (
     fit_read_ahead,

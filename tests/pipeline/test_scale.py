@@ -9,8 +9,8 @@ import pytest
 
 from headrace import stores
 from headrace.pipeline.cli import main
+from headrace.pipeline.features.scale import TASK_SECONDS, scale_of
 from headrace.pipeline.memory.measured import keep_rate, known_rate
-from headrace.pipeline.scale import TASK_SECONDS, scale_of
 from headrace.stores.shards.array_format import ArrayFormat
 
 

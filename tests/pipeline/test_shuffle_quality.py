@@ -11,7 +11,7 @@ import pytest
 from benchmarks.shuffle import write_sorted_source
 from headrace import stores
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.rows.order import Order, merge_ranges
 from headrace.pipeline.rows.quality import (
     epoch_rows,

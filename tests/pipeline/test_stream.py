@@ -21,7 +21,7 @@ from headrace import stores
 from headrace.model.normalisation import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory
 from headrace.pipeline.rows.order import Position, Sampling, training_order

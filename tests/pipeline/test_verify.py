@@ -20,11 +20,11 @@ import pytest
 from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
-from headrace.pipeline.features import run_features
+from headrace.pipeline.features.plan import plan_store
+from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.inspect import run_inspect
 from headrace.pipeline.repair import Salvage, Trusted
 from headrace.pipeline.shard_check import compare_shard
-from headrace.pipeline.store_plan import plan_store
 from headrace.pipeline.verify import run_verify
 from headrace.stores.build.build import Build, begin_build
 from headrace.stores.build.folder import partial_folder
@@ -326,7 +326,7 @@ def test_mending_trusts_nothing_that_an_earlier_mending_left(
     (store / "raw" / "c.3.0.0").unlink()
     with (
         pytest.raises(KeyboardInterrupt),
-        patch("headrace.pipeline.features._make_missing", side_effect=KeyboardInterrupt),
+        patch("headrace.pipeline.features.stage._make_missing", side_effect=KeyboardInterrupt),
     ):
         mend(store, tiny_source, tiny_config)
     assert partial_folder(store).exists()

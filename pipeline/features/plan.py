@@ -12,15 +12,15 @@ import numpy as np
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import QUIET, Console
-from headrace.pipeline.memory.machine import total_memory, usable_budget, usable_cores
-from headrace.pipeline.memory.measured import known_worker_reserved
-from headrace.pipeline.memory.plan import MIB, MemoryPlan
-from headrace.pipeline.shard_task import (
+from headrace.pipeline.features.task import (
     BATCH_WINDOWS,
     catalogue_of,
     make_catalogue,
     writer_versions,
 )
+from headrace.pipeline.memory.machine import total_memory, usable_budget, usable_cores
+from headrace.pipeline.memory.measured import known_worker_reserved
+from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.errors import BudgetError
 from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath

@@ -9,10 +9,10 @@ from typing import Any
 from headrace.pipeline.catalogue.kernel_cache import kernels_are_cached
 from headrace.pipeline.catalogue.warm import compile_in_child
 from headrace.pipeline.console import Console, Request
+from headrace.pipeline.features.plan import PlannedBuild, plan_build, require_disk
+from headrace.pipeline.features.task import try_shard
 from headrace.pipeline.memory.measured import keep_rate
 from headrace.pipeline.repair import Salvage, Trusted, find_sound
-from headrace.pipeline.shard_task import try_shard
-from headrace.pipeline.store_plan import PlannedBuild, plan_build, require_disk
 from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.build import (
     Build,

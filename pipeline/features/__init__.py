@@ -1,0 +1,1 @@
+"""The features stage: what is planned for a store, and how a shard is made."""
