@@ -398,7 +398,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
 
             return run_inspect
         case _:
-            from headrace.pipeline.verify import run_verify
+            from headrace.pipeline.repair.verify import run_verify
 
             return lambda request: run_verify(request, with_source=options.source)
 

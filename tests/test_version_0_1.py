@@ -21,6 +21,7 @@ from headrace.pipeline.evaluate import run_evaluate
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import writer_versions
 from headrace.pipeline.predict import run_predict
+from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.runs.folder import (
     BIT_DECIDING,
     RunFolder,
@@ -31,7 +32,6 @@ from headrace.pipeline.runs.folder import (
     run_digest,
 )
 from headrace.pipeline.train import run_train
-from headrace.pipeline.verify import run_verify
 from headrace.stores.errors import UserError
 from tests.conftest import hashes, request_for
 

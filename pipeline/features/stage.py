@@ -12,7 +12,7 @@ from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features.plan import PlannedBuild, plan_build, require_disk
 from headrace.pipeline.features.task import try_shard
 from headrace.pipeline.memory.measured import keep_rate
-from headrace.pipeline.repair import Salvage, Trusted, find_sound
+from headrace.pipeline.repair.salvage import Salvage, Trusted, find_sound
 from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.build import (
     Build,

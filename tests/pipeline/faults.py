@@ -22,7 +22,7 @@ import tomli_w
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import close_workshop
-from headrace.pipeline.repair import Trusted
+from headrace.pipeline.repair.salvage import Trusted
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import UserError

@@ -26,7 +26,7 @@ from headrace.pipeline.config.config import ClusterOptions, Config
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.verify import run_verify
+from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.workers import cluster
 from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.datasets.synthetic import write_synthetic

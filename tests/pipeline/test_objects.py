@@ -26,8 +26,8 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.stream.training import training_stream
-from headrace.pipeline.verify import run_verify
 from headrace.stores import Store
 from headrace.stores.build.build import Build
 from headrace.stores.errors import DamageError, UserError

@@ -23,9 +23,9 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.inspect import run_inspect
-from headrace.pipeline.repair import Salvage, Trusted
-from headrace.pipeline.shard_check import compare_shard
-from headrace.pipeline.verify import run_verify
+from headrace.pipeline.repair.salvage import Salvage, Trusted
+from headrace.pipeline.repair.shard_check import compare_shard
+from headrace.pipeline.repair.verify import run_verify
 from headrace.stores.build.build import Build, begin_build
 from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import DamageError, UserError

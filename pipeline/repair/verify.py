@@ -10,8 +10,8 @@ from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.features.stage import require_data
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
-from headrace.pipeline.repair import store_differences
-from headrace.pipeline.source_check import compare_with_source
+from headrace.pipeline.repair.salvage import store_differences
+from headrace.pipeline.repair.source_check import compare_with_source
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import StoreError
 from headrace.stores.io.places import state_of

@@ -11,7 +11,7 @@ from typing import Any
 
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import PlannedBuild
-from headrace.pipeline.shard_check import compare_shard
+from headrace.pipeline.repair.shard_check import compare_shard
 from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.build import begin_build, discard_build
 from headrace.stores.io.object_path import ObjectPath

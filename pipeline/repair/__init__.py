@@ -1,0 +1,1 @@
+"""The verify and repair stages: is a store what its source gives, and mend it."""
