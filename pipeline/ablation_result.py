@@ -132,7 +132,7 @@ def print_ablation(result: Mapping[str, Any], console: Console) -> None:
 def ablation_page(result: Mapping[str, Any], config: Config) -> str:
     """The table and its figure on one HTML page that needs no other file."""
     from headrace.model.figures import differences
-    from headrace.pipeline.html_page import image, page, table
+    from headrace.pipeline.evaluation.html_page import image, page, table
 
     others = result["rows"][1:]
     none = (math.nan, math.nan)

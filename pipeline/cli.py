@@ -367,7 +367,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
 
             return run_train
         case "evaluate":
-            from headrace.pipeline.evaluate import run_evaluate
+            from headrace.pipeline.evaluation.stage import run_evaluate
 
             return lambda request: run_evaluate(request, baseline=options.baseline)
         case "crossval":

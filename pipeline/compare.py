@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
-from headrace.pipeline.classifiers import HEADLINES, score_text
+from headrace.pipeline.evaluation.titles import HEADLINES, score_text
 from headrace.pipeline.runs.folder import (
     RunFolder,
     flat_table,

@@ -74,7 +74,7 @@ def normalisation_of(run: RunFolder, inputs: ModelInputs) -> dict[str, Any]:
     `knots` (values) and `scores`.
     """
     from headrace.model.normalisation import statistics_of
-    from headrace.pipeline.prediction import load_model
+    from headrace.pipeline.evaluation.predictor import load_model
 
     found = statistics_of(load_model(run.model))
     table: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace import stores
-from headrace.pipeline.evaluate import evaluation_config
+from headrace.pipeline.evaluation.stage import evaluation_config
 from headrace.pipeline.features.stage import require_data
 from headrace.pipeline.features.task import BATCH_WINDOWS, make_catalogue, require_finite
 from headrace.pipeline.memory.machine import total_memory, usable_budget
@@ -240,7 +240,7 @@ def _predict(
 ) -> Any:
     """Write the predictions of all windows; returns the windows of each class, (K,) int64."""
     set_up_tensorflow(config.train)
-    from headrace.pipeline.prediction import block_predictor
+    from headrace.pipeline.evaluation.predictor import block_predictor
 
     state = state_of(source.path)
     predict = block_predictor(run.model, config.evaluate.batch, inputs)

@@ -25,7 +25,7 @@ from headrace.model.options import OptimiserOptions
 from headrace.model.scores import Scores
 from headrace.pipeline.config.config import digest
 from headrace.pipeline.devices import Devices
-from headrace.pipeline.prediction import predictor, score_batches
+from headrace.pipeline.evaluation.predictor import predictor, score_batches
 from headrace.pipeline.rows.order import Position, training_order
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.runs.folder import run_digest

@@ -17,7 +17,7 @@ import pytest
 
 from headrace import stores
 from headrace.pipeline.config.config import Config, load_config
-from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import writer_versions
 from headrace.pipeline.predict import run_predict

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.pipeline.prediction import load_model
+from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training_state import read_state
 

@@ -17,7 +17,7 @@ from headrace.pipeline.ablation_variants import in_time, variants
 from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
-from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import flat_table, run_digest
 from headrace.pipeline.train import resolved_config, run_train
 from headrace.stores.errors import UserError

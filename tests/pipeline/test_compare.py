@@ -14,8 +14,8 @@ import pytest
 from headrace.model.intervals import paired_accuracy
 from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.evaluate import run_evaluate
-from headrace.pipeline.prediction import load_model
+from headrace.pipeline.evaluation.predictor import load_model
+from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.train import run_train
 from tests.conftest import changed, request_for

@@ -11,8 +11,8 @@ import keras
 import pytest
 
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.evaluate import run_evaluate
-from headrace.pipeline.prediction import load_model
+from headrace.pipeline.evaluation.predictor import load_model
+from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training_state import read_state
 from headrace.stores.errors import UserError

@@ -15,9 +15,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from headrace import stores
 from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.console import Console, Request
-from headrace.pipeline.evaluate import evaluation_config, run_evaluate
-from headrace.pipeline.prediction import load_model
-from headrace.pipeline.report import mistaken_windows
+from headrace.pipeline.evaluation.predictor import load_model
+from headrace.pipeline.evaluation.report import mistaken_windows
+from headrace.pipeline.evaluation.stage import evaluation_config, run_evaluate
 from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.runs.folder import RunFolder, recorded_config
 from headrace.stores.errors import UserError
@@ -127,7 +127,7 @@ def test_the_report_is_one_page_that_needs_no_other_file(
 def test_the_windows_of_mistakes_are_those_of_their_source_index(
     run: RunFolder, metrics: dict[str, Any], tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.pipeline.report.SLICE_ROWS", 7)
+    monkeypatch.setattr("headrace.pipeline.evaluation.report.SLICE_ROWS", 7)
     store, mistakes = stores.open(tiny_store), metrics["tta"]["mistakes"]
     split = choose_split(store.folds, recorded_config(run).split)
     windows = mistaken_windows(store, split, mistakes)

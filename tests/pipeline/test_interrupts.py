@@ -24,7 +24,7 @@ import pytest
 from benchmarks.control_groups import ControlGroup, cpu_quota
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.crossval import run_crossval
-from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.process.interrupts import ENDING
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.train import run_train

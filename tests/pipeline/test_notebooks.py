@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.evaluate import run_evaluate
+from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder
 from tests.conftest import request_for
 

@@ -19,8 +19,8 @@ import xarray as xr
 from headrace import stores
 from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config, load_config
+from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.prediction import load_model
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.timeline import Timeline
 from headrace.pipeline.train import run_train

@@ -21,8 +21,8 @@ from headrace.model.figures import (
     memory_timelines,
     signal_panels,
 )
-from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
-from headrace.pipeline.html_page import image, page, table
+from headrace.pipeline.evaluation.html_page import image, page, table
+from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
 from headrace.pipeline.runs.folder import config_bytes, recorded_versions
 from headrace.stores.io import disk
 

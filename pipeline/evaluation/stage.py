@@ -8,8 +8,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from headrace import stores
-from headrace.pipeline.classifiers import HEADLINES, TITLES, score_text
 from headrace.pipeline.config.config import READ_AHEAD, Config, digest
+from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split, choose_split
 from headrace.pipeline.runs.folder import (
@@ -140,7 +140,7 @@ def _score(
     run, store, config = evaluation.run, evaluation.store, evaluation.config
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
-    from headrace.pipeline.evaluation import score_baseline, score_run
+    from headrace.pipeline.evaluation.scoring import score_baseline, score_run
     from headrace.pipeline.stream.graph import store_errors
 
     if "plain" not in metrics:
@@ -155,7 +155,7 @@ def _write_results(
     evaluation: Evaluation, metrics: dict[str, Any], plan: MemoryPlan, use: MemoryUse | None
 ) -> None:
     """Write figures and report, and last the metrics: their presence says that all is there."""
-    from headrace.pipeline.report import Shown, mistaken_windows, write_report
+    from headrace.pipeline.evaluation.report import Shown, mistaken_windows, write_report
 
     run = evaluation.run
     trained = read_record(run.path, "train")
