@@ -36,7 +36,7 @@ from headrace.pipeline.rows.quality import (
 from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.stream.buffers import BUFFER_CHUNKS
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.pipeline.train import run_train
+from headrace.pipeline.training.stage import run_train
 from headrace.stores import Store
 
 FLOOR = 0.99

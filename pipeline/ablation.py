@@ -31,8 +31,8 @@ from headrace.pipeline.crossval import crossval_config, fold_config
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.split import choose_split, crossval_splits
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
-from headrace.pipeline.train import resolved_config
-from headrace.pipeline.training_memory import fit_read_ahead, plan_crossval
+from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
+from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 from headrace.stores.text import format_seconds

@@ -363,7 +363,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
 
             return lambda request: run_features(request, repair=options.repair)
         case "train":
-            from headrace.pipeline.train import run_train
+            from headrace.pipeline.training.stage import run_train
 
             return run_train
         case "evaluate":

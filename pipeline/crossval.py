@@ -19,8 +19,8 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES
 from headrace.pipeline.rows.split import crossval_splits, group_names, is_official
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
-from headrace.pipeline.train import resolved_config
-from headrace.pipeline.training_memory import fit_read_ahead, plan_crossval
+from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
+from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:

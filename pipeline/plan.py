@@ -19,13 +19,13 @@ from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
 from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.stream.buffers import buffer_chunks
-from headrace.pipeline.train import resolved_config
-from headrace.pipeline.training_memory import (
+from headrace.pipeline.training.memory import (
     fit_read_ahead,
     plan_crossval,
     plan_evaluate,
     plan_train,
 )
+from headrace.pipeline.training.stage import resolved_config
 from headrace.stores import Store
 from headrace.stores.build.folder import is_finished
 from headrace.stores.errors import BudgetError, CommandError, UserError

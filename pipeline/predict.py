@@ -20,7 +20,7 @@ from headrace.pipeline.runs.folder import RunFolder, recorded_fingerprint, recor
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_of, refuse_other_signals
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.timeline import Timeline
-from headrace.pipeline.training_memory import RESERVED
+from headrace.pipeline.training.memory import RESERVED
 from headrace.pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
 from headrace.stores.errors import PredictionError, RunError
 from headrace.stores.io.places import Place, state_of

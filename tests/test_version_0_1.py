@@ -31,7 +31,7 @@ from headrace.pipeline.runs.folder import (
     recorded_versions,
     run_digest,
 )
-from headrace.pipeline.train import run_train
+from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError
 from tests.conftest import hashes, request_for
 

@@ -23,8 +23,8 @@ from headrace.pipeline.runs.folder import (
     with_threads,
 )
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.pipeline.train import resolved_config
-from headrace.pipeline.training_memory import fit_read_ahead, plan_evaluate
+from headrace.pipeline.training.memory import fit_read_ahead, plan_evaluate
+from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 from headrace.stores.io.places import Place

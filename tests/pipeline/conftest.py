@@ -42,7 +42,7 @@ def complete_run(
     stateful_config: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
     """A training that nothing interrupted; read it, never write to it."""
-    from headrace.pipeline.train import run_train
+    from headrace.pipeline.training.stage import run_train
 
     run = RunFolder(tmp_path_factory.mktemp("runs") / "complete")
     run_train(Request(stateful_config, None, tiny_store, run.path, Console(quiet=True)))

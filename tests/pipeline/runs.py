@@ -10,7 +10,7 @@ import numpy as np
 
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.runs.folder import RunFolder
-from headrace.pipeline.training_state import read_state
+from headrace.pipeline.training.state import read_state
 
 TIMES = ("seconds", "wait_seconds", "val_seconds")
 

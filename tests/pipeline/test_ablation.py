@@ -19,7 +19,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import flat_table, run_digest
-from headrace.pipeline.train import resolved_config, run_train
+from headrace.pipeline.training.stage import resolved_config, run_train
 from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for
 

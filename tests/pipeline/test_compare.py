@@ -17,7 +17,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder
-from headrace.pipeline.train import run_train
+from headrace.pipeline.training.stage import run_train
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, install
 

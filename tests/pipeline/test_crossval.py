@@ -19,7 +19,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.crossval import fold_config, run_crossval, summarise
 from headrace.pipeline.evaluation.stage import run_evaluate
-from headrace.pipeline.train import run_train
+from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError
 
 

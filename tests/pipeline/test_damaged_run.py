@@ -14,7 +14,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder
-from headrace.pipeline.training_state import read_state
+from headrace.pipeline.training.state import read_state
 from headrace.stores.errors import UserError
 from tests.conftest import request_for
 

@@ -12,7 +12,7 @@ import pytest
 from headrace.pipeline.config.config import Config, config_from_table
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
-from headrace.pipeline.train import run_train
+from headrace.pipeline.training.stage import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from tests.conftest import SMALL, changed, hashes, request_for

@@ -27,7 +27,7 @@ from headrace.pipeline.crossval import run_crossval
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.process.interrupts import ENDING
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
-from headrace.pipeline.train import run_train
+from headrace.pipeline.training.stage import run_train
 from tests.conftest import changed, hashes, request_for
 from tests.pipeline.faults import (
     INTERRUPTIBLE,

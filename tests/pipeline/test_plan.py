@@ -28,14 +28,14 @@ from headrace.pipeline.plan import run_plan
 from headrace.pipeline.rows.order import Order, merge_ranges
 from headrace.pipeline.rows.quality import POOR
 from headrace.pipeline.rows.split import choose_split, fold_ranges
-from headrace.pipeline.train import resolved_config
-from headrace.pipeline.training_memory import (
+from headrace.pipeline.training.memory import (
     fit_read_ahead,
     parameters,
     plan_crossval,
     plan_evaluate,
     plan_train,
 )
+from headrace.pipeline.training.stage import resolved_config
 from headrace.stores import Store
 from headrace.stores.build.build import layout_of
 from headrace.stores.datasets.synthetic import write_synthetic

@@ -23,7 +23,7 @@ from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.timeline import Timeline
-from headrace.pipeline.train import run_train
+from headrace.pipeline.training.stage import run_train
 from headrace.pipeline.window_blocks import Block
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.source.options import SourceOptions

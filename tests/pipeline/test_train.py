@@ -20,15 +20,15 @@ import numpy as np
 import pytest
 
 from headrace import stores
-from headrace.pipeline import training_state
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
 from headrace.pipeline.runs.folder import RunFolder, config_bytes, recorded_config
-from headrace.pipeline.train import resolved_config, run_train
-from headrace.pipeline.training_log import COLUMNS, epoch_line
-from headrace.pipeline.training_state import Progress, StateKeeper, TrainingState, read_state
+from headrace.pipeline.training import state as training_state
+from headrace.pipeline.training.log import COLUMNS, epoch_line
+from headrace.pipeline.training.stage import resolved_config, run_train
+from headrace.pipeline.training.state import Progress, StateKeeper, TrainingState, read_state
 from headrace.stores.errors import UserError
 from tests.conftest import changed
 from tests.pipeline.runs import assert_same_result, log_of, weights_of, without_times
@@ -90,7 +90,7 @@ def test_a_complete_run_is_left_alone(
 
 KILLED = """
 import os, signal
-from headrace.pipeline import training_state
+from headrace.pipeline.training import state as training_state
 write, left = training_state.write_state, [5]
 def write_and_die(*given):
     write(*given)
@@ -332,7 +332,7 @@ def test_an_error_lets_go_of_the_stream_at_once(
     try:
         with (
             pytest.raises(UserError, match="no more") as raised,
-            patch("headrace.pipeline.training_loop.write_log", side_effect=UserError("no more")),
+            patch("headrace.pipeline.training.loop.write_log", side_effect=UserError("no more")),
         ):
             run_train(request_for(cheap_config, tiny_store, tmp_path / "run"))
         assert iterators() == before

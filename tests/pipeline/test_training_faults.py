@@ -16,7 +16,7 @@ import pytest
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
-from headrace.pipeline.train import run_train
+from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, PowerLoss, install
@@ -104,7 +104,7 @@ def test_a_state_of_another_run_is_not_resumed(
     other = changed(brief, train={"seed": 7})
     with (
         pytest.raises(KeyboardInterrupt),
-        patch("headrace.pipeline.training_loop._write_model", side_effect=KeyboardInterrupt),
+        patch("headrace.pipeline.training.loop._write_model", side_effect=KeyboardInterrupt),
     ):
         train(other, tiny_store, run)
     shutil.copy(whole.state, run.state)
@@ -126,7 +126,7 @@ def test_a_run_that_came_meanwhile_is_not_gone_on_with(
 
     plan = Meanwhile("train", 0, "", {}, 1, 1)
     with (
-        patch("headrace.pipeline.train.plan_train", return_value=plan),
+        patch("headrace.pipeline.training.stage.plan_train", return_value=plan),
         pytest.raises(UserError, match=r"was started with other options \(train\.seed"),
     ):
         train(changed(brief, train={"seed": 7}), tiny_store, run)

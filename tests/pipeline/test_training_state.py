@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headrace.pipeline.training_state import Progress, TrainingState, read_state, write_state
+from headrace.pipeline.training.state import Progress, TrainingState, read_state, write_state
 from headrace.stores.errors import UserError
 
 

@@ -20,8 +20,8 @@ from headrace.pipeline.runs.folder import (
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.pipeline.training_memory import fit_read_ahead, plan_train
-from headrace.pipeline.training_state import read_state
+from headrace.pipeline.training.memory import fit_read_ahead, plan_train
+from headrace.pipeline.training.state import read_state
 from headrace.stores.errors import RunError
 from headrace.stores.io.places import Place
 
@@ -124,9 +124,9 @@ def _chosen_run(request: Request, config: Config, fingerprint: str) -> RunFolder
 def _train(run: RunFolder, store: Store, split: Split, config: Config, request: Request) -> None:
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
-    from headrace.pipeline.devices import claim_devices
     from headrace.pipeline.stream.graph import store_errors
-    from headrace.pipeline.training_loop import train_network
+    from headrace.pipeline.training.devices import claim_devices
+    from headrace.pipeline.training.loop import train_network
 
     claim_devices(config.train.devices)
     with store_errors():

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.pipeline.training_state import Row
+from headrace.pipeline.training.state import Row
 from headrace.stores.errors import first_line
 from headrace.stores.io import disk
 from headrace.stores.text import format_seconds

@@ -24,14 +24,14 @@ from headrace.model.optimisation import averaged_weights, compile_network, train
 from headrace.model.options import OptimiserOptions
 from headrace.model.scores import Scores
 from headrace.pipeline.config.config import digest
-from headrace.pipeline.devices import Devices
 from headrace.pipeline.evaluation.predictor import predictor, score_batches
 from headrace.pipeline.rows.order import Position, training_order
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.runs.folder import run_digest
 from headrace.pipeline.stream.training import evaluation_stream, training_stream
-from headrace.pipeline.training_log import TensorBoardLog, epoch_line, write_log
-from headrace.pipeline.training_state import Progress, Row, StateKeeper, TrainingState, read_state
+from headrace.pipeline.training.devices import Devices
+from headrace.pipeline.training.log import TensorBoardLog, epoch_line, write_log
+from headrace.pipeline.training.state import Progress, Row, StateKeeper, TrainingState, read_state
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 
