@@ -380,7 +380,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
             extent = Extent(options.minutes, options.seeds, options.crossval, options.baseline)
             return lambda request: run_ablation(request, extent)
         case "predict":
-            from headrace.pipeline.predict import run_predict
+            from headrace.pipeline.prediction.stage import run_predict
 
             return lambda request: run_predict(request, options.output)
         case "plan":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.pipeline.predict import complete_run, inputs_of_run
+from headrace.pipeline.prediction.stage import complete_run, inputs_of_run
 from headrace.pipeline.runs.folder import RunFolder, json_bytes, recorded_config, recorded_versions
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.stores.errors import RunError

@@ -20,7 +20,7 @@ from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import writer_versions
-from headrace.pipeline.predict import run_predict
+from headrace.pipeline.prediction.stage import run_predict
 from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.runs.folder import (
     BIT_DECIDING,

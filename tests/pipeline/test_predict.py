@@ -21,10 +21,10 @@ from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.prediction.blocks import Block
+from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
-from headrace.pipeline.timeline import Timeline
 from headrace.pipeline.training.stage import run_train
-from headrace.pipeline.window_blocks import Block
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
@@ -101,8 +101,8 @@ def test_the_three_kinds_of_file_say_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("headrace.pipeline.prediction_files.ZARR_ROWS", 100)
-    monkeypatch.setattr("headrace.pipeline.predict.BLOCK_BYTES", 64 * 3 * 4 * 2 * 70)
+    monkeypatch.setattr("headrace.pipeline.prediction.files.ZARR_ROWS", 100)
+    monkeypatch.setattr("headrace.pipeline.prediction.stage.BLOCK_BYTES", 64 * 3 * 4 * 2 * 70)
     source = unlabelled(spoken, tmp_path / "new.h5")
     for ending in ("csv", "parquet", "zarr"):
         assert predict(run_of_recordings, source, tmp_path / f"{ending}.{ending}") == 0

@@ -15,13 +15,13 @@ from headrace.pipeline.features.stage import require_data
 from headrace.pipeline.features.task import BATCH_WINDOWS, make_catalogue, require_finite
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
-from headrace.pipeline.prediction_files import prediction_file, refuse_output, timeline_path
+from headrace.pipeline.prediction.blocks import BLOCKS_HELD, Block, read_blocks
+from headrace.pipeline.prediction.files import prediction_file, refuse_output, timeline_path
+from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.runs.folder import RunFolder, recorded_fingerprint, recorded_inputs
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_of, refuse_other_signals
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.pipeline.timeline import Timeline
 from headrace.pipeline.training.memory import RESERVED
-from headrace.pipeline.window_blocks import BLOCKS_HELD, Block, read_blocks
 from headrace.stores.errors import PredictionError, RunError
 from headrace.stores.io.places import Place, state_of
 from headrace.stores.source.contents import look_at

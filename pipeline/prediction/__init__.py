@@ -1,0 +1,1 @@
+"""The predict stage: windows without labels in, files of predictions out."""
