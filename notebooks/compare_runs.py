@@ -26,7 +26,7 @@ import json
 import pandas as pd
 from IPython.display import IFrame, Image, display
 
-from headrace.pipeline.compare import run_compare
+from headrace.pipeline.experiments.compare import run_compare
 from headrace.pipeline.console import Console
 
 runs = sorted(path.parent for path in Path("runs").glob("*/*/metrics.json"))

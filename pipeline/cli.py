@@ -371,11 +371,11 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
 
             return lambda request: run_evaluate(request, baseline=options.baseline)
         case "crossval":
-            from headrace.pipeline.crossval import run_crossval
+            from headrace.pipeline.experiments.crossval import run_crossval
 
             return lambda request: run_crossval(request, baseline=options.baseline)
         case "ablation":
-            from headrace.pipeline.ablation import Extent, run_ablation
+            from headrace.pipeline.experiments.ablation import Extent, run_ablation
 
             extent = Extent(options.minutes, options.seeds, options.crossval, options.baseline)
             return lambda request: run_ablation(request, extent)

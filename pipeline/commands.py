@@ -119,8 +119,8 @@ def _run_init(options: argparse.Namespace) -> int:
 
 
 def _run_compare(options: argparse.Namespace) -> int:
-    from headrace.pipeline.compare import run_compare
     from headrace.pipeline.console import Console
+    from headrace.pipeline.experiments.compare import run_compare
 
     found = run_compare(options.runs, Console(quiet=options.quiet, json=options.json))
     if options.json:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.child import child_command
-from headrace.pipeline.child_stages import raise_if_ended, run_part
 from headrace.pipeline.config.config import Config, StoreOptions
+from headrace.pipeline.experiments.child_stages import raise_if_ended, run_part
 from headrace.pipeline.launch import stage_environment
 from headrace.pipeline.memory.measured import (
     NETWORK_STAGES,

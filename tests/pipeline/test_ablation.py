@@ -11,13 +11,18 @@ import pytest
 
 from headrace import stores
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
-from headrace.pipeline.ablation import Extent, run_ablation
-from headrace.pipeline.ablation_result import Outcome, Trained, print_ablation, result_of
-from headrace.pipeline.ablation_variants import in_time, variants
 from headrace.pipeline.cli import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.stage import run_evaluate
+from headrace.pipeline.experiments.ablation import Extent, run_ablation
+from headrace.pipeline.experiments.ablation_result import (
+    Outcome,
+    Trained,
+    print_ablation,
+    result_of,
+)
+from headrace.pipeline.experiments.ablation_variants import in_time, variants
 from headrace.pipeline.runs.folder import flat_table, run_digest
 from headrace.pipeline.training.stage import resolved_config, run_train
 from headrace.stores.errors import UserError
@@ -81,7 +86,7 @@ def test_variants_are_trained_for_the_same_time_and_compared(
     resolved = resolved_config(request, store)
     # Two that are quick to trace; `make test-faults` trains them all.
     found = [each for each in variants(resolved, store.feature_names) if each.name in QUICK]
-    monkeypatch.setattr("headrace.pipeline.ablation.variants", lambda *given: found)
+    monkeypatch.setattr("headrace.pipeline.experiments.ablation.variants", lambda *given: found)
     # As if an earlier start had come to its end: 2 epochs of the one fit, 1 of the other.
     pace = {"features only": 3.0, "without augmentation": 6.0}
     folder.mkdir()

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from headrace import stores
-from headrace.pipeline import crossval
-from headrace.pipeline.child_stages import StageFailed, raise_for
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
-from headrace.pipeline.crossval import fold_config, run_crossval, summarise
 from headrace.pipeline.evaluation.stage import run_evaluate
+from headrace.pipeline.experiments import crossval
+from headrace.pipeline.experiments.child_stages import StageFailed, raise_for
+from headrace.pipeline.experiments.crossval import fold_config, run_crossval, summarise
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError
 

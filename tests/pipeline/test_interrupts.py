@@ -23,8 +23,8 @@ import pytest
 
 from benchmarks.control_groups import ControlGroup, cpu_quota
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.crossval import run_crossval
 from headrace.pipeline.evaluation.stage import run_evaluate
+from headrace.pipeline.experiments.crossval import run_crossval
 from headrace.pipeline.process.interrupts import ENDING
 from headrace.pipeline.runs.folder import RunFolder, config_bytes
 from headrace.pipeline.training.stage import run_train

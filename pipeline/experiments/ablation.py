@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace import stores
-from headrace.pipeline.ablation_result import (
+from headrace.pipeline.console import QUIET
+from headrace.pipeline.experiments.ablation_result import (
     Outcome,
     Trained,
     ablation_page,
     print_ablation,
     result_of,
 )
-from headrace.pipeline.ablation_variants import Variant, in_time, variants
-from headrace.pipeline.child_stages import ensure_evaluated, run_stage
-from headrace.pipeline.console import QUIET
-from headrace.pipeline.crossval import crossval_config, fold_config
+from headrace.pipeline.experiments.ablation_variants import Variant, in_time, variants
+from headrace.pipeline.experiments.child_stages import ensure_evaluated, run_stage
+from headrace.pipeline.experiments.crossval import crossval_config, fold_config
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.split import choose_split, crossval_splits
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest

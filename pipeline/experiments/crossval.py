@@ -14,9 +14,9 @@ import numpy as np
 
 from headrace import stores
 from headrace.model.scores import summarise_confusion
-from headrace.pipeline.child_stages import ensure_evaluated
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES
+from headrace.pipeline.experiments.child_stages import ensure_evaluated
 from headrace.pipeline.rows.split import crossval_splits, group_names, is_official
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
 from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval

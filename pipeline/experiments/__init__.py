@@ -1,0 +1,1 @@
+"""Many trainings of one store: crossval, ablation, and runs compared."""
