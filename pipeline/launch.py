@@ -51,7 +51,7 @@ def main() -> NoReturn:
     _open_closed_streams()
     interrupts.catch()
     try:
-        from headrace.pipeline.cli import main as run
+        from headrace.pipeline.cli.main import main as run
 
         code = run(arguments)
     except SystemExit as ending:  # What the parser has said.

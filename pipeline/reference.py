@@ -18,8 +18,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from headrace.pipeline.cli import command_parser
-from headrace.pipeline.commands import as_sentence
+from headrace.pipeline.cli.commands import as_sentence
+from headrace.pipeline.cli.main import command_parser
 from headrace.pipeline.config.config import Config
 
 _CONFIGURATION = """# Configuration

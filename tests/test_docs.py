@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from headrace.pipeline.cli import ERRORS_PAGE, command_parser
+from headrace.pipeline.cli.main import ERRORS_PAGE, command_parser
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.reference import PAGES

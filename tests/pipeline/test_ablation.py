@@ -11,7 +11,7 @@ import pytest
 
 from headrace import stores
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.stage import run_evaluate

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from headrace.pipeline.addresses import without_secrets
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
+from headrace.pipeline.cli.redact import without_secrets
 from tests.conftest import SMALL
 
 SECRETS = ("AKIAUSER", "pass/", "w@rd", "SIGNED", "hunter2")

@@ -21,7 +21,7 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config, config_from_table, load_config
 from headrace.stores.errors import UserError
 from headrace.stores.manifest import read_manifest

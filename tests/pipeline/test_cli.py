@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 
 CASES = {
     "featurs": "Did you mean features?",

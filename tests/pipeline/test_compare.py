@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from headrace.model.intervals import paired_accuracy
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.stage import run_evaluate

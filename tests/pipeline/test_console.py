@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from headrace.pipeline import console
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features.stage import run_features

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tomli_w
 
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from tests.conftest import SMALL
 
 STILL = {"dropout": 0.0, "feature_dropout": 0.0, "spatial_dropout": 0.0}

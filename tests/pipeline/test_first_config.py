@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import config_from_table, load_config
 from headrace.pipeline.first_config import config_text, guess_config
 from headrace.stores.datasets.synthetic import write_synthetic

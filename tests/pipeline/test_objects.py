@@ -21,7 +21,7 @@ import tomli_w
 
 from headrace import stores
 from headrace.model.normaliser import Normaliser
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console, Request
 from headrace.pipeline.features.scale import scale_of

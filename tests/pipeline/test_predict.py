@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 
 from headrace import stores
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config, load_config
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.features.stage import run_features

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace import stores
-from headrace.pipeline.cli import main
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.features.scale import TASK_SECONDS, scale_of
 from headrace.pipeline.memory.measured import keep_rate, known_rate
 from headrace.stores.shards.array_format import ArrayFormat

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 import headrace
-from headrace.pipeline.commands import (
+from headrace.pipeline.cli.commands import (
     add_commands,
     as_sentence,
     file_path,
@@ -135,7 +135,7 @@ class _Output:
 
 
 def _explain(error: Exception, debug: bool) -> int:
-    from headrace.pipeline.addresses import without_secrets
+    from headrace.pipeline.cli.redact import without_secrets
 
     trace = without_secrets("".join(traceback.format_exception(error)))
     if debug:
@@ -174,7 +174,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2."""
-        from headrace.pipeline.addresses import without_secrets
+        from headrace.pipeline.cli.redact import without_secrets
 
         unknown = re.search(r"(?:unrecognized arguments:|invalid choice:) '?([^\s']+)", message)
         hint = self._hint(unknown[1]) if unknown else ""
