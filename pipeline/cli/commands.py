@@ -107,8 +107,8 @@ def _add_synth(commands: Any) -> None:
 
 
 def _run_init(options: argparse.Namespace) -> int:
+    from headrace.pipeline.commands.init import run_init
     from headrace.pipeline.console import Console
-    from headrace.pipeline.first_config import run_init
 
     output = options.output or Path(f"{options.data.stem}.toml")
     console = Console(quiet=options.quiet, json=options.json)
@@ -129,8 +129,8 @@ def _run_compare(options: argparse.Namespace) -> int:
 
 
 def _run_export(options: argparse.Namespace) -> int:
+    from headrace.pipeline.commands.export import run_export
     from headrace.pipeline.console import Console
-    from headrace.pipeline.export import run_export
 
     console = Console(quiet=options.quiet, json=options.json)
     card = run_export(options.run_folder, options.output, console)
@@ -170,7 +170,7 @@ def _run_synth(options: argparse.Namespace) -> int:
 
 
 def _run_doctor(options: argparse.Namespace) -> int:
-    from headrace.pipeline.doctor import report_lines, run_doctor
+    from headrace.pipeline.commands.doctor import report_lines, run_doctor
 
     report = run_doctor(devices=options.devices)
     if options.json:

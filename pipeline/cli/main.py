@@ -384,7 +384,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
 
             return lambda request: run_predict(request, options.output)
         case "plan":
-            from headrace.pipeline.plan import run_plan
+            from headrace.pipeline.commands.plan import run_plan
 
             return lambda request: run_plan(
                 request,
@@ -394,7 +394,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
                 windows=options.windows,
             )
         case "inspect":
-            from headrace.pipeline.inspect import run_inspect
+            from headrace.pipeline.commands.inspect import run_inspect
 
             return run_inspect
         case _:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.doctor import _writable, report_lines, run_doctor
+from headrace.pipeline.commands.doctor import _writable, report_lines, run_doctor
 
 
 def test_the_report_is_json_and_describes_this_machine() -> None:

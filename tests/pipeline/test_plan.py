@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from headrace import stores
+from headrace.pipeline.commands.plan import run_plan
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import plan_features, plan_store
@@ -24,7 +25,6 @@ from headrace.pipeline.features.task import catalogue_of
 from headrace.pipeline.memory.measured import known_reserved
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory, watch_memory
-from headrace.pipeline.plan import run_plan
 from headrace.pipeline.rows.order import Order, merge_ranges
 from headrace.pipeline.rows.quality import POOR
 from headrace.pipeline.rows.split import choose_split, fold_ranges

@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from headrace import stores
+from headrace.pipeline.commands.inspect import run_inspect
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.inspect import run_inspect
 from headrace.pipeline.repair.salvage import Salvage, Trusted
 from headrace.pipeline.repair.shard_check import compare_shard
 from headrace.pipeline.repair.verify import run_verify

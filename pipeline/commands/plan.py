@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace import stores
+from headrace.pipeline.commands.measure import measure_reserved, measure_worker_reserved
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Request
 from headrace.pipeline.features.plan import free_disk, needed_disk, plan_features, plan_store
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.task import catalogue_of
-from headrace.pipeline.measure_reserved import measure_reserved, measure_worker_reserved
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.memory.measured import known_rate
 from headrace.pipeline.memory.plan import MemoryPlan

@@ -45,7 +45,7 @@ def measure_reserved(config: Config, store: Store) -> None:
 
     def measure(stage: str) -> int:
         asked = json.dumps(task | {"stage": stage})
-        return int(_run("headrace.pipeline.warm_network", (), asked).split()[-1])
+        return int(_run("headrace.pipeline.commands.measure_network", (), asked).split()[-1])
 
     found = {stage: int(MARGIN * measure(stage)) for stage in NETWORK_STAGES}
     keep_reserved(config, store, found)
