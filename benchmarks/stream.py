@@ -359,7 +359,7 @@ def fit(store: Store, rounds: int) -> bool:
 
 def _normalised(store: Store, normaliser: Normaliser, network: Any) -> tuple[Any, Any]:
     """FITTED windows as `fit` takes them: all in memory, normalised."""
-    from headrace.model.normalisation import normalise_features, normalise_raw
+    from headrace.model.normalisation_layers import normalise_features, normalise_raw
 
     rows = {name: store.read(name, 0, FITTED // BATCH * BATCH) for name in NAMES}
     arrays = {

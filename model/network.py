@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import layers, regularizers
 
-from headrace.model.normalisation import FeatureNormalisation, RawNormalisation
+from headrace.model.normalisation_layers import FeatureNormalisation, RawNormalisation
 from headrace.model.normaliser import Normaliser
 from headrace.model.options import NetworkOptions
 

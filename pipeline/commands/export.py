@@ -73,7 +73,7 @@ def normalisation_of(run: RunFolder, inputs: ModelInputs) -> dict[str, Any]:
     `raw`: (value - mean) * scale. `features`: the same, clipped, or a piecewise-linear map through
     `knots` (values) and `scores`.
     """
-    from headrace.model.normalisation import statistics_of
+    from headrace.model.normalisation_layers import statistics_of
     from headrace.pipeline.evaluation.predictor import load_model
 
     found = statistics_of(load_model(run.model))

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headrace.model.normalisation import FeatureNormalisation, RawNormalisation
+from headrace.model.normalisation_layers import FeatureNormalisation, RawNormalisation
 from headrace.model.scores import Scores
 from headrace.stores.errors import ARCHIVE_ERRORS, RunError, first_line
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from headrace.model.normalisation import normalise_raw
+from headrace.model.normalisation_layers import normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.rows.order import (
     BEGINNING,

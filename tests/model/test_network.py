@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from headrace.model.network import build_network, with_normalisation
-from headrace.model.normalisation import normalise_features, normalise_raw
+from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.model.options import NetworkOptions
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm, rankdata
 
-from headrace.model.normalisation import normalise_features, normalise_raw
+from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import KNOTS, SAMPLE_ROWS, SCORE_LIMIT, STANDARD_LIMIT, Normaliser
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headrace.model.normalisation import normalise_features, normalise_raw
+from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.stream.gather import LANES, gather, gather_features, gather_raw
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from headrace import stores
-from headrace.model.normalisation import normalise_features, normalise_raw
+from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
