@@ -174,7 +174,7 @@ test-docs: tools ## Run every command of the documentation's pages, and the note
 
 .PHONY: docs
 docs: tools ## Write the documentation's site to docs/_build/html
-	$(python) -m headrace.pipeline.reference docs/reference
+	$(python) -m docs.generate.reference docs/reference
 	$(python) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-from tests.pipeline.catalogue_reference import reference
+from tests.pipeline.catalogue.reference import reference
 
 Floats = NDArray[np.float32]
 Part = dict[str, NDArray[Any]]

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from benchmarks.kernels import SHAPES
 from benchmarks.timing import machine, on_one_core, table, version
-from tests.pipeline.catalogue_reference import reference
+from tests.pipeline.catalogue.reference import reference
 
 ROUNDS = 5
 Windows = NDArray[np.float32]

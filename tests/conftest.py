@@ -15,6 +15,9 @@ from headrace.pipeline.console import Console, Request
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.stores.io.places import Place
 
+ROOT = Path(__file__).resolve().parent.parent
+"""Folder of the checkout."""
+
 # As many threads as a stage in a process of its own takes, which a quota limits: they decide bits,
 # and what is trained in the tests' process is compared with what is trained in others.
 os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(usable_cores())
@@ -37,7 +40,7 @@ SMALL = {
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of the real recordings, or a visible skip."""
-    beside = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+    beside = ROOT.parent / "shared" / "data"
     folder = Path(os.environ.get("HEADRACE_SHARED_DATA", beside))
     if not folder.is_dir():
         pytest.skip(f"no real recordings: {folder} is missing; set HEADRACE_SHARED_DATA")

@@ -14,15 +14,14 @@ import h5py
 import numpy as np
 import pytest
 
+from docs.generate.reference import PAGES
 from headrace.pipeline.cli.main import ERRORS_PAGE, command_parser
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.reference import PAGES
 from headrace.stores.errors import ConfigError, SourceError, UserError
-from tests.conftest import request_for
+from tests.conftest import ROOT, request_for
 from tests.stores.source_files import write_windows
 
-ROOT = Path(__file__).resolve().parent.parent
 HEADINGS = [kind.heading for kind in UserError.__subclasses__()]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -17,8 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from headrace.pipeline.config.config import load_config
-
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -33,7 +33,7 @@ from headrace.pipeline.runs.folder import (
 )
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError
-from tests.conftest import hashes, request_for
+from tests.conftest import ROOT, hashes, request_for
 
 DIGEST = "c4ca8d14a5d4bd55"
 """Name that 0.1 gave the run's folder, from what decides its result."""
@@ -42,7 +42,7 @@ DIGEST = "c4ca8d14a5d4bd55"
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """The folder of it all."""
-    with zipfile.ZipFile(Path(__file__).parent / "formats" / "0.1.zip") as archive:
+    with zipfile.ZipFile(ROOT / "tests" / "formats" / "0.1.zip") as archive:
         archive.extractall(tmp_path)
     return tmp_path
 

@@ -15,6 +15,7 @@ from headrace.model.network import build_network, with_normalisation
 from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.model.options import NetworkOptions
+from tests.conftest import ROOT
 
 TIME, CHANNELS, FEATURES, CLASSES = 32, 3, 5, 4
 SMALL = NetworkOptions(filters=8, dilations=(1, 2), feature_units=(16,), fusion_units=8)
@@ -125,9 +126,7 @@ def test_a_saved_model_answers_the_same_in_another_process(tmp_path: Path) -> No
         "    model = keras.saving.load_model(f'{sys.argv[1]}/{name}.keras', safe_mode=True)\n"
         "    np.testing.assert_array_equal(model(rows), expected)\n"
     )
-    subprocess.run(
-        [sys.executable, "-c", script, tmp_path], check=True, cwd=Path(__file__).parents[2]
-    )
+    subprocess.run([sys.executable, "-c", script, tmp_path], check=True, cwd=ROOT)
 
 
 def test_a_normaliser_of_other_columns_is_refused() -> None:

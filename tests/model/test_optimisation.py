@@ -19,6 +19,7 @@ from headrace.model.optimisation import (
     training_variables,
 )
 from headrace.model.options import NetworkOptions, OptimiserOptions
+from tests.conftest import ROOT
 
 NETWORK = NetworkOptions(
     filters=4, stem_kernel=3, kernel=3, dilations=(2,), feature_units=(8,), fusion_units=4
@@ -82,7 +83,7 @@ def test_two_trainings_of_one_seed_give_the_same_bits_under_op_determinism() -> 
     subprocess.run(
         [sys.executable, "-c", script, Path(__file__).parent],
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
 
 

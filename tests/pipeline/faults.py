@@ -83,7 +83,7 @@ class Job:
         """Do the job in a process of its own."""
         config = folder / "tiny.toml"
         config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
-        code = INTERRUPTIBLE + "from pipeline.launch import main; main()"
+        code = INTERRUPTIBLE + "from headrace.pipeline.launch import main; main()"
         command = [sys.executable, "-c", code, "features", "--json", "--config", str(config)]
         command += ["--data", str(self.data), "--store", str(target)]
         return [*command, "--repair"] if self.harm else command

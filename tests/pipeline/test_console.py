@@ -20,6 +20,7 @@ from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import MemoryUse
 from headrace.pipeline.workers.run import local_client
+from tests.conftest import ROOT
 
 LINE = (
     r"^\d\d:\d\d:\d\d features: 30 of 90 windows, 2\.93 KiB, [\d,]+ windows/s, \d+ s left, "
@@ -51,7 +52,7 @@ def test_a_terminal_gets_a_bar_and_a_pipe_the_text(tmp_path: Path) -> None:
     """Standard error is a terminal, standard output a pipe, as with `| tee log`."""
     terminal, theirs = pty.openpty()
     command = [sys.executable, "-m", "headrace", "synth", "--windows", "3000", "--output", "s.h5"]
-    root = Path(console.__file__).resolve().parent.parent
+    root = ROOT
     done = subprocess.run(
         command,
         cwd=tmp_path,

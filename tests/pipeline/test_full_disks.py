@@ -17,7 +17,7 @@ from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.conftest import made
-from tests.pipeline.runs import assert_same_result
+from tests.pipeline.trained import assert_same_result
 
 
 def test_a_full_disk_is_said_in_one_line_and_gone_on_from(

@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from headrace.pipeline.launch import FORCED, MARKER, SETTINGS, stage_environment
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 REPORT = """
 import json, os, sys
 from headrace.pipeline.launch import restart_with, stage_environment

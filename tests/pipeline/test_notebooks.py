@@ -14,9 +14,9 @@ from nbclient import NotebookClient
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder
-from tests.conftest import request_for
+from tests.conftest import ROOT, request_for
 
-FOLDER = Path(__file__).parent.parent.parent / "notebooks"
+FOLDER = ROOT / "notebooks"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
 LONG = "bring_your_own"
 """Trains; its steps are those of a page of the docs, with whose commands it runs."""

@@ -1,0 +1,129 @@
+"""Cross-validation: each fold in a process of its own, summed up over folds and groups."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace import stores
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.console import Console, Request
+from headrace.pipeline.evaluation.stage import run_evaluate
+from headrace.pipeline.experiments.child_stages import StageFailed, raise_for
+from headrace.pipeline.experiments.crossval import fold_config, run_crossval, summarise
+from headrace.pipeline.training.stage import run_train
+from headrace.stores.errors import UserError
+from tests.conftest import ROOT
+
+
+def request_for(config: Config, store: Path, run: Path | None = None) -> Request:
+    return Request(config, None, store, run, Console(quiet=True))
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config: Config) -> Config:
+    """Three folds of the cheapest network."""
+    model = {"inputs": "features", "feature_units": (4,)}
+    return tiny_config.model_copy(
+        update={
+            "train": tiny_config.train.model_copy(update={"epochs": 1}),
+            "split": tiny_config.split.model_copy(update={"folds": 3}),
+            "model": tiny_config.model.model_copy(update=model),
+        }
+    )
+
+
+def test_folds_are_summed_up_and_complete_ones_left_alone(
+    config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, store = tmp_path / "crossval", stores.open(tiny_store)
+    for number in range(3):
+        fold = request_for(fold_config(config, number), tiny_store, folder / f"fold-{number}")
+        run_train(fold)
+        if number < 2:
+            run_evaluate(fold)
+    kept = (folder / "fold-0" / "model.keras").stat().st_mtime_ns
+    # Only the last fold is left to evaluate, in a process of its own.
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    result = run_crossval(request_for(config, tiny_store, folder))
+    assert (folder / "fold-0" / "model.keras").stat().st_mtime_ns == kept
+    written = json.loads((folder / "crossval.json").read_text())
+    assert [fold["run"] for fold in written["folds"]] == [
+        str(folder / f"fold-{number}") for number in range(3)
+    ]
+    tested = [name for fold in written["folds"] for name in fold["test_groups"]]
+    assert sorted(tested) == sorted(store.groups)
+    assert sorted(written["tta"]["per_group"]) == sorted(store.groups)
+    assert written["plain"]["pooled"]["windows"] == store.windows
+    values = [fold["plain"]["accuracy"] for fold in written["folds"]]
+    assert result["plain"]["accuracy"]["mean"] == pytest.approx(np.mean(values))
+    assert result["plain"]["accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
+    assert "baseline" not in result
+
+
+def test_a_fold_that_is_refused_refuses_the_whole(
+    config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    occupied = tmp_path / "crossval" / "fold-0"
+    occupied.mkdir(parents=True)
+    (occupied / "letter.txt").write_text("dear reader")
+    with pytest.raises(UserError, match="train stage of a run was refused"):
+        run_crossval(request_for(config, tiny_store, tmp_path / "crossval"))
+    assert not (tmp_path / "crossval" / "crossval.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (2, UserError),
+        (130, KeyboardInterrupt),
+        (-signal.SIGINT, KeyboardInterrupt),
+        (1, StageFailed),
+        (-signal.SIGKILL, StageFailed),
+    ],
+)
+def test_exit_codes_of_folds_pass_through(code: int, error: type[BaseException]) -> None:
+    raise_for(0, "train")
+    with pytest.raises(error):
+        raise_for(code, "train")
+
+
+def test_summary_pools_confusion_counts_over_folds() -> None:
+    def scores(confusion: list[list[int]], group: str) -> dict[str, Any]:
+        counts = np.array(confusion)
+        accuracy = float(np.trace(counts) / counts.sum())
+        return {
+            "accuracy": accuracy,
+            "macro_f1": 0.5,
+            "balanced_accuracy": 0.25,
+            "confusion": confusion,
+            "per_group": {group: {"accuracy": accuracy}},
+        }
+
+    folds = [
+        {"run": "a", "test_groups": ["p"], "plain": scores([[8, 2], [0, 0]], "p")},
+        {"run": "b", "test_groups": ["q"], "plain": scores([[0, 0], [6, 4]], "q")},
+    ]
+    plain = summarise(folds, ["walk", "rest"])["plain"]
+    assert plain["accuracy"]["folds"] == [0.8, 0.4]
+    assert plain["accuracy"]["mean"] == pytest.approx(0.6)
+    assert plain["macro_f1"]["sd"] == 0
+    assert plain["pooled"]["accuracy"] == pytest.approx(12 / 20)
+    assert plain["per_group"] == {"p": {"accuracy": 0.8}, "q": {"accuracy": 0.4}}
+
+
+def test_the_parent_imports_no_tensorflow() -> None:
+    program = (
+        "import sys, pipeline.crossval, pipeline.train, pipeline.evaluate;"
+        "sys.exit(sorted({'tensorflow', 'keras', 'sklearn', 'matplotlib'} & set(sys.modules)) or 0)"
+    )
+    folder = ROOT
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
