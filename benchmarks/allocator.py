@@ -2,8 +2,8 @@
 
     python -m benchmarks.allocator [--windows 100000] [--rounds 3]
 
-`pipeline.launch` sets them before Python starts; here every second process is started as if that
-had been done, without them. Medians of interleaved rounds.
+`pipeline.process.environment` has them, and they are set before Python starts; here every second
+process is started as if that had been done, without them. Medians of interleaved rounds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.stage import source_of
 from benchmarks.timing import machine, table, version
-from headrace.pipeline.launch import MARKER, stage_environment
+from headrace.pipeline.process.environment import MARKER, stage_environment
 
 MIB = 1 << 20
 TRAIN = ("--set", "train.epochs=2", "--set", "train.steps_per_epoch=300")

@@ -25,8 +25,9 @@ from benchmarks.timing import machine, table, version
 from headrace import stores
 from headrace.pipeline.commands.plan import with_buffer
 from headrace.pipeline.config.config import Config, load_config
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
 from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.request import Request
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.quality import (
     expected_group_entropy,

@@ -50,10 +50,11 @@ from headrace.model.network import build_network
 from headrace.model.normaliser import Normaliser
 from headrace.model.optimisation import compile_network
 from headrace.pipeline.config.config import Config, config_from_table
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import watch_memory
+from headrace.pipeline.request import Request
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.stream.buffers import buffer_chunks

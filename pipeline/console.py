@@ -7,11 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from headrace.pipeline.config.config import Config
-from headrace.stores.io.places import Place
 from headrace.stores.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -95,29 +92,6 @@ class Console:
 
 QUIET = Console(quiet=True)
 """Says nothing."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a stage is asked to do.
-
-    Attributes:
-        config: the validated configuration.
-        data: the HDF5 source, when one is named.
-        store: the Zarr store.
-        run: the run folder, when one is named.
-        console: where to speak.
-        new: begin another run beside a complete one.
-        memory: what the process tree holds, sampled while the stage runs.
-    """
-
-    config: Config
-    data: Place | None
-    store: Place
-    run: Path | None
-    console: Console
-    new: bool = False
-    memory: MemoryUse | None = None
 
 
 class _Silence:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import settings
 
 from headrace.pipeline.config.config import Config, config_from_table
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
 from headrace.pipeline.memory.machine import usable_cores
+from headrace.pipeline.request import Request
 from headrace.stores.io.places import Place
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -30,8 +30,8 @@ from headrace.pipeline.process import interrupts
 from headrace.stores.errors import CommandError, DiskError, UserError
 
 if TYPE_CHECKING:
-    from headrace.pipeline.console import Request
     from headrace.pipeline.memory.watch import MemoryUse
+    from headrace.pipeline.request import Request
 
 REFUSALS = frozenset(
     {
@@ -405,7 +405,8 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
 
 def _request(options: argparse.Namespace) -> Request:
     from headrace.pipeline.config.config import load_config
-    from headrace.pipeline.console import Console, Request
+    from headrace.pipeline.console import Console
+    from headrace.pipeline.request import Request
 
     overrides = [*options.overrides]
     if options.budget:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headrace import stores
-from headrace.pipeline.console import Request
+from headrace.pipeline.request import Request
 from headrace.stores.store import Store
 from headrace.stores.text import format_bytes
 from headrace.stores.views.describe import describe_store

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from headrace.child import child_command
 from headrace.pipeline.config.config import Config, StoreOptions
-from headrace.pipeline.experiments.child_stages import raise_if_ended, run_part
-from headrace.pipeline.launch import stage_environment
 from headrace.pipeline.memory.measured import (
     NETWORK_STAGES,
     keep_reserved,
     keep_worker_reserved,
     shape_of,
 )
+from headrace.pipeline.process.environment import stage_environment
+from headrace.pipeline.process.parts import raise_if_ended, run_part
 from headrace.pipeline.runs.folder import config_bytes
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import BudgetError

@@ -8,13 +8,13 @@ from typing import Any
 from headrace import stores
 from headrace.pipeline.commands.measure import measure_reserved, measure_worker_reserved
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.console import Request
 from headrace.pipeline.features.plan import free_disk, needed_disk, plan_features, plan_store
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.task import catalogue_of
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.memory.measured import known_rate
 from headrace.pipeline.memory.plan import MemoryPlan
+from headrace.pipeline.request import Request
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
 from headrace.pipeline.rows.split import choose_split

@@ -30,9 +30,10 @@ from headrace.stores.io import disk
 from headrace.stores.io.places import Place
 
 if TYPE_CHECKING:
-    from headrace.pipeline.console import Console, Request
+    from headrace.pipeline.console import Console
     from headrace.pipeline.memory.plan import MemoryPlan
     from headrace.pipeline.memory.watch import MemoryUse
+    from headrace.pipeline.request import Request
     from headrace.stores import Store
 
 

@@ -39,8 +39,9 @@ from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
-    from headrace.pipeline.console import Console, Request
+    from headrace.pipeline.console import Console
     from headrace.pipeline.memory.plan import MemoryPlan
+    from headrace.pipeline.request import Request
     from headrace.stores import Store
 
 PROBE_STEPS = 100

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headrace.child import child_command
-from headrace.pipeline.process import interrupts
+from headrace.pipeline.process.parts import raise_if_ended, run_part
 from headrace.pipeline.runs.folder import config_bytes
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
-    from headrace.pipeline.console import Request
+    from headrace.pipeline.request import Request
     from headrace.pipeline.runs.folder import RunFolder
 
 REFUSED = 2
 """Exit code of the command line: the user's input."""
-ENDED = {code: number for number in interrupts.ENDING for code in (128 + number, -number)}
-"""The signal behind the exit code of a stage that one ended."""
 
 
 class StageFailed(RuntimeError):
@@ -70,40 +66,6 @@ def run_stage(
     raise_for(run_part(command, stdout=output).returncode, stage)
 
 
-def run_part(
-    command: Sequence[str],
-    given: str | None = None,
-    environment: Mapping[str, str] = os.environ,
-    **options: Any,
-) -> subprocess.CompletedProcess[str]:
-    """Run a process of ours as a part of this command, which alone has the last word.
-
-    Ctrl-C reaches both. Until the child can answer, signals wait in it; until its start has
-    returned, in this process too. It has ended before a signal's exception goes on from here.
-
-    Args:
-        command: of a module that calls `interrupts.catch`.
-        given: its standard input.
-        environment: of the child.
-        options: of `subprocess.Popen`.
-    """
-    part = {**environment, interrupts.PARENT: str(os.getpid())}
-    stdin, child = None if given is None else subprocess.PIPE, None
-    try:
-        with interrupts.held(interrupts.ENDING):
-            child = subprocess.Popen(command, env=part, text=True, stdin=stdin, **options)
-        output, errors = child.communicate(given)
-    except BaseException:
-        if child is not None:
-            child.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                child.wait(2 * interrupts.GRACE_SECONDS)  # It ends itself after one.
-            child.kill()
-            child.wait()
-        raise
-    return subprocess.CompletedProcess(command, child.returncode, output, errors)
-
-
 def raise_for(code: int, stage: str) -> None:
     """Pass a child's exit code on as the exception that the command line maps to it.
 
@@ -123,13 +85,3 @@ def raise_for(code: int, stage: str) -> None:
             f"The {stage} stage of a run ended with exit code {code}; its message is above. "
             "Start again: complete runs are kept, an interrupted one is resumed."
         )
-
-
-def raise_if_ended(code: int) -> None:
-    """Pass on the signal that ended a child.
-
-    Raises:
-        Interrupted: one did, says its exit code.
-    """
-    if code in ENDED:
-        raise interrupts.Interrupted(ENDED[code])

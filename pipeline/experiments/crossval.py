@@ -24,7 +24,7 @@ from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
-    from headrace.pipeline.console import Request
+    from headrace.pipeline.request import Request
     from headrace.stores import Store
 
 

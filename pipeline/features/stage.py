@@ -8,11 +8,12 @@ from typing import Any
 
 from headrace.pipeline.catalogue.kernel_cache import kernels_are_cached
 from headrace.pipeline.catalogue.warm import compile_in_child
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import PlannedBuild, plan_build, require_disk
 from headrace.pipeline.features.task import try_shard
 from headrace.pipeline.memory.measured import keep_rate
 from headrace.pipeline.repair.salvage import Salvage, Trusted, find_sound
+from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.build import (
     Build,
@@ -24,7 +25,6 @@ from headrace.stores.build.build import (
 from headrace.stores.build.folder import build_lock, is_begun, is_finished, lock_path
 from headrace.stores.build.objects import keeps_conditions
 from headrace.stores.errors import (
-    CommandError,
     SourceContentError,
     StoreError,
     UserError,
@@ -182,22 +182,6 @@ def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Conso
     seconds = time.monotonic() - begun
     if here and seconds >= RATED_SECONDS and len(shards) >= 4 * job.workers:
         keep_rate(build.manifest, windows / seconds / job.workers)
-
-
-def require_data(request: Request) -> Place:
-    """The source that a request names.
-
-    Raises:
-        UserError: none is named, or it is not there.
-    """
-    if request.data is None:
-        raise CommandError("No source is named. Name the HDF5 file: --data my.h5, or paths.data.")
-    if not request.data.exists():
-        raise CommandError(
-            f"The source {request.data} does not exist. Name the file with --data (make: DATA=), "
-            "or fetch the default data set with: make data."
-        )
-    return request.data
 
 
 def _already_complete(target: Place, request: Request, console: Console) -> dict[str, Any]:

@@ -11,13 +11,13 @@ import numpy as np
 
 from headrace import stores
 from headrace.pipeline.evaluation.stage import evaluation_config
-from headrace.pipeline.features.stage import require_data
 from headrace.pipeline.features.task import BATCH_WINDOWS, make_catalogue, require_finite
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.prediction.blocks import BLOCKS_HELD, Block, read_blocks
 from headrace.pipeline.prediction.files import prediction_file, refuse_output, timeline_path
 from headrace.pipeline.prediction.timeline import Timeline
+from headrace.pipeline.request import require_data
 from headrace.pipeline.runs.folder import RunFolder, recorded_fingerprint, recorded_inputs
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_of, refuse_other_signals
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
@@ -33,7 +33,7 @@ from headrace.stores.text import counted, listed
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
     from headrace.pipeline.config.config import Config
-    from headrace.pipeline.console import Request
+    from headrace.pipeline.request import Request
     from headrace.stores.source.options import SourceOptions
 
 BLOCK_BYTES = 8 * MIB

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from headrace import stores
-from headrace.pipeline.console import Request
 from headrace.pipeline.features.plan import plan_build
-from headrace.pipeline.features.stage import require_data
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.repair.salvage import store_differences
 from headrace.pipeline.repair.source_check import compare_with_source
+from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import StoreError
 from headrace.stores.io.places import state_of

@@ -27,7 +27,7 @@ from headrace.stores.io.places import Place
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
-    from headrace.pipeline.console import Request
+    from headrace.pipeline.request import Request
     from headrace.pipeline.rows.split import Split
     from headrace.stores import Store
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
+from headrace.pipeline.request import Request
 from headrace.pipeline.runs.folder import RunFolder
 
 

@@ -15,10 +15,11 @@ import pytest
 from headrace.pipeline import console
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import MemoryUse
+from headrace.pipeline.request import Request
 from headrace.pipeline.workers.run import local_client
 from tests.conftest import ROOT
 

@@ -9,12 +9,13 @@ import sys
 
 import pytest
 
-from headrace.pipeline.launch import FORCED, MARKER, SETTINGS, stage_environment
+from headrace.pipeline.process.environment import FORCED, MARKER, SETTINGS, stage_environment
 from tests.conftest import ROOT
 
 REPORT = """
 import json, os, sys
-from headrace.pipeline.launch import restart_with, stage_environment
+from headrace.pipeline.launch import restart_with
+from headrace.pipeline.process.environment import stage_environment
 restart_with(stage_environment(os.environ), [sys.executable, *sys.orig_argv[1:]])
 print(json.dumps({"pid": os.getpid(), "environment": dict(os.environ)}))
 """

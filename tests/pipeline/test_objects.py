@@ -23,10 +23,11 @@ from headrace import stores
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.verify import run_verify
+from headrace.pipeline.request import Request
 from headrace.pipeline.stream.training import training_stream
 from headrace.stores import Store
 from headrace.stores.build.build import Build

@@ -14,10 +14,11 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from headrace import stores
 from headrace.pipeline.config.config import Config, config_from_table
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.report import mistaken_windows
 from headrace.pipeline.evaluation.stage import evaluation_config, run_evaluate
+from headrace.pipeline.request import Request
 from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.runs.folder import RunFolder, recorded_config
 from headrace.stores.errors import UserError

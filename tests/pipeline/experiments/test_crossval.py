@@ -14,10 +14,11 @@ import pytest
 
 from headrace import stores
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.experiments.child_stages import StageFailed, raise_for
 from headrace.pipeline.experiments.crossval import fold_config, run_crossval, summarise
+from headrace.pipeline.request import Request
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError
 from tests.conftest import ROOT

@@ -201,7 +201,7 @@ def test_a_command_without_standard_error_is_ended_too() -> None:
 def test_a_part_that_is_interrupted_while_it_starts_ends_first() -> None:
     part = CAUGHT + "while True: time.sleep(1)"
     body = (
-        "from headrace.pipeline.experiments.child_stages import run_part\n"
+        "from headrace.pipeline.process.parts import run_part\n"
         "start, started = subprocess.Popen, []\n"
         "def start_and_stop(*given, **options):\n"
         "    started.append(start(*given, **options))\n"
@@ -224,7 +224,7 @@ def test_ctrl_c_stays_ignored_where_a_shell_ignores_it() -> None:
 def test_a_part_of_a_command_ends_without_a_word_of_its_own() -> None:
     part = CAUGHT + "print('begun', flush=True)\nwhile True: time.sleep(1)"
     body = (
-        "from headrace.pipeline.experiments.child_stages import run_part\n"
+        "from headrace.pipeline.process.parts import run_part\n"
         "import threading\n"
         f"code = {INTERRUPTIBLE + part!r}\n"
         # Ctrl-C reaches the whole process group, from the part's very start on.

@@ -21,7 +21,8 @@ import pytest
 
 from headrace import stores
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.console import Console, Request
+from headrace.pipeline.console import Console
+from headrace.pipeline.request import Request
 from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
 from headrace.pipeline.runs.folder import RunFolder, config_bytes, recorded_config

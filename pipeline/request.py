@@ -1,0 +1,54 @@
+"""What a stage is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.console import Console
+from headrace.stores.errors import CommandError
+from headrace.stores.io.places import Place
+
+if TYPE_CHECKING:
+    from headrace.pipeline.memory.watch import MemoryUse
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a stage is asked to do.
+
+    Attributes:
+        config: the validated configuration.
+        data: the HDF5 source, when one is named.
+        store: the Zarr store.
+        run: the run folder, when one is named.
+        console: where to speak.
+        new: begin another run beside a complete one.
+        memory: what the process tree holds, sampled while the stage runs.
+    """
+
+    config: Config
+    data: Place | None
+    store: Place
+    run: Path | None
+    console: Console
+    new: bool = False
+    memory: MemoryUse | None = None
+
+
+def require_data(request: Request) -> Place:
+    """The source that a request names.
+
+    Raises:
+        UserError: none is named, or it is not there.
+    """
+    if request.data is None:
+        raise CommandError("No source is named. Name the HDF5 file: --data my.h5, or paths.data.")
+    if not request.data.exists():
+        raise CommandError(
+            f"The source {request.data} does not exist. Name the file with --data (make: DATA=), "
+            "or fetch the default data set with: make data."
+        )
+    return request.data
