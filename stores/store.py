@@ -18,7 +18,7 @@ from headrace.stores.io.chunk_cache import ChunkCache
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
 from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
 from headrace.stores.io.places import Place, place_of
-from headrace.stores.layout.folds import Fold
+from headrace.stores.layout.folds import Fold, named_folds
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
 from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
@@ -249,9 +249,9 @@ class Store:
         """Moments of the named folds, merged in row order: the same bits every time.
 
         Raises:
-            UserError: there is no such fold.
+            UserError: as `named_folds`.
         """
-        names = [self.fold(name).name for name in folds]
+        names = [fold.name for fold in named_folds(self.folds, folds)]
         raw = self._merged("raw_moments", names, self.time)
         if self.feature_names:
             features = self._merged("feature_moments", names, 1)
@@ -264,9 +264,9 @@ class Store:
         """(K,) windows of each class in the named folds.
 
         Raises:
-            UserError: there is no such fold.
+            UserError: as `named_folds`.
         """
-        names = [self.fold(name).name for name in folds]
+        names = [fold.name for fold in named_folds(self.folds, folds)]
         counts, row_of = np.zeros(len(self.classes), np.int64), self.table_rows("class_counts")
         for row, _ in self._segment_rows(names):
             counts += row_of(row)

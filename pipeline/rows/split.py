@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.stores.errors import GroupError
+from headrace.stores.layout.folds import named_folds
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import SplitOptions
@@ -69,14 +70,22 @@ def is_official(folds: Sequence[Fold]) -> bool:
 
 
 def fold_ranges(store: Store, folds: Sequence[str]) -> list[tuple[int, int]]:
-    """Row ranges [start, stop) of the named folds, in the order of the store."""
-    return [(fold.start, fold.stop) for fold in store.folds if fold.name in folds]
+    """Row ranges [start, stop) of the named folds, in the order of the store.
+
+    Raises:
+        UserError: as `named_folds`.
+    """
+    return [(fold.start, fold.stop) for fold in named_folds(store.folds, folds)]
 
 
 def group_names(store: Store, folds: Sequence[str]) -> list[str]:
-    """Names of the groups of the named folds, in the order of the store."""
+    """Names of the groups of the named folds, in the order of the store.
+
+    Raises:
+        UserError: as `named_folds`.
+    """
     return [
-        store.groups[group] for fold in store.folds if fold.name in folds for group in fold.groups
+        store.groups[group] for fold in named_folds(store.folds, folds) for group in fold.groups
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from headrace.stores.errors import GroupError
 
 DEFAULT_FOLDS = 10
+SHOWN_FOLDS = 12
+"""Known names that a refusal lists: a store may have a fold for each of hundreds of groups."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,35 @@ class Fold:
     def rows(self) -> slice:
         """Its rows in the store."""
         return slice(self.start, self.stop)
+
+
+def named_folds(folds: Sequence[Fold], names: Iterable[str | int]) -> tuple[Fold, ...]:
+    """Return the folds of those names, in the order of the store.
+
+    Args:
+        folds: all folds of the store, in row order.
+        names: of some of them, in any order; a number stands for its digits.
+
+    Raises:
+        UserError: `names` is one text, or holds a name that no fold has, or a name twice.
+    """
+    known = ", ".join(fold.name for fold in folds[:SHOWN_FOLDS])
+    known += f" and {len(folds) - SHOWN_FOLDS} more" if len(folds) > SHOWN_FOLDS else ""
+    if isinstance(names, str):
+        raise GroupError(
+            f"Folds are named in a list, not in one text: [{names!r}] or more of {known}."
+        )
+    wanted = [str(name) for name in names]
+    unknown = sorted(set(wanted) - {fold.name for fold in folds})
+    if unknown:
+        raise GroupError(f"The store has no fold {', '.join(map(repr, unknown))}; it has {known}.")
+    repeated = sorted({name for name in wanted if wanted.count(name) > 1})
+    if repeated:
+        raise GroupError(
+            f"Fold {', '.join(map(repr, repeated))} is named more than once. Name each fold once; "
+            f"the store has {known}."
+        )
+    return tuple(fold for fold in folds if fold.name in wanted)
 
 
 def make_folds(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.stores.errors import UserError
-from headrace.stores.layout.folds import make_folds
+from headrace.stores.errors import GroupError, UserError
+from headrace.stores.layout.folds import Fold, make_folds, named_folds
 
 NO_PART = np.full(40, -1, np.int8)
 
@@ -61,3 +61,35 @@ def test_one_fold_a_group_on_demand() -> None:
 def test_more_folds_than_groups_is_refused() -> None:
     with pytest.raises(UserError, match=r"folds\.count = 5 is above the 3 groups"):
         make_folds(np.full((3, 1), 3), NO_PART[:3], (), 5, "balance")
+
+
+FOUR = tuple(Fold(name, 0, 0, ()) for name in ("train/0", "train/1", "test/0", "test/1"))
+
+
+def test_named_folds_are_those_and_no_other_in_the_order_of_the_store() -> None:
+    assert named_folds(FOUR, ["test/0", "train/1"]) == (FOUR[1], FOUR[2])
+    assert named_folds(FOUR, iter(["test/1"])) == FOUR[3:]
+    assert named_folds(FOUR, []) == ()
+
+
+def test_a_number_stands_for_the_fold_of_its_digits() -> None:
+    folds = tuple(Fold(str(number), 0, 0, ()) for number in range(12))
+    assert named_folds(folds, [11, "1"]) == (folds[1], folds[11])
+
+
+def test_an_unknown_fold_is_named_with_those_that_there_are() -> None:
+    with pytest.raises(GroupError) as refused:
+        named_folds(FOUR, ["train/0", "validation/0", "train/2"])
+    for name in ("'validation/0'", "'train/2'", *(fold.name for fold in FOUR)):
+        assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("names", ["1", "train/0", ""])
+def test_one_text_is_no_list_of_folds(names: str) -> None:
+    with pytest.raises(GroupError):
+        named_folds(FOUR, names)
+
+
+def test_a_fold_named_twice_is_refused_by_name() -> None:
+    with pytest.raises(GroupError, match="'test/1'"):
+        named_folds(FOUR, ["test/1", "train/0", "test/1"])
