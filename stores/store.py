@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from platformdirs import user_cache_path
 
 from headrace.stores.build.folder import is_begun, is_finished, partial_folder
 from headrace.stores.errors import StoreError
@@ -22,7 +23,6 @@ from headrace.stores.layout.folds import Fold, named_folds
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
 from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
-from headrace.stores.user_cache import user_cache
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,7 +75,7 @@ class Store:
         cache = None
         if isinstance(self.path, ObjectPath) and self.path.options.cache:
             options = self.path.options
-            folder = options.cache_folder or user_cache()
+            folder = options.cache_folder or user_cache_path("headrace")
             cache = ChunkCache(folder, self.fingerprint, options.cache)
         return {
             name: ShardReader(self.path / name, each, kept, cache)

@@ -17,7 +17,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from headrace.stores.user_cache import user_cache
+from platformdirs import user_cache_path
 
 KEPT_SECONDS = 30 * 24 * 3600
 """Before a folder of kernels that are not these is removed."""
@@ -39,7 +39,7 @@ def cache_folder() -> Path:
         writable = False
     else:
         writable = os.access(beside, os.W_OK)
-    return beside if writable else user_cache() / name
+    return beside if writable else user_cache_path("headrace") / name
 
 
 def kernels_are_cached() -> bool:

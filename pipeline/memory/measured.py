@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from platformdirs import user_cache_path
+
 from headrace.pipeline.config.config import digest
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.stores.io import disk
-from headrace.stores.user_cache import user_cache
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
@@ -111,4 +112,4 @@ def _read_all() -> dict[str, Any]:
 
 
 def _file() -> Path:
-    return user_cache() / "reserved.json"
+    return user_cache_path("headrace") / "reserved.json"

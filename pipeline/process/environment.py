@@ -6,6 +6,7 @@ pays for every import here.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 MARKER = "HEADRACE_LAUNCHED"
@@ -31,4 +32,13 @@ FORCED: Mapping[str, str] = {"KERAS_BACKEND": "tensorflow"}
 
 def stage_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment that a stage runs in: `environment` with the missing settings added."""
-    return {**SETTINGS, **environment, **FORCED}
+    return {**SETTINGS, **_cache(), **environment, **FORCED}
+
+
+def _cache() -> dict[str, str]:
+    """Name a folder for caches, for a user whom the system knows no home of."""
+    if os.path.isabs(os.path.expanduser("~")):
+        return {}
+    import tempfile
+
+    return {"XDG_CACHE_HOME": tempfile.gettempdir()}

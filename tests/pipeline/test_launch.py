@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
+import platformdirs
 import pytest
 
 from headrace.pipeline.process.environment import FORCED, MARKER, SETTINGS, stage_environment
@@ -71,3 +75,14 @@ def test_help_and_version_succeed(arguments: list[str]) -> None:
     output, _ = process.communicate(timeout=1800)
     assert process.returncode == 0
     assert output
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    chosen = stage_environment({})["XDG_CACHE_HOME"]
+    monkeypatch.setenv("XDG_CACHE_HOME", chosen)
+    assert platformdirs.user_cache_path("headrace") == tmp_path / "headrace"
+    assert stage_environment({"XDG_CACHE_HOME": "/mine"})["XDG_CACHE_HOME"] == "/mine"
