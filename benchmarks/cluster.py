@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.timing import machine, table
-from headrace.pipeline.config.config import ClusterOptions
+from headrace.pipeline.config.sections import ClusterOptions
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.workers.cluster import WorkerNeed, remote_client
 from headrace.pipeline.workers.run import ShardJob, run_tasks

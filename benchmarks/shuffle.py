@@ -24,7 +24,8 @@ import numpy as np
 from benchmarks.timing import machine, table, version
 from headrace import stores
 from headrace.pipeline.commands.plan import with_buffer
-from headrace.pipeline.config.config import Config, load_config
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import load_config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.request import Request

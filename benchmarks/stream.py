@@ -49,7 +49,8 @@ from headrace import stores
 from headrace.model.network import build_network
 from headrace.model.normaliser import Normaliser
 from headrace.model.optimisation import compile_network
-from headrace.pipeline.config.config import Config, config_from_table
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue.custom import feature_function
-    from headrace.pipeline.config.config import load_config
+    from headrace.pipeline.config.load import load_config
     from headrace.stores.store import Store
     from headrace.stores.store import open_store as open
 
 _HOMES = {
     "Store": ("headrace.stores.store", "Store"),
     "feature_function": ("headrace.pipeline.catalogue.custom", "feature_function"),
-    "load_config": ("headrace.pipeline.config.config", "load_config"),
+    "load_config": ("headrace.pipeline.config.load", "load_config"),
     "open": ("headrace.stores.store", "open_store"),
 }
 __all__ = ["Store", "feature_function", "load_config", "open"]

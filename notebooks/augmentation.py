@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from headrace import stores
 from headrace.pipeline.stream.augment import augmentations_in_units, view
-from headrace.pipeline.config.config import AugmentOptions
+from headrace.pipeline.config.sections import AugmentOptions
 
 store = stores.open("data/watch.zarr")
 window = store.window(5)

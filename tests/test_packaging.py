@@ -16,7 +16,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from headrace.pipeline.config.config import load_config
+from headrace.pipeline.config.load import load_config
 from tests.conftest import ROOT
 
 

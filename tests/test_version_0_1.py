@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from headrace import stores
-from headrace.pipeline.config.config import Config, load_config
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import load_config
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import writer_versions

@@ -189,7 +189,7 @@ class _Parser(argparse.ArgumentParser):
 
     def _hint(self, wrong: str) -> str:
         """What may have been meant, in place of a word that nobody knows."""
-        from headrace.pipeline.config.config import keys_called
+        from headrace.pipeline.config.load import keys_called
 
         commands = self.commands()
         name = wrong.lstrip("-").partition("=")[0]
@@ -404,7 +404,7 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
 
 
 def _request(options: argparse.Namespace) -> Request:
-    from headrace.pipeline.config.config import load_config
+    from headrace.pipeline.config.load import load_config
     from headrace.pipeline.console import Console
     from headrace.pipeline.request import Request
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.config.config import load_config
+from headrace.pipeline.config.load import load_config
 from headrace.stores.errors import CommandError, UserError
 from headrace.stores.io import disk
 from headrace.stores.source.contents import Contents, FoundDataset, look_at

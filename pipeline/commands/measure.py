@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.child import child_command
-from headrace.pipeline.config.config import Config, StoreOptions
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes
+from headrace.pipeline.config.sections import StoreOptions
 from headrace.pipeline.memory.measured import (
     NETWORK_STAGES,
     keep_reserved,
@@ -20,7 +22,6 @@ from headrace.pipeline.memory.measured import (
 )
 from headrace.pipeline.process.environment import stage_environment
 from headrace.pipeline.process.parts import raise_if_ended, run_part
-from headrace.pipeline.runs.folder import config_bytes
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import BudgetError
 from headrace.stores.source.options import SourceOptions

@@ -10,7 +10,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from headrace.pipeline.config.config import Config, config_from_table
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.launch import end
 from headrace.pipeline.memory.watch import watch_memory
 from headrace.pipeline.process import interrupts

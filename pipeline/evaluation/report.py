@@ -21,9 +21,10 @@ from headrace.model.figures import (
     memory_timelines,
     signal_panels,
 )
+from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.html_page import image, page, table
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
-from headrace.pipeline.runs.folder import config_bytes, recorded_versions
+from headrace.pipeline.runs.folder import recorded_versions
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:

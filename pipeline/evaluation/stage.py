@@ -8,7 +8,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from headrace import stores
-from headrace.pipeline.config.config import READ_AHEAD, Config, digest
+from headrace.pipeline.config.config import Config, digest
+from headrace.pipeline.config.sections import READ_AHEAD
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split, choose_split

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
 from headrace.model.scores import summarise_confusion
-from headrace.pipeline.runs.folder import config_bytes
+from headrace.pipeline.config.load import config_bytes
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:

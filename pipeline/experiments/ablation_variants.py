@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config.config import AugmentOptions, Config
+    from headrace.pipeline.config.config import Config
+    from headrace.pipeline.config.sections import AugmentOptions
 
 INPUTS = {"hybrid": "hybrid", "raw": "raw only", "features": "features only"}
 """`model.inputs`, and how people know it."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.child import child_command
+from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.process.parts import raise_if_ended, run_part
-from headrace.pipeline.runs.folder import config_bytes
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 

@@ -10,7 +10,7 @@ from headrace.stores.errors import GroupError
 from headrace.stores.layout.folds import named_folds
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config.config import SplitOptions
+    from headrace.pipeline.config.sections import SplitOptions
     from headrace.stores import Store
     from headrace.stores.layout.folds import Fold
 

@@ -14,9 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
-from headrace.pipeline.config.config import Config, digest, load_config
+from headrace.pipeline.config.config import Config, digest
+from headrace.pipeline.config.load import config_bytes, load_config
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
 from headrace.stores.errors import RunError, first_line
@@ -261,12 +260,6 @@ def current_versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def config_bytes(config: Config) -> bytes:
-    """A config as TOML that `load_config` reads back to an equal one."""
-    # TOML has no null: a key that is None is left out, None being its default.
-    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode()
 
 
 def json_bytes(value: Mapping[str, Any]) -> bytes:

@@ -18,11 +18,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtri
 
-from headrace.pipeline.config.config import VIEWS
+from headrace.pipeline.config.sections import VIEWS
 from headrace.pipeline.stream.buffers import noise_rows
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config.config import AugmentOptions
+    from headrace.pipeline.config.sections import AugmentOptions
 
 Sample = dict[str, tf.Tensor]
 Augmentation = Callable[[Sample], Sample]

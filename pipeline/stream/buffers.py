@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config.config import Config, StreamOptions
+    from headrace.pipeline.config.config import Config
+    from headrace.pipeline.config.sections import StreamOptions
     from headrace.stores import Store
 
 BUFFER_CHUNKS = 32

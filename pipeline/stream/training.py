@@ -45,7 +45,8 @@ from headrace.pipeline.stream.graph import call_from_graph
 from headrace.stores.errors import StoreError
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config.config import Config, StreamOptions
+    from headrace.pipeline.config.config import Config
+    from headrace.pipeline.config.sections import StreamOptions
     from headrace.stores import Store
 COPY_BITS = 48
 """Lower bits of a source index in the stream: the candidate's number. Above: which copy it is, so

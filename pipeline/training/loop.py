@@ -36,7 +36,8 @@ from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config.config import Config, TrainOptions
+    from headrace.pipeline.config.config import Config
+    from headrace.pipeline.config.sections import TrainOptions
     from headrace.pipeline.console import Console
     from headrace.pipeline.console import Progress as EpochProgress
     from headrace.pipeline.rows.split import Split

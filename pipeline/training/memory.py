@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.model.normaliser import SAMPLE_ROWS
-from headrace.pipeline.config.config import READ_AHEAD
+from headrace.pipeline.config.sections import READ_AHEAD
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.measured import known_reserved
 from headrace.pipeline.memory.plan import MIB, MemoryPlan

@@ -20,7 +20,7 @@ from headrace.stores.text import format_bytes
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
 
-    from headrace.pipeline.config.config import ClusterOptions
+    from headrace.pipeline.config.sections import ClusterOptions
 
 MAPPED = 150 << 20
 """Resident pages of libraries in a worker: 126 MiB measured on Linux, Python 3.11."""

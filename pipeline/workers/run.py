@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.config.config import ClusterOptions
+from headrace.pipeline.config.sections import ClusterOptions
 from headrace.pipeline.features.plan import has_dashboard
 from headrace.pipeline.workers.cluster import (
     NoScheduler,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator
 
+_URL = re.compile(r"https?://[^\s@/?#]+(/[^\s@?#]*)?\Z")
 _SECRET = re.compile(
     r"key|secret|token|password|sas|credential|account_file|encryption", re.IGNORECASE
 )
@@ -22,7 +22,7 @@ class ObjectOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    endpoint: Annotated[str, Field(pattern=r"^https?://[^\s@/?#]+(/[^\s@?#]*)?$")] | None = None
+    endpoint: str | None = None
     """URL of a server of your own, such as http://127.0.0.1:9000; default: the cloud's, or
     AWS_ENDPOINT_URL."""
     region: str | None = None
@@ -42,6 +42,13 @@ class ObjectOptions(BaseModel):
     options: dict[str, str | bool | int] = Field(default_factory=dict)
     """More settings of the client, by the names that obstore documents for each cloud:
     `{skip_signature = true}` reads a public bucket, `{account_name = "..."}` names Azure's."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_url(cls, endpoint: str | None) -> str | None:
+        if endpoint is not None and not _URL.match(endpoint):
+            raise ValueError("a URL is wanted, such as http://127.0.0.1:9000, without a user in it")
+        return endpoint
 
     @field_validator("options")
     @classmethod

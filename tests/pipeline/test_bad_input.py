@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headrace.pipeline.cli.main import main
-from headrace.pipeline.config.config import Config, config_from_table, load_config
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.stores.errors import UserError
 from headrace.stores.manifest import read_manifest
 from headrace.stores.source.options import SourceOptions

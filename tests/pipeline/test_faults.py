@@ -18,7 +18,8 @@ from unittest.mock import patch
 import psutil
 import pytest
 
-from headrace.pipeline.config.config import Config, config_from_table
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import close_workshop, extract_shard

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.config.config import Config, config_from_table
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes, config_from_table
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.runs.folder import RunFolder, config_bytes
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError

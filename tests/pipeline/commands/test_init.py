@@ -15,7 +15,7 @@ import pytest
 
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.commands.init import config_text, guess_config
-from headrace.pipeline.config.config import config_from_table, load_config
+from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from headrace.stores.source.contents import look_at

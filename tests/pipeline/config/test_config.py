@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from headrace.pipeline.config.config import config_from_table, digest, load_config
-from headrace.stores.errors import UserError
+from headrace.pipeline.config.config import digest
+from headrace.pipeline.config.load import config_from_table, load_config
+from headrace.stores.errors import ConfigError, UserError
 
 
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
@@ -34,6 +37,23 @@ def test_what_is_wrong_is_named(override: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as error:
         load_config(None, [override])
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("name", "a/b", "folders"),
+        ("cluster.scheduler", "here", "tcp://host:8786"),
+        ("objects.endpoint", "here", "http://127.0.0.1:9000"),
+        ("evaluate.views", ["zoom"], "scale:FACTOR"),
+    ],
+)
+def test_a_wrong_text_is_answered_with_what_its_own_key_takes(
+    key: str, value: Any, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=key) as error:
+        load_config(None, [f"{key}={json.dumps(value)}"])
+    assert said in str(error.value)
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

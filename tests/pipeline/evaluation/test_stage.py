@@ -13,7 +13,8 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from headrace import stores
-from headrace.pipeline.config.config import Config, config_from_table
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.report import mistaken_windows

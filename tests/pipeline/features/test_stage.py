@@ -15,7 +15,8 @@ import tensorstore as ts
 import xarray as xr
 
 from headrace import stores
-from headrace.pipeline.config.config import Config, config_from_table
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features

@@ -18,12 +18,13 @@ import xarray as xr
 
 from headrace import stores
 from headrace.pipeline.cli.main import main
-from headrace.pipeline.config.config import Config, load_config
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes, load_config
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.prediction.blocks import Block
 from headrace.pipeline.prediction.timeline import Timeline
-from headrace.pipeline.runs.folder import RunFolder, config_bytes
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.source.options import SourceOptions

@@ -23,10 +23,11 @@ import pytest
 
 from benchmarks.control_groups import ControlGroup, cpu_quota
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.experiments.crossval import run_crossval
 from headrace.pipeline.process.interrupts import ENDING
-from headrace.pipeline.runs.folder import RunFolder, config_bytes
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
 from tests.conftest import changed, hashes, request_for
 from tests.pipeline.faults import (

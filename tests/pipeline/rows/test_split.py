@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.pipeline.config.config import SplitOptions
+from headrace.pipeline.config.sections import SplitOptions
 from headrace.pipeline.rows.split import Split, choose_split, crossval_splits
 from headrace.stores.errors import UserError
 from headrace.stores.layout.folds import Fold

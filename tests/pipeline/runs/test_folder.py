@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.config.config import Config, config_from_table, load_config
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes, config_from_table, load_config
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.runs.folder import (
     RunFolder,
-    config_bytes,
     default_run,
     next_run,
     only_writer,

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headrace.pipeline.config.config import AugmentOptions
+from headrace.pipeline.config.sections import AugmentOptions
 from headrace.pipeline.stream import augment
 from headrace.pipeline.stream.augment import Augmentation
 from headrace.pipeline.stream.buffers import TABLE_BYTES

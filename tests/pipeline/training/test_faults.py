@@ -14,8 +14,9 @@ import keras
 import pytest
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.memory.plan import MemoryPlan
-from headrace.pipeline.runs.folder import RunFolder, config_bytes
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for

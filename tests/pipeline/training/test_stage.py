@@ -21,11 +21,12 @@ import pytest
 
 from headrace import stores
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.console import Console
 from headrace.pipeline.request import Request
 from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
-from headrace.pipeline.runs.folder import RunFolder, config_bytes, recorded_config
+from headrace.pipeline.runs.folder import RunFolder, recorded_config
 from headrace.pipeline.training import state as training_state
 from headrace.pipeline.training.log import COLUMNS, epoch_line
 from headrace.pipeline.training.stage import resolved_config, run_train

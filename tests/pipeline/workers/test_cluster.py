@@ -22,7 +22,8 @@ import pytest
 import tomli_w
 from distributed import Client
 
-from headrace.pipeline.config.config import ClusterOptions, Config
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.sections import ClusterOptions
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.features.stage import run_features

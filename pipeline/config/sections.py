@@ -1,0 +1,289 @@
+"""The sections of a configuration: their keys, what a value may be, and the defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    model_validator,
+)
+
+from headrace.pipeline.config.marks import Says
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place, local, place_of
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Strength = Annotated[float, Field(ge=0.0)]
+VIEWS = r"identity|noise(:\d*\.?\d+)?|scale:\d*\.?\d+"
+"""Pattern of the names of views: `noise:SD`, `scale:FACTOR`."""
+
+
+class Section(BaseModel):
+    """A section of the configuration: frozen, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _local(path: Any) -> Any:
+    """Refuse what names another machine, and may hold a password, and what no file is called."""
+    return local(path) if isinstance(path, str) else path
+
+
+def _placed(place: Any) -> Any:
+    if isinstance(place, str):
+        return place_of(place)
+    if isinstance(place, (Path, ObjectPath)):
+        return place
+    raise ValueError("a path or an address is wanted, such as data/my.h5 or s3://bucket/my.h5")
+
+
+LocalPath = Annotated[Path, BeforeValidator(_local)]
+AnyPlace = Annotated[Place, PlainValidator(_placed), PlainSerializer(str, when_used="json")]
+
+
+class PathOptions(Section):
+    """Where things are, when the command line does not say; relative to the working directory.
+
+    An object store is named by an address: `s3://BUCKET/NAME`, `gs://BUCKET/NAME` or
+    `az://CONTAINER/NAME`.
+    """
+
+    data: AnyPlace | None = None
+    """The HDF5 source."""
+    store: AnyPlace | None = None
+    """The Zarr store; default: `data/<name>.zarr`, name being the config's or the source's."""
+
+
+class StoreOptions(Section):
+    """Geometry and codec of the store. All of it decides bytes: a change makes a new store.
+
+    The defaults come from the window's shape alone. For windows of 128 x 9 float32 (4.5 KiB):
+    chunk 128 windows (576 KiB, the unit of reading), shard 8,192 (36 MiB, the unit of writing and
+    of a task), block 64 consecutive source windows (128 blocks are gathered into one shard).
+    """
+
+    raw_dtype: Literal["source", "float16", "float32", "float64"] = "source"
+    """Stored type of `raw`: the source's own (float32 when resampled), or a chosen one."""
+    chunk_windows: int | None = Field(default=None, ge=1)
+    """Windows of a chunk, the unit of reading; default: a power of two, within 0.75 MiB."""
+    shard_windows: int | None = Field(default=None, ge=1)
+    """Windows of a shard, the unit of writing and of a task; default: 64 chunks. Halve it if a
+    worker's shard is too large for the budget."""
+    block_windows: int | None = Field(default=None, ge=1)
+    """Consecutive source windows that stay together when shards are gathered; default: half a
+    chunk. Larger blocks read faster and mix less."""
+    compressor: Literal["lz4", "zstd"] = "lz4"
+    """LZ4 decodes 2-4 times faster than zstd; zstd makes the store some 10 % smaller."""
+    level: int = Field(default=1, ge=0, le=9)
+    """Of the compressor. Sensor noise does not compress: higher levels cost time for a percent."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Seed of the physical shuffle."""
+
+
+class FoldOptions(Section):
+    """How groups are divided into the folds that the store is ordered by. Decides bytes."""
+
+    count: int | None = Field(default=None, ge=2)
+    """Stored folds; default 10, or the number of groups if that is less."""
+    by: Literal["balance", "group"] = "balance"
+    """`balance` spreads classes and sizes; `group` makes one fold of each group."""
+    test_groups: tuple[str | int, ...] = ()
+    """Names of the groups of an official test part."""
+
+
+class SplitOptions(Section):
+    """Which stored folds test and validate. Decides nothing that is stored."""
+
+    folds: int | None = Field(default=None, ge=3)
+    """k of the k-fold split, default 5 or the stored folds if fewer: stored folds floor(jn/k) to
+    floor((j+1)n/k)-1 make fold j. Plays no part where the source's own test part is tested."""
+    test_fold: int = Field(default=0, ge=0)
+    """Which of the k folds is the test fold of `train` (a source with a test part uses that)."""
+    inside_training: bool = False
+    """Leave an official test part alone and split the training part; cross-validation does."""
+
+
+class FeatureOptions(Section):
+    """What is extracted of each window, and by how many processes."""
+
+    triads: dict[str, tuple[str, str, str]] = Field(default_factory=dict)
+    """Name -> its three channels: `{acc = ["acc_x", "acc_y", "acc_z"]}`; none is assumed."""
+    accelerometers: tuple[str, ...] = ()
+    """The triads that measure gravity; they get pitch, roll and angles too."""
+    select: tuple[str, ...] = ("*",)
+    """Names or globs; a leading `!` excludes. Empty: no features, the store holds raw only."""
+    custom: tuple[str, ...] = ()
+    """Your own functions, `"module:function"`: (windows (n, T, C), rate_hz) -> (n, k)."""
+    workers: int | None = Field(default=None, ge=1)
+    """Worker processes; default: one a core, fewer if the budget asks for it. Decides no byte."""
+
+
+READ_AHEAD = ("read_threads", "prefetch_batches", "index_cache")
+"""Keys of `stream` that follow from the budget unless they are given. They decide no byte."""
+
+
+class StreamOptions(Section):
+    """How batches come out of the store. Recorded in the run at its first start."""
+
+    buffer_chunks: int | None = Field(default=None, ge=1)
+    """Chunks read together and shuffled as one buffer; default 32."""
+    drop_remainder: bool = False
+    """Drop the last, partial batch of an epoch."""
+    read_threads: int = Field(default=2, ge=1)
+    """Buffers read ahead at a time, each held in memory. Decides no byte."""
+    prefetch_batches: int = Field(default=32, ge=2)
+    """Finished batches that wait for a step; fewer if the budget asks. Decides no byte."""
+    index_cache: ByteSize | None = Field(default=None, gt=0)
+    """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks. Decides no byte."""
+
+
+class AugmentOptions(Section):
+    """Online augmentation of training batches; each has a probability and a strength.
+
+    Scaling, noise and masking touch the raw branch only: features are computed once, on the
+    original data. Mixing blends raw, normalised features, label and sample weight alike.
+    """
+
+    mask_probability: Probability = 0.5
+    """Share of windows of which one stretch is hidden."""
+    mask_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
+    """Longest masked stretch, as a fraction of the window; the mask is the channel's mean."""
+    scale_probability: Probability = 1.0
+    """Share of windows that are multiplied by a factor near 1."""
+    scale_strength: Strength = 0.05
+    """Standard deviation of the factor around 1, one factor a window."""
+    noise_probability: Probability = 1.0
+    """Share of windows that get noise."""
+    noise_strength: Strength = 0.05
+    """Standard deviation of the noise, in standard deviations of the channel."""
+    mix_probability: Probability = 0.0
+    """Share of windows that are blended with another (mixup)."""
+    mix_strength: Annotated[float, Field(gt=0.0)] = 0.2
+    """alpha of the Beta(alpha, alpha) that the mixing coefficient is drawn from."""
+
+
+class TrainOptions(Section):
+    """The training recipe."""
+
+    epochs: int = Field(default=30, ge=1)
+    """At most; the cosine of the learning rate spans them all."""
+    steps_per_epoch: int | None = Field(default=None, ge=1)
+    """Truncates every epoch; each still has its own order."""
+    batch: int = Field(default=128, ge=1)
+    """Windows of a step. Activations grow with it, as `headrace plan` shows."""
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    """Of the weights, the order of rows, augmentation and dropout."""
+    deterministic: bool = True
+    """Same bits from the same seed on a CPU (op determinism)."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads of TensorFlow's kernels; default: the cores at the run's first start, recorded in
+    it. Another number changes the last bits of a result."""
+    devices: int = Field(default=1, ge=1)
+    """GPUs that share the rows of each batch, by MirroredStrategy. Without one, parts of the CPU:
+    slower than one, to try it out. Loss and weights are those of one device, but for rounding and
+    dropout's draws."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Peak of AdamW's, after the warm-up. Lower it if the loss is no longer finite."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's; not on biases or batch normalisation."""
+    clip_norm: float = Field(default=1.0, gt=0)
+    """Largest norm of one gradient."""
+    warmup_epochs: float = Field(default=1.0, ge=0)
+    """Epochs in which the learning rate rises to its peak."""
+    final_learning_rate: float = Field(default=0.01, ge=0, le=1)
+    """Last learning rate of the cosine, as a fraction of the first."""
+    average: float = Field(default=0.99, ge=0, lt=1)
+    """Momentum of the moving average of weights (0: none)."""
+    label_smoothing: float = Field(default=0.05, ge=0, lt=1)
+    """Share of a label that is spread over all classes: a little helps where labels err."""
+    balance: Literal["none", "class", "group"] = "none"
+    """Sampling: every row once an epoch, or rows drawn from each buffer so that all classes, or
+    all groups, come equally often; rare ones repeat, each time augmented differently, at most
+    about 32 times in a buffer. What has fewer windows than an epoch has buffers stays rarer."""
+    class_weight_power: float = Field(default=0.0, ge=0, le=1)
+    """Sample weight = count of its class ** -power, scaled to mean 1 (0: none, 1: balanced)."""
+    patience: int = Field(default=15, ge=1)
+    """Early stopping: epochs without a better validation loss."""
+    refit: bool = False
+    """Train once more, from the start, on training and validation groups together, for as many
+    epochs as the first training ran, and keep the last average of weights. Twice the time; worth
+    it where groups are few: on the watch data validation takes one subject in nine."""
+    tensorboard: bool = True
+    """Write TensorBoard's events into the run. Decides no bit."""
+    state_steps: int | None = Field(default=None, ge=1)
+    """Steps from one writing of the state, which an interrupted training goes on from, to the
+    next; default: as many as keep the writing at half a percent of the time. Decides no bit."""
+
+    @model_validator(mode="after")
+    def _shared_alike(self) -> TrainOptions:
+        if self.batch % self.devices:
+            raise ValueError(
+                f"devices = {self.devices} cannot share batch = {self.batch} alike: make it a "
+                "multiple"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _balanced_once(self) -> TrainOptions:
+        if self.balance != "none" and self.class_weight_power > 0:
+            raise ValueError(
+                f'balance = "{self.balance}" and class_weight_power = {self.class_weight_power:g} '
+                "both make up for rare classes: keep one of them"
+            )
+        return self
+
+
+class EvaluateOptions(Section):
+    """Evaluation with test-time augmentation, streamed."""
+
+    views: Annotated[
+        tuple[Annotated[str, Field(pattern=f"^({VIEWS})$")], ...],
+        Says("a view is identity, noise, noise:SD or scale:FACTOR"),
+    ] = Field(default=("identity", "noise", "scale:0.95"), min_length=1)
+    """Views averaged: `identity`, `noise` or `noise:SD`, `scale:FACTOR`."""
+    noise_strength: Strength = 0.05
+    """Standard deviation of the view `noise`, in standard deviations of the channel."""
+    max_windows: int | None = Field(default=None, ge=1)
+    """Evaluate the first windows of each fold only, in proportion (rows are shuffled)."""
+    batch: int = Field(default=512, ge=1)
+    """Windows predicted at a time, all their views at once."""
+    mistakes: int = Field(default=20, ge=0)
+    """How many of the most confident mistakes are kept."""
+    baseline_windows: int = Field(default=20_000, ge=1)
+    """Training rows that the classic baseline may hold."""
+
+
+class MemoryOptions(Section):
+    """The budget: the most that a stage's whole process tree may hold."""
+
+    budget: ByteSize | None = Field(default=None, gt=0)
+    """Bytes, or text such as "1.5GiB"; default: three quarters of the available memory."""
+
+
+class ClusterOptions(Section):
+    """Where `features` makes its shards. Decides no byte."""
+
+    scheduler: Annotated[
+        str | None,
+        Field(pattern=r"^(tcp|tls)://[^\s@/]+:\d+$"),
+        Says("an address is wanted, such as tcp://host:8786 or tls://host:8786"),
+    ] = None
+    """Address of a Dask scheduler, tcp:// or tls://; default: processes on this machine. Its
+    workers need Headrace in this version, and the source and the store at the same paths."""
+    memory_limit: ByteSize | None = Field(default=None, gt=0)
+    """Of each process on this machine, which is ended and started again above it; default: none,
+    as the plan bounds them."""
+    tls_ca_file: LocalPath | None = None
+    """Certificate of the authority that signed the scheduler's, PEM."""
+    tls_certificate: LocalPath | None = None
+    """This client's certificate, PEM."""
+    tls_key: LocalPath | None = None
+    """Its key, PEM, if it is in another file."""
