@@ -16,8 +16,9 @@ from platformdirs import user_cache_path
 from headrace.stores.build.folder import is_begun, is_finished, partial_folder
 from headrace.stores.errors import StoreError
 from headrace.stores.io.chunk_cache import ChunkCache
+from headrace.stores.io.object_client import CLIENT_BYTES
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
-from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
+from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, place_of
 from headrace.stores.layout.folds import Fold, named_folds
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest

@@ -23,7 +23,8 @@ from headrace.pipeline.memory.measured import known_worker_reserved
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.errors import BudgetError
-from headrace.stores.io.object_path import CLIENT_BYTES, ObjectPath
+from headrace.stores.io.object_client import CLIENT_BYTES
+from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import make_geometry
