@@ -16,10 +16,12 @@ import csv
 import statistics
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.timing import machine, table, version
 from headrace import stores
@@ -29,14 +31,9 @@ from headrace.pipeline.config.load import load_config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.request import Request
-from headrace.pipeline.rows.order import training_order
-from headrace.pipeline.rows.quality import (
-    expected_group_entropy,
-    measured_entropy,
-    position_correlation,
-)
+from headrace.pipeline.rows.order import BUFFER_CHUNKS, Order, training_order
+from headrace.pipeline.rows.quality import batch_entropy, expected_group_entropy
 from headrace.pipeline.rows.split import choose_split
-from headrace.pipeline.stream.buffers import BUFFER_CHUNKS
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.stage import run_train
 from headrace.stores import Store
@@ -70,6 +67,38 @@ def mixing(store: Store, config: Config) -> tuple[list[tuple[str, ...]], float]:
         rows.append((f"{chunks}", *(f"{each:.4f}" for each in (*found, expected, correlation))))
         worst = min(found)
     return rows, worst
+
+
+def measured_entropy(order: Order, code: NDArray[np.int32], batch: int, epochs: int = 1) -> float:
+    """Quality of the labels or groups of the batches of some epochs.
+
+    Args:
+        order: of the training.
+        code: (rows of the store,) label or group of each row.
+        batch: rows of a batch.
+        epochs: how many, from the first.
+    """
+    rows = np.concatenate([epoch_rows(order, epoch) for epoch in range(epochs)])
+    drawn = np.random.default_rng(0).choice(rows, len(rows))
+    ideal = batch_entropy(code[drawn], batch)
+    return batch_entropy(code[rows], batch) / ideal if ideal > 0 else 1.0
+
+
+def position_correlation(order: Order, epoch: int) -> float:
+    """Correlation of the places of a row in an epoch and in the next, over all rows."""
+    places = [np.argsort(epoch_rows(order, number)) for number in (epoch, epoch + 1)]
+    return float(np.asarray(np.corrcoef(places))[0, 1])
+
+
+def epoch_rows(order: Order, epoch: int) -> NDArray[np.int64]:
+    """Rows of the store in the order an epoch delivers them: O(rows), to measure with."""
+    return np.concatenate(list(_buffers(order, epoch)))
+
+
+def _buffers(order: Order, epoch: int) -> Iterator[NDArray[np.int64]]:
+    for buffer in range(order.buffers):
+        held = np.concatenate([np.arange(*each) for each in order.buffer_ranges(epoch, buffer)])
+        yield held[order.row_order(epoch, buffer, len(held))]
 
 
 def scores(config: Config, store: Path, seeds: int, folder: Path) -> tuple[list[float], ...]:

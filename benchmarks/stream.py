@@ -56,9 +56,8 @@ from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import watch_memory
 from headrace.pipeline.request import Request
-from headrace.pipeline.rows.order import training_order
+from headrace.pipeline.rows.order import buffer_chunks, training_order
 from headrace.pipeline.rows.statistics import fit_normaliser
-from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.pipeline.stream.training import training_stream
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.loop import optimiser_options

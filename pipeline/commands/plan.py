@@ -15,10 +15,9 @@ from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.memory.measured import known_rate
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.request import Request
-from headrace.pipeline.rows.order import training_order
+from headrace.pipeline.rows.order import buffer_chunks, training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
 from headrace.pipeline.rows.split import choose_split
-from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.pipeline.training.memory import (
     fit_read_ahead,
     plan_crossval,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from headrace.model.baseline import fit_baseline
 from headrace.model.scores import Scores
 from headrace.pipeline.evaluation.predictor import View, load_model, predictor, score_batches
-from headrace.pipeline.rows.order import cut_ranges, first_rows
+from headrace.pipeline.rows.ranges import cut_ranges, first_rows
 from headrace.pipeline.rows.split import fold_ranges, group_names, is_official
 from headrace.pipeline.rows.statistics import sample_rows
 from headrace.pipeline.stream.augment import view

@@ -7,7 +7,7 @@ groups; a batch of a stream has less where a buffer holds few of them. Their rat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,40 +43,17 @@ def expected_group_entropy(order: Order, folds: Sequence[Fold], batch: int) -> f
 
     buffers = range(min(order.buffers, max(1, _ROWS // order.buffer_rows)))
     parts = [imagined(order.buffer_ranges(0, b), order.buffer_rows) for b in buffers]
-    ideal = _batch_entropy(imagined(order.ranges, _ROWS), batch)
-    return _batch_entropy(np.concatenate(parts), batch) / ideal if ideal > 0 else 1.0
+    ideal = batch_entropy(imagined(order.ranges, _ROWS), batch)
+    return batch_entropy(np.concatenate(parts), batch) / ideal if ideal > 0 else 1.0
 
 
-def measured_entropy(order: Order, code: NDArray[np.int32], batch: int, epochs: int = 1) -> float:
-    """Quality of the labels or groups of the batches of some epochs.
-
-    Args:
-        order: of the training.
-        code: (rows of the store,) label or group of each row.
-        batch: rows of a batch.
-        epochs: how many, from the first.
-    """
-    rows = np.concatenate([epoch_rows(order, epoch) for epoch in range(epochs)])
-    drawn = np.random.default_rng(0).choice(rows, len(rows))
-    ideal = _batch_entropy(code[drawn], batch)
-    return _batch_entropy(code[rows], batch) / ideal if ideal > 0 else 1.0
-
-
-def position_correlation(order: Order, epoch: int) -> float:
-    """Correlation of the places of a row in an epoch and in the next, over all rows."""
-    places = [np.argsort(epoch_rows(order, number)) for number in (epoch, epoch + 1)]
-    return float(np.asarray(np.corrcoef(places))[0, 1])
-
-
-def epoch_rows(order: Order, epoch: int) -> NDArray[np.int64]:
-    """Rows of the store in the order an epoch delivers them: O(rows), to measure with."""
-    return np.concatenate(list(_buffers(order, epoch)))
-
-
-def _buffers(order: Order, epoch: int) -> Iterator[NDArray[np.int64]]:
-    for buffer in range(order.buffers):
-        held = np.concatenate([np.arange(*each) for each in order.buffer_ranges(epoch, buffer)])
-        yield held[order.row_order(epoch, buffer, len(held))]
+def batch_entropy(code: NDArray[np.int32], batch: int) -> float:
+    """Mean entropy of consecutive whole batches; of all rows when they fill none."""
+    batch = min(batch, len(code))
+    batches = code[: len(code) // batch * batch].reshape(-1, batch)
+    counts = np.zeros((len(batches), int(code.max()) + 1))
+    np.add.at(counts, (np.arange(len(batches))[:, None], batches), 1)
+    return float(_entropy(counts).mean())
 
 
 def _fold_rows(ranges: Sequence[tuple[int, int]], folds: Sequence[Fold]) -> NDArray[np.float64]:
@@ -85,15 +62,6 @@ def _fold_rows(ranges: Sequence[tuple[int, int]], folds: Sequence[Fold]) -> NDAr
     low = np.maximum(edges[:, :1], [fold.start for fold in folds])
     high = np.minimum(edges[:, 1:], [fold.stop for fold in folds])
     return np.asarray(np.maximum(high - low, 0).sum(axis=0), dtype=np.float64)
-
-
-def _batch_entropy(code: NDArray[np.int32], batch: int) -> float:
-    """Mean entropy of consecutive whole batches; of all rows when they fill none."""
-    batch = min(batch, len(code))
-    batches = code[: len(code) // batch * batch].reshape(-1, batch)
-    counts = np.zeros((len(batches), int(code.max()) + 1))
-    np.add.at(counts, (np.arange(len(batches))[:, None], batches), 1)
-    return float(_entropy(counts).mean())
 
 
 def _entropy(counts: NDArray[np.integer | np.floating]) -> NDArray[np.float64]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.model.normaliser import SAMPLE_ROWS, Normaliser
-from headrace.pipeline.rows.order import Sampling, cut_ranges, first_rows
+from headrace.pipeline.rows.ranges import cut_ranges, first_rows
+from headrace.pipeline.rows.sampling import Sampling
 from headrace.pipeline.rows.split import fold_ranges
 
 if TYPE_CHECKING:
@@ -80,4 +81,4 @@ def class_weights(counts: NDArray[np.int64], power: float) -> NDArray[np.float32
         return None
     present = counts > 0
     weights = np.where(present, np.where(present, counts, 1).astype(np.float64) ** -power, 0.0)
-    return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)
+    return np.asarray(weights * counts.sum() / (weights * counts).sum(), np.float32)

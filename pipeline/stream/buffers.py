@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headrace.pipeline.rows.order import buffer_chunks
+
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
-    from headrace.pipeline.config.sections import StreamOptions
     from headrace.stores import Store
 
-BUFFER_CHUNKS = 32
-"""Chunks of a buffer unless the config says otherwise: 4,096 windows in chunks of 128.
-
-The groups of a batch are as mixed as by independent draws, to 0.3 %, with 32 chunks of 128; with
-16 of 256 to 1.4 % (300,000 windows of 20 groups in 10 folds).
-"""
 EVALUATION_CHUNKS = 8
 """Chunks read at a time where nothing is shuffled; decides no value."""
 PREPARE_CALLS = 2
@@ -59,11 +54,6 @@ def window_shape(store: Store, config: Config) -> WindowShape:
         features=0 if inputs == "raw" else len(store.feature_names),
         raw_dtype=store.raw_dtype,
     )
-
-
-def buffer_chunks(options: StreamOptions) -> int:
-    """Chunks read together and shuffled as one buffer."""
-    return options.buffer_chunks or BUFFER_CHUNKS
 
 
 def buffer_rows(config: Config, store: Store) -> int:

@@ -12,16 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.normalisation_layers import normalise_raw
 from headrace.model.normaliser import Normaliser
-from headrace.pipeline.rows.order import (
-    BEGINNING,
-    Order,
-    Position,
-    Sampling,
-    cut_ranges,
-    first_rows,
-    merge_ranges,
-    training_order,
-)
+from headrace.pipeline.rows.order import BEGINNING, Order, Position, training_order
+from headrace.pipeline.rows.ranges import cut_ranges, first_rows, merge_ranges
+from headrace.pipeline.rows.sampling import Sampling
 from headrace.pipeline.rows.split import fold_ranges
 from headrace.pipeline.stream.augment import (
     Sample,

@@ -12,9 +12,9 @@ from headrace.pipeline.config.sections import READ_AHEAD
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.measured import known_reserved
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
+from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.stream.buffers import (
     LEAST_PREFETCHED,
-    buffer_chunks,
     buffer_rows,
     evaluation_buffers,
     evaluation_rows,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headrace import stores
+from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.rows.split import choose_split, fold_ranges, is_official
 from headrace.pipeline.runs.folder import (
     RunFolder,
@@ -18,7 +19,6 @@ from headrace.pipeline.runs.folder import (
     with_threads,
 )
 from headrace.pipeline.runs.inputs import inputs_of
-from headrace.pipeline.stream.buffers import buffer_chunks
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import fit_read_ahead, plan_train
 from headrace.pipeline.training.state import read_state

@@ -25,8 +25,9 @@ from headrace.pipeline.features.task import catalogue_of
 from headrace.pipeline.memory.measured import known_reserved
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory, watch_memory
-from headrace.pipeline.rows.order import Order, merge_ranges
+from headrace.pipeline.rows.order import Order
 from headrace.pipeline.rows.quality import POOR
+from headrace.pipeline.rows.ranges import merge_ranges
 from headrace.pipeline.rows.split import choose_split, fold_ranges
 from headrace.pipeline.training.memory import (
     fit_read_ahead,

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace.pipeline.rows.order import Order, Sampling, cut_ranges, first_rows, merge_ranges
+from headrace.pipeline.rows.order import Order
+from headrace.pipeline.rows.ranges import cut_ranges, first_rows, merge_ranges
+from headrace.pipeline.rows.sampling import Sampling
 from headrace.stores.errors import UserError
 
 Ranges = list[tuple[int, int]]

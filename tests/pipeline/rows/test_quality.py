@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.shuffle import write_sorted_source
+from benchmarks.shuffle import (
+    epoch_rows,
+    measured_entropy,
+    position_correlation,
+    write_sorted_source,
+)
 from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.rows.order import Order, merge_ranges
-from headrace.pipeline.rows.quality import (
-    epoch_rows,
-    expected_group_entropy,
-    measured_entropy,
-    position_correlation,
-)
+from headrace.pipeline.rows.order import Order
+from headrace.pipeline.rows.quality import expected_group_entropy
+from headrace.pipeline.rows.ranges import merge_ranges
 from headrace.pipeline.rows.split import choose_split, fold_ranges
 from headrace.stores import Store
 from tests.conftest import changed, request_for

@@ -24,7 +24,8 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory
-from headrace.pipeline.rows.order import Position, Sampling, training_order
+from headrace.pipeline.rows.order import Position, training_order
+from headrace.pipeline.rows.sampling import Sampling
 from headrace.pipeline.rows.statistics import sampling
 from headrace.pipeline.stream.buffers import (
     buffer_rows,

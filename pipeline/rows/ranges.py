@@ -1,0 +1,55 @@
+"""Ranges of rows: joined, cut to the first rows, and cut into reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+Range = tuple[int, int]
+"""Rows [start, stop) of the store."""
+
+
+def merge_ranges(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """Sort ranges that do not overlap, drop empty ones and join neighbours.
+
+    Neighbouring folds then share the chunk on their border: one piece, not two.
+    """
+    merged: list[Range] = []
+    for start, stop in sorted(each for each in ranges if each[0] < each[1]):
+        if merged and merged[-1][1] == start:
+            merged[-1] = (merged[-1][0], stop)
+        else:
+            merged.append((start, stop))
+    return tuple(merged)
+
+
+def first_rows(ranges: Iterable[Range], limit: int | None) -> list[Range]:
+    """The first rows of each range, in proportion to its size: `limit` rows, or all if fewer.
+
+    Rows are shuffled within a fold, so these are a fair sample of folds given as ranges.
+    """
+    kept = [(start, stop) for start, stop in ranges if start < stop]
+    sizes = np.array([stop - start for start, stop in kept], dtype=np.int64)
+    ends = np.cumsum(sizes)
+    if limit is None or not kept or ends[-1] <= limit:
+        return kept
+    # Differences of rounded-down running shares add up to the limit, none above its range.
+    shares = np.diff(ends * limit // ends[-1], prepend=0)
+    return [
+        (start, start + int(share))
+        for (start, _), share in zip(kept, shares, strict=True)
+        if share > 0
+    ]
+
+
+def cut_ranges(ranges: Iterable[Range], rows: int) -> list[Range]:
+    """Cut ranges, in order, at every multiple of `rows`: each piece is what one read takes.
+
+    A multiple of the chunk makes every read take whole chunks, but for the ends of a range.
+    """
+    return [
+        (max(start, edge), min(stop, edge + rows))
+        for start, stop in ranges
+        for edge in range(start // rows * rows, stop, rows)
+    ]
