@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from headrace.pipeline.cli.commands import as_sentence
 from headrace.pipeline.cli.main import command_parser
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.marks import affects
 
 _CONFIGURATION = """# Configuration
 
@@ -34,6 +35,11 @@ A configuration is a TOML file, one table a section. Every key has a default, an
 refused with the closest name. On the command line `--set section.key=value` overrides the file,
 `--budget` is `memory.budget`, `--data` and `--store` are `paths.data` and `paths.store`. A run
 records the whole of what it was trained with in its `config.toml`.
+
+A key that affects the store makes another store when it changes; one that affects the run makes
+another run. The run's last bits depend on the machine: the run records that key at its first start
+and is resumed with the same. What affects no result can change at any time, between an interruption
+and the next start too. A path affects nothing by itself: what a source or a store holds does.
 """
 
 _COMMANDS = """# Commands
@@ -60,10 +66,17 @@ def configuration_page() -> str:
             continue
         said = _attribute_docstrings(section)
         parts.append(f"## `[{name}]`\n\n{_paragraphs(section.__doc__ or '')}\n")
-        parts.append("| key | value | default | meaning |\n|---|---|---|---|")
+        parts.append("| key | value | default | affects | meaning |\n|---|---|---|---|---|")
         for key, option in section.model_fields.items():
             meaning = option.description or said.get(key, "")
-            row = (f"`{key}`", _kind(option), _default(option), _line(meaning))
+            affected = affects(option) or affects(field)
+            row = (
+                f"`{key}`",
+                _kind(option),
+                _default(option),
+                affected.value if affected else "",
+                _line(meaning),
+            )
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
         parts.append("")
     return "\n".join(parts)

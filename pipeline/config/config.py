@@ -10,9 +10,8 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from headrace.model.options import NetworkOptions
-from headrace.pipeline.config.marks import Says
+from headrace.pipeline.config.marks import Affects, Resource, Says, affects, left_out
 from headrace.pipeline.config.sections import (
-    READ_AHEAD,
     AugmentOptions,
     ClusterOptions,
     EvaluateOptions,
@@ -39,20 +38,20 @@ class Config(Section):
         Field(pattern=r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]*$"),
         Says("a name of letters and digits is wanted: it names folders"),
     ] = "default"
-    paths: PathOptions = PathOptions()
-    source: SourceOptions = SourceOptions()
-    store: StoreOptions = StoreOptions()
-    folds: FoldOptions = FoldOptions()
-    split: SplitOptions = SplitOptions()
-    features: FeatureOptions = FeatureOptions()
-    stream: StreamOptions = StreamOptions()
-    augment: AugmentOptions = AugmentOptions()
-    model: NetworkOptions = NetworkOptions()
-    train: TrainOptions = TrainOptions()
-    evaluate: EvaluateOptions = EvaluateOptions()
-    memory: MemoryOptions = MemoryOptions()
-    cluster: ClusterOptions = ClusterOptions()
-    objects: ObjectOptions = ObjectOptions()
+    paths: Resource[PathOptions] = PathOptions()
+    source: Annotated[SourceOptions, Affects.STORE] = SourceOptions()
+    store: Annotated[StoreOptions, Affects.STORE] = StoreOptions()
+    folds: Annotated[FoldOptions, Affects.STORE] = FoldOptions()
+    split: Annotated[SplitOptions, Affects.RUN] = SplitOptions()
+    features: Annotated[FeatureOptions, Affects.STORE] = FeatureOptions()
+    stream: Annotated[StreamOptions, Affects.RUN] = StreamOptions()
+    augment: Annotated[AugmentOptions, Affects.RUN] = AugmentOptions()
+    model: Annotated[NetworkOptions, Affects.RUN] = NetworkOptions()
+    train: Annotated[TrainOptions, Affects.RUN] = TrainOptions()
+    evaluate: Annotated[EvaluateOptions, Affects.SCORES] = EvaluateOptions()
+    memory: Resource[MemoryOptions] = MemoryOptions()
+    cluster: Resource[ClusterOptions] = ClusterOptions()
+    objects: Resource[ObjectOptions] = ObjectOptions()
 
     @model_validator(mode="after")
     def _test_fold_exists(self) -> Config:
@@ -92,9 +91,7 @@ class Config(Section):
 
     def store_keys(self) -> dict[str, Any]:
         """The keys that decide the store's bytes (never the workers or the paths)."""
-        kept = self.model_dump(mode="json", include={"source", "store", "folds", "features"})
-        kept["features"].pop("workers")
-        return kept
+        return self._keys_of(Affects.STORE)
 
     def run_keys(self) -> dict[str, Any]:
         """The keys that, with the store's fingerprint, decide a training run's result.
@@ -102,16 +99,20 @@ class Config(Section):
         Not `train.threads`, which comes from the machine: the run records them, to be resumed with
         the same.
         """
-        kept = self.model_dump(
-            mode="json", include={"split", "stream", "augment", "model", "train"}
+        return self._keys_of(Affects.RUN)
+
+    def _keys_of(self, result: Affects) -> dict[str, Any]:
+        """JSON-able: section -> its keys that `result` is decided by."""
+        sections = {
+            name: getattr(self, name)
+            for name, field in Config.model_fields.items()
+            if affects(field) is result
+        }
+        return self.model_dump(
+            mode="json",
+            include=set(sections),
+            exclude={name: left_out(section) for name, section in sections.items()},
         )
-        for key in READ_AHEAD:
-            kept["stream"].pop(key)
-        for key in ("tensorboard", "threads", "state_steps"):
-            kept["train"].pop(key)
-        if self.train.devices == 1:  # Runs from before there could be more have their names.
-            kept["train"].pop("devices")
-        return kept
 
 
 def digest(keys: Mapping[str, Any]) -> str:

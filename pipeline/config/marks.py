@@ -1,8 +1,39 @@
-"""What is marked on a key beside its type."""
+"""What is marked on a key beside its type: what it affects, and what is said of a wrong text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+T = TypeVar("T")
+
+
+class Affects(Enum):
+    """What changes with a key's value. A key without a mark affects what its section does."""
+
+    STORE = "the store"
+    """Its bytes: another value makes another store."""
+    RUN = "the run"
+    """Its weights: another value makes another run, with a name of its own."""
+    LAST_BITS = "the run's last bits"
+    """Follows from the machine, so it is no part of a run's name: the run records it at its first
+    start, and is resumed with the same."""
+    SCORES = "the scores"
+    """Of an evaluation."""
+    NO_RESULT = "no result"
+    """Only where things are, how fast they are made and in how much memory."""
+
+
+Resource = Annotated[T, Affects.NO_RESULT]
+"""A key, or a section, that is free to change at any time."""
+
+
+class AddedLater:
+    """On a key that is left out of a run's name at its default: runs from before it keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -10,3 +41,24 @@ class Says:
     """What is said of a text that the key does not take."""
 
     sentence: str
+
+
+def affects(field: FieldInfo) -> Affects | None:
+    """What a section or a key is marked with."""
+    return next((mark for mark in field.metadata if isinstance(mark, Affects)), None)
+
+
+def resource_keys(section: type[BaseModel]) -> tuple[str, ...]:
+    """The keys of a section that affect no result, in the section's order."""
+    fields = section.model_fields.items()
+    return tuple(key for key, field in fields if affects(field) is Affects.NO_RESULT)
+
+
+def left_out(section: BaseModel) -> set[str]:
+    """The keys that play no part in a digest of what their section affects."""
+    return {
+        key
+        for key, field in type(section).model_fields.items()
+        if affects(field) is not None
+        or (AddedLater in field.metadata and getattr(section, key) == field.default)
+    }

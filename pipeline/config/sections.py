@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from headrace.pipeline.config.marks import Says
+from headrace.pipeline.config.marks import AddedLater, Affects, Resource, Says
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, local, place_of
 
@@ -63,7 +63,7 @@ class PathOptions(Section):
 
 
 class StoreOptions(Section):
-    """Geometry and codec of the store. All of it decides bytes: a change makes a new store.
+    """Geometry and codec of the store.
 
     The defaults come from the window's shape alone. For windows of 128 x 9 float32 (4.5 KiB):
     chunk 128 windows (576 KiB, the unit of reading), shard 8,192 (36 MiB, the unit of writing and
@@ -89,7 +89,7 @@ class StoreOptions(Section):
 
 
 class FoldOptions(Section):
-    """How groups are divided into the folds that the store is ordered by. Decides bytes."""
+    """How groups are divided into the folds that the store is ordered by."""
 
     count: int | None = Field(default=None, ge=2)
     """Stored folds; default 10, or the number of groups if that is less."""
@@ -100,7 +100,7 @@ class FoldOptions(Section):
 
 
 class SplitOptions(Section):
-    """Which stored folds test and validate. Decides nothing that is stored."""
+    """Which stored folds test and validate."""
 
     folds: int | None = Field(default=None, ge=3)
     """k of the k-fold split, default 5 or the stored folds if fewer: stored folds floor(jn/k) to
@@ -122,12 +122,8 @@ class FeatureOptions(Section):
     """Names or globs; a leading `!` excludes. Empty: no features, the store holds raw only."""
     custom: tuple[str, ...] = ()
     """Your own functions, `"module:function"`: (windows (n, T, C), rate_hz) -> (n, k)."""
-    workers: int | None = Field(default=None, ge=1)
-    """Worker processes; default: one a core, fewer if the budget asks for it. Decides no byte."""
-
-
-READ_AHEAD = ("read_threads", "prefetch_batches", "index_cache")
-"""Keys of `stream` that follow from the budget unless they are given. They decide no byte."""
+    workers: Resource[int | None] = Field(default=None, ge=1)
+    """Worker processes; default: one a core, fewer if the budget asks for it."""
 
 
 class StreamOptions(Section):
@@ -137,12 +133,12 @@ class StreamOptions(Section):
     """Chunks read together and shuffled as one buffer; default 32."""
     drop_remainder: bool = False
     """Drop the last, partial batch of an epoch."""
-    read_threads: int = Field(default=2, ge=1)
-    """Buffers read ahead at a time, each held in memory. Decides no byte."""
-    prefetch_batches: int = Field(default=32, ge=2)
-    """Finished batches that wait for a step; fewer if the budget asks. Decides no byte."""
-    index_cache: ByteSize | None = Field(default=None, gt=0)
-    """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks. Decides no byte."""
+    read_threads: Resource[int] = Field(default=2, ge=1)
+    """Buffers read ahead at a time, each held in memory; fewer if the budget asks."""
+    prefetch_batches: Resource[int] = Field(default=32, ge=2)
+    """Finished batches that wait for a step; fewer if the budget asks."""
+    index_cache: Resource[ByteSize | None] = Field(default=None, gt=0)
+    """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks."""
 
 
 class AugmentOptions(Section):
@@ -183,10 +179,10 @@ class TrainOptions(Section):
     """Of the weights, the order of rows, augmentation and dropout."""
     deterministic: bool = True
     """Same bits from the same seed on a CPU (op determinism)."""
-    threads: int | None = Field(default=None, ge=1)
+    threads: Annotated[int | None, Affects.LAST_BITS] = Field(default=None, ge=1)
     """Threads of TensorFlow's kernels; default: the cores at the run's first start, recorded in
-    it. Another number changes the last bits of a result."""
-    devices: int = Field(default=1, ge=1)
+    it."""
+    devices: Annotated[int, AddedLater] = Field(default=1, ge=1)
     """GPUs that share the rows of each batch, by MirroredStrategy. Without one, parts of the CPU:
     slower than one, to try it out. Loss and weights are those of one device, but for rounding and
     dropout's draws."""
@@ -216,11 +212,11 @@ class TrainOptions(Section):
     """Train once more, from the start, on training and validation groups together, for as many
     epochs as the first training ran, and keep the last average of weights. Twice the time; worth
     it where groups are few: on the watch data validation takes one subject in nine."""
-    tensorboard: bool = True
-    """Write TensorBoard's events into the run. Decides no bit."""
-    state_steps: int | None = Field(default=None, ge=1)
+    tensorboard: Resource[bool] = True
+    """Write TensorBoard's events into the run."""
+    state_steps: Resource[int | None] = Field(default=None, ge=1)
     """Steps from one writing of the state, which an interrupted training goes on from, to the
-    next; default: as many as keep the writing at half a percent of the time. Decides no bit."""
+    next; default: as many as keep the writing at half a percent of the time."""
 
     @model_validator(mode="after")
     def _shared_alike(self) -> TrainOptions:
@@ -269,7 +265,7 @@ class MemoryOptions(Section):
 
 
 class ClusterOptions(Section):
-    """Where `features` makes its shards. Decides no byte."""
+    """Where `features` makes its shards."""
 
     scheduler: Annotated[
         str | None,

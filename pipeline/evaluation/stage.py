@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import stores
 from headrace.pipeline.config.config import Config, digest
-from headrace.pipeline.config.sections import READ_AHEAD
+from headrace.pipeline.config.marks import resource_keys
+from headrace.pipeline.config.sections import StreamOptions
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split, choose_split
@@ -98,10 +99,11 @@ def evaluation_config(run: RunFolder, given: Config) -> Config:
         update = {key: getattr(own, key) for key in own.model_fields_set}
         sections[name] = getattr(recorded, name).model_copy(update=update)
     # A run records all keys; how far to read ahead is this budget's affair, unless it is given.
-    stream = recorded.stream.model_dump(exclude=set(READ_AHEAD)) | given.stream.model_dump(
-        include=given.stream.model_fields_set & set(READ_AHEAD)
+    free = set(resource_keys(StreamOptions))
+    stream = recorded.stream.model_dump(exclude=free) | given.stream.model_dump(
+        include=given.stream.model_fields_set & free
     )
-    sections["stream"] = type(recorded.stream).model_validate(stream)
+    sections["stream"] = StreamOptions.model_validate(stream)
     return recorded.model_copy(update=sections).reached()
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.model.normaliser import SAMPLE_ROWS
-from headrace.pipeline.config.sections import READ_AHEAD
+from headrace.pipeline.config.marks import resource_keys
+from headrace.pipeline.config.sections import StreamOptions
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.measured import known_reserved
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
@@ -112,7 +113,8 @@ def fit_read_ahead(config: Config, store: Store, plan: Callable[[Config], Memory
         "index_cache": store.index_bytes,
     }
     step = {"read_threads": 1, "prefetch_batches": 1, "index_cache": store.shard_index_bytes}
-    free = [name for name in READ_AHEAD if name not in config.stream.model_fields_set]
+    given = config.stream.model_fields_set
+    free = [name for name in resource_keys(StreamOptions) if name not in given]
     fitted = config
     for name in free:
         fitted = fitted.changed("stream", **{name: least[name]})

@@ -15,7 +15,7 @@ _HARMLESS = re.compile(r"^(aws_)?(s3_)?(disable_tagging|bucket_key_enabled|skip_
 
 
 class ObjectOptions(BaseModel):
-    """How s3://, gs:// and az:// addresses are reached. Decides no byte.
+    """How s3://, gs:// and az:// addresses are reached.
 
     Credentials have no place here: they are taken from where each cloud's own tools look.
     """

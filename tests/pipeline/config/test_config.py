@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from headrace.pipeline.config.config import digest
+from headrace.pipeline.config.config import Config, digest
 from headrace.pipeline.config.load import config_from_table, load_config
+from headrace.pipeline.config.marks import affects
 from headrace.stores.errors import ConfigError, UserError
 
 
@@ -63,6 +64,77 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
         load_config(file)
     with pytest.raises(UserError, match=r"missing\.toml cannot be read"):
         load_config(tmp_path / "missing.toml")
+
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "devices": {"train": {"devices": 2, "threads": 3}},
+    "resources": {
+        "features": {"workers": 3},
+        "stream": {"read_threads": 7, "prefetch_batches": 9, "index_cache": "1MiB"},
+        "train": {"threads": 2, "tensorboard": False, "state_steps": 10},
+        "memory": {"budget": "1GiB"},
+        "cluster": {"memory_limit": "600MiB"},
+        "objects": {"requests": 4},
+        "evaluate": {"batch": 64},
+        "paths": {"data": "x.h5"},
+    },
+    "everything": {
+        "source": {
+            "rate_hz": 50.0,
+            "channels": ["x", "y", "z"],
+            "class_map": {"walk": ["a*"]},
+            "exclude_labels": ["b"],
+        },
+        "store": {"raw_dtype": "float16", "chunk_windows": 64, "seed": 3},
+        "folds": {"count": 6, "test_groups": ["a", 3]},
+        "features": {
+            "triads": {"acc": ["x", "y", "z"]},
+            "accelerometers": ["acc"],
+            "select": ["*", "!x*"],
+            "custom": ["m:f"],
+            "workers": 2,
+        },
+        "split": {"folds": 5, "test_fold": 2},
+        "stream": {"buffer_chunks": 8, "drop_remainder": True},
+        "augment": {"mix_probability": 0.5},
+        "model": {"filters": 32, "inputs": "raw"},
+        "train": {"epochs": 3, "batch": 96, "devices": 3, "balance": "class", "refit": True},
+    },
+}
+DIGESTS = {
+    "default": ("33c1cd5437032cbe", "e7429b58d8a6deec"),
+    "devices": ("33c1cd5437032cbe", "337ba71d44a25274"),
+    "resources": ("33c1cd5437032cbe", "e7429b58d8a6deec"),
+    "everything": ("ce05da8d446bd98b", "7aa9e191fba63dd0"),
+}
+"""Of what affects the store, and the run: stores and runs of version 0.1 are found by them."""
+SHIPPED = {
+    "hapt": ("eb6b9fc8a086cbd8", "a40b0ae2c870f9ee"),
+    "hapt6": ("d3318598e90b68ac", "5e9d9c06b0f45212"),
+    "sisfall": ("ccf749bc2eb6c4d2", "0c02269eb2eb16b3"),
+    "sisfall200": ("73681807ccef198a", "a9d0fc555ded70d3"),
+    "sisfall5": ("f81bfe2d6be15776", "0c02269eb2eb16b3"),
+    "watch": ("b9bac7b03c209da4", "1c1056d78017107b"),
+}
+"""The same of the shipped configurations; another recipe in one of them has others."""
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_digests_of_stores_and_runs_stay_those_of_version_0_1(name: str) -> None:
+    config = config_from_table(CONFIGS[name], "test")
+    assert (digest(config.store_keys()), digest(config.run_keys())) == DIGESTS[name]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_digests_of_shipped_configs_are_kept(name: str) -> None:
+    config = load_config(Path("configs", f"{name}.toml"))
+    assert (digest(config.store_keys()), digest(config.run_keys())) == SHIPPED[name]
+
+
+def test_every_section_says_what_it_affects() -> None:
+    sections = {name: affects(field) for name, field in Config.model_fields.items()}
+    assert [name for name, affected in sections.items() if affected is None] == ["name"]
 
 
 def test_only_what_decides_bytes_decides_the_store() -> None:
