@@ -96,7 +96,7 @@ def _command_again() -> list[str]:
     """
     given = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv) + 1]
     start = next((n for n, word in enumerate(given) if word in ("-m", sys.argv[0])), None)
-    if start is None:
+    if start is None or sys.argv[0] == "-c":
         return [sys.executable, *sys.orig_argv[1:]]
     python, *ours = child_command(__name__, *sys.argv[1:])
     return [python, *given[:start], *ours]

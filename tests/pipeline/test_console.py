@@ -84,7 +84,7 @@ def test_the_budget_is_known_once_a_stage_has_planned(
 ) -> None:
     monkeypatch.setattr(console, "LOG_SECONDS", 0.0)
     assert main(["verify", "--store", str(tiny_store), "--budget", "1GiB"]) == 0
-    assert re.search(r"windows/s, .* MiB of 1 GiB held", capsys.readouterr().err)
+    assert re.search(r"windows/s, .* [MG]iB of 1 GiB held", capsys.readouterr().err)
 
 
 def test_dasks_dashboard_runs_and_its_link_is_said(

@@ -122,9 +122,9 @@ def test_summary_pools_confusion_counts_over_folds() -> None:
 
 def test_the_parent_imports_no_tensorflow() -> None:
     program = (
-        "import sys, pipeline.crossval, pipeline.train, pipeline.evaluate;"
+        "import sys, headrace.pipeline.experiments.crossval, headrace.pipeline.training.stage;"
+        "import headrace.pipeline.evaluation.stage;"
         "sys.exit(sorted({'tensorflow', 'keras', 'sklearn', 'matplotlib'} & set(sys.modules)) or 0)"
     )
-    folder = ROOT
-    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()

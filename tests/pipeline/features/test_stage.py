@@ -342,7 +342,8 @@ def test_test_groups_make_an_official_part(
 
 
 def test_workers_never_import_tensorflow_or_keras() -> None:
-    code = "import sys, pipeline.shard_task, pipeline.shard_workers; print(*sys.modules)"
+    modules = "headrace.pipeline.features.task, headrace.pipeline.workers.run"
+    code = f"import sys, {modules}; print(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
