@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.pipeline.config.load import load_config
 from headrace.stores.errors import CommandError, UserError
 from headrace.stores.io import disk
-from headrace.stores.source.contents import Contents, FoundDataset, look_at
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.probe import Contents, FoundDataset, look_at, open_stranger
 from headrace.stores.source.recordings import USUAL_SIGNALS
 from headrace.stores.source.windows import USUAL_WINDOWS
 

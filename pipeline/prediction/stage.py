@@ -24,8 +24,7 @@ from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import RESERVED
 from headrace.stores.errors import PredictionError, RunError
 from headrace.stores.io.places import Place, state_of
-from headrace.stores.source.contents import look_at
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.probe import look_at, open_stranger
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.source.windows import RECORDING_OPTIONS, USUAL_WINDOWS
 from headrace.stores.text import counted, listed

@@ -18,7 +18,7 @@ from headrace.pipeline.commands.init import config_text, guess_config
 from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
-from headrace.stores.source.contents import look_at
+from headrace.stores.source.probe import look_at
 from tests.stores.source_files import write_recordings, write_windows
 
 RNG = np.random.default_rng(0)
