@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from headrace.stores.io.places import Place, size_of
-from headrace.stores.source.hdf5 import ChannelInfo
+from headrace.stores.source.channels import ChannelInfo
 from headrace.stores.source.names import slices
 
 SAMPLED_SLICES = 64

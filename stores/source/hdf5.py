@@ -1,4 +1,4 @@
-"""Finds the datasets of an HDF5 source by name and reads what describes its channels."""
+"""Opens an HDF5 file safely, finds its datasets by name, and checks them before they are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import math
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -14,13 +13,11 @@ from unicodedata import category
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.object_file import ObjectFile
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
-from headrace.stores.source.options import SourceOptions
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -28,8 +25,6 @@ SHOWN_DATASETS = 12
 # One row of HDF5 chunks is kept decoded, so that a contiguous read decodes each chunk once.
 MIN_CHUNK_CACHE = 1 << 20
 MAX_CHUNK_CACHE = 64 << 20
-MIN_RATE, MAX_RATE = 1e-6, 1e9
-"""Sampling rates that a sensor may have, in Hz: one sample in eleven days, one a nanosecond."""
 MOST_SOURCE_CHUNK = 256 << 20
 """Bytes of one decoded HDF5 chunk: held before any plan of memory can be made."""
 BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -41,31 +36,6 @@ OUTSIDE = (
 )
 MOST_PACKED = 100_000
 """Times the bytes of its file that a dataset may have: Zstandard packs zeros 30,000 times."""
-ATTRIBUTES = {
-    "rate_hz": "sampling_rate_hz",
-    "channels": "channels",
-    "units": "units",
-    "scale": "scale_to_units",
-}
-"""Options of the source, and the attributes that stand in for them."""
-RAW_COUNT_UNITS = frozenset({"count", "counts", "raw", "lsb"})
-
-
-@dataclass(frozen=True)
-class ChannelInfo:
-    """What the file or the options say about the channels.
-
-    Attributes:
-        channels: C different names.
-        units: C units of value x scale; "" where unknown.
-        scale: (C,) float64, ones when none is given.
-        rate_hz: sampling rate of the file.
-    """
-
-    channels: tuple[str, ...]
-    units: tuple[str, ...]
-    scale: NDArray[np.float64]
-    rate_hz: float
 
 
 def open_file(path: Place, fetched: ObjectFile | None = None) -> Any:
@@ -332,43 +302,6 @@ def check_text(text: str, where: str, option: str, also: str = "") -> None:
         raise SourceError(f"{where} with {what}: {text!r}. Correct the file, or set {option}.")
 
 
-def describe(dataset: Any) -> str:
-    """File and path of a dataset, as errors name it."""
-    return f"{dataset.file.filename}:{dataset.name}"
-
-
-def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:
-    """Rate, channel names, units and scale of `dataset` (..., C), from options or attributes.
-
-    Attributes are looked up on the dataset, then on the file.
-
-    Raises:
-        UserError: no rate, a count that differs from C, names that repeat, or a bad value.
-    """
-    count = int(dataset.shape[-1])
-    channels = _texts(dataset, "channels", options.channels, count)
-    if channels is None:
-        channels = tuple(f"ch{c}" for c in range(count))
-    for channel in channels:
-        where = f"{describe(dataset)} names a channel"
-        check_text(channel, where, "source.channels", "/\\")
-    if len(set(channels)) < count or "" in channels:
-        raise SourceError(
-            f"{describe(dataset)} names its channels {', '.join(channels)}; each needs a name of "
-            "its own. Set source.channels."
-        )
-    scale = _scale(dataset, options.scale, count)
-    units = _units(dataset, options.units, count, scaled=scale is not None)
-    for unit in units:
-        check_text(unit, f"{describe(dataset)} names a unit", "source.units")
-    return ChannelInfo(
-        channels=channels,
-        units=units,
-        scale=np.ones(count) if scale is None else scale,
-        rate_hz=_rate(dataset, options.rate_hz),
-    )
-
-
 def attribute(dataset: Any, name: str) -> Any | None:
     """The attribute `name` of the dataset, else of its file, else None."""
     for attrs in (dataset.attrs, dataset.file.attrs):
@@ -377,92 +310,10 @@ def attribute(dataset: Any, name: str) -> Any | None:
     return None
 
 
+def describe(dataset: Any) -> str:
+    """File and path of a dataset, as errors name it."""
+    return f"{dataset.file.filename}:{dataset.name}"
+
+
 def _place(node: Any) -> str:
     return "at its top" if node.name == "/" else f"in {node.name}"
-
-
-def _rate(dataset: Any, given: float | None) -> float:
-    if given is not None:
-        return given
-    value = attribute(dataset, "sampling_rate_hz")
-    if value is None:
-        raise SourceError(
-            f"{describe(dataset)} says no sampling rate: neither it nor the file has the "
-            "attribute sampling_rate_hz. Set source.rate_hz, in Hz."
-        )
-    array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "fiu":
-        raise SourceError(
-            f"{describe(dataset)} has the sampling_rate_hz {value!r}, which is not a number. "
-            "Set source.rate_hz, in Hz."
-        )
-    # A float32 51.2 means 51.2, not 51.2000008.
-    rate = float(str(array.reshape(-1)[0]))
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise SourceError(
-            f"{describe(dataset)} has a sampling_rate_hz of {rate:g}; it must be above 0, from "
-            f"{MIN_RATE:g} to {MAX_RATE:g}. Set source.rate_hz, in Hz."
-        )
-    return rate
-
-
-def _texts(
-    dataset: Any, name: str, given: Sequence[str] | None, count: int
-) -> tuple[str, ...] | None:
-    """`count` texts from the option or the attribute `name`; one text may list them by commas."""
-    values: Any = given if given is not None else attribute(dataset, name)
-    if values is None:
-        return None
-    array = np.asarray(values)
-    texts = tuple(_text(value) for value in array.reshape(-1))
-    if given is None and array.ndim == 0 and "," in texts[0]:
-        texts = tuple(text.strip() for text in texts[0].split(","))
-    if len(texts) != count:
-        origin = f"source.{name}" if given is not None else f"The attribute {name}"
-        raise SourceError(
-            f"{origin} gives {len(texts)} ({', '.join(texts[:SHOWN_DATASETS])}) for the {count} "
-            f"channels of {describe(dataset)}. Set source.{name} to {count} of them."
-        )
-    return texts
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
-
-
-def _units(dataset: Any, given: Sequence[str] | None, count: int, scaled: bool) -> tuple[str, ...]:
-    if given is None:
-        value = attribute(dataset, "units")
-        if value is not None and np.size(value) == 1 and count > 1:
-            text = _text(np.asarray(value).reshape(-1)[0])
-            if "," not in text:
-                return _known_units((text,) * count, scaled)
-    return _known_units(_texts(dataset, "units", given, count) or ("",) * count, scaled)
-
-
-def _known_units(units: tuple[str, ...], scaled: bool) -> tuple[str, ...]:
-    """The units after scaling: a file that says `counts` names those of the stored values."""
-    if not scaled:
-        return units
-    return tuple("" if unit.lower() in RAW_COUNT_UNITS else unit for unit in units)
-
-
-def _scale(dataset: Any, given: Sequence[float] | None, count: int) -> NDArray[np.float64] | None:
-    value: Any = given if given is not None else attribute(dataset, "scale_to_units")
-    if value is None or (given is not None and len(given) == 0):
-        return None
-    raw = np.asarray(value)
-    if given is None and raw.size == 1:
-        raw = np.repeat(raw.reshape(-1), count)
-    if raw.shape != (count,) or raw.dtype.kind not in "fiu":
-        raise SourceError(
-            f"The scale of {describe(dataset)} has {raw.size} values for {count} channels. "
-            f"Set source.scale to {count} numbers."
-        )
-    scale = raw.astype(np.float64)
-    if not np.all(np.isfinite(scale)) or np.any(scale == 0):
-        raise SourceError(
-            f"The scale of {describe(dataset)} is {scale.tolist()}; factors must be finite and "
-            "not 0. Set source.scale."
-        )
-    return scale

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.channels import read_channel_info
 from headrace.stores.source.classes import (
     LabelSelection,
     NameColumns,
@@ -21,13 +22,12 @@ from headrace.stores.source.hdf5 import (
     check_shape,
     check_signal_dtype,
     describe,
-    read_channel_info,
     require_dataset,
     with_chunk_cache,
 )
+from headrace.stores.source.label_runs import plan_runs
 from headrace.stores.source.names import Codes, slices
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.planning import plan_runs
 from headrace.stores.source.recording_rows import RecordingRows
 from headrace.stores.source.recording_table import read_table
 from headrace.stores.source.resampling import Ratio, resampling_ratio

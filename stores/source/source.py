@@ -16,9 +16,9 @@ from headrace.stores.errors import SourceError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
+from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.hdf5 import (
-    ATTRIBUTES,
     MAX_CHUNK_CACHE,
     MIN_CHUNK_CACHE,
     attribute,
@@ -321,7 +321,7 @@ class Source:
 
     @explains_reads
     def fingerprint(self) -> str:
-        """Hex digest of the content: see `stores.source_fingerprint.fingerprint`."""
+        """Hex digest of the content: see `stores.source.fingerprint`."""
         layout = self._layout
         tables = layout.tables()
         return fingerprint(self.path, layout.data, tables, list(layout.declared), layout.info)

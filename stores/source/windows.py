@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.channels import read_channel_info
 from headrace.stores.source.classes import (
     LabelSelection,
     NameColumns,
@@ -23,7 +24,6 @@ from headrace.stores.source.hdf5 import (
     check_signal_dtype,
     describe,
     find_dataset,
-    read_channel_info,
     require_dataset,
     with_chunk_cache,
 )
