@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from headrace.pipeline.catalogue.custom import feature_function
     from headrace.pipeline.config.load import load_config
     from headrace.stores.store import Store
-    from headrace.stores.store import open_store as open
+    from headrace.stores.views.notebook import open_notebook_store as open
 
 _HOMES = {
     "Store": ("headrace.stores.store", "Store"),
     "feature_function": ("headrace.pipeline.catalogue.custom", "feature_function"),
     "load_config": ("headrace.pipeline.config.load", "load_config"),
-    "open": ("headrace.stores.store", "open_store"),
+    "open": ("headrace.stores.views.notebook", "open_notebook_store"),
 }
 __all__ = ["Store", "feature_function", "load_config", "open"]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headrace.stores.layout.permutation import Bijection, mix_key, permutation
     from headrace.stores.store import Store
-    from headrace.stores.store import open_store as open
+    from headrace.stores.views.notebook import open_notebook_store as open
 
 _HOMES = {
     "Bijection": ("headrace.stores.layout.permutation", "Bijection"),
     "Store": ("headrace.stores.store", "Store"),
     "mix_key": ("headrace.stores.layout.permutation", "mix_key"),
-    "open": ("headrace.stores.store", "open_store"),
+    "open": ("headrace.stores.views.notebook", "open_notebook_store"),
     "permutation": ("headrace.stores.layout.permutation", "permutation"),
 }
 __all__ = ["Bijection", "Store", "mix_key", "open", "permutation"]

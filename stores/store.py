@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,6 @@ from headrace.stores.layout.folds import Fold, named_folds
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
 from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
-
-if TYPE_CHECKING:
-    import pandas as pd
-    import xarray as xr
-    from matplotlib.axes import Axes
-
-    from headrace.stores.views.window import Rows, Window
 
 ALIGNMENT = 64
 
@@ -83,9 +76,9 @@ class Store:
             for name, each in self._formats.items()
         }
 
-    def with_index_cache(self, size: int | None) -> Store:
+    def with_index_cache(self, size: int | None) -> Self:
         """The same store, keeping at most so many bytes of shards' indexes; None: `index_bytes`."""
-        return Store(self.path, self.manifest, size)
+        return type(self)(self.path, self.manifest, size)
 
     @property
     def shard_index_bytes(self) -> int:
@@ -289,64 +282,12 @@ class Store:
         names = ", ".join(fold.name for fold in self.folds)
         raise StoreError(f"{self.path} has no fold {name!r}; it has {names}.")
 
-    def window(self, row: int) -> Window:
-        """One window with its labels, features and place in the source; raw values in units.
-
-        Raises:
-            IndexError: there is no such row.
-            UserError: its chunk is missing or damaged.
-        """
-        from headrace.stores.views.window import read_window
-
-        return read_window(self, row)
-
-    def features_frame(self, rows: Rows | None = None) -> pd.DataFrame:
-        """Features, label, group and fold of some rows, a pandas table.
-
-        Args:
-            rows: a slice, or row numbers; None: all, if they take less than 1 GiB.
-
-        Returns:
-            One row a window: label, group and fold (categorical), source_index, and a float32
-            column a feature.
-
-        Raises:
-            IndexError: there is no such row.
-            UserError: the table would not fit, or a chunk is damaged.
-        """
-        from headrace.stores.views.window import features_table
-
-        return features_table(self, rows)
-
-    def to_xarray(self) -> xr.Dataset:
-        """The store as a lazy Dataset with coordinates: see `stores.labelled`."""
-        from headrace.stores.views.to_xarray import labelled_dataset
-
-        return labelled_dataset(self)
-
-    def plot_window(self, row: int) -> list[Axes]:
-        """Draw one window, a panel a unit: see `stores.plots.plot_window`."""
-        from headrace.stores.views.plots import plot_window
-
-        return plot_window(self, row)
-
-    def plot_feature(self, name: str, by: str = "label", rows: Rows | None = None) -> Axes:
-        """Draw a feature's distribution by label, group or fold: see `stores.plots`."""
-        from headrace.stores.views.plots import plot_feature
-
-        return plot_feature(self, name, by, rows)
-
     def __repr__(self) -> str:
         """What it is, in one line."""
         return (
             f"<Store {self.path}: {self.windows:,} windows of {self.time} x {len(self.channels)}, "
             f"{len(self.feature_names)} features, {len(self.folds)} folds>"
         )
-
-    def _repr_html_(self) -> str:
-        from headrace.stores.views.store_html import store_html
-
-        return store_html(self)
 
     def table_rows(self, name: str) -> Callable[[int], NDArray[Any]]:
         """A function of a row's number in a table of the manifest (a shard's or a segment's).

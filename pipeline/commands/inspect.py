@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace import stores
 from headrace.pipeline.request import Request
-from headrace.stores.store import Store
+from headrace.stores.store import Store, open_store
 from headrace.stores.text import format_bytes
 from headrace.stores.views.describe import describe_store
 
@@ -20,7 +19,7 @@ def run_inspect(request: Request) -> dict[str, Any]:
     Raises:
         UserError: there is no finished store.
     """
-    store = stores.open(request.store)
+    store = open_store(request.store)
     summary = describe_store(store)
     _print(request, store, summary)
     return summary

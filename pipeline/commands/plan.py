@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from headrace import stores
 from headrace.pipeline.commands.measure import measure_reserved, measure_worker_reserved
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.plan import free_disk, needed_disk, plan_features, plan_store
@@ -30,6 +29,7 @@ from headrace.stores.build.folder import is_finished
 from headrace.stores.errors import BudgetError, CommandError, UserError
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.source.probe import open_stranger
+from headrace.stores.store import open_store
 from headrace.stores.text import format_bytes
 
 
@@ -138,7 +138,7 @@ def with_buffer(config: Config, chunks: int) -> Config:
 def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan], dict[str, Any]]:
     """The store, as it stands or as it will be, and the plan of making it."""
     if is_finished(request.store):
-        store = stores.open(request.store)
+        store = open_store(request.store)
         request.console.say(f"The store {request.store} stands: {store.windows:,} windows.")
         return store, {}, {"store": str(request.store)}
     if request.data is None or not request.data.exists():

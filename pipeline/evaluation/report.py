@@ -26,6 +26,7 @@ from headrace.pipeline.evaluation.html_page import image, page, table
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
 from headrace.pipeline.runs.folder import recorded_versions
 from headrace.stores.io import disk
+from headrace.stores.views.window import read_window
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
@@ -101,8 +102,8 @@ def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Metrics]) ->
             for place in np.flatnonzero(np.isin(index, wanted)).tolist():
                 row_of[int(index[place])] = start + place
             if len(row_of) == len(wanted):
-                return [store.window(row_of[number]) for number in wanted]
-    return [store.window(row_of[number]) for number in wanted if number in row_of]
+                return [read_window(store, row_of[number]) for number in wanted]
+    return [read_window(store, row_of[number]) for number in wanted if number in row_of]
 
 
 def _panels(mistakes: Sequence[Metrics], windows: Sequence[Window]) -> list[Any]:

@@ -7,7 +7,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from headrace import stores
 from headrace.pipeline.config.config import Config, digest
 from headrace.pipeline.config.marks import resource_keys
 from headrace.pipeline.config.sections import StreamOptions
@@ -30,6 +29,7 @@ from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 from headrace.stores.io.places import Place
+from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
@@ -111,9 +111,9 @@ def _find(request: Request) -> Evaluation:
     if request.run is not None:
         run = RunFolder(request.run)
         config = evaluation_config(run, request.config)
-        store = stores.open(_store_path(request, config))
+        store = open_store(_store_path(request, config))
     else:
-        store = stores.open(request.store)
+        store = open_store(request.store)
         config = resolved_config(request, store)
         run = default_run(config, store.fingerprint)
         config = with_threads(run, config)

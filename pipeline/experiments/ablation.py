@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace import stores
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.experiments.ablation_result import (
     Outcome,
@@ -35,6 +34,7 @@ from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
 from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
+from headrace.stores.store import open_store
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
         KeyboardInterrupt: a training was interrupted.
         StageFailed: a stage broke.
     """
-    store = stores.open(request.store)
+    store = open_store(request.store)
     config, folds = _base(request, store, extent.crossval)
     plan, found = _fitted(variants(config, store.feature_names), store, extent.baseline)
     plan.require_fit()

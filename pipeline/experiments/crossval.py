@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace import stores
 from headrace.model.scores import summarise_confusion
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES
@@ -22,6 +21,7 @@ from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_byt
 from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
 from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.io import disk
+from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
     from headrace.pipeline.request import Request
@@ -49,7 +49,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
         KeyboardInterrupt: a fold was interrupted.
         StageFailed: a fold broke.
     """
-    store = stores.open(request.store)
+    store = open_store(request.store)
     config = crossval_config(request, store)
     splits = crossval_splits(store.folds, config.split)
     config = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))

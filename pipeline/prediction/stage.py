@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace import stores
 from headrace.pipeline.evaluation.stage import evaluation_config
 from headrace.pipeline.features.task import BATCH_WINDOWS, make_catalogue, require_finite
 from headrace.pipeline.memory.machine import total_memory, usable_budget
@@ -27,6 +26,7 @@ from headrace.stores.io.places import Place, state_of
 from headrace.stores.source.probe import look_at, open_stranger
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.source.windows import RECORDING_OPTIONS, USUAL_WINDOWS
+from headrace.stores.store import open_store
 from headrace.stores.text import counted, listed
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:
     if recorded is not None:
         return recorded
     path = config.paths.store
-    store = None if path is None else stores.open(path)
+    store = None if path is None else open_store(path)
     if store is None or store.fingerprint != recorded_fingerprint(run):
         raise PredictionError(
             f"The run {run.path} does not record what its network takes, and {path} is not the "

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace import stores
 from headrace.pipeline.features.task import MadeRows, make_rows, open_workshop
 from headrace.stores.errors import DamageError, UserError
 from headrace.stores.io.places import Place, State
 from headrace.stores.manifest import Manifest
 from headrace.stores.shards.array_format import ArrayFormat
-from headrace.stores.store import Store
+from headrace.stores.store import Store, open_store
 
 Wrong = tuple[str, str, int, int]
 """File or table, how it differs, and the rows of the store from the first to past the last."""
@@ -40,7 +39,7 @@ def compare_shard(
         shop = open_workshop(target, source, state)
         made = make_rows(shop, source, state, shard)
         manifest = shop.build.manifest
-        opened = stores.open(store)
+        opened = open_store(store)
         found = [
             wrong
             for array in manifest.arrays()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace import stores
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
@@ -15,7 +14,7 @@ from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import StoreError
 from headrace.stores.io.places import state_of
 from headrace.stores.source.probe import open_stranger
-from headrace.stores.store import Store
+from headrace.stores.store import Store, open_store
 from headrace.stores.text import counted, listed
 from headrace.stores.verify import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
 
@@ -35,7 +34,7 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
         UserError: the store is damaged, or not what its source and configuration give; names
             the first problems and the rows they affect.
     """
-    store = stores.open(request.store)
+    store = open_store(request.store)
     plan = plan_verify(request, store).require_fit()
     request.console.memory_plan("verify", plan)
     with request.console.progress(

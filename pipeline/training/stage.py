@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from headrace import stores
 from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.rows.split import choose_split, fold_ranges, is_official
 from headrace.pipeline.runs.folder import (
@@ -24,6 +23,7 @@ from headrace.pipeline.training.memory import fit_read_ahead, plan_train
 from headrace.pipeline.training.state import read_state
 from headrace.stores.errors import RunError
 from headrace.stores.io.places import Place
+from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
@@ -43,7 +43,7 @@ def run_train(request: Request) -> dict[str, Any]:
     Raises:
         UserError: there is no store, it cannot be split, or the folder is of another run.
     """
-    store = stores.open(request.store)
+    store = open_store(request.store)
     config = resolved_config(request, store)
     split = choose_split(store.folds, config.split)
     given = request.config.split.model_fields_set - {"inside_training"}

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from headrace import stores
-from headrace.stores import Store
 from headrace.stores.errors import UserError
 from headrace.stores.shards.reader import ShardReader
+from headrace.stores.views.notebook import NotebookStore
 
 
 @pytest.fixture
-def store(tiny_store: Path) -> Store:
+def store(tiny_store: Path) -> NotebookStore:
     return stores.open(tiny_store)
 
 
@@ -50,7 +50,7 @@ class Seen(HTMLParser):
         self.text += data
 
 
-def test_a_window_shows_itself_in_one_line_and_as_signals(store: Store) -> None:
+def test_a_window_shows_itself_in_one_line_and_as_signals(store: NotebookStore) -> None:
     window = store.window(3)
     assert repr(window) == f"<Window {window.title}: 64 x 3, {len(window.features)} features>"
     seen = Seen(window._repr_html_())
@@ -63,7 +63,7 @@ def test_a_window_shows_itself_in_one_line_and_as_signals(store: Store) -> None:
 
 
 def test_html_describes_the_store_and_reads_one_chunk_of_an_array(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: NotebookStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded: list[int] = []
     decode = ShardReader._decode
@@ -90,13 +90,13 @@ def test_html_describes_the_store_and_reads_one_chunk_of_an_array(
     assert "530 windows" in repr(store)
 
 
-def test_html_runs_nothing_that_a_stranger_wrote(store: Store, tmp_path: Path) -> None:
+def test_html_runs_nothing_that_a_stranger_wrote(store: NotebookStore, tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>'\"&"
     names = {"channels": (evil, "b", "c"), "groups": (evil, *store.groups[1:])}
     names |= {"classes": (evil, *store.classes[1:]), "units": (evil, "", "")}
     folder = tmp_path / "<script>.zarr"
     shutil.copytree(store.path, folder)
-    html = Store(folder, store.manifest.model_copy(update=names))._repr_html_()
+    html = NotebookStore(folder, store.manifest.model_copy(update=names))._repr_html_()
     assert "<script" not in html
     assert "&lt;script&gt;.zarr" in html
     assert not Seen(html).open
@@ -115,7 +115,7 @@ def test_html_says_what_is_missing_or_damaged(tiny_store: Path, tmp_path: Path) 
     assert "is damaged: chunk 0 has another checksum" in text
 
 
-def test_a_window_is_in_units_and_knows_what_it_is(store: Store) -> None:
+def test_a_window_is_in_units_and_knows_what_it_is(store: NotebookStore) -> None:
     window = store.window(-3)
     assert window.row == 527
     raw = store.read("raw", 527, 528)[0]
@@ -134,7 +134,7 @@ def test_a_window_is_in_units_and_knows_what_it_is(store: Store) -> None:
             store.window(row)
 
 
-def test_a_frame_of_features_takes_slices_and_lists(store: Store) -> None:
+def test_a_frame_of_features_takes_slices_and_lists(store: NotebookStore) -> None:
     frame = store.features_frame(rows=[5, -1, 3, 4])
     assert frame.index.tolist() == [5, 529, 3, 4]
     assert frame.index.name == "row"
@@ -153,14 +153,14 @@ def test_a_frame_of_features_takes_slices_and_lists(store: Store) -> None:
 
 
 def test_a_frame_that_would_not_fit_is_refused(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: NotebookStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headrace.stores.views.window.MOST_TABLE_BYTES", 1000)
     with pytest.raises(UserError, match=r"all 530 windows take .* Name rows.*to_xarray"):
         store.features_frame()
 
 
-def test_the_labelled_dataset_is_lazy_and_reads_what_the_store_reads(store: Store) -> None:
+def test_the_labelled_dataset_is_lazy_and_reads_what_the_store_reads(store: NotebookStore) -> None:
     data = store.to_xarray()
     assert not data["raw"].variable._in_memory
     assert data["raw"].chunks is None
@@ -176,7 +176,7 @@ def test_the_labelled_dataset_is_lazy_and_reads_what_the_store_reads(store: Stor
     assert data.attrs["folds"][store.folds[1].name] == [store.folds[1].start, store.folds[1].stop]
 
 
-def test_plots_show_every_channel_and_class(store: Store) -> None:
+def test_plots_show_every_channel_and_class(store: NotebookStore) -> None:
     panels = store.plot_window(7)
     assert sum(len(panel.lines) for panel in panels) == len(store.channels)
     assert panels[0].get_title(loc="left") == store.window(7).title
