@@ -11,7 +11,7 @@ import xxhash
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from headrace.stores.errors import DamageError, StoreError
-from headrace.stores.io.places import Place, parts_of
+from headrace.stores.io.places import Place
 from headrace.stores.layout.folds import Fold
 from headrace.stores.layout.layout import Geometry, Segment, shard_segments
 from headrace.stores.shards.array_format import (
@@ -32,17 +32,6 @@ MEND = "Mend it with: headrace features --repair."
 """What to do about a damaged store."""
 TABLE_ROWS = 1024
 """Rows in a chunk of the manifest's own tables."""
-
-
-class FoldRecord(BaseModel):
-    """A fold as the manifest keeps it; see `stores.folds.Fold`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    name: str
-    start: int
-    stop: int
-    groups: tuple[int, ...]
 
 
 class Manifest(BaseModel):
@@ -84,7 +73,7 @@ class Manifest(BaseModel):
     groups: tuple[str, ...]
     grouped: bool
     located: bool
-    folds: tuple[FoldRecord, ...]
+    folds: tuple[Fold, ...]
     chunk: int
     shard: int
     block: int
@@ -128,22 +117,19 @@ class Manifest(BaseModel):
         """Shards of every array."""
         return -(-self.windows // self.shard)
 
-    def fold_ranges(self) -> tuple[Fold, ...]:
-        """The folds in row order."""
-        return tuple(Fold(fold.name, fold.start, fold.stop, fold.groups) for fold in self.folds)
-
     def segments(self) -> Iterator[Segment]:
         """Every (shard, fold) segment, in row order: the rows of the tables of moments."""
-        folds = self.fold_ranges()
         for shard in range(self.shards):
-            yield from shard_segments(folds, self.shard, shard)
+            yield from shard_segments(self.folds, self.shard, shard)
 
     def shard_rows(self, shard: int) -> Iterator[tuple[int, Segment]]:
         """The segments of a shard, each with its row in the tables of moments."""
-        folds, first = self.fold_ranges(), shard * self.shard
+        first = shard * self.shard
         # Each shard begins a segment, and so does each fold inside one.
-        before = shard + sum(fold.stop < first and fold.stop % self.shard > 0 for fold in folds)
-        yield from enumerate(shard_segments(folds, self.shard, shard), before)
+        before = shard + sum(
+            fold.stop < first and fold.stop % self.shard > 0 for fold in self.folds
+        )
+        yield from enumerate(shard_segments(self.folds, self.shard, shard), before)
 
     def arrays(self) -> tuple[ArrayFormat, ...]:
         """The arrays of the store."""
@@ -353,14 +339,3 @@ def _refuse_newer(folder: Place, versions: Sequence[int | None]) -> None:
             f"{folder} has store format {min(said)}; this version reads up to {FORMAT_VERSION}. "
             "Upgrade headrace."
         )
-
-
-def file_digest(path: Place) -> bytes | None:
-    """xxh3-128 of a file, read in slices of 4 MiB; None if it cannot be read."""
-    state = xxhash.xxh3_128()
-    try:
-        for part in parts_of(path):
-            state.update(part)
-    except OSError:
-        return None
-    return state.digest()

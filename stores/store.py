@@ -164,10 +164,10 @@ class Store:
         """Rows of a shard, the unit of writing."""
         return self.manifest.shard
 
-    @cached_property
+    @property
     def folds(self) -> tuple[Fold, ...]:
         """The folds in row order."""
-        return self.manifest.fold_ranges()
+        return self.manifest.folds
 
     @cached_property
     def fingerprint(self) -> str:

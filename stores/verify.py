@@ -10,9 +10,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.object_path import READINGS, ObjectPath
 from headrace.stores.io.places import Place, names_below
-from headrace.stores.manifest import Manifest, file_digest
+from headrace.stores.manifest import Manifest
 from headrace.stores.moments import Moments, channel_moments, column_moments, merge_all
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.store import Store

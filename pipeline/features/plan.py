@@ -29,7 +29,7 @@ from headrace.stores.io.places import Place
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import make_geometry
 from headrace.stores.layout.survey import Survey, survey_source
-from headrace.stores.manifest import FoldRecord, Manifest
+from headrace.stores.manifest import Manifest
 from headrace.stores.source.source import Source
 from headrace.stores.text import format_bytes
 from headrace.stores.units import in_units
@@ -77,10 +77,7 @@ def plan_store(
     manifest = draft.model_copy(
         update={
             "windows": survey.folds[-1].stop,
-            "folds": tuple(
-                FoldRecord(name=f.name, start=f.start, stop=f.stop, groups=f.groups)
-                for f in survey.folds
-            ),
+            "folds": survey.folds,
             "dropped": tuple((int(low), int(high)) for low, high in survey.dropped),
         }
     )

@@ -15,8 +15,9 @@ from headrace.pipeline.repair.source_check import compare_with_source
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.build import Build
 from headrace.stores.errors import DamageError, StoreError
+from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.places import Place
-from headrace.stores.manifest import Manifest, file_digest, manifest_differences, read_manifest
+from headrace.stores.manifest import Manifest, manifest_differences, read_manifest
 from headrace.stores.store import Store
 from headrace.stores.text import listed
 from headrace.stores.verify import (

@@ -24,6 +24,7 @@ from headrace.stores.build.folder import (
 )
 from headrace.stores.build.objects import begin_objects, discard_objects
 from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, UserError, first_line
+from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.disk import (
     Bytes,
     link_file,
@@ -40,7 +41,7 @@ from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, names_below, openable
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import Layout, join_ranges
-from headrace.stores.manifest import TABLE_ROWS, Manifest, file_digest, manifest_differences
+from headrace.stores.manifest import TABLE_ROWS, Manifest, manifest_differences
 from headrace.stores.moments import Moments
 from headrace.stores.shards.array_format import ArrayFormat, json_bytes
 
@@ -367,7 +368,7 @@ def load_build(target: Place) -> Build:
 def layout_of(manifest: Manifest, index: FoldIndex) -> Layout:
     """The layout that a manifest records."""
     seed = int(manifest.config["store"]["seed"])
-    return Layout(manifest.fold_ranges(), manifest.geometry, seed, index)
+    return Layout(manifest.folds, manifest.geometry, seed, index)
 
 
 def discard_build(target: Place) -> None:
