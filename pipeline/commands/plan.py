@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headrace.pipeline.commands.measure import measure_reserved, measure_worker_reserved
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.plan import free_disk, needed_disk, plan_features, plan_store
@@ -16,7 +19,7 @@ from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.request import Request
 from headrace.pipeline.rows.order import buffer_chunks, training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
-from headrace.pipeline.rows.split import choose_split
+from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.training.memory import (
     fit_read_ahead,
     plan_crossval,
@@ -59,7 +62,7 @@ def run_plan(
     Raises:
         UserError: a stage does not fit the budget; all plans are printed first.
     """
-    store, plans, summary = _store(request, measure)
+    store, classes, plans, summary = _store(request, measure)
     config = resolved_config(request, store)
     if measure:
         request.console.say("Measuring what TensorFlow and this network take, some 30 seconds.")
@@ -72,7 +75,8 @@ def run_plan(
     plans["crossval"] = plan_crossval(folds, store, baseline)
     for name, plan in plans.items():
         request.console.memory_plan(name, plan, whole=True)
-    quality = _shuffle_quality(request, store, config)
+    train = choose_split(store.folds, classes, config.split).train
+    quality = _shuffle_quality(request, store, train, config)
     _require_all(list(plans.values()))
     worst = max(plans.values(), key=lambda plan: plan.projected)
     request.console.say(
@@ -105,14 +109,13 @@ def _require_all(plans: Sequence[MemoryPlan]) -> None:
         raise BudgetError(f"{error} {', '.join(others)} too." if others else str(error)) from error
 
 
-def _shuffle_quality(request: Request, store: Store, config: Config) -> float:
+def _shuffle_quality(request: Request, store: Store, train: Sequence[str], config: Config) -> float:
     """Say how well batches will mix groups, and how they would mix them well."""
 
     def quality(chunks: int) -> float:
         order = training_order(store, train, with_buffer(config, chunks))
         return expected_group_entropy(order, store.folds, config.train.batch)
 
-    train = choose_split(store.folds, config.split).train
     chunks = buffer_chunks(config.stream)
     found = quality(chunks)
     share = f"{100 * min(found, 1):.1f} %"
@@ -135,12 +138,14 @@ def with_buffer(config: Config, chunks: int) -> Config:
     return config.changed("stream", buffer_chunks=chunks)
 
 
-def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan], dict[str, Any]]:
-    """The store, as it stands or as it will be, and the plan of making it."""
+def _store(
+    request: Request, measure: bool
+) -> tuple[Store, NDArray[np.int64], dict[str, MemoryPlan], dict[str, Any]]:
+    """The store, as it stands or as it will be, its `class_table`, and the plan of making it."""
     if is_finished(request.store):
         store = open_store(request.store)
         request.console.say(f"The store {request.store} stands: {store.windows:,} windows.")
-        return store, {}, {"store": str(request.store)}
+        return store, class_table(store), {}, {"store": str(request.store)}
     if request.data is None or not request.data.exists():
         raise CommandError(
             f"There is neither a store {request.store} nor a source to plan it from. Name the "
@@ -171,4 +176,4 @@ def _store(request: Request, measure: bool) -> tuple[Store, dict[str, MemoryPlan
         f"{manifest.shards} shards by {workers} worker processes. It may take "
         f"{format_bytes(needed)}{said}."
     )
-    return Store(request.store, manifest), {"features": plan}, disk
+    return Store(request.store, manifest), survey.class_table, {"features": plan}, disk

@@ -12,7 +12,7 @@ from headrace.pipeline.config.marks import resource_keys
 from headrace.pipeline.config.sections import StreamOptions
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
 from headrace.pipeline.memory.record import read_record, record_of
-from headrace.pipeline.rows.split import Split, choose_split
+from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.folder import (
     RunFolder,
     default_run,
@@ -20,6 +20,7 @@ from headrace.pipeline.runs.folder import (
     only_writer,
     recorded_config,
     recorded_fingerprint,
+    recorded_split,
     sweep,
     with_threads,
 )
@@ -129,7 +130,7 @@ def _find(request: Request) -> Evaluation:
             f"The run {run.path} was trained on a store with fingerprint {recorded[:16]}, and "
             f"{store.path} has {store.fingerprint[:16]}. Name the run's own with --store."
         )
-    return Evaluation(run, config, store, choose_split(store.folds, config.split))
+    return Evaluation(run, config, store, recorded_split(run))
 
 
 def _store_path(request: Request, config: Config) -> Place:

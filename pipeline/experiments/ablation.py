@@ -28,7 +28,7 @@ from headrace.pipeline.experiments.ablation_variants import Variant, in_time, va
 from headrace.pipeline.experiments.child_stages import ensure_evaluated, run_stage
 from headrace.pipeline.experiments.crossval import crossval_config, fold_config
 from headrace.pipeline.rows.order import training_order
-from headrace.pipeline.rows.split import choose_split, crossval_splits
+from headrace.pipeline.rows.split import choose_split, class_table, crossval_splits
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
 from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
 from headrace.pipeline.training.stage import resolved_config
@@ -149,7 +149,8 @@ def _base(request: Request, store: Store, crossval: bool) -> tuple[Config, list[
     """The reference's config, and which folds are tested."""
     if crossval:
         config = crossval_config(request, store)
-        return config, list(range(len(crossval_splits(store.folds, config.split))))
+        splits = crossval_splits(store.folds, class_table(store), config.split)
+        return config, list(range(len(splits)))
     config = resolved_config(request, store)
     return config, [config.split.test_fold]
 
@@ -210,7 +211,8 @@ def _known_pace(folder: Path, file: Path, identity: str) -> dict[str, float]:
 
 
 def _epoch_seconds(request: Request, store: Store, config: Config, folder: Path) -> float:
-    order = training_order(store, choose_split(store.folds, config.split).train, config)
+    split = choose_split(store.folds, class_table(store), config.split)
+    order = training_order(store, split.train, config)
     options = config.train
     steps = order.steps(options.batch, config.stream.drop_remainder, options.steps_per_epoch)
     probed = min(PROBE_STEPS, steps)

@@ -16,7 +16,7 @@ from headrace.model.scores import summarise_confusion
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.titles import HEADLINES, TITLES
 from headrace.pipeline.experiments.child_stages import ensure_evaluated
-from headrace.pipeline.rows.split import crossval_splits, group_names, is_official
+from headrace.pipeline.rows.split import class_table, crossval_splits, group_names, is_official
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
 from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
 from headrace.pipeline.training.stage import resolved_config
@@ -51,7 +51,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     """
     store = open_store(request.store)
     config = crossval_config(request, store)
-    splits = crossval_splits(store.folds, config.split)
+    splits = crossval_splits(store.folds, class_table(store), config.split)
     config = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))
     plan = plan_crossval(config, store, baseline).require_fit()
     request.console.memory_plan("crossval, one fold after another", plan)

@@ -1,10 +1,18 @@
-"""Which stored folds train, validate and test: a split names folds, it never copies rows."""
+"""Which stored folds train, validate and test: a split names folds, it never copies rows.
+
+Validation chooses the best epoch, so it must see every class that is trained. Where the fold that
+validates lacks one, training folds follow it into validation, as few as do, unless a class would
+leave the training with them. A validation part of the source's own stays as it is.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError
 from headrace.stores.layout.folds import named_folds
@@ -18,6 +26,8 @@ LEAST_FOLDS = 3
 """One fold to test, one to validate, at least one to train."""
 DEFAULT_FOLDS = 5
 """k unless the config says otherwise, or the stored folds if they are fewer."""
+VALIDATION = "validation/"
+"""Begins the names of the folds of an official validation part."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Split:
     test: tuple[str, ...]
 
 
-def choose_split(folds: Sequence[Fold], options: SplitOptions) -> Split:
+def choose_split(folds: Sequence[Fold], table: NDArray[np.int64], options: SplitOptions) -> Split:
     """The split that `train` uses.
 
     A source with an official test part is tested on all of it, validated on its validation part
@@ -38,6 +48,7 @@ def choose_split(folds: Sequence[Fold], options: SplitOptions) -> Split:
 
     Args:
         folds: the store's folds, in row order.
+        table: (F, K) windows of each class in each fold: `class_table` of a store.
         options: k, the test fold and whether an official test part is left alone.
 
     Raises:
@@ -45,15 +56,19 @@ def choose_split(folds: Sequence[Fold], options: SplitOptions) -> Split:
     """
     training, testing = _parts(folds)
     if testing and not options.inside_training:
-        return _official_split(training, testing)
-    return _rotated_split(training, _fold_count(training, options), options.test_fold)
+        return _validating_every_class(_official_split(training, testing), folds, table)
+    k = _fold_count(training, options)
+    return _validating_every_class(_rotated_split(training, k, options.test_fold), folds, table)
 
 
-def crossval_splits(folds: Sequence[Fold], options: SplitOptions) -> list[Split]:
+def crossval_splits(
+    folds: Sequence[Fold], table: NDArray[np.int64], options: SplitOptions
+) -> list[Split]:
     """The k splits of a cross-validation; every fold of the training part is tested once.
 
     Args:
         folds: the store's folds, in row order; an official test part is never touched.
+        table: (F, K) windows of each class in each fold.
         options: k; `test_fold` plays no role.
 
     Raises:
@@ -61,7 +76,33 @@ def crossval_splits(folds: Sequence[Fold], options: SplitOptions) -> list[Split]
     """
     training, _ = _parts(folds)
     k = _fold_count(training, options)
-    return [_rotated_split(training, k, fold) for fold in range(k)]
+    return [
+        _validating_every_class(_rotated_split(training, k, fold), folds, table)
+        for fold in range(k)
+    ]
+
+
+def class_table(store: Store) -> NDArray[np.int64]:
+    """Windows of each class in each fold of a store, (F, K)."""
+    counts = np.zeros((len(store.folds), len(store.classes)), np.int64)
+    row_of = store.table_rows("class_counts")
+    for row, segment in enumerate(store.manifest.segments()):
+        counts[segment.fold] += row_of(row)
+    return counts
+
+
+def unvalidated_classes(split: Split, folds: Sequence[Fold], table: NDArray[np.int64]) -> list[int]:
+    """Numbers of the classes that are trained and have no window in the validation folds."""
+    trained, validated = (
+        table[[fold.name in part for fold in folds]].any(axis=0)
+        for part in (split.train, split.validation)
+    )
+    return np.flatnonzero(trained & ~validated).tolist()
+
+
+def is_own_validation(split: Split) -> bool:
+    """Whether the source itself says which part validates."""
+    return split.validation[0].startswith(VALIDATION)
 
 
 def is_official(folds: Sequence[Fold]) -> bool:
@@ -101,7 +142,7 @@ def _fold_count(names: list[str], options: SplitOptions) -> int:
 
 
 def _official_split(training: list[str], testing: list[str]) -> Split:
-    validation = tuple(name for name in training if name.startswith("validation/"))
+    validation = tuple(name for name in training if name.startswith(VALIDATION))
     if validation and len(validation) < len(training):
         train = tuple(name for name in training if name not in validation)
         return Split(train=train, validation=validation, test=tuple(testing))
@@ -126,6 +167,38 @@ def _rotated_split(names: list[str], k: int, test_fold: int) -> Split:
         train=tuple(name for name in names if name not in test and name not in validation),
         validation=validation,
         test=test,
+    )
+
+
+def _validating_every_class(split: Split, folds: Sequence[Fold], table: NDArray[np.int64]) -> Split:
+    """The split with training folds moved to validation until each class of the training is there.
+
+    The fold that brings most missing classes goes first, of several the next one in the order of
+    the store, cyclically. A fold stays that alone holds a class of the training.
+    """
+    if is_own_validation(split):
+        return split
+    holds, names = table > 0, [fold.name for fold in folds]
+    validation = [names.index(name) for name in split.validation]
+    train = [(validation[-1] + step) % len(names) for step in range(1, len(names))]
+    train = [fold for fold in train if names[fold] in split.train]
+    while True:
+        held = holds[train].sum(axis=0)
+        missing = (held > 0) & ~holds[validation].any(axis=0)
+        needed = (holds & (held == 1)).any(axis=1)
+        gains = [0 if needed[fold] else int((holds[fold] & missing).sum()) for fold in train]
+        if not max(gains):
+            break
+        validation.append(train.pop(gains.index(max(gains))))
+    for fold in validation[len(split.validation) :]:  # One may do for several that went before it.
+        rest = [each for each in validation if each != fold]
+        if (holds[rest].any(axis=0) == holds[validation].any(axis=0)).all():
+            validation = rest
+    kept = {names[fold] for fold in validation}
+    return Split(
+        train=tuple(name for name in split.train if name not in kept),
+        validation=tuple(name for name in names if name in kept),
+        test=split.test,
     )
 
 

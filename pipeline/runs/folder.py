@@ -14,9 +14,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from headrace.pipeline.config.config import Config, digest
 from headrace.pipeline.config.load import config_bytes, load_config
 from headrace.pipeline.memory.machine import usable_cores
+from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
 from headrace.stores.errors import RunError, first_line
 from headrace.stores.io import disk
@@ -149,7 +152,7 @@ def record_run(
         run: nothing is written over one that is recorded already.
         config: resolved, with absolute paths.
         fingerprint: the store's.
-        split: JSON-able; recorded beside the fingerprint for the reader.
+        split: JSON-able; what the run goes on with, and is evaluated on.
         inputs: what the network takes.
     """
     if not run.config.is_file():
@@ -215,6 +218,26 @@ def recorded_config(run: RunFolder) -> Config:
 def recorded_fingerprint(run: RunFolder) -> str:
     """The fingerprint of the store that a run was trained on."""
     return str(_recorded(run.store, "fingerprint")["fingerprint"])
+
+
+def recorded_split(run: RunFolder) -> Split:
+    """The folds that a run was started with, whatever this version would choose.
+
+    Raises:
+        UserError: the record is missing or damaged.
+    """
+    try:
+        split = TypeAdapter(Split).validate_python(_recorded(run.store, "split")["split"])
+    except ValidationError as error:
+        raise _damaged_split(run) from error
+    parts = (split.train, split.validation, split.test)
+    if not all(parts) or len({*split.train, *split.validation, *split.test}) < sum(map(len, parts)):
+        raise _damaged_split(run)
+    return split
+
+
+def _damaged_split(run: RunFolder) -> RunError:
+    return RunError(f"{run.store} is damaged (its split). Train again: headrace train --new.")
 
 
 def recorded_inputs(run: RunFolder) -> ModelInputs | None:

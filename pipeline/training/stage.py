@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.rows.order import buffer_chunks
-from headrace.pipeline.rows.split import choose_split, fold_ranges, is_official
+from headrace.pipeline.rows.split import (
+    choose_split,
+    class_table,
+    fold_ranges,
+    is_official,
+    is_own_validation,
+    unvalidated_classes,
+)
 from headrace.pipeline.runs.folder import (
     RunFolder,
     default_run,
     next_run,
     only_writer,
     record_run,
+    recorded_split,
     refuse_unfit,
     with_threads,
 )
@@ -45,7 +53,8 @@ def run_train(request: Request) -> dict[str, Any]:
     """
     store = open_store(request.store)
     config = resolved_config(request, store)
-    split = choose_split(store.folds, config.split)
+    table = class_table(store)
+    split = choose_split(store.folds, table, config.split)
     given = request.config.split.model_fields_set - {"inside_training"}
     if given and not config.split.inside_training and is_official(store.folds):
         request.console.say(
@@ -57,6 +66,8 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
         return _summary(run, trained=False)
+    if run.config.is_file():
+        split = recorded_split(run)
     _require_every_class(store, split, config.train.refit)
     config = fit_read_ahead(with_threads(run, config), store, lambda c: plan_train(c, store))
     store = store.with_index_cache(config.stream.index_cache)
@@ -66,9 +77,13 @@ def run_train(request: Request) -> dict[str, Any]:
         refuse_unfit(run, config, store.fingerprint)  # It may have come while this one began.
         if run.complete:
             return _summary(run, trained=False)
-        split_table, inputs = dataclasses.asdict(split), inputs_of(store)
-        record_run(run, config, store.fingerprint, split_table, inputs)
+        lacking = [store.classes[each] for each in unvalidated_classes(split, store.folds, table)]
+        recorded = dataclasses.asdict(split) | ({"not_validated": lacking} if lacking else {})
+        record_run(run, config, store.fingerprint, recorded, inputs_of(store))
+        split = recorded_split(run)
         request.console.say(f"Training {run.path} ({_sizes(store, split)}).")
+        if said := _validation_said(split, lacking):
+            request.console.say(said)
         _train(run, store, split, config, request)
     summary = _summary(run, trained=True)
     request.console.say(_ending(summary, config))
@@ -148,6 +163,25 @@ def _require_every_class(store: Store, split: Split, refit: bool) -> None:
             "could never tell it. Choose another split.test_fold, more split.folds, or leave the "
             "class out of a new store with source.exclude_labels."
         )
+
+
+def _validation_said(split: Split, lacking: Sequence[str]) -> str | None:
+    """What is unusual in the validation folds, and what follows from it."""
+    folds = ", ".join(split.validation)
+    if lacking:
+        kept = (
+            "the source's own validation part is taken as it is"
+            if is_own_validation(split)
+            else "no training fold can be spared for it"
+        )
+        return (
+            f"Warning: the validation folds ({folds}) hold no window of class "
+            f"{', '.join(lacking)}, and {kept}. The best epoch, and when to stop, are chosen "
+            "without it."
+        )
+    if len(split.validation) > 1 and not is_own_validation(split):
+        return f"Folds {folds} validate, so that every class of the training is validated."
+    return None
 
 
 def _sizes(store: Store, split: Split) -> str:

@@ -23,12 +23,14 @@ class Survey:
 
     Attributes:
         folds: the folds in row order.
+        class_table: (F, K) windows of each class in each fold.
         fold_of_group: (G,) number of the fold of each group, -1 for groups without windows.
         index: where the candidates of each fold are.
         dropped: (R, 2) ranges [start, stop) of candidates that the non-finite policy drops.
     """
 
     folds: tuple[Fold, ...]
+    class_table: Integers
     fold_of_group: Integers
     index: FoldIndex
     dropped: Integers
@@ -75,7 +77,8 @@ def survey_source(
         _fold_runs(source, fold_of_group, dropped),
         FoldReader(source, fold_of_group, dropped),
     )
-    return Survey(folds, fold_of_group, index, dropped)
+    class_table = np.stack([table[list(fold.groups)].sum(axis=0) for fold in folds])
+    return Survey(folds, class_table, fold_of_group, index, dropped)
 
 
 @dataclass(frozen=True)

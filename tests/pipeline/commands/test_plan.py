@@ -301,7 +301,7 @@ def test_ten_thousand_million_windows_are_planned_by_arithmetic(tiny_config: Con
         recipes = [layout.recipe(number, read_nothing) for number in shards]
         store = Store(Path("virtual.zarr"), manifest)
         config = resolved_config(request_for(tiny_config, None, store.path), store)
-        train = choose_split(store.folds, config.split).train
+        train = choose_split(store.folds, survey.class_table, config.split).train
         order = Order(merge_ranges(fold_ranges(store, train)), store.chunk_windows, 16, seed=0)
         ranges = [order.buffer_ranges(1, number) for number in (0, order.buffers - 1)]
         plans += [plan_train(config, store), plan_evaluate(config, store, baseline=True)]

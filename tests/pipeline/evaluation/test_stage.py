@@ -20,7 +20,7 @@ from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.report import mistaken_windows
 from headrace.pipeline.evaluation.stage import evaluation_config, run_evaluate
 from headrace.pipeline.request import Request
-from headrace.pipeline.rows.split import choose_split
+from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.runs.folder import RunFolder, recorded_config
 from headrace.stores.errors import UserError
 
@@ -57,7 +57,10 @@ def test_scores_are_those_of_the_model_on_the_rows_of_the_test_folds(
     run: RunFolder, metrics: dict[str, Any], config: Config, tiny_store: Path
 ) -> None:
     store = stores.open(tiny_store)
-    folds = [store.fold(name) for name in choose_split(store.folds, config.split).test]
+    folds = [
+        store.fold(name)
+        for name in choose_split(store.folds, class_table(store), config.split).test
+    ]
     rows = store.read_many(
         ["raw", "features", "label"], [(fold.start, fold.stop) for fold in folds]
     )
@@ -79,7 +82,7 @@ def test_every_test_group_is_scored_and_no_other(
     metrics: dict[str, Any], config: Config, tiny_store: Path
 ) -> None:
     store = stores.open(tiny_store)
-    split = choose_split(store.folds, config.split)
+    split = choose_split(store.folds, class_table(store), config.split)
     names = [store.groups[group] for name in split.test for group in store.fold(name).groups]
     assert metrics["test_groups"] == names
     for kind in ("plain", "tta", "baseline"):
@@ -131,7 +134,7 @@ def test_the_windows_of_mistakes_are_those_of_their_source_index(
 ) -> None:
     monkeypatch.setattr("headrace.pipeline.evaluation.report.SLICE_ROWS", 7)
     store, mistakes = stores.open(tiny_store), metrics["tta"]["mistakes"]
-    split = choose_split(store.folds, recorded_config(run).split)
+    split = choose_split(store.folds, class_table(store), recorded_config(run).split)
     windows = mistaken_windows(store, split, mistakes)
     assert [each.source_index for each in windows] == [each["source_index"] for each in mistakes]
     assert [each.label for each in windows] == [each["label"] for each in mistakes]

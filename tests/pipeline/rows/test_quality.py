@@ -20,7 +20,7 @@ from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.rows.order import Order
 from headrace.pipeline.rows.quality import expected_group_entropy
 from headrace.pipeline.rows.ranges import merge_ranges
-from headrace.pipeline.rows.split import choose_split, fold_ranges
+from headrace.pipeline.rows.split import choose_split, class_table, fold_ranges
 from headrace.stores import Store
 from tests.conftest import changed, request_for
 
@@ -44,7 +44,9 @@ def make_store(source: Path, tiny_config: Config, folder: Path, by: str) -> Stor
 
 
 def order_of(store: Store, tiny_config: Config, chunks: int = 32) -> Order:
-    train = choose_split(store.folds, changed(tiny_config, split={"folds": 5}).split).train
+    train = choose_split(
+        store.folds, class_table(store), changed(tiny_config, split={"folds": 5}).split
+    ).train
     return Order(merge_ranges(fold_ranges(store, train)), CHUNK, chunks, seed=0)
 
 

@@ -24,7 +24,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.console import Console
 from headrace.pipeline.request import Request
-from headrace.pipeline.rows.split import choose_split
+from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
 from headrace.pipeline.runs.folder import RunFolder, recorded_config
 from headrace.pipeline.training import state as training_state
@@ -58,7 +58,9 @@ def test_the_model_takes_rows_of_the_store_and_learnt_something(
     complete_run: RunFolder, tiny_store: Path, stateful_config: Config
 ) -> None:
     store = stores.open(tiny_store)
-    fold = store.fold(choose_split(store.folds, stateful_config.split).validation[0])
+    fold = store.fold(
+        choose_split(store.folds, class_table(store), stateful_config.split).validation[0]
+    )
     rows = store.read_many(["raw", "features"], [(fold.start, fold.stop)])
     raw = rows["raw"] * store.channel_scale.astype(np.float32)
     model = keras.saving.load_model(complete_run.model, safe_mode=True)
@@ -226,7 +228,7 @@ def test_training_stops_early_and_another_run_stands_beside(
 
 def test_statistics_see_the_training_folds_only(tiny_store: Path, tiny_config: Config) -> None:
     store = stores.open(tiny_store)
-    split = choose_split(store.folds, tiny_config.split)
+    split = choose_split(store.folds, class_table(store), tiny_config.split)
     normaliser = fit_normaliser(store, split.train, tiny_config)
     rows = store.read_many(
         ["raw"], [(store.fold(name).start, store.fold(name).stop) for name in split.train]
@@ -294,7 +296,7 @@ def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
     run_train(request_for(cheap_config, tiny_store, once.path))
     assert without_times(log_of(once)) == without_times(log_of(whole))
     store = stores.open(tiny_store)
-    split = choose_split(store.folds, config.split)
+    split = choose_split(store.folds, class_table(store), config.split)
     both = store.moments([*split.train, *split.validation])
     assert both.count > store.moments(split.train).count
     # Killed after the first training: its state stands, the second begins in a new process.
