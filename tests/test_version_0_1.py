@@ -22,6 +22,7 @@ from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import writer_versions
 from headrace.pipeline.prediction.stage import run_predict
+from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.runs.folder import (
     BIT_DECIDING,
@@ -149,7 +150,7 @@ def test_its_store_is_mended_or_refused_by_version(kept: Path, config: Config) -
     request = request_for(config, kept / "source.h5", kept / "store.zarr")
     if not same_writers(kept):
         with pytest.raises(UserError):
-            run_features(request, repair="checksums")
+            run_repair(request, "checksums")
         return
-    assert run_features(request, repair="checksums")["made_shards"] == 1
+    assert run_repair(request, "checksums")["made_shards"] == 1
     assert hashes(kept / "store.zarr") == before

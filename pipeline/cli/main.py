@@ -359,9 +359,13 @@ def _stage(options: argparse.Namespace) -> Callable[[Request], dict[str, Any]]:
     """The function behind a command; each imports what it needs and no more."""
     match options.command:
         case "features":
+            if options.repair:
+                from headrace.pipeline.repair.stage import run_repair
+
+                return lambda request: run_repair(request, options.repair)
             from headrace.pipeline.features.stage import run_features
 
-            return lambda request: run_features(request, repair=options.repair)
+            return run_features
         case "train":
             from headrace.pipeline.training.stage import run_train
 

@@ -12,7 +12,6 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import PlannedBuild, plan_build, require_disk
 from headrace.pipeline.features.task import try_shard
 from headrace.pipeline.memory.measured import keep_rate
-from headrace.pipeline.repair.salvage import Salvage, Trusted, find_sound
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.build import (
@@ -41,13 +40,11 @@ RATED_SECONDS = 10.0
 """Of a stage from which the pace of its workers is learnt: most of it is no start."""
 
 
-def run_features(request: Request, repair: Trusted | None = None) -> dict[str, Any]:
+def run_features(request: Request) -> dict[str, Any]:
     """Make the store of `request.store` from `request.data`, or what is missing of it.
 
     Args:
         request: names both.
-        repair: mend the store that stands there: make those shards anew that its "checksums"
-            call damaged, or that differ from the "source".
 
     Returns:
         store, windows, features, folds, made_shards, and the memory plan.
@@ -55,53 +52,84 @@ def run_features(request: Request, repair: Trusted | None = None) -> dict[str, A
     Raises:
         UserError: anything in the source or configuration that must change first.
     """
-    target, console = _place(request.store), request.console
-    if was_replaced(target):
-        with build_lock(target):
-            recover_replaced(target)
-    if repair and not _stands(target):
-        raise StoreError(f"There is no store {target} to mend. Make it: leave out --repair.")
-    if not repair and _stands(target):
+    target, console = store_place(request.store), request.console
+    if store_stands(target):
         return _already_complete(target, request, console)
     data = require_data(request)
     with build_lock(target), open_stranger(data, request.config.source) as source:
-        if not repair and _stands(target):  # Another process made it while this one began.
+        if store_stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
-        state = state_of(data)
-        uploads = isinstance(target, ObjectPath)
-        planned = plan_build(request.config, source, request.console, uploads)
-        manifest, plan = planned.manifest, planned.memory
-        _describe(console, source, manifest)
-        cluster = request.config.cluster
-        console.memory_plan("features", plan)
-        job = ShardJob(data, state, planned.workers, planned.need, cluster, console)
-        salvage = None
-        if repair:
-            salvage = find_sound(target, planned, job, repair, console)
-            # What an interrupted mending left may share files that are damaged by now.
-            discard_build(target)
-        made = 0 if repair and salvage is None else _build(target, planned, job, salvage, console)
-    return _summary(target, manifest) | {"made_shards": made, "memory": plan.as_table()}
+        planned, job = plan_job(request, source, target)
+        made = _build(target, planned, job, console)
+    return store_summary(target, planned, made)
 
 
-def _build(
-    target: Place, planned: PlannedBuild, job: ShardJob, salvage: Salvage | None, console: Console
-) -> int:
-    """Make the store, or what is missing of it, put it into place, and count the shards made."""
+def store_place(store: Place) -> Place:
+    """Where a store is to stand: what links lead to. A replacement that broke off is undone.
+
+    Raises:
+        UserError: no folder can be given that name.
+    """
+    target = _followed(store)
+    if was_replaced(target):
+        with build_lock(target):
+            recover_replaced(target)
+    return target
+
+
+def store_stands(target: Place) -> bool:
+    """Whether a store is there, complete or damaged."""
+    if isinstance(target, ObjectPath):
+        # Without its group's metadata it is damaged, if nobody is at work on it.
+        manifest = target / "manifest" / "zarr.json"
+        return is_finished(target) or (manifest.exists() and not is_begun(target))
+    return target.exists() and any(target.iterdir())
+
+
+def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBuild, ShardJob]:
+    """The store that `source` gives, and what the tasks that make it share; both are printed.
+
+    Raises:
+        UserError: the configuration does not suit the source or the memory.
+    """
+    config, console = request.config, request.console
+    state = state_of(source.path)
+    planned = plan_build(config, source, console, uploads=isinstance(target, ObjectPath))
+    _describe(console, source, planned.manifest)
+    console.memory_plan("features", planned.memory)
+    job = ShardJob(source.path, state, planned.workers, planned.need, config.cluster, console)
+    return planned, job
+
+
+def begin_store(
+    target: Place, planned: PlannedBuild, missing: int, console: Console, *, replaces: bool = False
+) -> Build:
+    """A build that has begun, or goes on.
+
+    Args:
+        target: where the store will stand.
+        planned: the store.
+        missing: shards that are to be made.
+        console: where to warn of a server that cannot tell two builds apart.
+        replaces: a store stands there, which gives way once this one is complete.
+
+    Raises:
+        UserError: the disk may not hold it.
+    """
     manifest = planned.manifest
-    sound = salvage.shards if salvage else Build(target, manifest).finished_shards()
-    missing = manifest.shards - len(sound)
     require_disk(target, manifest, min(manifest.windows, missing * manifest.shard))
-    build = begin_build(target, manifest, planned.index, replaces=salvage is not None)
+    build = begin_build(target, manifest, planned.index, replaces=replaces)
     if not keeps_conditions(build):
         console.say(
             f"Warning: the server of {target} writes over an object that it is asked to leave: two "
             "builds of this store from different sources at once would not notice each other."
         )
-    if salvage:
-        salvage.adopt(build)
-    elif build.finished_shards():
-        _drop_damaged(build, console)
+    return build
+
+
+def finish_store(build: Build, job: ShardJob, console: Console, *, replaces: bool = False) -> int:
+    """Make the shards that `build` lacks, put the store into place, and count the shards made."""
+    manifest = build.manifest
     shards = sorted(set(range(manifest.shards)) - set(build.finished_shards()))
     if len(shards) < manifest.shards:
         console.say(
@@ -111,11 +139,27 @@ def _build(
         try:
             _make_missing(build, job, shards, console)
         except SourceContentError:
-            discard_build(target)
+            discard_build(build.target)
             raise
-    build.finish(replaces=salvage is not None)
-    console.say(f"Store complete: {target}")
+    build.finish(replaces=replaces)
+    console.say(f"Store complete: {build.target}")
     return len(shards)
+
+
+def store_summary(target: Place, planned: PlannedBuild, made: int) -> dict[str, Any]:
+    """What the stage returns of a store of which it made so many shards; JSON-able."""
+    memory = planned.memory.as_table()
+    return _summary(target, planned.manifest) | {"made_shards": made, "memory": memory}
+
+
+def _build(target: Place, planned: PlannedBuild, job: ShardJob, console: Console) -> int:
+    """Make the store, or what is missing of it, put it into place, and count the shards made."""
+    manifest = planned.manifest
+    missing = manifest.shards - len(Build(target, manifest).finished_shards())
+    build = begin_store(target, planned, missing, console)
+    if build.finished_shards():
+        _drop_damaged(build, console)
+    return finish_store(build, job, console)
 
 
 def _drop_damaged(build: Build, console: Console) -> None:
@@ -132,8 +176,8 @@ def _drop_damaged(build: Build, console: Console) -> None:
         console.say(f"{len(dropped)} shards that stood are damaged, and are made anew.")
 
 
-def _place(store: Place) -> Place:
-    """Where a store is to stand: what links lead to.
+def _followed(store: Place) -> Place:
+    """Where links lead to.
 
     Raises:
         UserError: no folder can be given that name.
@@ -154,14 +198,6 @@ def _place(store: Place) -> Place:
             f"--store {store / 'my.zarr'}"
         )
     return target
-
-
-def _stands(target: Place) -> bool:
-    if isinstance(target, ObjectPath):
-        # Without its group's metadata it is damaged, if nobody is at work on it.
-        manifest = target / "manifest" / "zarr.json"
-        return is_finished(target) or (manifest.exists() and not is_begun(target))
-    return target.exists() and any(target.iterdir())
 
 
 def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Console) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import PlannedBuild
-from headrace.pipeline.repair.source_check import compare_with_source
+from headrace.pipeline.repair.compare_source import compare_with_source
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.build import Build
 from headrace.stores.errors import DamageError, StoreError

@@ -7,8 +7,8 @@ from typing import Any
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
+from headrace.pipeline.repair.compare_source import compare_with_source
 from headrace.pipeline.repair.salvage import store_differences
-from headrace.pipeline.repair.source_check import compare_with_source
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import StoreError

@@ -77,7 +77,7 @@ def run_tasks(
     hand is asked for once more: a shard that is made twice has the same bytes.
 
     Args:
-        task: `try_shard`, or `pipeline.shard_check.compare_shard`.
+        task: `try_shard`, or `compare_shard` of the repair.
         name: of a task on the dashboard, before its number.
         target: of a build that has begun.
         job: what all tasks share.

@@ -22,7 +22,7 @@ import tomli_w
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import close_workshop
-from headrace.pipeline.repair.salvage import Trusted
+from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import UserError
@@ -58,11 +58,6 @@ class Job:
     whole: Path
     harm: Callable[[Path], int] | None = None
 
-    @property
-    def repair(self) -> Trusted | None:
-        """What `run_features` is asked."""
-        return "checksums" if self.harm else None
-
     def prepare(self, target: Path) -> int:
         """Put at `target` what stands there before; returns the shards that are to be made."""
         if self.harm is None:
@@ -75,9 +70,11 @@ class Job:
         close_workshop()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("headrace.pipeline.features.stage.run_tasks", _tasks_here)
-            patch.setattr("headrace.pipeline.features.stage.open_stranger", open_source)
+            for stage in ("features", "repair"):
+                patch.setattr(f"headrace.pipeline.{stage}.stage.open_stranger", open_source)
             request = request_for(self.config, self.data, target)
-            return int(run_features(request, self.repair)["made_shards"])
+            made = run_repair(request, "checksums") if self.harm else run_features(request)
+            return int(made["made_shards"])
 
     def command(self, folder: Path, target: Path) -> list[str]:
         """Do the job in a process of its own."""

@@ -26,6 +26,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.request import Request
 from headrace.pipeline.stream.training import training_stream
@@ -195,7 +196,7 @@ def test_damaged_objects_are_found_and_mended_in_their_place(
     opened = stores.open(ADDRESS, config.objects)
     with pytest.raises(DamageError, match=r"label/c\.7 is damaged"):
         opened.read("label", 0, opened.windows)
-    made = run_features(request_for(config, tiny_source, store), repair="checksums")
+    made = run_repair(request_for(config, tiny_source, store), "checksums")
     assert made["made_shards"] == 2
     assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
 
@@ -399,15 +400,15 @@ def test_a_mending_that_fails_leaves_the_store(
 
     request = Request(config, data, at(ADDRESS, config), None, Touching())
     with pytest.raises(UserError, match="was changed while it was being read"):
-        run_features(request, repair="checksums")
+        run_repair(request, "checksums")
     assert hashes(server.bucket / "tiny.zarr") == before
-    made = run_features(request_for(config, data, at(ADDRESS, config)), repair="checksums")
+    made = run_repair(request_for(config, data, at(ADDRESS, config)), "checksums")
     assert made["made_shards"] == 1
     assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
     # What has lost its last object is damaged, and is mended too.
     (server.bucket / "tiny.zarr" / "zarr.json").unlink()
     server.look_again()
-    run_features(request_for(config, data, at(ADDRESS, config)), repair="checksums")
+    run_repair(request_for(config, data, at(ADDRESS, config)), "checksums")
     assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
 
 

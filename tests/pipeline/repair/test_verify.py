@@ -23,8 +23,9 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.repair.compare_source import compare_shard
 from headrace.pipeline.repair.salvage import Salvage, Trusted
-from headrace.pipeline.repair.shard_check import compare_shard
+from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.stores.build.build import Build, begin_build
 from headrace.stores.build.folder import partial_folder
@@ -149,8 +150,7 @@ def test_every_one_of_a_thousand_harms_is_found(tiny_store: Path, tmp_path: Path
 
 def mend(store: Path, source: Path, config: Config, trusted: Trusted = "checksums") -> int:
     """How many shards mending made anew."""
-    made = run_features(request_for(config, source, store), repair=trusted)["made_shards"]
-    return int(made)
+    return int(run_repair(request_for(config, source, store), trusted)["made_shards"])
 
 
 def harm_all(store: Path) -> int:

@@ -1,0 +1,54 @@
+"""The repair of a store: its damaged shards are made again from the source, the rest is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.pipeline.features.stage import (
+    begin_store,
+    finish_store,
+    plan_job,
+    store_place,
+    store_stands,
+    store_summary,
+)
+from headrace.pipeline.repair.salvage import Trusted, find_sound
+from headrace.pipeline.request import Request, require_data
+from headrace.stores.build.build import discard_build
+from headrace.stores.build.folder import build_lock
+from headrace.stores.errors import StoreError
+from headrace.stores.source.probe import open_stranger
+
+
+def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
+    """Make those shards of `request.store` again that are damaged; `request.data` is its source.
+
+    The store that stands there gives way once its replacement is complete.
+
+    Args:
+        request: names both.
+        trusted: what tells damaged shards: their checksums, or a comparison with the source.
+
+    Returns:
+        What `run_features` returns.
+
+    Raises:
+        UserError: there is no store, it is of another source or configuration, or anything
+            that `run_features` refuses.
+    """
+    target, console = store_place(request.store), request.console
+    if not store_stands(target):
+        raise StoreError(f"There is no store {target} to mend. Make it: leave out --repair.")
+    data = require_data(request)
+    with build_lock(target), open_stranger(data, request.config.source) as source:
+        planned, job = plan_job(request, source, target)
+        salvage = find_sound(target, planned, job, trusted, console)
+        # What an interrupted mending left may share files that are damaged by now.
+        discard_build(target)
+        if salvage is None:
+            return store_summary(target, planned, made=0)
+        missing = planned.manifest.shards - len(salvage.shards)
+        build = begin_store(target, planned, missing, console, replaces=True)
+        salvage.adopt(build)
+        made = finish_store(build, job, console, replaces=True)
+    return store_summary(target, planned, made)
