@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.pipeline.evaluation.metrics import read_metrics
 from headrace.pipeline.prediction.stage import complete_run, inputs_of_run
 from headrace.pipeline.runs.folder import RunFolder, json_bytes, recorded_config, recorded_versions
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
@@ -98,14 +99,14 @@ def _numbers(value: Any) -> Any:
 def _scores(run: RunFolder) -> dict[str, Any] | None:
     if not run.metrics.is_file():
         return None
-    metrics = json.loads(run.metrics.read_bytes())
+    metrics = read_metrics(run)
     kept = ("windows", "accuracy", "macro_f1", "balanced_accuracy", "intervals", "per_class")
     return {
-        "test_groups": metrics["test_groups"],
-        "notes": metrics["notes"],
+        "test_groups": metrics.test_groups,
+        "notes": metrics.notes,
         **{
-            name: {key: metrics[name].get(key) for key in kept}
-            for name in ("plain", "tta", "baseline")
-            if name in metrics
+            name: {key: table[key] for key in kept}
+            for name, score in metrics.scores().items()
+            for table in [score.as_table()]
         },
     }

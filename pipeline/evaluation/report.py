@@ -23,7 +23,7 @@ from headrace.model.figures import (
 )
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.html_page import image, page, table
-from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
+from headrace.pipeline.evaluation.metrics import TITLES, ClassifierScores, Metrics, Mistake, Spread
 from headrace.pipeline.runs.folder import recorded_versions
 from headrace.stores.io import disk
 from headrace.stores.views.window import read_window
@@ -43,8 +43,6 @@ INTERVALS = (
 DRAWN_MISTAKES = 12
 SLICE_ROWS = 1 << 16
 """Source indices that are looked through at a time."""
-
-Metrics = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -70,21 +68,22 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown)
     Args:
         run: complete; its log gives the curves.
         config: that the run was evaluated with; shown whole.
-        metrics: as metrics.json holds them.
+        metrics: of the run.
         shown: the rest.
     """
-    scores, history = metrics["tta"], _history(run)
+    scores, history = metrics.tta, _history(run)
+    summary = scores.as_table()
     figures = {
         "curves": learning_curves(history),
-        "confusion": confusion_matrix(scores["confusion"], shown.classes),
-        "classes": class_bars(scores),
-        "groups": group_bars(scores),
-        "calibration": calibration_curve(scores),
+        "confusion": confusion_matrix(scores.confusion, shown.classes),
+        "classes": class_bars(summary),
+        "groups": group_bars(summary),
+        "calibration": calibration_curve(summary),
     }
     if shown.memory:
         figures["memory"] = memory_timelines([asdict(record) for record in shown.memory])
     if shown.mistakes:
-        figures["mistakes"] = signal_panels(_panels(scores["mistakes"], shown.mistakes))
+        figures["mistakes"] = signal_panels(_panels(scores.mistakes, shown.mistakes))
     for name, png in figures.items():
         disk.write_bytes(run.path / f"{name}.png", png)
     body = _body(config, metrics, figures) + _training(run, history, shown, figures)
@@ -92,9 +91,9 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown)
     disk.write_bytes(run.report, page(f"{config.name}: {run.path.name}", body).encode())
 
 
-def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Metrics]) -> list[Window]:
+def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Mistake]) -> list[Window]:
     """The windows of the first mistakes, found in the test folds by their source index."""
-    wanted = [int(each["source_index"]) for each in mistakes[:DRAWN_MISTAKES]]
+    wanted = [each.source_index for each in mistakes[:DRAWN_MISTAKES]]
     row_of: dict[int, int] = {}
     for fold in (store.fold(name) for name in split.test):
         for start in range(fold.start, fold.stop, SLICE_ROWS):
@@ -106,13 +105,12 @@ def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Metrics]) ->
     return [read_window(store, row_of[number]) for number in wanted if number in row_of]
 
 
-def _panels(mistakes: Sequence[Metrics], windows: Sequence[Window]) -> list[Any]:
-    said = {each["source_index"]: each for each in mistakes}
+def _panels(mistakes: Sequence[Mistake], windows: Sequence[Window]) -> list[Any]:
+    said = {each.source_index: each for each in mistakes}
     return [
         (
             f"{each.source_index}: {each.label}, taken for "
-            f"{said[each.source_index]['predicted']} "
-            f"({said[each.source_index]['confidence']:.2f})",
+            f"{said[each.source_index].predicted} ({said[each.source_index].confidence:.2f})",
             each.time_s,
             _comparable(each),
         )
@@ -140,20 +138,19 @@ def _history(run: RunFolder) -> list[dict[str, float]]:
 
 
 def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str:
-    scores = metrics["tta"]
-    groups = ", ".join(metrics["test_groups"])
+    scores, groups = metrics.tta, ", ".join(metrics.test_groups)
     parts = [
-        *(f'<p class="note">{escape(note)}</p>' for note in metrics["notes"]),
-        f"<p>{scores['windows']:,} test windows of {len(metrics['test_groups'])} groups that "
+        *(f'<p class="note">{escape(note)}</p>' for note in metrics.notes),
+        f"<p>{scores.windows:,} test windows of {len(metrics.test_groups)} groups that "
         f"neither trained nor validated: {escape(groups)}. Views averaged: "
-        f"{escape(', '.join(metrics['views']))}.</p>",
+        f"{escape(', '.join(metrics.views))}.</p>",
         _scores_table(metrics),
         "<h2>Classes</h2>",
         table(
             ("class", "windows", "precision", "recall", "F1"),
             (
-                (name, f"{each['windows']:,}", *_decimals(each, "precision", "recall", "f1"))
-                for name, each in scores["per_class"].items()
+                (name, f"{each.windows:,}", *_decimals(each.precision, each.recall, each.f1))
+                for name, each in scores.per_class.items()
             ),
         ),
         _absent(scores),
@@ -164,8 +161,8 @@ def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str
         table(
             ("group", "windows", "accuracy", "macro-F1"),
             (
-                (name, f"{each['windows']:,}", *_decimals(each, "accuracy", "macro_f1"))
-                for name, each in scores["per_group"].items()
+                (name, f"{each.windows:,}", *_decimals(each.accuracy, each.macro_f1))
+                for name, each in scores.per_group.items()
             ),
         ),
         image("scores of each group", figures["groups"]),
@@ -176,12 +173,12 @@ def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str
             ("source index", "label", "predicted", "confidence"),
             (
                 (
-                    str(each["source_index"]),
-                    each["label"],
-                    each["predicted"],
-                    *_decimals(each, "confidence"),
+                    str(each.source_index),
+                    each.label,
+                    each.predicted,
+                    *_decimals(each.confidence),
                 )
-                for each in scores["mistakes"]
+                for each in scores.mistakes
             ),
         ),
         image("the windows of these mistakes", figures["mistakes"])
@@ -233,13 +230,12 @@ def _scores_table(metrics: Metrics) -> str:
     """The classifiers side by side; the first columns are what people compare."""
     rows = (
         (
-            title,
-            *(score_text(metrics[name], key) for key in HEADLINES),
-            _mean_and_sd(metrics[name]["group_accuracy"]),
-            *_decimals(metrics[name], "ece"),
+            TITLES[name],
+            *score.texts(),
+            _mean_and_sd(score.group_accuracy),
+            *_decimals(score.ece),
         )
-        for name, title in TITLES.items()
-        if name in metrics
+        for name, score in metrics.scores().items()
     )
     columns = (
         "",
@@ -249,28 +245,28 @@ def _scores_table(metrics: Metrics) -> str:
         "accuracy over groups",
         "calibration error",
     )
-    drawn = "" if not metrics["tta"]["intervals"] else INTERVALS
+    drawn = "" if not metrics.tta.intervals else INTERVALS
     return table(columns, rows) + drawn
 
 
-def _absent(scores: Metrics) -> str:
-    absent = ", ".join(scores["absent_classes"])
+def _absent(scores: ClassifierScores) -> str:
+    absent = ", ".join(scores.absent_classes)
     return f"<p>No test window has the label {escape(absent)}.</p>" if absent else ""
 
 
-def _confusion_table(scores: Metrics) -> str:
-    names = list(scores["per_class"])
+def _confusion_table(scores: ClassifierScores) -> str:
+    names = list(scores.per_class)
     rows = (
         (name, *(f"{count:,}" for count in counts))
-        for name, counts in zip(names, scores["confusion"], strict=True)
+        for name, counts in zip(names, scores.confusion, strict=True)
     )
     counts = table(("label \\ predicted", *names), rows)
     return f"<details><summary>Confusion counts</summary>{counts}</details>"
 
 
-def _decimals(scores: Metrics, *keys: str) -> list[str]:
-    return [f"{scores[key]:.3f}" for key in keys]
+def _decimals(*scores: float) -> list[str]:
+    return [f"{score:.3f}" for score in scores]
 
 
-def _mean_and_sd(spread: Mapping[str, float]) -> str:
-    return f"{100 * spread['mean']:.2f} ± {100 * spread['sd']:.2f} %"
+def _mean_and_sd(spread: Spread) -> str:
+    return f"{100 * spread.mean:.2f} ± {100 * spread.sd:.2f} %"

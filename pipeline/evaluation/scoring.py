@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from headrace.model.baseline import fit_baseline
 from headrace.model.scores import Scores
+from headrace.pipeline.evaluation.metrics import ClassifierScores, Metrics
 from headrace.pipeline.evaluation.predictor import View, load_model, predictor, score_batches
 from headrace.pipeline.rows.ranges import cut_ranges, first_rows
 from headrace.pipeline.rows.split import fold_ranges, group_names, is_official
@@ -32,15 +33,9 @@ BLOCK_WINDOWS = 8192
 
 
 def score_run(
-    run: RunFolder, store: Store, split: Split, config: Config, console: Console
-) -> dict[str, Any]:
-    """Scores of the saved model on the test folds.
-
-    Returns:
-        JSON-able: `plain` (windows as they are) and `tta` (probabilities averaged over
-        `evaluate.views`), each a `Scores.summary` with its cross-entropy as `loss`; the test
-        groups, the views, and notes for whoever reads the numbers.
-    """
+    run: RunFolder, store: Store, split: Split, config: Config, digest: str, console: Console
+) -> Metrics:
+    """Scores of the saved model on the test folds, without a baseline; `digest` names them."""
     names = _view_names(config)
     seen = names if IDENTITY in names else [IDENTITY, *names]
     batches = evaluation_stream(store, split.test, config, config.evaluate.max_windows)
@@ -56,16 +51,19 @@ def score_run(
     row_bytes = window_shape(store, config).stored_bytes
     with console.progress("evaluate", windows, row_bytes) as progress:
         loss = score_batches(predict, batches, wanted, progress.advance)
-    return {
-        "plain": {"loss": loss["plain"], **plain.summary()},
-        "tta": {"loss": loss["tta"], **tta.summary()},
-        "views": names,
-        "test_groups": group_names(store, split.test),
-        "notes": _notes(store, split, config),
-    }
+    return Metrics(
+        digest=digest,
+        plain=ClassifierScores(loss=loss["plain"], **plain.summary()),
+        tta=ClassifierScores(loss=loss["tta"], **tta.summary()),
+        views=names,
+        test_groups=group_names(store, split.test),
+        notes=_notes(store, split, config),
+    )
 
 
-def score_baseline(store: Store, split: Split, config: Config, console: Console) -> dict[str, Any]:
+def score_baseline(
+    store: Store, split: Split, config: Config, console: Console
+) -> ClassifierScores:
     """Extra trees on a bounded sample of training rows, scored on the very same test windows."""
     arrays = ("features",) if store.feature_names else ("raw",)
     limit = config.evaluate.baseline_windows
@@ -87,7 +85,7 @@ def score_baseline(store: Store, split: Split, config: Config, console: Console)
             probability = baseline.predict_proba(_columns(block, store))
             scores.update(probability, block["label"], block["group"], block["source_index"])
             progress.advance(stop - start)
-    return {"training_windows": len(rows["label"]), **scores.summary()}
+    return ClassifierScores(training_windows=len(rows["label"]), **scores.summary())
 
 
 def _view_names(config: Config) -> list[str]:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import Config, digest
 from headrace.pipeline.config.marks import resource_keys
 from headrace.pipeline.config.sections import StreamOptions
-from headrace.pipeline.evaluation.titles import HEADLINES, TITLES, score_text
+from headrace.pipeline.evaluation.metrics import TITLES, Metrics, read_metrics, write_metrics
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.folder import (
     RunFolder,
     default_run,
-    json_bytes,
     only_writer,
     recorded_config,
     recorded_fingerprint,
@@ -28,7 +26,6 @@ from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import fit_read_ahead, plan_evaluate
 from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.errors import RunError
-from headrace.stores.io import disk
 from headrace.stores.io.places import Place
 from headrace.stores.store import open_store
 
@@ -69,7 +66,7 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
     evaluation = _find(request)
     run, wanted = evaluation.run, _digest(evaluation)
     metrics = _known_metrics(run, wanted)
-    if metrics is not None and run.report.is_file() and (not baseline or "baseline" in metrics):
+    if metrics is not None and run.report.is_file() and (not baseline or metrics.baseline):
         request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
         return _finish(request, run, metrics)
     store = evaluation.store
@@ -80,7 +77,7 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
     request.console.memory_plan("evaluate", plan)
     with only_writer(run):
         sweep(run)
-        metrics = _score(evaluation, metrics or {"digest": wanted}, baseline, request.console)
+        metrics = _score(evaluation, metrics, wanted, baseline, request.console)
         _write_results(evaluation, metrics, plan, request.memory)
     return _finish(request, run, metrics) | {"memory": plan.as_table()}
 
@@ -139,25 +136,26 @@ def _store_path(request: Request, config: Config) -> Place:
 
 
 def _score(
-    evaluation: Evaluation, metrics: dict[str, Any], baseline: bool, console: Console
-) -> dict[str, Any]:
-    """Add what `metrics` lacks."""
+    evaluation: Evaluation, known: Metrics | None, wanted: str, baseline: bool, console: Console
+) -> Metrics:
+    """Add what is not known."""
     run, store, config = evaluation.run, evaluation.store, evaluation.config
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
     from headrace.pipeline.evaluation.scoring import score_baseline, score_run
     from headrace.pipeline.stream.graph import store_errors
 
-    if "plain" not in metrics:
+    if known is None:
         with store_errors():
-            metrics |= score_run(run, store, evaluation.split, config, console)
-    if baseline and "baseline" not in metrics:
-        metrics["baseline"] = score_baseline(store, evaluation.split, config, console)
-    return metrics
+            known = score_run(run, store, evaluation.split, config, wanted, console)
+    if baseline and known.baseline is None:
+        trees = score_baseline(store, evaluation.split, config, console)
+        known = known.model_copy(update={"baseline": trees})
+    return known
 
 
 def _write_results(
-    evaluation: Evaluation, metrics: dict[str, Any], plan: MemoryPlan, use: MemoryUse | None
+    evaluation: Evaluation, metrics: Metrics, plan: MemoryPlan, use: MemoryUse | None
 ) -> None:
     """Write figures and report, and last the metrics: their presence says that all is there."""
     from headrace.pipeline.evaluation.report import Shown, mistaken_windows, write_report
@@ -167,7 +165,7 @@ def _write_results(
     held = [] if trained is None else [trained]
     if use is not None:
         held.append(record_of("evaluate", plan.budget, plan.projected, use))
-    signals = mistaken_windows(evaluation.store, evaluation.split, metrics["tta"]["mistakes"])
+    signals = mistaken_windows(evaluation.store, evaluation.split, metrics.tta.mistakes)
     windows = sum(
         fold.stop - fold.start
         for fold in evaluation.store.folds
@@ -175,7 +173,7 @@ def _write_results(
     )
     shown = Shown(evaluation.store.classes, held, signals, windows)
     write_report(run, evaluation.config, metrics, shown)
-    disk.write_bytes(run.metrics, json_bytes(metrics))
+    write_metrics(run, metrics)
 
 
 def _digest(evaluation: Evaluation) -> str:
@@ -183,44 +181,32 @@ def _digest(evaluation: Evaluation) -> str:
     return digest({"model": model, "evaluate": evaluation.config.evaluate.model_dump(mode="json")})
 
 
-def _known_metrics(run: RunFolder, wanted: str) -> dict[str, Any] | None:
-    """The metrics on disk, if they are of this very evaluation."""
-    if not run.metrics.is_file():
-        return None
+def _known_metrics(run: RunFolder, wanted: str) -> Metrics | None:
+    """The metrics on disk, if they are of this very evaluation; damaged, they are none."""
     try:
-        metrics: dict[str, Any] = json.loads(run.metrics.read_bytes())
-    except (ValueError, RecursionError):
-        return None  # Damaged: it is worked out again.
-    if not isinstance(metrics, dict) or metrics.get("digest") != wanted:
+        found = read_metrics(run)
+    except RunError:
         return None
-    scores = [metrics.get(name) for name in ("plain", "tta")]
-    keys = {*HEADLINES, "windows", "intervals"}
-    whole = isinstance(metrics.get("notes"), list) and all(
-        isinstance(each, dict) and keys <= each.keys() for each in scores
-    )
-    return metrics if whole else None
+    return found if found.digest == wanted else None
 
 
-def _finish(request: Request, run: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
+def _finish(request: Request, run: RunFolder, metrics: Metrics) -> dict[str, Any]:
     """Print the scores and where the report is; give both back."""
-    found = {name: metrics[name] for name in TITLES if name in metrics}
+    found = metrics.scores()
     request.console.table(
-        f"Test folds, {metrics['plain']['windows']:,} windows",
+        f"Test folds, {metrics.plain.windows:,} windows",
         ("", "accuracy", "macro-F1", "balanced accuracy"),
-        [
-            (TITLES[name], *(score_text(score, key) for key in HEADLINES))
-            for name, score in found.items()
-        ],
+        [(TITLES[name], *score.texts()) for name, score in found.items()],
     )
-    if metrics["plain"]["intervals"]:
+    if metrics.plain.intervals:
         request.console.say(
             "In brackets: where 95 % of scores lie when whole groups are drawn anew (bootstrap)."
         )
-    for note in metrics["notes"]:
+    for note in metrics.notes:
         request.console.say(note)
     request.console.say(f"Report: {run.report}")
     return {
         "run": str(run.path),
         "report": str(run.report),
-        **{name: {key: score[key] for key in HEADLINES} for name, score in found.items()},
+        **{name: score.headlines() for name, score in found.items()},
     }

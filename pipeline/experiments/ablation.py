@@ -267,7 +267,7 @@ class _Shown:
         left = (time.monotonic() - self._begun) / self._done * (self._total - self._done)
         self._console.say(
             f"{self._done:>3} of {self._total}  {training.name}, seed {train.seed}, fold {fold}: "
-            f"{trained.metrics['plain']['accuracy']:.1%} after {trained.epochs} epochs, "
+            f"{trained.metrics.plain.accuracy:.1%} after {trained.epochs} epochs, "
             f"{format_seconds(trained.seconds)}"
             + (f"; {format_seconds(left)} left" if left else "")
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,11 +15,13 @@ from numpy.typing import NDArray
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
 from headrace.model.scores import summarise_confusion
 from headrace.pipeline.config.load import config_bytes
+from headrace.pipeline.evaluation.metrics import read_metrics
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
+    from headrace.pipeline.evaluation.metrics import ClassifierScores, GroupScores, Metrics
     from headrace.pipeline.runs.folder import RunFolder
 
 COLUMNS = ("", "epochs, at most", "seconds", "accuracy, %", "macro-F1", "difference, points")
@@ -32,13 +33,13 @@ class Trained:
 
     Attributes:
         path: its folder.
-        metrics: what metrics.json holds.
+        metrics: its scores.
         epochs: that were trained before it stopped.
         seconds: that they took.
     """
 
     path: str
-    metrics: Mapping[str, Any]
+    metrics: Metrics
     epochs: int
     seconds: float
 
@@ -47,8 +48,7 @@ class Trained:
         """Of a run that has just been evaluated."""
         with run.log.open(newline="") as stream:
             seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
-        metrics = json.loads(run.metrics.read_bytes())
-        return cls(str(run.path), metrics, len(seconds), sum(seconds))
+        return cls(str(run.path), read_metrics(run), len(seconds), sum(seconds))
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Outcome:
     Attributes:
         name: of the variant.
         epochs: that each training was given; None for what is not trained so.
-        kind: key of the classifier in metrics.json.
+        kind: of the classifier, a key of `Metrics.scores`.
         trained: runs of each seed, in the order of the folds.
     """
 
@@ -69,12 +69,12 @@ class Outcome:
 
     def windows(self) -> list[int]:
         """(G,) windows of the groups tested, over all folds."""
-        return [group["windows"] for group in self._groups(self.trained[0])]
+        return [group.windows for group in self._groups(self.trained[0])]
 
     def right(self) -> NDArray[np.float64]:
         """(S, G) of them labelled rightly, of each seed."""
         rows = [
-            [round(group["accuracy"] * group["windows"]) for group in self._groups(of_seed)]
+            [round(group.accuracy * group.windows) for group in self._groups(of_seed)]
             for of_seed in self.trained
         ]
         return np.array(rows, np.float64)
@@ -98,12 +98,15 @@ class Outcome:
             "runs": [each.path for each in runs],
         }
 
-    def _groups(self, runs: Sequence[Trained]) -> list[Mapping[str, Any]]:
-        return [group for run in runs for group in run.metrics[self.kind]["per_group"].values()]
+    def _groups(self, runs: Sequence[Trained]) -> list[GroupScores]:
+        return [group for score in self._scores(runs) for group in score.per_group.values()]
 
     def _macro_f1(self, runs: Sequence[Trained], classes: Sequence[str]) -> float:
-        counts = np.sum([run.metrics[self.kind]["confusion"] for run in runs], axis=0)
+        counts = np.sum([score.confusion for score in self._scores(runs)], axis=0)
         return float(summarise_confusion(counts, classes)["macro_f1"])
+
+    def _scores(self, runs: Sequence[Trained]) -> list[ClassifierScores]:
+        return [run.metrics.scores()[self.kind] for run in runs]
 
 
 def result_of(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
-from headrace.pipeline.evaluation.titles import HEADLINES, score_text
+from headrace.pipeline.evaluation.metrics import Metrics, read_metrics
 from headrace.pipeline.runs.folder import (
     RunFolder,
     flat_table,
     recorded_config,
     recorded_fingerprint,
 )
-from headrace.stores.errors import RunError, first_line
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
@@ -36,7 +34,7 @@ class Compared:
     """
 
     run: RunFolder
-    metrics: Mapping[str, Any]
+    metrics: Metrics
     config: Mapping[str, Any]
     fingerprint: str
 
@@ -61,13 +59,7 @@ def run_compare(runs: Sequence[Path], console: Console) -> dict[str, Any]:
     console.table(
         "Test groups, views averaged",
         ("run", "accuracy", "macro-F1", "balanced accuracy"),
-        [
-            (
-                _name(each),
-                *(score_text(each.metrics["tta"], key) for key in HEADLINES),
-            )
-            for each in found
-        ],
+        [(_name(each), *each.metrics.tta.texts()) for each in found],
     )
     for other, difference in zip(found[1:], differences, strict=True):
         console.say(_said(first, other, difference))
@@ -84,7 +76,9 @@ def run_compare(runs: Sequence[Path], console: Console) -> dict[str, Any]:
         "runs": [
             {
                 "run": str(each.run.path),
-                **{key: each.metrics["tta"][key] for key in (*HEADLINES, "intervals", "windows")},
+                **each.metrics.tta.headlines(),
+                "intervals": each.metrics.tta.intervals,
+                "windows": each.metrics.tta.windows,
                 "differing": {key: each.config.get(key) for key in differing},
             }
             for each in found
@@ -96,16 +90,7 @@ def run_compare(runs: Sequence[Path], console: Console) -> dict[str, Any]:
 def _read(path: Path) -> Compared:
     run = RunFolder(path)
     config = recorded_config(run)
-    try:
-        metrics = json.loads(run.metrics.read_bytes())
-        needed = [metrics["tta"][key] for key in (*HEADLINES, "windows", "per_group")]
-        assert needed
-        metrics["tta"].setdefault("intervals", {})
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        why = "" if isinstance(error, FileNotFoundError) else f" ({first_line(error)})"
-        raise RunError(
-            f"{path} is not evaluated{why}. Evaluate it: headrace evaluate --run {path}"
-        ) from error
+    metrics = read_metrics(run)
     keys = dict(flat_table(config.run_keys())) | dict(
         flat_table({"evaluate": config.evaluate.model_dump(mode="json")})
     )
@@ -114,14 +99,13 @@ def _read(path: Path) -> Compared:
 
 def _difference(first: Compared, other: Compared) -> dict[str, Any] | None:
     """Accuracy of `other` less that of `first`; None if other windows were tested."""
-    one, two = (each.metrics["tta"]["per_group"] for each in (first, other))
-    windows = [{name: group["windows"] for name, group in each.items()} for each in (one, two)]
+    one, two = (each.metrics.tta.per_group for each in (first, other))
+    windows = [{name: group.windows for name, group in each.items()} for each in (one, two)]
     if windows[0] != windows[1]:
         return None
-    counts = [group["windows"] for group in one.values()]
+    counts = [group.windows for group in one.values()]
     right, other_right = (
-        [round(each[name]["accuracy"] * each[name]["windows"]) for name in one]
-        for each in (one, two)
+        [round(each[name].accuracy * each[name].windows) for name in one] for each in (one, two)
     )
     value, interval = paired_accuracy(counts, right, other_right)
     return {"run": str(other.run.path), "accuracy": value, "interval": interval}
@@ -136,7 +120,7 @@ def _said(first: Compared, other: Compared, difference: dict[str, Any] | None) -
         return f"{names}: {points}; one group says nothing of others."
     low, high = (100 * edge for edge in difference["interval"])
     verdict = "more than chance" if low > 0 or high < 0 else "may be chance"
-    groups = len(first.metrics["tta"]["per_group"])
+    groups = len(first.metrics.tta.per_group)
     if groups < LEAST_GROUPS:
         verdict = f"{groups} groups are too few to tell that from chance"
     return f"{names}: {points} [{low:+.2f}, {high:+.2f}] over groups: {verdict}."

@@ -6,7 +6,6 @@ no TensorFlow.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,13 @@ import numpy as np
 
 from headrace.model.scores import summarise_confusion
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.evaluation.titles import HEADLINES, TITLES
+from headrace.pipeline.evaluation.metrics import (
+    HEADLINES,
+    TITLES,
+    ClassifierScores,
+    Metrics,
+    read_metrics,
+)
 from headrace.pipeline.experiments.child_stages import ensure_evaluated
 from headrace.pipeline.rows.split import class_table, crossval_splits, group_names, is_official
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
@@ -56,14 +61,14 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     plan = plan_crossval(config, store, baseline).require_fit()
     request.console.memory_plan("crossval, one fold after another", plan)
     folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
-    folds = []
+    folds = {}
     for number, split in enumerate(splits):
         names = ", ".join(group_names(store, split.test))
         request.console.say(f"Fold {number + 1} of {len(splits)}, tested on {names}")
         fold = _fold_run(request, config, store, number)
         file = folder / f"fold-{number}.toml"
         ensure_evaluated(request, fold_config(config, number), fold, file, baseline=baseline)
-        folds.append({"run": str(fold.path), **json.loads(fold.metrics.read_text())})
+        folds[str(fold.path)] = read_metrics(fold)
     result = summarise(folds, store.classes)
     disk.write_bytes(folder / "crossval.json", json_bytes(result))
     _print(request, result, len(folds))
@@ -81,21 +86,22 @@ def fold_config(config: Config, number: int) -> Config:
     return config.changed("split", test_fold=number)
 
 
-def summarise(folds: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
+def summarise(folds: Mapping[str, Metrics], classes: Sequence[str]) -> dict[str, Any]:
     """Spread over the folds and scores of all their test groups together.
 
     Args:
-        folds: what metrics.json of each fold holds, with the path of its `run`.
+        folds: path of each fold's run -> its scores.
         classes: names of the classes, in the order of the confusion counts.
     """
-    kinds = [kind for kind in TITLES if all(kind in fold for fold in folds)]
+    scores = {run: fold.scores() for run, fold in folds.items()}
+    kinds = [kind for kind in TITLES if all(kind in fold for fold in scores.values())]
     return {
         "folds": [
-            {"run": fold["run"], "test_groups": fold["test_groups"]}
-            | {kind: {key: fold[kind][key] for key in HEADLINES} for kind in kinds}
-            for fold in folds
+            {"run": run, "test_groups": fold.test_groups}
+            | {kind: scores[run][kind].headlines() for kind in kinds}
+            for run, fold in folds.items()
         ],
-        **{kind: _spread([fold[kind] for fold in folds], classes) for kind in kinds},
+        **{kind: _spread([fold[kind] for fold in scores.values()], classes) for kind in kinds},
     }
 
 
@@ -132,9 +138,9 @@ def _mean_and_sd(score: Mapping[str, float]) -> str:
     return f"{100 * score['mean']:.2f} +- {100 * score['sd']:.2f} %"
 
 
-def _spread(scores: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
-    values = {key: np.array([score[key] for score in scores]) for key in HEADLINES}
-    confusion = np.sum([score["confusion"] for score in scores], axis=0)
+def _spread(scores: Sequence[ClassifierScores], classes: Sequence[str]) -> dict[str, Any]:
+    values = {key: np.array([getattr(score, key) for score in scores]) for key in HEADLINES}
+    confusion = np.sum([score.confusion for score in scores], axis=0)
     return {
         **{
             key: {
@@ -146,6 +152,6 @@ def _spread(scores: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> dict
         },
         "pooled": summarise_confusion(confusion, classes),
         "per_group": {
-            name: numbers for score in scores for name, numbers in score["per_group"].items()
+            name: group.as_table() for score in scores for name, group in score.per_group.items()
         },
     }

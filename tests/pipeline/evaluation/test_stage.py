@@ -16,6 +16,7 @@ from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import Console
+from headrace.pipeline.evaluation.metrics import read_metrics
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.report import mistaken_windows
 from headrace.pipeline.evaluation.stage import evaluation_config, run_evaluate
@@ -130,14 +131,14 @@ def test_the_report_is_one_page_that_needs_no_other_file(
 
 
 def test_the_windows_of_mistakes_are_those_of_their_source_index(
-    run: RunFolder, metrics: dict[str, Any], tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunFolder, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("headrace.pipeline.evaluation.report.SLICE_ROWS", 7)
-    store, mistakes = stores.open(tiny_store), metrics["tta"]["mistakes"]
+    store, mistakes = stores.open(tiny_store), read_metrics(run).tta.mistakes
     split = choose_split(store.folds, class_table(store), recorded_config(run).split)
     windows = mistaken_windows(store, split, mistakes)
-    assert [each.source_index for each in windows] == [each["source_index"] for each in mistakes]
-    assert [each.label for each in windows] == [each["label"] for each in mistakes]
+    assert [each.source_index for each in windows] == [each.source_index for each in mistakes]
+    assert [each.label for each in windows] == [each.label for each in mistakes]
 
 
 def test_damaged_metrics_are_worked_out_again(

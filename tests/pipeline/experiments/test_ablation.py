@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from headrace.pipeline.runs.folder import flat_table, run_digest
 from headrace.pipeline.training.stage import resolved_config, run_train
 from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for
+from tests.pipeline.evaluation.scored import evaluated, scored
 
 
 def differing(one: Config, two: Config) -> set[str]:
@@ -179,14 +179,8 @@ def outcome(name: str, right: list[list[int]]) -> Outcome:
     """Trained once for each list, on as many groups of 100 windows of two classes."""
     trained = []
     for of_seed in right:
-        per_group = {
-            str(number): {"windows": 100, "accuracy": count / 100}
-            for number, count in enumerate(of_seed)
-        }
-        total = sum(of_seed)
-        confusion = [[total, 100 * len(of_seed) - total], [0, 0]]
-        plain: dict[str, Any] = {"per_group": per_group, "confusion": confusion}
-        trained.append([Trained("run", {"plain": plain, "tta": plain}, 1, 2.0)])
+        metrics = evaluated(scored([[[count, 100 - count], [0, 0]] for count in of_seed]))
+        trained.append([Trained("run", metrics, 1, 2.0)])
     return Outcome(name, 1, trained=trained)
 
 

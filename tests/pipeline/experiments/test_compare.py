@@ -82,7 +82,8 @@ def test_enough_groups_tell_a_difference_from_chance(
         shutil.copytree(runs[0].path, run.path)
         metrics = json.loads(run.metrics.read_text())
         metrics["tta"]["per_group"] = {
-            str(number): {"windows": 10, "accuracy": accuracies[number % 2]} for number in range(8)
+            str(number): {"windows": 10, "accuracy": accuracies[number % 2], "macro_f1": 0.5}
+            for number in range(8)
         }
         run.metrics.write_text(json.dumps(metrics))
         pair.append(str(run.path))
