@@ -9,18 +9,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headrace.stores.layout.permutation import Bijection, mix_key, permutation
+    from headrace.stores.source.source import Source, open_source
     from headrace.stores.store import Store
     from headrace.stores.views.notebook import open_notebook_store as open
 
 _HOMES = {
-    "Bijection": ("headrace.stores.layout.permutation", "Bijection"),
+    "Source": ("headrace.stores.source.source", "Source"),
     "Store": ("headrace.stores.store", "Store"),
-    "mix_key": ("headrace.stores.layout.permutation", "mix_key"),
     "open": ("headrace.stores.views.notebook", "open_notebook_store"),
-    "permutation": ("headrace.stores.layout.permutation", "permutation"),
+    "open_source": ("headrace.stores.source.source", "open_source"),
 }
-__all__ = ["Bijection", "Store", "mix_key", "open", "permutation"]
+__all__ = ["Source", "Store", "open", "open_source"]
 
 
 def __getattr__(name: str) -> Any:
