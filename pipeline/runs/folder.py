@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
 from headrace.stores.errors import RunError, first_line
 from headrace.stores.io import disk
+from headrace.stores.io.lock import locked
 
 RUNS = Path("runs")
 """Default parent of all runs, in the working directory."""
@@ -298,18 +297,12 @@ def only_writer(run: RunFolder) -> Iterator[None]:
         UserError: another process is writing to it.
     """
     disk.make_folder(run.path)
-    descriptor = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(
-                f"Another process is writing to the run {run.path}. Wait for it to end, or "
-                "train another with --new."
-            ) from error
+    busy = RunError(
+        f"Another process is writing to the run {run.path}. Wait for it to end, or train another "
+        "with --new."
+    )
+    with locked(run.path, busy):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _newest(stem: Path) -> RunFolder:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, overload
 
 from headrace.stores.errors import StoreError, UserError
 from headrace.stores.io.disk import make_folder
+from headrace.stores.io.lock import locked
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, names_below
 
@@ -109,35 +108,15 @@ def build_lock(target: Place) -> Iterator[None]:
     if path is None:
         yield
         return
-    try:
-        make_folder(path.parent)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as error:
-        raise StoreError(
-            f"The store {target} cannot be made there ({error.strerror}). Name another --store."
-        ) from error
-    try:
-        held = _lock_now(descriptor) and _still_named(descriptor, path)
-        if not held:
-            raise StoreError(
-                f"Another process is building {target}. Wait for it, or name another --store."
-            )
+    busy = StoreError(
+        f"Another process is building {target}. Wait for it, or name another --store."
+    )
+    with ExitStack() as held:
         try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-
-
-def _lock_now(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _still_named(descriptor: int, path: Path) -> bool:
-    """Whether the locked file is the one others will open: its owner unlinks it when done."""
-    return path.exists() and os.path.samestat(os.fstat(descriptor), path.stat())
+            make_folder(path.parent)
+            held.enter_context(locked(path, busy, makes_file=True))
+        except OSError as error:
+            raise StoreError(
+                f"The store {target} cannot be made there ({error.strerror}). Name another --store."
+            ) from error
+        yield
