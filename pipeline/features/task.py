@@ -24,7 +24,6 @@ from headrace.stores.errors import (
     first_line,
 )
 from headrace.stores.io.places import Place, State, state_of
-from headrace.stores.layout.fold_index import load_index
 from headrace.stores.layout.layout import Layout, Recipe, Segment
 from headrace.stores.layout.survey import FoldReader
 from headrace.stores.manifest import Manifest
@@ -223,11 +222,10 @@ def _opened_workshop(target: Place, path: Place) -> Workshop:
     for number, fold in enumerate(manifest.folds):
         fold_of_group[list(fold.groups)] = number
     dropped = np.array(manifest.dropped, dtype=np.int64).reshape(-1, 2)
-    index = load_index(build.work / "index.npz")
     return Workshop(
         build,
         source,
-        layout_of(manifest, index),
+        layout_of(manifest, build.index()),
         FoldReader(source, fold_of_group, dropped),
         catalogue_of(manifest),
     )

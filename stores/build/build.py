@@ -39,7 +39,7 @@ from headrace.stores.io.disk import (
 )
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, names_below, openable
-from headrace.stores.layout.fold_index import FoldIndex
+from headrace.stores.layout.fold_index import FoldIndex, load_index
 from headrace.stores.layout.layout import Layout, join_ranges
 from headrace.stores.manifest import TABLE_ROWS, Manifest, manifest_differences
 from headrace.stores.moments import Moments
@@ -88,6 +88,20 @@ class Build:
             return self.folder
         plan = json_bytes(self.manifest.model_dump(mode="json"))
         return self.folder / xxhash.xxh3_128_hexdigest(plan)
+
+    def index(self) -> FoldIndex:
+        """The index of the folds that the build was begun with.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        path = self.work / "index.npz"
+        try:
+            return load_index(openable(path))
+        except ARCHIVE_ERRORS as error:
+            raise StoreError(
+                f"{path} is damaged ({first_line(error)}). Delete {path.parent} to begin anew."
+            ) from error
 
     def finished_shards(self) -> list[int]:
         """Shards whose arrays are all durable, ascending."""
@@ -348,7 +362,7 @@ def begin_build(
         remove_folder(folder)
         make_folder(folder / "records")
         make_folder(folder / "store")
-        index.save(folder / "index.npz")
+        write_bytes(folder / "index.npz", index.to_bytes())
         write_bytes(plan, json_bytes(wanted))
     _remove_strays_below(folder)
     return build

@@ -43,7 +43,7 @@ def begin_objects(build: Build, index: FoldIndex, replaces: bool) -> None:
             with suppress(FileNotFoundError):
                 root = (build.target / "zarr.json").read_bytes()
                 write_bytes(build.folder / REPLACED, root)
-        index.save(build.work / "index.npz")
+        write_bytes(build.work / "index.npz", index.to_bytes())
         write_once(plan, json_bytes(wanted))
     differing = manifest_differences(read_plan(plan), wanted)
     if differing:

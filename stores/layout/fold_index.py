@@ -5,14 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from headrace.stores.errors import ARCHIVE_ERRORS, StoreError, first_line
-from headrace.stores.io.disk import write_bytes
-from headrace.stores.io.places import Place, openable
 
 Integers = NDArray[np.int64]
 FoldOf = Callable[[int, int], Integers]
@@ -27,8 +24,8 @@ class FoldIndex(Protocol):
         """(R, 2) ascending ranges of candidate numbers, together `stop - start` windows."""
         ...
 
-    def save(self, path: Place) -> None:
-        """Write the index as an .npz file."""
+    def to_bytes(self) -> bytes:
+        """The index as an .npz file."""
         ...
 
     @property
@@ -88,9 +85,9 @@ class RunIndex:
         highs = np.minimum(stop - before[one:end], sizes[one:end]) + starts[one:end]
         return np.stack([lows, highs], axis=1)
 
-    def save(self, path: Place) -> None:
+    def to_bytes(self) -> bytes:
         """See `FoldIndex`."""
-        _save(path, starts=self.starts, before=self.before, first=self.first, sizes=self.sizes)
+        return _npz(starts=self.starts, before=self.before, first=self.first, sizes=self.sizes)
 
     @property
     def nbytes(self) -> int:
@@ -138,10 +135,10 @@ class CountIndex:
         highs = chosen[np.concatenate([breaks, [len(chosen) - 1]])] + 1
         return np.stack([lows, highs], axis=1)
 
-    def save(self, path: Place) -> None:
+    def to_bytes(self) -> bytes:
         """See `FoldIndex`."""
-        _save(
-            path, before=self.before, segment=np.array(self.segment), windows=np.array(self.windows)
+        return _npz(
+            before=self.before, segment=np.array(self.segment), windows=np.array(self.windows)
         )
 
     @property
@@ -150,21 +147,16 @@ class CountIndex:
         return self.before.nbytes
 
 
-def load_index(path: Place) -> FoldIndex:
-    """Read what `FoldIndex.save` wrote.
+def load_index(file: Path | io.BytesIO) -> FoldIndex:
+    """Read what `FoldIndex.to_bytes` gave.
 
     Raises:
-        UserError: it is damaged.
+        ARCHIVE_ERRORS: it is damaged.
     """
-    try:
-        with np.load(openable(path), allow_pickle=False) as file:
-            if "segment" in file:
-                return CountIndex(file["before"], int(file["segment"]), int(file["windows"]))
-            return RunIndex(file["starts"], file["before"], file["first"], file["sizes"])
-    except ARCHIVE_ERRORS as error:
-        raise StoreError(
-            f"{path} is damaged ({first_line(error)}). Delete {path.parent} to begin anew."
-        ) from error
+    with np.load(file, allow_pickle=False) as found:
+        if "segment" in found:
+            return CountIndex(found["before"], int(found["segment"]), int(found["windows"]))
+        return RunIndex(found["starts"], found["before"], found["first"], found["sizes"])
 
 
 def _join_runs(table: Integers) -> Integers:
@@ -177,7 +169,7 @@ def _join_runs(table: Integers) -> Integers:
     return np.stack([table[firsts, 0], table[firsts, 1], table[lasts, 2]], axis=1)
 
 
-def _save(path: Place, **arrays: NDArray[np.int64]) -> None:
+def _npz(**arrays: NDArray[np.int64]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
