@@ -43,7 +43,7 @@ from headrace.stores.layout.fold_index import FoldIndex, load_index
 from headrace.stores.layout.layout import Layout, join_ranges
 from headrace.stores.manifest import TABLE_ROWS, Manifest, manifest_differences
 from headrace.stores.moments import Moments
-from headrace.stores.shards.array_format import ArrayFormat, json_bytes
+from headrace.stores.shards.array_format import ArrayFormat, canonical_json
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Build:
         """
         if isinstance(self.folder, Path):
             return self.folder
-        plan = json_bytes(self.manifest.model_dump(mode="json"))
+        plan = canonical_json(self.manifest.model_dump(mode="json"))
         return self.folder / xxhash.xxh3_128_hexdigest(plan)
 
     def index(self) -> FoldIndex:
@@ -363,7 +363,7 @@ def begin_build(
         make_folder(folder / "records")
         make_folder(folder / "store")
         write_bytes(folder / "index.npz", index.to_bytes())
-        write_bytes(plan, json_bytes(wanted))
+        write_bytes(plan, canonical_json(wanted))
     _remove_strays_below(folder)
     return build
 

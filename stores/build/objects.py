@@ -19,7 +19,7 @@ from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import names_below
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.manifest import Manifest, manifest_differences
-from headrace.stores.shards.array_format import json_bytes
+from headrace.stores.shards.array_format import canonical_json
 
 if TYPE_CHECKING:
     from headrace.stores.build.build import Build
@@ -44,7 +44,7 @@ def begin_objects(build: Build, index: FoldIndex, replaces: bool) -> None:
                 root = (build.target / "zarr.json").read_bytes()
                 write_bytes(build.folder / REPLACED, root)
         write_bytes(build.work / "index.npz", index.to_bytes())
-        write_once(plan, json_bytes(wanted))
+        write_once(plan, canonical_json(wanted))
     differing = manifest_differences(read_plan(plan), wanted)
     if differing:
         raise begun_otherwise(build.target, differing)

@@ -97,7 +97,7 @@ class ArrayFormat:
                 "index_location": "end",
             },
         }
-        return json_bytes(
+        return canonical_json(
             {
                 "zarr_format": 3,
                 "node_type": "array",
@@ -143,10 +143,10 @@ class ArrayFormat:
 
 def group_metadata(attributes: Mapping[str, Any]) -> bytes:
     """The `zarr.json` of a group."""
-    return json_bytes({"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)})
+    return canonical_json({"zarr_format": 3, "node_type": "group", "attributes": dict(attributes)})
 
 
-def json_bytes(value: Mapping[str, Any]) -> bytes:
+def canonical_json(value: Mapping[str, Any]) -> bytes:
     """JSON that is the same for equal values: UTF-8, sorted keys, floats as `repr`."""
     text = json.dumps(value, sort_keys=True, indent=1, allow_nan=False, ensure_ascii=False)
     return text.encode() + b"\n"

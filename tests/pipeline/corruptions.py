@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
-from headrace.stores.shards.array_format import ArrayFormat, json_bytes
+from headrace.stores.shards.array_format import ArrayFormat, canonical_json
 from headrace.stores.shards.reader import ShardReader
 
 Harm = Callable[[Path, random.Random], str | None]
@@ -123,7 +123,7 @@ def edit_manifest(store: Path, chance: random.Random) -> str:
     path = store / "manifest" / "zarr.json"
     document = json.loads(path.read_bytes())
     _edit(document["attributes"], chance)
-    path.write_bytes(json_bytes(document))
+    path.write_bytes(canonical_json(document))
     return "manifest/zarr.json"
 
 
@@ -131,7 +131,7 @@ def edit_metadata(store: Path, chance: random.Random) -> str:
     path = chance.choice([each for each in files(store) if each.name == "zarr.json"])
     document = json.loads(path.read_bytes())
     _edit(document, chance)
-    path.write_bytes(json_bytes(document))
+    path.write_bytes(canonical_json(document))
     return path.relative_to(store).as_posix()
 
 
