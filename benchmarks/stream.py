@@ -53,6 +53,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.memory.measured import network_shape
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import watch_memory
 from headrace.pipeline.request import Request
@@ -269,9 +270,7 @@ def _traced(store: Store, folds: list[str], config: Config, normaliser: Normalis
 
 
 def _network(store: Store, config: Config) -> Any:
-    return build_network(
-        config.model, store.time, len(store.channels), len(store.feature_names), len(store.classes)
-    )
+    return build_network(config.model, **network_shape(store))
 
 
 def _eat(data: tf.data.Dataset, pause: float, slice_seconds: float) -> tuple[float, int, int]:

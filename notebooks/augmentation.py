@@ -49,7 +49,7 @@ def sample(epoch: int) -> dict[str, tf.Tensor]:
 
 # %%
 options = AugmentOptions(scale_strength=0.1, noise_strength=0.1)
-steps = augmentations_in_units(options, store.time, deviations, seed=0)
+steps = augmentations_in_units(options, store.spec.time, deviations, seed=0)
 _, panels = plt.subplots(3, 1, sharex=True, sharey=True, figsize=(8, 5), layout="constrained")
 for epoch, panel in enumerate(panels):
     changed = sample(epoch)
@@ -65,7 +65,7 @@ for epoch, panel in enumerate(panels):
 # %%
 _, panels = plt.subplots(3, 1, sharex=True, sharey=True, figsize=(8, 5), layout="constrained")
 for spec, panel in zip(("identity", "noise:0.05", "scale:0.95"), panels, strict=True):
-    seen = view(spec, store.time, deviations, 0.05, seed=0)(sample(0))
+    seen = view(spec, store.spec.time, deviations, 0.05, seed=0)(sample(0))
     panel.plot(window.time_s, window.raw[:, 0], color="0.7")
     panel.plot(window.time_s, seen["raw"][0, :, 0])
     panel.set_title(spec, loc="left")

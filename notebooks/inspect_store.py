@@ -55,4 +55,4 @@ data = store.to_xarray()
 data
 
 # %%
-data["raw"].isel(window=slice(0, 3)).sel(channel=store.channels[0]).std("time").values
+data["raw"].isel(window=slice(0, 3)).sel(channel=store.spec.channels[0]).std("time").values

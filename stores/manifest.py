@@ -21,6 +21,7 @@ from headrace.stores.shards.array_format import (
     ArrayFormat,
     group_metadata,
 )
+from headrace.stores.spec import WindowSpec
 
 FORMAT_VERSION = 2
 """Of stores that are made. 1, which is still read, has no checksum of the manifest."""
@@ -108,6 +109,18 @@ class Manifest(BaseModel):
         return self
 
     @property
+    def spec(self) -> WindowSpec:
+        """What a window of `raw` is."""
+        return WindowSpec(
+            time=self.time,
+            rate_hz=self.rate_hz,
+            channels=self.channels,
+            units=self.units,
+            dtype=np.dtype(self.raw_dtype),
+            scale=self.channel_scale,
+        )
+
+    @property
     def geometry(self) -> Geometry:
         """Units of reading, writing and shuffling."""
         return Geometry(self.chunk, self.shard, self.block)
@@ -133,13 +146,9 @@ class Manifest(BaseModel):
 
     def arrays(self) -> tuple[ArrayFormat, ...]:
         """The arrays of the store."""
+        spec = self.spec
         found = [
-            self._array(
-                "raw",
-                (self.time, len(self.channels)),
-                np.dtype(self.raw_dtype),
-                ("window", "time", "channel"),
-            )
+            self._array("raw", spec.shape, spec.dtype, ("window", "time", "channel")),
         ]
         if self.features:
             shape = (len(self.features),)

@@ -51,12 +51,14 @@ class Store:
     Attributes:
         path: the store's folder, or the address of its objects.
         manifest: what it says of itself.
+        spec: of a window of `raw`.
     """
 
     def __init__(self, path: Place, manifest: Manifest, index_cache: int | None = None) -> None:
         """A store in `path` that keeps at most `index_cache` bytes of shards' indexes."""
         self.path = path
         self.manifest = manifest
+        self.spec = manifest.spec
         self._formats = {array.name: array for array in manifest.arrays()}
         self._requests = path.options.requests if isinstance(path, ObjectPath) else 1
         self._pool: ThreadPoolExecutor | None = None
@@ -110,26 +112,6 @@ class Store:
         return self.manifest.windows
 
     @property
-    def time(self) -> int:
-        """Samples of a window."""
-        return self.manifest.time
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Names of the channels."""
-        return self.manifest.channels
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """Unit of each channel."""
-        return self.manifest.units
-
-    @property
-    def rate_hz(self) -> float:
-        """Sampling rate of the windows, Hz."""
-        return self.manifest.rate_hz
-
-    @property
     def feature_names(self) -> tuple[str, ...]:
         """Names of the columns of `features`; empty when there are none."""
         return self.manifest.features
@@ -143,16 +125,6 @@ class Store:
     def groups(self) -> tuple[str, ...]:
         """Names behind the numbers in `group`."""
         return self.manifest.groups
-
-    @property
-    def raw_dtype(self) -> np.dtype[Any]:
-        """Stored type of `raw`."""
-        return np.dtype(self.manifest.raw_dtype)
-
-    @property
-    def channel_scale(self) -> NDArray[np.float64]:
-        """(C,): raw * scale = units."""
-        return np.array(self.manifest.channel_scale)
 
     @property
     def chunk_windows(self) -> int:
@@ -246,7 +218,7 @@ class Store:
             UserError: as `named_folds`.
         """
         names = [fold.name for fold in named_folds(self.folds, folds)]
-        raw = self._merged("raw_moments", names, self.time)
+        raw = self._merged("raw_moments", names, self.spec.time)
         if self.feature_names:
             features = self._merged("feature_moments", names, 1)
         else:
@@ -284,8 +256,9 @@ class Store:
 
     def __repr__(self) -> str:
         """What it is, in one line."""
+        time, channels = self.spec.shape
         return (
-            f"<Store {self.path}: {self.windows:,} windows of {self.time} x {len(self.channels)}, "
+            f"<Store {self.path}: {self.windows:,} windows of {time} x {channels}, "
             f"{len(self.feature_names)} features, {len(self.folds)} folds>"
         )
 
@@ -321,7 +294,7 @@ class Store:
         """Moments of the folds' columns, of which a window holds so many values."""
         row_of = self.table_rows(name)
         parts = (Moments(size * values, *row_of(row)) for row, size in self._segment_rows(folds))
-        columns = len(self.channels) if name == "raw_moments" else len(self.feature_names)
+        columns = len(self.spec.channels) if name == "raw_moments" else len(self.feature_names)
         return merge_all(parts, columns)
 
 

@@ -223,7 +223,7 @@ def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
     """Segments whose moments or class counts, computed anew, differ from the tables."""
     names = [table.name for table in store.manifest.tables() if table.name != "shard_digest"]
     recorded = {name: store.table_rows(name) for name in names}
-    scale = store.channel_scale
+    scale = store.spec.scale
     for row, segment in enumerate(store.manifest.segments()):
         rows = segment.start, segment.stop
         parts = [

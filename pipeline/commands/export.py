@@ -79,7 +79,7 @@ def normalisation_of(run: RunFolder, inputs: ModelInputs) -> dict[str, Any]:
 
     found = statistics_of(load_model(run.model))
     table: dict[str, Any] = {}
-    for kind, names in (("raw", inputs.channels), ("features", inputs.features)):
+    for kind, names in (("raw", inputs.spec.channels), ("features", inputs.features)):
         if kind in found:
             table[kind] = {
                 name: {key: _numbers(values[row]) for key, values in found[kind].items()}

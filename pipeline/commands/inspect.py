@@ -29,7 +29,7 @@ def _print(request: Request, store: Store, summary: dict[str, Any]) -> None:
     console, window = request.console, summary["window"]
     console.say(
         f"{store.path}: {store.windows:,} windows of {window['samples']} x "
-        f"{len(store.channels)} ({window['seconds']:g} s at {store.rate_hz:g} Hz), "
+        f"{len(store.spec.channels)} ({window['seconds']:g} s at {store.spec.rate_hz:g} Hz), "
         f"{summary['features']} features, {len(store.classes)} classes, "
         f"{len(store.groups)} groups"
     )

@@ -18,7 +18,7 @@ from headrace.pipeline.memory.measured import (
     NETWORK_STAGES,
     keep_reserved,
     keep_worker_reserved,
-    shape_of,
+    network_shape,
 )
 from headrace.pipeline.process.environment import stage_environment
 from headrace.pipeline.process.parts import raise_if_ended, run_part
@@ -42,7 +42,7 @@ def measure_reserved(config: Config, store: Store) -> None:
     Kept is the peak, anonymous + shared, of the interpreter, its libraries and the network with
     what it holds for one batch.
     """
-    task = {"config": config.model_dump(mode="json"), "shape": shape_of(store)}
+    task = {"config": config.model_dump(mode="json"), "shape": network_shape(store)}
 
     def measure(stage: str) -> int:
         asked = json.dumps(task | {"stage": stage})

@@ -79,7 +79,7 @@ def block_predictor(
         UserError: the file is damaged, or no model of this program.
     """
     model = load_model(path)
-    shapes = {"raw": (inputs.time, len(inputs.channels)), "features": (len(inputs.features),)}
+    shapes = {"raw": inputs.spec.shape, "features": (len(inputs.features),)}
     names = list(model.input)
 
     # One signature for full and partial batches: traced once.

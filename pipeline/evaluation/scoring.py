@@ -96,14 +96,14 @@ def _view_names(config: Config) -> list[str]:
 def _views(names: Sequence[str], store: Store, split: Split, config: Config) -> list[View]:
     std = store.moments(split.train).raw_std.astype(np.float32)
     strength, seed = config.evaluate.noise_strength, config.train.seed
-    return [view(name, store.time, std, strength, seed) for name in names]
+    return [view(name, store.spec.time, std, strength, seed) for name in names]
 
 
 def _columns(rows: dict[str, NDArray[Any]], store: Store) -> NDArray[np.float32]:
     """What the baseline sees of windows: their features, or without any the moments of raw."""
     if "features" in rows:
         return rows["features"]
-    raw = rows["raw"].astype(np.float32) * store.channel_scale.astype(np.float32)
+    raw = rows["raw"].astype(np.float32) * np.array(store.spec.scale, np.float32)
     change = np.diff(raw, axis=1)
     measures = [raw.mean(axis=1), raw.std(axis=1), raw.min(axis=1), raw.max(axis=1)]
     return np.concatenate([*measures, change.std(axis=1), np.abs(change).mean(axis=1)], axis=1)

@@ -31,6 +31,7 @@ from headrace.stores.layout.layout import make_geometry
 from headrace.stores.layout.survey import Survey, survey_source
 from headrace.stores.manifest import Manifest
 from headrace.stores.source.source import Source
+from headrace.stores.spec import WindowSpec
 from headrace.stores.text import format_bytes
 from headrace.stores.units import in_units
 
@@ -161,12 +162,10 @@ def draft_store(config: Config, source: Source) -> Manifest:
         UserError: the configuration does not suit the source.
     """
     options = config.store
-    dtype = _raw_dtype(source, config)
-    catalogue = make_catalogue(
-        config.features.model_dump(), source.channels, source.rate_hz, source.time
-    )
+    spec = _stored_spec(source, config)
+    catalogue = make_catalogue(config.features.model_dump(), spec.channels, spec.rate_hz, spec.time)
     geometry = make_geometry(
-        source.time * len(source.channels) * np.dtype(dtype).itemsize,
+        spec.stored_bytes,
         options.chunk_windows,
         options.shard_windows,
         options.block_windows,
@@ -177,17 +176,17 @@ def draft_store(config: Config, source: Source) -> Manifest:
             "fingerprint": source.fingerprint(),
             "layout": source.layout,
             "windows": source.windows,
-            "dtype": source.dtype.name,
+            "dtype": source.spec.dtype.name,
         },
         config=config.store_keys(),
         writers=writer_versions(),
         windows=source.windows,
-        time=source.time,
-        channels=source.channels,
-        units=source.units,
-        rate_hz=source.rate_hz,
-        raw_dtype=dtype,
-        channel_scale=tuple(source.channel_scale.tolist()),
+        time=spec.time,
+        channels=spec.channels,
+        units=spec.units,
+        rate_hz=spec.rate_hz,
+        raw_dtype=spec.dtype.name,
+        channel_scale=spec.scale,
         features=() if catalogue is None else catalogue.names,
         classes=source.classes,
         groups=tuple(str(name) for name in source.groups),
@@ -275,16 +274,16 @@ def worker_buffers(
     """
     arrays = {array.name: array for array in manifest.arrays()}
     rows = min(manifest.shard, manifest.windows)
-    window = manifest.time * len(manifest.channels)
-    source_type, raw_type = np.dtype(str(manifest.source["dtype"])), np.dtype(manifest.raw_dtype)
+    window, raw_item = manifest.spec.values, manifest.spec.dtype.itemsize
+    source_type = np.dtype(str(manifest.source["dtype"]))
     source_item = source_type.itemsize
-    units = in_units(np.empty((0, 0, 1), source_type), np.ones(1)).dtype
+    units = in_units(np.empty((0, 0, 1), source_type), (1.0,)).dtype
     batch = min(BATCH_WINDOWS, rows)
     buffers = {
         "gathered windows": rows * window * source_item,
         "source block": manifest.block * window * max(source_item, 4),
         # In units, as stored, that in units, and in float64 for the moments.
-        "batch in units": batch * window * (2 * units.itemsize + raw_type.itemsize + 8),
+        "batch in units": batch * window * (2 * units.itemsize + raw_item + 8),
         "chunk being encoded": 3 * manifest.chunk * arrays["raw"].row_bytes,
         "labels and positions": 2 * rows * 28,
     }
@@ -333,5 +332,7 @@ def has_dashboard() -> bool:
     return find_spec("bokeh") is not None
 
 
-def _raw_dtype(source: Source, config: Config) -> str:
-    return source.dtype.name if config.store.raw_dtype == "source" else config.store.raw_dtype
+def _stored_spec(source: Source, config: Config) -> WindowSpec:
+    """Windows as the store holds them."""
+    dtype = config.store.raw_dtype
+    return source.spec if dtype == "source" else replace(source.spec, dtype=np.dtype(dtype))

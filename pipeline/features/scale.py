@@ -94,7 +94,7 @@ def scale_of(manifest: Manifest, windows: int, workers: int, rate: float | None)
     pieces = shards + len(manifest.folds) - 1
     rows = {table.name: table.row_bytes for table in manifest.tables()}
     digests = rows.pop("shard_digest")
-    found = rate or TYPICAL_VALUES / (manifest.time * len(manifest.channels))
+    found = rate or TYPICAL_VALUES / (manifest.spec.values)
     return Scale(
         windows=windows,
         workers=workers,

@@ -233,7 +233,7 @@ def _opened_workshop(target: Place, path: Place) -> Workshop:
 
 def _gather(source: Source, recipe: Recipe, block: int) -> tuple[Array, NDArray[np.int64]]:
     """(n, T, C) windows of the recipe's ranges, in their order, and which of them were filled."""
-    raw = np.empty((recipe.rows, source.time, len(source.channels)), dtype=source.dtype)
+    raw = np.empty((recipe.rows, *source.spec.shape), dtype=source.spec.dtype)
     filled = [np.zeros(0, np.int64)]
     for at, start, stop in _fetched(source, list(_placed(recipe, block))):
         rows = slice(at, at + stop - start)
@@ -272,7 +272,7 @@ def _extract(
 
     Features are those of the source's values, moments those of the values as stored.
     """
-    catalogue, scale = shop.catalogue, shop.source.channel_scale
+    catalogue, scale = shop.catalogue, shop.source.spec.scale
     names = () if catalogue is None else catalogue.names
     features = None if catalogue is None else np.empty((len(raw), len(names)), np.float32)
     kept = []

@@ -54,11 +54,12 @@ def keep_worker_reserved(manifest: Manifest, main: int, worker: int) -> None:
     _keep(_workers_key(manifest), {"main": main, "worker": worker})
 
 
-def shape_of(store: Store) -> dict[str, int]:
+def network_shape(store: Store) -> dict[str, int]:
     """What the network's shape depends on: arguments of `build_network`."""
+    time, channels = store.spec.shape
     return {
-        "time": store.time,
-        "channels": len(store.channels),
+        "time": time,
+        "channels": channels,
         "features": len(store.feature_names),
         "classes": len(store.classes),
     }
@@ -72,7 +73,7 @@ def _network_key(config: Config, store: Store) -> str:
         "model": config.model.model_dump(mode="json"),
         "batch": config.train.batch,
         "evaluate": [config.evaluate.batch, len(config.evaluate.views)],
-        "shape": shape_of(store),
+        "shape": network_shape(store),
     }
     return digest(parts)
 

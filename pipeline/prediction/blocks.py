@@ -117,7 +117,7 @@ def _block(
         values, kept = source.read_windows(start, stop), np.arange(stop - start)
     return Block(
         window=numbers[kept],
-        raw=in_units(values.astype(stored, copy=False), source.channel_scale).astype(
+        raw=in_units(values.astype(stored, copy=False), source.spec.scale).astype(
             np.float32, copy=False
         ),
         features=None if catalogue is None else _features(catalogue, source, values),
@@ -132,5 +132,5 @@ def _features(catalogue: Catalogue, source: Source, values: NDArray[Any]) -> NDA
     found = np.empty((len(values), len(catalogue.names)), np.float32)
     for at in range(0, len(values), BATCH_WINDOWS):
         batch = slice(at, at + BATCH_WINDOWS)
-        catalogue.extract(in_units(values[batch], source.channel_scale), out=found[batch])
+        catalogue.extract(in_units(values[batch], source.spec.scale), out=found[batch])
     return found

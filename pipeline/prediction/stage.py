@@ -91,9 +91,9 @@ def plan_predict(
 ) -> MemoryPlan:
     """The memory plan of a prediction: it grows with a block, and not with the source."""
     rows = _block_rows(source)
-    window = inputs.time * len(inputs.channels)
+    window = inputs.spec.values
     features = len(inputs.features)
-    block = rows * (window * (source.dtype.itemsize + 8) + 4 * features + 64)
+    block = rows * (window * (source.spec.dtype.itemsize + 8) + 4 * features + 64)
     batch = config.evaluate.batch * 4 * (window + features)
     buffers = {
         "blocks of windows": BLOCKS_HELD * block,
@@ -213,7 +213,7 @@ def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:
     if not inputs.features:
         return None
     found = make_catalogue(
-        config.features.model_dump(), inputs.channels, inputs.rate_hz, inputs.time
+        config.features.model_dump(), inputs.spec.channels, inputs.spec.rate_hz, inputs.spec.time
     )
     if found is None or found.names != inputs.features:
         raise PredictionError(
@@ -225,7 +225,7 @@ def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:
 
 
 def _block_rows(source: Source) -> int:
-    return max(1, min(BLOCK_BYTES // max(1, 2 * source.window_bytes), 4096))
+    return max(1, min(BLOCK_BYTES // max(1, 2 * source.spec.stored_bytes), 4096))
 
 
 def _predict(
@@ -244,8 +244,8 @@ def _predict(
     state = state_of(source.path)
     predict = block_predictor(run.model, config.evaluate.batch, inputs)
     counts = np.zeros(len(inputs.classes), np.int64)
-    blocks = read_blocks(source, catalogue, np.dtype(inputs.raw_dtype), _block_rows(source))
-    window = source.window_bytes
+    blocks = read_blocks(source, catalogue, inputs.spec.dtype, _block_rows(source))
+    window = source.spec.stored_bytes
     with (
         closing(blocks),
         Timeline(timeline_path(output), source, inputs.classes) as timeline,

@@ -43,7 +43,7 @@ class Timeline(AbstractContextManager["Timeline"]):
     def __init__(self, path: Path, source: Source, classes: Sequence[str]) -> None:
         """Write to `path` the windows of `source`, which are of `classes`."""
         self._path, self._classes = path, classes
-        self._length = source.time / source.rate_hz
+        self._length = source.spec.seconds
         self._wanted = source.layout == "recordings"
         self._open: _Interval | None = None
         self._stack = ExitStack()

@@ -98,7 +98,7 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
 def plan_verify(request: Request, store: Store) -> MemoryPlan:
     """The memory plan of verifying `store`."""
     rows = min(store.shard_windows, store.windows)
-    wide = 8 * (store.time * len(store.channels) + len(store.feature_names))
+    wide = 8 * (store.spec.values + len(store.feature_names))
     buffers = {
         "bitmap of windows": 2 * min(int(store.manifest.source["windows"]), BITMAP_WINDOWS),
         "rows being checked": 4 * 256 * wide + 6 * store.chunk_windows * wide,

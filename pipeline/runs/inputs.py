@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headrace.stores.errors import PredictionError, first_line
+from headrace.stores.spec import WindowSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,41 +21,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """Windows (T, C) at a rate, features by name, and the classes of the output.
+    """Windows, features by name, and the classes of the output.
 
     Attributes:
-        time: T, samples of a window.
-        rate_hz: sampling rate, Hz.
-        channels, units: C names and units; "" where unknown.
-        raw_dtype: what values were stored as before the network saw them, in units.
+        spec: of windows in units; its dtype is what they were stored as before that.
         features: F names, in the order of the columns; empty: none.
         classes: K names, in the order of the probabilities.
     """
 
-    time: int
-    rate_hz: float
-    channels: tuple[str, ...]
-    units: tuple[str, ...]
-    raw_dtype: str
+    spec: WindowSpec
     features: tuple[str, ...]
     classes: tuple[str, ...]
 
     def as_table(self) -> dict[str, Any]:
         """JSON-able; `inputs_from_table` takes it back."""
-        return asdict(self)
+        return {
+            "time": self.spec.time,
+            "rate_hz": self.spec.rate_hz,
+            "channels": self.spec.channels,
+            "units": self.spec.units,
+            "raw_dtype": self.spec.dtype.name,
+            "features": self.features,
+            "classes": self.classes,
+        }
 
 
 def inputs_of(store: Store) -> ModelInputs:
     """What a network that is trained on `store` takes."""
-    return ModelInputs(
-        time=store.time,
-        rate_hz=store.rate_hz,
-        channels=store.channels,
-        units=store.units,
-        raw_dtype=store.raw_dtype.name,
-        features=store.feature_names,
-        classes=store.classes,
-    )
+    in_units = (1.0,) * len(store.spec.channels)
+    return ModelInputs(replace(store.spec, scale=in_units), store.feature_names, store.classes)
 
 
 def inputs_from_table(table: Mapping[str, Any], where: Path) -> ModelInputs:
@@ -66,12 +61,15 @@ def inputs_from_table(table: Mapping[str, Any], where: Path) -> ModelInputs:
     try:
         lists = ("channels", "units", "features", "classes")
         found = {name: tuple(str(each) for each in table[name]) for name in lists}
-        return ModelInputs(
+        spec = WindowSpec(
             time=int(table["time"]),
             rate_hz=float(table["rate_hz"]),
-            raw_dtype=np.dtype(table["raw_dtype"]).name,
-            **found,
+            channels=found["channels"],
+            units=found["units"],
+            dtype=np.dtype(table["raw_dtype"]),
+            scale=(1.0,) * len(found["channels"]),
         )
+        return ModelInputs(spec, found["features"], found["classes"])
     except (KeyError, TypeError, ValueError) as error:
         raise PredictionError(
             f"{where} does not say what the network takes ({first_line(error)}). Train again: "
@@ -85,47 +83,47 @@ def refuse_other_signals(inputs: ModelInputs, source: Source) -> None:
     Raises:
         UserError: channels, units, rate or length differ; says how they can be made to agree.
     """
-    path = source.path
-    if source.channels != inputs.channels:
-        if len(source.channels) != len(inputs.channels):
-            way = "No option makes up for one that is missing: give a source with these."
-        elif sorted(source.channels) == sorted(inputs.channels):
-            way = "Write the columns in that order: source.channels renames, it moves none."
-        else:
+    wanted, found, cut = inputs.spec, source.spec, source.layout == "recordings"
+    differences = wanted.differences(found)
+    if not differences:
+        return
+    match differences[0]:
+        case "channels":
+            takes, has = f"the channels {_listed(wanted.channels)},", _listed(found.channels)
+            way = _way_to_channels(wanted.channels, found.channels)
+        case "units":
+            takes, has = _listed(wanted.units), _listed(found.units)
             way = (
-                "If they are the same in the same order, name them so: --set source.channels="
-                f"{_toml(inputs.channels)}"
+                "Convert them: --set source.scale=[factor of each channel] "
+                f"--set source.units={_toml(wanted.units)}"
             )
-        raise PredictionError(
-            f"The network takes the channels {_listed(inputs.channels)}, and {path} has "
-            f"{_listed(source.channels)}. {way}"
-        )
-    known = [each for each in zip(inputs.units, source.units, strict=True) if "" not in each]
-    if any(wanted != found for wanted, found in known):
-        raise PredictionError(
-            f"The network takes {_listed(inputs.units)} and {path} has {_listed(source.units)}. "
-            "Convert them: --set source.scale=[factor of each channel] "
-            f"--set source.units={_toml(inputs.units)}"
-        )
-    if source.rate_hz != inputs.rate_hz:
-        way = (
-            f"Resample it: --set source.target_rate_hz={inputs.rate_hz:g}"
-            if source.layout == "recordings"
-            else "Windows cannot be resampled: give the recordings they were cut from."
-        )
-        raise PredictionError(
-            f"The network takes {inputs.rate_hz:g} Hz and {path} has {source.rate_hz:g} Hz. {way}"
-        )
-    if source.time != inputs.time:
-        way = (
-            f"Cut it so: --set source.window_samples={inputs.time}"
-            if source.layout == "recordings"
-            else "Give the recordings that they were cut from, or train on windows of that length."
-        )
-        raise PredictionError(
-            f"The network takes windows of {inputs.time} samples and {path} has "
-            f"{source.time}. {way}"
-        )
+        case "rate_hz":
+            takes, has = f"{wanted.rate_hz:g} Hz", f"{found.rate_hz:g} Hz"
+            way = (
+                f"Resample it: --set source.target_rate_hz={wanted.rate_hz:g}"
+                if cut
+                else "Windows cannot be resampled: give the recordings they were cut from."
+            )
+        case _:
+            takes, has = f"windows of {wanted.time} samples", f"{found.time}"
+            way = (
+                f"Cut it so: --set source.window_samples={wanted.time}"
+                if cut
+                else "Give the recordings that they were cut from, or train on windows of that "
+                "length."
+            )
+    raise PredictionError(f"The network takes {takes} and {source.path} has {has}. {way}")
+
+
+def _way_to_channels(wanted: tuple[str, ...], found: tuple[str, ...]) -> str:
+    if len(found) != len(wanted):
+        return "No option makes up for one that is missing: give a source with these."
+    if sorted(found) == sorted(wanted):
+        return "Write the columns in that order: source.channels renames, it moves none."
+    return (
+        "If they are the same in the same order, name them so: --set source.channels="
+        f"{_toml(wanted)}"
+    )
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -12,6 +12,7 @@ from headrace.pipeline.rows.order import buffer_chunks
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.stores import Store
+    from headrace.stores.spec import WindowSpec
 
 EVALUATION_CHUNKS = 8
 """Chunks read at a time where nothing is shuffled; decides no value."""
@@ -27,32 +28,30 @@ TABLE_BYTES = 4 * 2**20
 
 @dataclass(frozen=True)
 class WindowShape:
-    """What the size of a window depends on; `channels` = 0 when raw is not read."""
+    """What the size of a window depends on: `raw`, None where it is not read, and features."""
 
-    time: int
-    channels: int
+    raw: WindowSpec | None
     features: int
-    raw_dtype: np.dtype[np.generic]
 
     @property
     def stored_bytes(self) -> int:
         """A window as read: raw as stored, float32 features, label, source index and place."""
-        return self.time * self.channels * self.raw_dtype.itemsize + 4 * self.features + 20
+        raw = 0 if self.raw is None else self.raw.stored_bytes
+        return raw + 4 * self.features + 20
 
     @property
     def float_bytes(self) -> int:
         """A window's raw and features as float32."""
-        return 4 * (self.time * self.channels + self.features)
+        raw = 0 if self.raw is None else self.raw.float_bytes
+        return raw + 4 * self.features
 
 
 def window_shape(store: Store, config: Config) -> WindowShape:
     """Shape of what the network of `config` reads of a window of `store`."""
     inputs = config.model.inputs
     return WindowShape(
-        time=store.time,
-        channels=0 if inputs == "features" else len(store.channels),
+        raw=None if inputs == "features" else store.spec,
         features=0 if inputs == "raw" else len(store.feature_names),
-        raw_dtype=store.raw_dtype,
     )
 
 
@@ -89,13 +88,14 @@ def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, 
     # Blocks in work, each with the temporaries of its operations, and as many that wait.
     blocks = PREPARE_CALLS * 4 * block + PREPARE_CALLS * block
     batch = config.train.batch * window.float_bytes
-    noise = 4 * window.time * window.channels
+    raw = window.raw
+    noise = 0 if raw is None else 2 * noise_rows(*raw.shape) * raw.float_bytes
     return {
         "epoch buffers": (threads + 3) * buffer,
         "buffers being read": threads * buffer,
         "blocks being augmented": blocks,
         "batches prefetched": (config.stream.prefetch_batches + 2) * batch,
-        "noise table": 2 * noise_rows(window.time, window.channels) * noise if noise else 0,
+        "noise table": noise,
     }
 
 

@@ -218,7 +218,7 @@ def _buffer_reader(
     partners = config.augment.mix_probability > 0
     gathers = {"features": gather_features(normaliser)}
     if _is_scaled_early(store, config):
-        gathers["raw"] = gather_raw(normaliser, store.time)
+        gathers["raw"] = gather_raw(normaliser, store.spec.time)
 
     def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
         place = int(epoch), int(buffer)
@@ -246,7 +246,7 @@ def _buffer_reader(
 
 def _is_scaled_early(store: Store, config: Config) -> bool:
     """Whether raw needs no conversion to units, and nothing augments it there."""
-    ready = store.raw_dtype == np.float32 and bool((store.channel_scale == 1).all())
+    ready = store.spec.dtype == np.float32 and all(factor == 1 for factor in store.spec.scale)
     return ready and not augments_in_units(config.augment)
 
 
@@ -278,7 +278,7 @@ def _tensors(
 ) -> Sample:
     """Call `read` from the graph, and say what it returns: a dict of columns (n, ...)."""
     kinds = {
-        "raw": ((store.time, len(store.channels)), store.raw_dtype),
+        "raw": (store.spec.shape, store.spec.dtype),
         "features": ((len(store.feature_names),), np.dtype(np.float32)),
         "label": ((), np.dtype(np.int32)),
         "group": ((), np.dtype(np.int32)),
@@ -317,7 +317,7 @@ def _preparation(
     last row.
     """
     inputs = input_names(store, config)
-    classes, time, seed = len(store.classes), store.time, config.train.seed
+    classes, time, seed = len(store.classes), store.spec.time, config.train.seed
     weights = np.ones(classes) if class_weights is None else np.asarray(class_weights)
     in_units = []
     if "raw" in inputs:
@@ -373,7 +373,7 @@ def _in_units(store: Store, name: str, value: tf.Tensor) -> tf.Tensor:
     if name != "raw":
         return value
     raw = tf.cast(value, tf.float32)
-    scale = np.tile(store.channel_scale.astype(np.float32), (store.time, 1))
+    scale = np.tile(np.array(store.spec.scale, np.float32), (store.spec.time, 1))
     return raw if (scale == 1).all() else raw * scale
 
 

@@ -25,6 +25,7 @@ from headrace.model.options import OptimiserOptions
 from headrace.model.scores import Scores
 from headrace.pipeline.config.config import digest
 from headrace.pipeline.evaluation.predictor import predictor, score_batches
+from headrace.pipeline.memory.measured import network_shape
 from headrace.pipeline.rows.order import Position, training_order
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.runs.folder import run_digest
@@ -131,13 +132,7 @@ def _prepare(
 ) -> Training:
     """Build and compile the network, with every variable that the training will change."""
     normaliser = fit_normaliser(store, folds, config)
-    network = build_network(
-        config.model,
-        store.time,
-        len(store.channels),
-        len(store.feature_names),
-        len(store.classes),
-    )
+    network = build_network(config.model, **network_shape(store))
     order = training_order(store, folds, config)
     steps = order.steps(
         config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch

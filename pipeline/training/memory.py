@@ -169,8 +169,8 @@ def evaluate_buffers(config: Config, store: Store, baseline: bool = False) -> di
         **evaluation_buffers(config, window, evaluation_rows(store)),
     }
     if baseline:
-        columns = len(store.feature_names) or RAW_MEASURES * len(store.channels)
-        read = 0 if store.feature_names else 2 * 4 * store.time * len(store.channels)
+        columns = len(store.feature_names) or RAW_MEASURES * len(store.spec.channels)
+        read = 0 if store.feature_names else 2 * store.spec.float_bytes
         rows = config.evaluate.baseline_windows
         buffers["baseline rows"] = rows * (read + 2 * 4 * columns + TREE_BYTES)
     return buffers
@@ -184,8 +184,8 @@ def activation_bytes(config: Config, store: Store, blocks: int) -> int:
     """
     options, floats = config.model, 0
     if options.inputs != "features":
-        steps = -(-store.time // options.stem_stride)
-        floats += 2 * store.time * len(store.channels)
+        steps = -(-store.spec.time // options.stem_stride)
+        floats += 2 * store.spec.values
         floats += steps * options.filters * (3 + 8 * blocks)
     if options.inputs != "raw":
         floats += 2 * len(store.feature_names) + 4 * sum(options.feature_units)
@@ -198,7 +198,7 @@ def parameters(config: Config, store: Store) -> int:
     count = 0
     if options.inputs != "features":
         width = options.filters
-        count += options.stem_kernel * len(store.channels) * width
+        count += options.stem_kernel * len(store.spec.channels) * width
         count += len(options.dilations) * 2 * (options.kernel * width + width * width)
         joined += 2 * width
     if options.inputs != "raw":

@@ -12,7 +12,8 @@ from headrace.stores.errors import GroupError
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.folds import Fold, make_folds
 from headrace.stores.layout.layout import build_index, join_ranges
-from headrace.stores.source.source import Labels, Source
+from headrace.stores.source.labels import Labels
+from headrace.stores.source.source import Source
 
 Integers = NDArray[np.int64]
 
@@ -109,9 +110,9 @@ def find_non_finite(
     source: Source, advance: Callable[[int], None] = lambda windows: None
 ) -> Integers:
     """(R, 2) ranges of candidate windows that hold NaN or infinity; reads every window once."""
-    if source.dtype.kind != "f":
+    if source.spec.dtype.kind != "f":
         return no_ranges()
-    step = max(1, (16 << 20) // source.window_bytes)
+    step = max(1, (16 << 20) // source.spec.stored_bytes)
     found = []
     for start in range(0, source.windows, step):
         _, marked = source.read_marked_windows(start, min(start + step, source.windows))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.hdf5 import SHOWN_DATASETS, attribute, check_text, describe
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.spec import WindowSpec
 
 MIN_RATE, MAX_RATE = 1e-6, 1e9
 """Sampling rates that a sensor may have, in Hz: one sample in eleven days, one a nanosecond."""
@@ -40,6 +41,11 @@ class ChannelInfo:
     units: tuple[str, ...]
     scale: NDArray[np.float64]
     rate_hz: float
+
+    def window_spec(self, time: int, dtype: np.dtype[Any]) -> WindowSpec:
+        """Windows of `time` samples of these channels, with values of `dtype` as they are."""
+        scale = tuple(self.scale.tolist())
+        return WindowSpec(time, self.rate_hz, self.channels, self.units, dtype, scale)
 
 
 def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:

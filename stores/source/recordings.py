@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class RecordingsLayout:
             )
         data = require_dataset(file, "signals", options.signals, USUAL_SIGNALS)
         check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
-        self.stored_dtype = self.dtype = check_signal_dtype(data)
+        dtype = check_signal_dtype(data)
         self.info = read_channel_info(data, options)
         labels, declared = label_column(file, data, USUAL_LABELS, options)
         if len(labels) != data.shape[0]:
@@ -66,19 +67,16 @@ class RecordingsLayout:
             )
         self.declared = declared or ()
         self._table = read_table(file, int(data.shape[0]), options)
-        self._set_rate(options)
+        self._set_windows(dtype, options)
         self.data = with_chunk_cache(data)
-        self.time = options.window_rows(self.rate_hz)
-        self.step = options.step_rows(self.rate_hz)
-        self.shape = (self.time, int(self.data.shape[1]))
         self._rows = RecordingRows(
             self.data,
-            self.stored_dtype,
+            dtype,
             self._ratio,
             self.info.scale,
             options.fill_value if options.non_finite == "fill" else None,
         )
-        self.buffer_bytes = self._rows.buffer_bytes(self.time) + COPIED_BYTES
+        self.buffer_bytes = self._rows.buffer_bytes(self.spec.time) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
         self._plan(declared, options)
 
@@ -114,7 +112,7 @@ class RecordingsLayout:
         self, start: int, stop: int, marks: bool
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Candidates (n, T, C), and where `marks` (n,) bool: NaN or infinity went into it."""
-        windows = np.empty((stop - start, *self.shape), dtype=self.dtype)
+        windows = np.empty((stop - start, *self.spec.shape), dtype=self.spec.dtype)
         marked = np.zeros(stop - start, dtype=bool)
         _, recording, row = self._candidates(start, stop)
         for a, b, low, high in self._slices(recording, row):
@@ -123,7 +121,7 @@ class RecordingsLayout:
             _cut_windows(block, first, windows[a:b])
             if bad is not None:
                 before = np.concatenate(([0], np.cumsum(bad, dtype=np.int64)))
-                marked[a:b] = before[first + self.time] > before[first]
+                marked[a:b] = before[first + self.spec.time] > before[first]
         return windows, marked
 
     def row_spans(self, start: int, stop: int) -> list[tuple[int, int]]:
@@ -151,7 +149,7 @@ class RecordingsLayout:
         _, recording, row = self._candidates(start, stop)
         if self._ratio is None:
             row = row - self._table.start[recording]
-        return row / self.rate_hz
+        return row / self.spec.rate_hz
 
     def without_windows(self) -> tuple[int, list[str]]:
         """How many recordings give no window, and the groups that have no other."""
@@ -166,24 +164,24 @@ class RecordingsLayout:
         """Datasets whose whole content belongs to the fingerprint."""
         return [*self.columns.stored_labels(), *self._table.datasets]
 
-    def _set_rate(self, options: SourceOptions) -> None:
-        """Rate, type and scale as delivered: resampling applies the scale and gives float32."""
-        self.rate_hz, self.scale = self.info.rate_hz, self.info.scale
+    def _set_windows(self, dtype: np.dtype[Any], options: SourceOptions) -> None:
+        """Windows as delivered: resampling applies the scale and gives float32."""
+        rate = options.target_rate_hz or self.info.rate_hz
+        ratio = resampling_ratio(self.info.rate_hz, rate)
         self._ratio: Ratio | None = None
-        if options.target_rate_hz is None:
-            return
-        ratio = resampling_ratio(self.info.rate_hz, options.target_rate_hz)
-        self.rate_hz = options.target_rate_hz
+        delivered = replace(self.info, rate_hz=rate)
         if ratio.up != ratio.down:
             self._ratio = ratio
-            self.dtype = np.dtype(np.float32)
-            self.scale = np.ones(len(self.info.scale))
+            dtype = np.dtype(np.float32)
+            delivered = replace(delivered, scale=np.ones(len(self.info.scale)))
+        self.spec = delivered.window_spec(options.window_rows(rate), dtype)
+        self.step = options.step_rows(rate)
 
     def _plan(self, declared: tuple[str, ...] | None, options: SourceOptions) -> None:
         """Set the runs of windows, and the names and numbers of what they hold."""
         table = self._table
         self._runs = plan_runs(
-            self.columns.label, declared, table, self._ratio, self.time, self.step, options
+            self.columns.label, declared, table, self._ratio, self.spec.time, self.step, options
         )
         self._before = np.concatenate(([0], np.cumsum(self._runs.count)))
         self.windows = int(self._before[-1])
@@ -219,7 +217,7 @@ class RecordingsLayout:
     ) -> Iterator[tuple[int, int, int, int]]:
         series = None if self._ratio is None else recording
         gap = GAP_BYTES // self._rows.row_bytes
-        return contiguous_slices(row, self.time, self._rows.slice_rows, gap, series)
+        return contiguous_slices(row, self.spec.time, self._rows.slice_rows, gap, series)
 
     def _place(self, recording: int) -> tuple[int, int]:
         """Origin and number of source rows that rows of `_candidates` count in."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import h5py
@@ -29,52 +27,17 @@ from headrace.stores.source.hdf5 import (
     open_file,
     resolve,
 )
+from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.names import Codes, slices
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import USUAL_SIGNALS, RecordingsLayout
 from headrace.stores.source.slices import chunks_touched
+from headrace.stores.source.window_groups import WindowGroups
 from headrace.stores.source.windows import USUAL_WINDOWS, WindowsLayout
 
 LayoutName = Literal["windows", "recordings"]
-# Splits by window: 16 windows stay together, dealt out to at most 100 groups.
-WINDOWS_TOGETHER = 16
-MOST_WINDOW_GROUPS = 100
 LABEL_SLICE = 1 << 18
 """Candidates whose labels are read at a time: a few MiB."""
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What is known of n candidates.
-
-    Attributes:
-        label: (n,) int32, index into `Source.classes`.
-        group: (n,) int32, index into `Source.groups`.
-        part: (n,) int8, index into `Source.parts`; -1 without an official split.
-    """
-
-    label: NDArray[np.int32]
-    group: NDArray[np.int32]
-    part: NDArray[np.int8]
-
-    def take(self, which: NDArray[np.int64]) -> Labels:
-        """Those of the entries `which`."""
-        return Labels(self.label[which], self.group[which], self.part[which])
-
-
-@dataclass(frozen=True)
-class LabelRuns:
-    """Consecutive candidates that share label, group and part.
-
-    Attributes:
-        start: (R,) int64, first candidate of each run, ascending.
-        stop: (R,) int64, the candidate after its last: the next run's first.
-        labels: of each run.
-    """
-
-    start: NDArray[np.int64]
-    stop: NDArray[np.int64]
-    labels: Labels
 
 
 @explains_reads
@@ -114,13 +77,7 @@ class Source:
         options: how it is read.
         layout: "windows" or "recordings".
         windows: N, the number of candidates.
-        time: T, rows of a window as delivered.
-        channels: C names.
-        units: C units of value x channel_scale; "" where unknown.
-        rate_hz: sampling rate of the windows as delivered.
-        dtype: type of `read_windows`: the source's own in native byte order, or float32 when
-            resampled.
-        channel_scale: (C,) float64, factors from delivered values to units; ones when resampled.
+        spec: of a window as delivered; resampled, float32 in units.
         classes: names of the classes that candidates have.
         groups: names of the groups that candidates have, in natural order.
         parts: names of the parts of an official split ("train", "test"), or ().
@@ -142,23 +99,18 @@ class Source:
         layout = WindowsLayout if self.layout == "windows" else RecordingsLayout
         self._layout: WindowsLayout | RecordingsLayout = layout(file, options)
         self.windows = self._layout.windows
-        self.time = self._layout.time
-        self.channels = self._layout.info.channels
-        self.units = self._layout.info.units
-        self.rate_hz = self._layout.rate_hz
-        self.dtype: np.dtype[Any] = self._layout.dtype
-        self.channel_scale: NDArray[np.float64] = self._layout.scale
+        self.spec = self._layout.spec
         names = self._layout.names
         self.classes, self.parts = names.classes.names, names.parts.names
         self.grouped = self._layout.columns.group is not None
         self.groups = names.groups.names
         if not self.grouped:
-            self._group_windows()
-
-    @property
-    def window_bytes(self) -> int:
-        """Bytes of one window as delivered: T x C x bytes of a value."""
-        return self.time * len(self.channels) * self.dtype.itemsize
+            self._window_groups = WindowGroups(
+                self.windows,
+                self.parts,
+                lambda start, stop: self._layout.read_labels(start, stop)[2],
+            )
+            self.groups = self._window_groups.names
 
     @property
     def chunk_cache_bytes(self) -> int:
@@ -197,7 +149,7 @@ class Source:
         self._check_range(start, stop)
         label, group, part = self._layout.read_labels(start, stop)
         if not self.grouped:
-            group = self._window_group[self._dealt(start, stop, part)]
+            group = self._window_groups.numbers(start, part)
         return Labels(label, group, part.astype(np.int8))
 
     def label_runs(self) -> Iterator[LabelRuns]:
@@ -217,7 +169,7 @@ class Source:
 
     @explains_reads
     def read_windows(self, start: int, stop: int) -> NDArray[Any]:
-        """Candidates `start` to `stop`, (n, T, C) of `dtype`, C-contiguous, freshly allocated.
+        """Candidates `start` to `stop`, (n, T, C) of `spec.dtype`, C-contiguous, freshly allocated.
 
         Read in contiguous slices only. With `non_finite = "fill"` NaN and infinity are filled.
 
@@ -243,7 +195,7 @@ class Source:
         count = len(ranges)
         if not labels:
             windows = np.cumsum([stop - start for start, stop in ranges])
-            most = READ_AHEAD // self.window_bytes
+            most = READ_AHEAD // self.spec.stored_bytes
             count = max(1, int(np.searchsorted(windows, most, side="right")))
         spans: set[tuple[int, int]] = set()
         for start, stop in ranges[:count]:
@@ -334,34 +286,12 @@ class Source:
         """The source itself."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         """Close the file."""
         self.close()
 
-    def _group_windows(self) -> None:
-        """Deal stretches of candidates out to groups, each within one official part."""
-        dealt = min(MOST_WINDOW_GROUPS, -(-self.windows // WINDOWS_TOGETHER))
-        self._dealt_groups = dealt
-        used = np.zeros(max(1, len(self.parts)) * dealt, dtype=bool)
-        for start, stop in slices(self.windows):
-            _, _, part = self._layout.read_labels(start, stop)
-            used[self._dealt(start, stop, part)] = True
-        self._window_group: Codes = (np.cumsum(used) - 1).astype(np.int32)
-        self.groups = tuple(
-            f"{self.parts[number // dealt]} windows {number % dealt}"
-            if self.parts
-            else f"windows {number}"
-            for number in np.flatnonzero(used).tolist()
-        )
-
-    def _dealt(self, start: int, stop: int, part: Codes) -> NDArray[np.int64]:
-        stretch = np.arange(start, stop, dtype=np.int64) // WINDOWS_TOGETHER
-        return np.maximum(part, 0) * self._dealt_groups + stretch % self._dealt_groups
+    def _read_parts(self, start: int, stop: int) -> Codes:
+        return self._layout.read_labels(start, stop)[2]
 
     def _check_range(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= self.windows:

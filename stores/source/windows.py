@@ -67,16 +67,14 @@ class WindowsLayout:
             ("window", "time", "channel"),
             "Headrace extracts its features from signals itself: name those with source.windows.",
         )
-        self.stored_dtype = self.dtype = check_signal_dtype(data)
+        dtype = check_signal_dtype(data)
         self.info = read_channel_info(data, options)
-        self.rate_hz, self.scale = self.info.rate_hz, self.info.scale
+        self.spec = self.info.window_spec(int(data.shape[1]), dtype)
         self.columns, declared = _columns(file, data, options)
         self.declared = declared or ()
         self.data = with_chunk_cache(data)
-        self.time = int(self.data.shape[1])
-        self.shape = (self.time, int(self.data.shape[2]))
         self._fill = options.fill_value if options.non_finite == "fill" else None
-        row_bytes = int(np.prod(self.shape)) * self.dtype.itemsize
+        row_bytes = self.spec.stored_bytes
         self._slice_rows = max(1, SLICE_BYTES // row_bytes)
         self._gap_rows = GAP_BYTES // row_bytes
         self._selection = LabelSelection(options)
@@ -114,15 +112,15 @@ class WindowsLayout:
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Candidates (n, T, C), and where `marks` (n,) bool: it held NaN or infinity."""
         rows = self._rows(start, stop)
-        windows = np.empty((stop - start, *self.shape), dtype=self.dtype)
+        windows = np.empty((stop - start, *self.spec.shape), dtype=self.spec.dtype)
         marked = np.zeros(stop - start, dtype=bool)
-        looks = self.dtype.kind == "f" and (marks or self._fill is not None)
+        looks = self.spec.dtype.kind == "f" and (marks or self._fill is not None)
         for a, b, low, high in self._slices(rows):
             part = windows[a:b]
             if high - low == b - a:
                 self.data.read_direct(part, np.s_[low:high])
             else:
-                slab = np.empty((high - low, *self.shape), dtype=self.dtype)
+                slab = np.empty((high - low, *self.spec.shape), dtype=self.spec.dtype)
                 self.data.read_direct(slab, np.s_[low:high])
                 np.take(slab, rows[a:b] - low, axis=0, out=part)
             if looks:

@@ -50,7 +50,7 @@ def store_html(store: Store) -> str:
             _heading(store, told),
             _integrity(told),
             _details("Arrays", _arrays(told), True),
-            _details(f"Channels ({len(store.channels)})", _channels(store), True),
+            _details(f"Channels ({len(store.spec.channels)})", _channels(store), True),
             _details(
                 f"Folds ({len(store.folds)})", _folds(store, told), len(store.folds) <= OPEN_FOLDS
             ),
@@ -63,8 +63,8 @@ def _heading(store: Store, told: dict[str, Any]) -> str:
     stored = sum(array["stored_bytes"] for array in told["arrays"])
     plain = sum(array["bytes"] for array in told["arrays"])
     facts = (
-        f"{store.windows:,} windows of {store.time:,} &times; {len(store.channels)} "
-        f"({told['window']['seconds']:g} s at {store.rate_hz:g} Hz)",
+        f"{store.windows:,} windows of {store.spec.time:,} &times; {len(store.spec.channels)} "
+        f"({told['window']['seconds']:g} s at {store.spec.rate_hz:g} Hz)",
         f"{told['features']:,} features",
         f"{len(store.classes)} classes",
         f"{len(store.groups)} groups",

@@ -34,10 +34,10 @@ def labelled_dataset(store: Store) -> xr.Dataset:
     # Without chunks= nothing is computed by Dask: indexing reads what it asks for.
     data: xr.Dataset = xr.open_zarr(where, consolidated=False, chunks=None)
     coordinates: dict[str, tuple[str, object, dict[str, str]]] = {
-        "time": ("time", np.arange(store.time) / store.rate_hz, {"units": "s"}),
-        "channel": ("channel", list(store.channels), {}),
-        "unit": ("channel", list(store.units), {}),
-        "channel_scale": ("channel", store.channel_scale, {}),
+        "time": ("time", np.arange(store.spec.time) / store.spec.rate_hz, {"units": "s"}),
+        "channel": ("channel", list(store.spec.channels), {}),
+        "unit": ("channel", list(store.spec.units), {}),
+        "channel_scale": ("channel", list(store.spec.scale), {}),
     }
     if store.feature_names:
         coordinates["feature"] = ("feature", list(store.feature_names), {})
@@ -48,7 +48,7 @@ def labelled_dataset(store: Store) -> xr.Dataset:
             "flag_meanings": " ".join(each.replace(" ", "_") for each in meanings),
             "names": list(meanings),
         }
-    data["raw"].attrs = {"sampling_rate_hz": store.rate_hz}
+    data["raw"].attrs = {"sampling_rate_hz": store.spec.rate_hz}
     if "features" in data:
         data["features"].attrs = {}
     data.attrs = {

@@ -84,10 +84,10 @@ def read_window(store: Store, row: int) -> Window:
     values = read["features"].tolist() if "features" in read else []
     return Window(
         row=row,
-        raw=read["raw"].astype(np.float64) * store.channel_scale,
-        time_s=np.arange(store.time) / store.rate_hz,
-        channels=store.channels,
-        units=store.units,
+        raw=read["raw"].astype(np.float64) * store.spec.scale,
+        time_s=np.arange(store.spec.time) / store.spec.rate_hz,
+        channels=store.spec.channels,
+        units=store.spec.units,
         features=dict(zip(store.feature_names, values, strict=True)),
         label=store.classes[read["label"]],
         group=store.groups[read["group"]],

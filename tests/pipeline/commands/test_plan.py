@@ -22,7 +22,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import plan_features, plan_store
 from headrace.pipeline.features.task import catalogue_of
-from headrace.pipeline.memory.measured import known_reserved
+from headrace.pipeline.memory.measured import known_reserved, network_shape
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory, watch_memory
 from headrace.pipeline.rows.order import Order
@@ -41,8 +41,10 @@ from headrace.stores import Store
 from headrace.stores.build.build import layout_of
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
+from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.source import LabelRuns, Labels, Source
+from headrace.stores.source.source import Source
+from headrace.stores.spec import WindowSpec
 from tests.conftest import changed, request_for
 
 
@@ -222,8 +224,7 @@ def test_the_weights_of_a_network_are_counted_without_building_it(
 
     store = stores.open(tiny_store)
     config = changed(Config(), model={"inputs": inputs})
-    shape = (store.time, len(store.channels), len(store.feature_names), len(store.classes))
-    counted = build_network(config.model, *shape).count_params()
+    counted = build_network(config.model, **network_shape(store)).count_params()
     assert parameters(config, store) == pytest.approx(counted, rel=0.05)
     wide = changed(config, model={"filters": 1024, "feature_units": (4096, 4096)})
     assert plan_train(wide, store).projected > plan_train(config, store).projected + 200 * MIB
@@ -260,11 +261,15 @@ class VirtualSource:
     """Windows of 128 x 9 in 2,000 recordings of 200 subjects, however many; no file."""
 
     layout, path, options = "recordings", Path("virtual.h5"), SourceOptions()
-    time, rate_hz, grouped = 128, 50.0, True
-    channels = tuple(f"ch{number}" for number in range(9))
-    units = ("g",) * 9
-    dtype = np.dtype(np.float32)
-    channel_scale = np.ones(9)
+    grouped = True
+    spec = WindowSpec(
+        time=128,
+        rate_hz=50.0,
+        channels=tuple(f"ch{number}" for number in range(9)),
+        units=("g",) * 9,
+        dtype=np.dtype(np.float32),
+        scale=(1.0,) * 9,
+    )
     classes = tuple(f"class {number}" for number in range(6))
     groups = tuple(f"subject {number}" for number in range(200))
     parts = ()

@@ -65,7 +65,7 @@ def test_scores_are_those_of_the_model_on_the_rows_of_the_test_folds(
     rows = store.read_many(
         ["raw", "features", "label"], [(fold.start, fold.stop) for fold in folds]
     )
-    raw = rows["raw"] * store.channel_scale.astype(np.float32)
+    raw = rows["raw"] * np.array(store.spec.scale, np.float32)
     probability = load_model(run.model).predict(
         {"raw": raw, "features": rows["features"]}, verbose=0
     )

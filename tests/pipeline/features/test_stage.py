@@ -53,7 +53,7 @@ def assert_rows_are_the_sources(store: stores.Store, source: Path, config: Confi
         windows = opened.read_windows(0, opened.windows)
         labels = opened.read_labels(0, opened.windows)
         assert np.array_equal(np.sort(index), np.arange(opened.windows))
-        scale = opened.channel_scale
+        scale = opened.spec.scale
     assert np.array_equal(raw, windows[index])
     assert np.array_equal(store.read("label", 0, store.windows), labels.label[index])
     assert np.array_equal(store.read("group", 0, store.windows), labels.group[index])
@@ -227,7 +227,7 @@ def test_a_value_that_the_stored_type_cannot_hold_is_refused(
 ) -> None:
     config = changed(tiny_config, store={"raw_dtype": "float16"})
     store = build_here(config, tiny_source, tmp_path / "half.zarr")
-    assert store.raw_dtype == np.float16
+    assert store.spec.dtype == np.float16
     assert not list(verify_store(store, lambda _: None))
     source = tmp_path / "large.h5"
     source.write_bytes(tiny_source.read_bytes())

@@ -29,6 +29,7 @@ from headrace.pipeline.training.stage import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
+from headrace.stores.spec import WindowSpec
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, install
 
@@ -84,7 +85,7 @@ def test_every_window_gets_what_the_network_says_of_its_row(
     found = pd.read_parquet(tmp_path / "p.parquet")
     store = stores.open(tiny_store)
     rows = store.read_many(["raw", "features", "source_index"], [(0, store.windows)])
-    raw = rows["raw"] * store.channel_scale.astype(np.float32)
+    raw = rows["raw"] * np.array(store.spec.scale, np.float32)
     model = load_model(complete_run.model)
     wanted = model.predict({"raw": raw, "features": rows["features"]}, verbose=0)
     assert found["window"].tolist() == list(range(store.windows))
@@ -147,7 +148,8 @@ def test_a_timeline_covers_every_recording_without_a_gap(
 class Whole:
     """What a timeline asks of a source: windows of 2 s."""
 
-    time, rate_hz, layout = 20, 10.0, "recordings"
+    layout = "recordings"
+    spec = WindowSpec(20, 10.0, ("a",), ("",), np.dtype(np.float32), (1.0,))
 
 
 def block(recording: list[int], time_s: list[float]) -> Block:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from headrace.pipeline.config.config import Config
@@ -24,11 +25,13 @@ from headrace.pipeline.runs.folder import (
 )
 from headrace.pipeline.runs.inputs import ModelInputs
 from headrace.stores.errors import UserError
+from headrace.stores.spec import WindowSpec
 
 STORE = "0123456789abcdef0123456789abcdef"
 SPLIT = {"train": ["0"], "validation": ["1"], "test": ["2"]}
 
-INPUTS = ModelInputs(64, 50.0, ("a",), ("g",), "float32", (), ("walk", "run"))
+SPEC = WindowSpec(64, 50.0, ("a",), ("g",), np.dtype(np.float32), (1.0,))
+INPUTS = ModelInputs(SPEC, features=(), classes=("walk", "run"))
 
 
 @pytest.fixture

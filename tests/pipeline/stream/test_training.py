@@ -392,7 +392,7 @@ def test_evaluation_gives_every_row_in_store_order_and_in_units(
     for name in ("raw", "features", "label", "group", "source_index"):
         expected = store.read(name, 0, store.windows)[rows]
         if name == "raw":
-            expected = expected.astype(np.float32) * store.channel_scale.astype(np.float32)
+            expected = expected.astype(np.float32) * np.array(store.spec.scale, np.float32)
         np.testing.assert_array_equal(np.concatenate([b[name] for b in given]), expected)
 
 

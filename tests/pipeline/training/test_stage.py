@@ -62,7 +62,7 @@ def test_the_model_takes_rows_of_the_store_and_learnt_something(
         choose_split(store.folds, class_table(store), stateful_config.split).validation[0]
     )
     rows = store.read_many(["raw", "features"], [(fold.start, fold.stop)])
-    raw = rows["raw"] * store.channel_scale.astype(np.float32)
+    raw = rows["raw"] * np.array(store.spec.scale, np.float32)
     model = keras.saving.load_model(complete_run.model, safe_mode=True)
     probability = model.predict({"raw": raw, "features": rows["features"]}, verbose=0)
     np.testing.assert_allclose(probability.sum(axis=1), 1, rtol=1e-5)
@@ -233,7 +233,7 @@ def test_statistics_see_the_training_folds_only(tiny_store: Path, tiny_config: C
     rows = store.read_many(
         ["raw"], [(store.fold(name).start, store.fold(name).stop) for name in split.train]
     )
-    raw = rows["raw"].astype(np.float64) * store.channel_scale
+    raw = rows["raw"].astype(np.float64) * store.spec.scale
     np.testing.assert_allclose(normaliser.raw_mean, raw.mean(axis=(0, 1)), rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(normaliser.raw_scale, 1 / raw.std(axis=(0, 1)), rtol=1e-5)
 

@@ -35,7 +35,7 @@ def test_the_recordings_layout_gives_about_that_many_windows_by_default(tmp_path
     write_synthetic(path, windows=2000, time=time, channels=2, layout="recordings")
     with open_source(path, SourceOptions()) as source:
         assert source.layout == "recordings"
-        assert source.time == time
+        assert source.spec.time == time
         assert abs(source.windows - 2000) <= 40
         assert len(source.groups) == 20
         assert len(source.classes) == 6

@@ -49,8 +49,8 @@ def test_recordings_become_a_source_that_can_be_read(tmp_path, monkeypatch):
     output = tmp_path / "new" / "watch.h5"
     write_watch(wheel_with(tmp_path / "w.whl", content), output)
     with open_source(output, SourceOptions(window_s=2, step_s=1)) as source:
-        assert source.channels == ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
-        assert source.units == ("g", "g", "g", "rad/s", "rad/s", "rad/s")
+        assert source.spec.channels == ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+        assert source.spec.units == ("g", "g", "g", "rad/s", "rad/s", "rad/s")
         assert source.classes == ("PEN", "ABD")
         assert source.groups == ("1", "2", "10")
         assert source.windows == 3 + 2 + 3

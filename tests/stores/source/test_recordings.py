@@ -43,7 +43,7 @@ def test_windows_equal_those_cut_from_whole_recordings(tmp_path, dtype):
     content = write_recordings(tmp_path / "s.h5", dtype=dtype)
     windows, labels, rows = expected_windows(content, 12, 5)
     with open_source(tmp_path / "s.h5", SourceOptions(window_samples=12, step_s=0.5)) as source:
-        assert (source.windows, source.time) == (len(windows), 12)
+        assert (source.windows, source.spec.time) == (len(windows), 12)
         assert np.array_equal(source.read_windows(0, len(windows)), windows)
         found = source.read_labels(0, len(windows))
         assert found.label.tolist() == labels
@@ -61,8 +61,9 @@ def test_resampled_windows_equal_those_of_whole_recordings(tmp_path, target):
         window_samples=8, step_samples=3, target_rate_hz=target, scale=[1, 0.5, 2]
     )
     with open_source(tmp_path / "s.h5", options) as source:
-        assert (source.windows, source.rate_hz, source.dtype) == (len(windows), target, "f4")
-        assert source.channel_scale.tolist() == [1, 1, 1]
+        spec = source.spec
+        assert source.windows == len(windows)
+        assert (spec.rate_hz, spec.dtype, spec.scale) == (target, "f4", (1, 1, 1))
         found = source.read_windows(0, len(windows))
         np.testing.assert_allclose(found, windows * [1, 0.5, 2], rtol=1e-5, atol=1e-3)
         assert source.read_labels(0, len(windows)).label.tolist() == labels
@@ -133,7 +134,7 @@ def test_classes_of_equal_name_make_one_stretch(tmp_path):
 def test_default_windows_last_2_56_s_and_overlap_by_half(tmp_path):
     write_recordings(tmp_path / "s.h5")
     with open_source(tmp_path / "s.h5", SourceOptions()) as source:
-        assert source.time == 26
+        assert source.spec.time == 26
         options = source.options
         assert (options.window_rows(50), options.step_rows(50)) == (128, 64)
         assert options.step_rows(10) == 13
@@ -171,9 +172,9 @@ def test_a_table_of_other_names_is_mapped(tmp_path):
         assert source.classes == ("sit", "walk")
         assert source.groups == ("a", "b")
         assert source.parts == ("train", "test")
-        assert source.rate_hz == 51.2
-        assert (source.channels, source.units) == (("x", "y"), ("g", "g"))
-        assert source.channel_scale.tolist() == [0.5, 0.5]
+        assert source.spec.rate_hz == 51.2
+        assert (source.spec.channels, source.spec.units) == (("x", "y"), ("g", "g"))
+        assert source.spec.scale == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(

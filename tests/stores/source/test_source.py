@@ -15,6 +15,7 @@ from headrace.stores.errors import UserError
 from headrace.stores.source.hdf5 import explains_reads
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
+from headrace.stores.spec import WindowSpec
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
 
@@ -28,9 +29,9 @@ def read_all(path, **options):
 def test_usual_names_in_the_windows_layout_need_no_options(tmp_path):
     content = write_windows(tmp_path / "s.h5")
     source, windows, labels = read_all(tmp_path / "s.h5")
-    assert (source.layout, source.windows, source.time, source.rate_hz) == ("windows", N, T, 20)
-    assert source.channels == ("ch0", "ch1", "ch2")
-    assert source.units == ("", "", "")
+    assert (source.layout, source.windows) == ("windows", N)
+    kind = np.dtype(content["X"].dtype)
+    assert source.spec == WindowSpec(T, 20, ("ch0", "ch1", "ch2"), ("",) * 3, kind, (1,) * 3)
     assert np.array_equal(windows, content["X"])
     assert windows.flags.c_contiguous
     assert source.classes == ("0", "1", "2")
@@ -66,9 +67,9 @@ def test_datasets_of_other_names_are_mapped(tmp_path):
     assert source.parts == ("train", "test")
     assert labels.part.tolist() == [0, 0, 0, 0, 1, 1]
     assert labels.label.tolist() == [1, 0, 1, 0, 1, 0]
-    assert source.channel_scale.tolist() == [0.5, 2]
-    assert (source.channels, source.units, source.rate_hz) == (("a", "b"), ("g", "V"), 25)
-    assert source.dtype == np.int16
+    time = source.spec.time
+    kind = np.dtype(np.int16)
+    assert source.spec == WindowSpec(time, 25, ("a", "b"), ("g", "V"), kind, (0.5, 2))
 
 
 @pytest.mark.parametrize("order", "<>")
@@ -77,7 +78,7 @@ def test_every_type_and_byte_order_is_read_as_stored(tmp_path, order, kind):
     values = np.random.default_rng(0).integers(0, 100, (N, T, C)).astype(order + kind)
     write_windows(tmp_path / "s.h5", X=values)
     source, windows, _ = read_all(tmp_path / "s.h5")
-    assert windows.dtype == np.dtype(kind) == source.dtype
+    assert windows.dtype == np.dtype(kind) == source.spec.dtype
     assert windows.dtype.isnative
     assert np.array_equal(windows, values)
 
@@ -268,7 +269,7 @@ def test_bytes_touched_counts_whole_chunks_of_all_channels(tmp_path):
         assert source.bytes_touched(0, 1) == row
         assert source.bytes_touched(19, 21) == 2 * row
         assert source.bytes_touched(0, N) == 5 * row
-        assert source.window_bytes == T * C * 4
+        assert source.spec.stored_bytes == T * C * 4
 
 
 @pytest.mark.parametrize(

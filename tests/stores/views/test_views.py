@@ -57,7 +57,7 @@ def test_a_window_shows_itself_in_one_line_and_as_signals(store: NotebookStore) 
     assert window.title in seen.text
     assert "script" not in seen.tags
     assert seen.open == []
-    assert all(channel in seen.text for channel in store.channels)
+    assert all(channel in seen.text for channel in store.spec.channels)
     assert len(store) == store.windows
     assert store.fold(3) == store.fold("3")
 
@@ -82,7 +82,7 @@ def test_html_describes_the_store_and_reads_one_chunk_of_an_array(
         "530 windows of 64",
         "144 features",
         "✓ complete",
-        *store.channels,
+        *store.spec.channels,
         "window 530",
     ):
         assert wanted in seen.text
@@ -119,8 +119,8 @@ def test_a_window_is_in_units_and_knows_what_it_is(store: NotebookStore) -> None
     window = store.window(-3)
     assert window.row == 527
     raw = store.read("raw", 527, 528)[0]
-    np.testing.assert_array_equal(window.raw, raw * store.channel_scale)
-    assert window.time_s[1] == 1 / store.rate_hz
+    np.testing.assert_array_equal(window.raw, raw * store.spec.scale)
+    assert window.time_s[1] == 1 / store.spec.rate_hz
     values = list(window.features.values())
     np.testing.assert_array_equal(values, store.read("features", 527, 528)[0])
     assert tuple(window.features) == store.feature_names
@@ -170,7 +170,7 @@ def test_the_labelled_dataset_is_lazy_and_reads_what_the_store_reads(store: Note
     np.testing.assert_array_equal(
         rms.values, store.read("features", 0, 530)[:, store.feature_names.index("ch0__rms")]
     )
-    assert data["time"].values[1] == 1 / store.rate_hz
+    assert data["time"].values[1] == 1 / store.spec.rate_hz
     assert data["label"].attrs["names"] == list(store.classes)
     assert len(data["label"].attrs["flag_meanings"].split()) == len(store.classes)
     assert data.attrs["folds"][store.folds[1].name] == [store.folds[1].start, store.folds[1].stop]
@@ -178,7 +178,7 @@ def test_the_labelled_dataset_is_lazy_and_reads_what_the_store_reads(store: Note
 
 def test_plots_show_every_channel_and_class(store: NotebookStore) -> None:
     panels = store.plot_window(7)
-    assert sum(len(panel.lines) for panel in panels) == len(store.channels)
+    assert sum(len(panel.lines) for panel in panels) == len(store.spec.channels)
     assert panels[0].get_title(loc="left") == store.window(7).title
     axes = store.plot_feature("ch0__rms", by="group", rows=store.folds[0].rows)
     shown = [label.get_text().split(" (")[0] for label in axes.get_yticklabels()]
