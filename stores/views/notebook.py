@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headrace.stores.errors import UserError
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
 from headrace.stores.io.places import Place
 from headrace.stores.store import Store, open_store
@@ -67,4 +68,9 @@ class NotebookStore(Store):
         return plot_feature(self, name, by, rows)
 
     def _repr_html_(self) -> str:
-        return store_html(self)
+        sample: Window | UserError
+        try:
+            sample = read_window(self, 0)
+        except UserError as error:
+            sample = error
+        return store_html(self, sample)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.stores.errors import StoreError
+from headrace.stores.views.palette import PALETTE
 from headrace.stores.views.window import Rows, evenly, features_table, read_window
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from headrace.stores.store import Store
 
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
-"""Of Okabe and Ito (2008), which colour-blind eyes tell apart."""
 SAMPLE = 20_000
 """Windows that a distribution is drawn from, unless rows are named."""
 BY = ("label", "group", "fold")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import StoreError
+from headrace.stores.views.store_html import window_html
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,9 +59,7 @@ class Window:
         return f"<Window {self.title}: {time} x {channels}, {len(self.features)} features>"
 
     def _repr_html_(self) -> str:
-        from headrace.stores.views.store_html import window_html
-
-        return str(window_html(self))
+        return window_html(self)
 
     @property
     def title(self) -> str:
