@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+SHOWN_NAMES = 12
+
 
 def format_bytes(count: float) -> str:
     """`1.5 GiB`: three digits and a binary unit."""
@@ -37,7 +39,17 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def shown(names: Sequence[str]) -> str:
+    """`a, b, c`; of more than 12 names the first 12 and `... (2000)`."""
+    more = f", ... ({len(names)})" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + more
+
+
 def shown_value(value: Any) -> str:
     """A value of a configuration, short."""
-    text = "left out" if value is None else repr(value)
+    return shortened("left out" if value is None else repr(value))
+
+
+def shortened(text: str) -> str:
+    """The first 37 characters and `...` where there are more than 40."""
     return text if len(text) <= 40 else f"{text[:37]}..."

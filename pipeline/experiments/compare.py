@@ -15,6 +15,7 @@ from headrace.pipeline.runs.folder import (
     recorded_config,
     recorded_fingerprint,
 )
+from headrace.stores.text import shortened
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
@@ -68,7 +69,7 @@ def run_compare(runs: Sequence[Path], console: Console) -> dict[str, Any]:
             "Keys that differ",
             ("key", *(_name(each) for each in found)),
             [
-                (key, *(_short(each.config.get(key)) for each in found))
+                (key, *(_shown(each.config.get(key)) for each in found))
                 for key in differing[:MOST_DIFFERENCES]
             ],
         )
@@ -136,6 +137,5 @@ def _name(each: Compared) -> str:
     return "/".join(each.run.path.parts[-2:])
 
 
-def _short(value: Any) -> str:
-    text = "-" if value is None else str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def _shown(value: Any) -> str:
+    return shortened("-" if value is None else str(value))

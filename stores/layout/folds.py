@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError
+from headrace.stores.text import listed
 
 DEFAULT_FOLDS = 10
 SHOWN_FOLDS = 12
@@ -49,8 +50,7 @@ def named_folds(folds: Sequence[Fold], names: Iterable[str | int]) -> tuple[Fold
     Raises:
         UserError: `names` is one text, or holds a name that no fold has, or a name twice.
     """
-    known = ", ".join(fold.name for fold in folds[:SHOWN_FOLDS])
-    known += f" and {len(folds) - SHOWN_FOLDS} more" if len(folds) > SHOWN_FOLDS else ""
+    known = listed([fold.name for fold in folds], SHOWN_FOLDS)
     if isinstance(names, str):
         raise GroupError(
             f"Folds are named in a list, not in one text: [{names!r}] or more of {known}."

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError, SourceError, UserError
 from headrace.stores.source.hdf5 import attribute, contents, describe, find_dataset, require_dataset
-from headrace.stores.source.names import Codes, NameColumn, OneName, distinct, natural_order, shown
+from headrace.stores.source.names import Codes, NameColumn, OneName, distinct, natural_order
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.text import shown
 
 UNLABELLED = "unlabelled"
 """The class of a source's windows where it has no labels."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError, UserError
 from headrace.stores.source.classes import LabelSelection
 from headrace.stores.source.hdf5 import describe
-from headrace.stores.source.names import SLICE_ROWS, NameColumn, OneName, shown
+from headrace.stores.source.names import SLICE_ROWS, NameColumn, OneName
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import RecordingTable
 from headrace.stores.source.resampling import Ratio
+from headrace.stores.text import shown
 
 Pieces = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 SAME_RATE = Ratio(1, 1)

@@ -17,7 +17,6 @@ Codes = NDArray[np.int32]
 SLICE_ROWS = 1 << 16
 SLICE_NAME_BYTES = 128 * SLICE_ROWS
 MAX_NAMES = 1 << 20
-SHOWN_NAMES = 12
 
 
 class NameColumn:
@@ -156,12 +155,6 @@ def slices(stop: int, step: int | None = None) -> Iterator[tuple[int, int]]:
     step = SLICE_ROWS if step is None else step
     for start in range(0, stop, step):
         yield start, min(start + step, stop)
-
-
-def shown(names: Sequence[str]) -> str:
-    """The first 12 names in one line."""
-    more = f", ... ({len(names)})" if len(names) > SHOWN_NAMES else ""
-    return ", ".join(names[:SHOWN_NAMES]) + more
 
 
 def _number(digits: str) -> tuple[int, int, str]:

@@ -1,10 +1,10 @@
-"""Numbers as people read them."""
+"""Numbers and lists as people read them."""
 
 from __future__ import annotations
 
 import pytest
 
-from headrace.stores.text import format_bytes, format_seconds
+from headrace.stores.text import format_bytes, format_seconds, shortened, shown
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,15 @@ def test_seconds(seconds: float, text: str) -> None:
 )
 def test_bytes(count: float, text: str) -> None:
     assert format_bytes(count) == text
+
+
+def test_of_many_names_the_first_are_shown_and_their_number() -> None:
+    names = [str(number) for number in range(13)]
+    assert shown(names[:12]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+    assert shown(names) == shown(names[:12]) + ", ... (13)"
+
+
+@pytest.mark.parametrize("length", [0, 40, 41, 1000])
+def test_a_text_is_shortened_to_40_characters(length: int) -> None:
+    text = "x" * length
+    assert shortened(text) == (text if length <= 40 else "x" * 37 + "...")
