@@ -79,16 +79,12 @@ def write_synthetic(
     Raises:
         UserError: a number is too small, or the file cannot be written.
     """
-    for name, value, least in (
-        ("windows", windows, groups),
-        ("time", time, 2),
-        ("channels", channels, 1),
-        ("groups", groups, 1),
-        ("classes", classes, 1),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise SourceError(f"{name} is {value}; at least {least} is needed.")
+    _require("windows", windows, least=groups)
+    _require("time", time, least=2)
+    _require("channels", channels)
+    _require("groups", groups)
+    _require("classes", classes)
+    _require("seed", seed, least=0)
     if rate_hz is None:
         rate_hz = DEFAULT_RATE_HZ if layout == "windows" else time / DEFAULT_WINDOW_S
     plan = _plan(windows, groups, classes, overlapping=layout == "recordings")
@@ -103,6 +99,11 @@ def write_synthetic(
         else:
             data = _write_recordings(file, signal, advance)
         describe_channels(data, rate_hz, names, ["1"] * channels)
+
+
+def _require(name: str, value: int, least: int = 1) -> None:
+    if value < least:
+        raise SourceError(f"{name} is {value}; at least {least} is needed.")
 
 
 @dataclass(frozen=True)
