@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,17 +99,6 @@ class Normaliser:
         table[:, 1:-1, 2] = np.minimum(slopes, np.finfo(np.float32).max)
         table[:, 0, :2] = table[:, 1, :2]
         return table
-
-    def to_arrays(self) -> dict[str, Floats]:
-        """Every statistic by name, fit for `numpy.savez`; `from_arrays` takes them back."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Self:
-        """Rebuild from `to_arrays`; other names are ignored. Raises KeyError for a missing one."""
-        return cls(
-            **{field.name: np.asarray(arrays[field.name], np.float32) for field in fields(cls)}
-        )
 
 
 def _pair(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-
 import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm, rankdata
 
 from headrace.model.normalisation_layers import normalise_features, normalise_raw
-from headrace.model.normaliser import KNOTS, SAMPLE_ROWS, SCORE_LIMIT, STANDARD_LIMIT, Normaliser
+from headrace.model.normaliser import SAMPLE_ROWS, SCORE_LIMIT, STANDARD_LIMIT, Normaliser
 
 
 def fitted(sample: np.ndarray, scaling: str = "quantile") -> Normaliser:
@@ -107,18 +105,6 @@ def test_scores_are_finite_bounded_and_never_fall_as_the_feature_rises(
     assert np.abs(mapped).max() <= SCORE_LIMIT
     # Rounding inside a segment may undo an equal step, never a real one.
     assert (np.diff(mapped, axis=0) >= -1e-5).all()
-
-
-def test_arrays_of_a_normaliser_survive_a_file() -> None:
-    normaliser = fitted(np.random.default_rng(0).normal(size=(50, 3)))
-    file = io.BytesIO()
-    np.savez(file, **normaliser.to_arrays())
-    file.seek(0)
-    with np.load(file) as loaded:
-        copy = Normaliser.from_arrays(loaded)
-    assert copy.knots.shape == (3, KNOTS)
-    for name, array in normaliser.to_arrays().items():
-        np.testing.assert_array_equal(array, copy.to_arrays()[name])
 
 
 @pytest.mark.parametrize(
