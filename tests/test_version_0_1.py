@@ -25,14 +25,13 @@ from headrace.pipeline.features.task import writer_versions
 from headrace.pipeline.prediction.stage import run_predict
 from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
-from headrace.pipeline.runs.folder import (
+from headrace.pipeline.runs.folder import RunFolder, run_digest
+from headrace.pipeline.runs.record import (
     BIT_DECIDING,
-    RunFolder,
     current_versions,
     recorded_config,
     recorded_fingerprint,
     recorded_versions,
-    run_digest,
 )
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError

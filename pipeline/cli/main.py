@@ -335,7 +335,8 @@ def _refuse_idle(options: argparse.Namespace, request: Request) -> None:
     command = options.command
     kept = READ_WITH_RUN.get(command)
     if kept and request.run is not None:
-        from headrace.pipeline.runs.folder import RunFolder, flat_table, recorded_config
+        from headrace.pipeline.runs.folder import RunFolder
+        from headrace.pipeline.runs.record import flat_table, recorded_config
 
         run = RunFolder(request.run)
         keys = [override.partition("=")[0].strip() for override in options.overrides]

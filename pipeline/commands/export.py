@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from headrace.pipeline.evaluation.metrics import read_metrics
-from headrace.pipeline.prediction.stage import complete_run, inputs_of_run
-from headrace.pipeline.runs.folder import RunFolder, json_bytes, recorded_config, recorded_versions
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.record import json_bytes, recorded_config, recorded_versions
+from headrace.pipeline.runs.resolve import complete_run, inputs_of_run
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk

@@ -20,13 +20,13 @@ from headrace.pipeline.request import Request
 from headrace.pipeline.rows.order import buffer_chunks, training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
 from headrace.pipeline.rows.split import choose_split, class_table
+from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training.memory import (
     fit_read_ahead,
     plan_crossval,
     plan_evaluate,
     plan_train,
 )
-from headrace.pipeline.training.stage import resolved_config
 from headrace.stores import Store
 from headrace.stores.build.folder import is_finished
 from headrace.stores.errors import BudgetError, CommandError, UserError

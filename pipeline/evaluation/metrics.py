@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from headrace.pipeline.runs.folder import json_bytes
+from headrace.pipeline.runs.record import json_bytes
 from headrace.stores.errors import RunError, first_line
 from headrace.stores.io import disk
 

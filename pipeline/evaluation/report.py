@@ -24,7 +24,7 @@ from headrace.model.figures import (
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.html_page import image, page, table
 from headrace.pipeline.evaluation.metrics import TITLES, ClassifierScores, Metrics, Mistake, Spread
-from headrace.pipeline.runs.folder import recorded_versions
+from headrace.pipeline.runs.record import recorded_versions
 from headrace.stores.io import disk
 from headrace.stores.views.window import read_window
 

@@ -7,24 +7,14 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import Config, digest
-from headrace.pipeline.config.marks import resource_keys
-from headrace.pipeline.config.sections import StreamOptions
 from headrace.pipeline.evaluation.metrics import TITLES, Metrics, read_metrics, write_metrics
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split
-from headrace.pipeline.runs.folder import (
-    RunFolder,
-    default_run,
-    only_writer,
-    recorded_config,
-    recorded_fingerprint,
-    recorded_split,
-    sweep,
-    with_threads,
-)
+from headrace.pipeline.runs.folder import RunFolder, default_run, only_writer, sweep
+from headrace.pipeline.runs.record import recorded_fingerprint, recorded_split
+from headrace.pipeline.runs.resolve import evaluation_config, resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import fit_read_ahead, plan_evaluate
-from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.errors import RunError
 from headrace.stores.io.places import Place
 from headrace.stores.store import open_store
@@ -80,29 +70,6 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
         metrics = _score(evaluation, metrics, wanted, baseline, request.console)
         _write_results(evaluation, metrics, plan, request.memory)
     return _finish(request, run, metrics) | {"memory": plan.as_table()}
-
-
-def evaluation_config(run: RunFolder, given: Config) -> Config:
-    """The run's resolved config, with the given keys of `evaluate`, `memory`, `objects`, `paths`.
-
-    Given means: in the file or on the command line, not a default.
-
-    Raises:
-        UserError: the folder holds no run.
-    """
-    recorded = recorded_config(run)
-    sections = {}
-    for name in ("evaluate", "memory", "objects", "paths"):
-        own = getattr(given, name)
-        update = {key: getattr(own, key) for key in own.model_fields_set}
-        sections[name] = getattr(recorded, name).model_copy(update=update)
-    # A run records all keys; how far to read ahead is this budget's affair, unless it is given.
-    free = set(resource_keys(StreamOptions))
-    stream = recorded.stream.model_dump(exclude=free) | given.stream.model_dump(
-        include=given.stream.model_fields_set & free
-    )
-    sections["stream"] = StreamOptions.model_validate(stream)
-    return recorded.model_copy(update=sections).reached()
 
 
 def _find(request: Request) -> Evaluation:

@@ -29,9 +29,10 @@ from headrace.pipeline.experiments.child_stages import ensure_evaluated, run_sta
 from headrace.pipeline.experiments.crossval import crossval_config, fold_config
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.split import choose_split, class_table, crossval_splits
-from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
+from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
+from headrace.pipeline.runs.record import json_bytes
+from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
-from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 from headrace.stores.store import open_store

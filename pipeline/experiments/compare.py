@@ -9,12 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
 from headrace.pipeline.evaluation.metrics import Metrics, read_metrics
-from headrace.pipeline.runs.folder import (
-    RunFolder,
-    flat_table,
-    recorded_config,
-    recorded_fingerprint,
-)
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.record import flat_table, recorded_config, recorded_fingerprint
 from headrace.stores.text import shortened
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from headrace.pipeline.evaluation.metrics import (
 )
 from headrace.pipeline.experiments.child_stages import ensure_evaluated
 from headrace.pipeline.rows.split import class_table, crossval_splits, group_names, is_official
-from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, json_bytes, run_digest
+from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
+from headrace.pipeline.runs.record import json_bytes
+from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
-from headrace.pipeline.training.stage import resolved_config
 from headrace.stores.io import disk
 from headrace.stores.store import open_store
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.pipeline.evaluation.stage import evaluation_config
 from headrace.pipeline.features.task import BATCH_WINDOWS, make_catalogue, require_finite
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
@@ -17,17 +16,16 @@ from headrace.pipeline.prediction.blocks import BLOCKS_HELD, Block, read_blocks
 from headrace.pipeline.prediction.files import prediction_file, refuse_output, timeline_path
 from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.request import require_data
-from headrace.pipeline.runs.folder import RunFolder, recorded_fingerprint, recorded_inputs
-from headrace.pipeline.runs.inputs import ModelInputs, inputs_of, refuse_other_signals
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.inputs import ModelInputs, refuse_other_signals
+from headrace.pipeline.runs.resolve import complete_run, evaluation_config, inputs_of_run
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import RESERVED
-from headrace.stores.errors import PredictionError, RunError
+from headrace.stores.errors import PredictionError
 from headrace.stores.io.places import Place, state_of
 from headrace.stores.source.probe import look_at, open_stranger
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.source.windows import RECORDING_OPTIONS, USUAL_WINDOWS
-from headrace.stores.store import open_store
-from headrace.stores.text import counted, listed
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
@@ -158,50 +156,6 @@ def _with_layout(path: Place, trained: SourceOptions, given: SourceOptions) -> S
         return given
     usual = any(len(each.shape) == 3 for name in USUAL_WINDOWS if (each := found.named(name)))
     return given.model_copy(update={"layout": "windows" if usual else "recordings"})
-
-
-def complete_run(path: Path | None) -> RunFolder:
-    """The run in a folder, if its network is trained.
-
-    Raises:
-        UserError: none is named, or it is not.
-    """
-    if path is None:
-        raise RunError("No run is named. Name the trained run's folder: --run runs/NAME/DIGEST.")
-    run = RunFolder(path)
-    if run.complete:
-        return run
-    if run.config.is_file():
-        raise RunError(
-            f"The run {path} is not trained to its end. Go on with it: headrace train --config "
-            f"{run.config} --run {path}"
-        )
-    below = sorted(each.parent for each in path.glob(f"*/{run.model.name}"))
-    if below:
-        raise RunError(
-            f"{path} is no run, and holds {counted(len(below), 'run')}. Name one: "
-            f"--run {listed([str(each) for each in below])}"
-        )
-    raise RunError(f"{path} holds no trained network (no model.keras). Name another --run.")
-
-
-def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:
-    """What the network of a run takes; of runs that do not record it, as their store says.
-
-    Raises:
-        UserError: that store is not there any more.
-    """
-    recorded = recorded_inputs(run)
-    if recorded is not None:
-        return recorded
-    path = config.paths.store
-    store = None if path is None else open_store(path)
-    if store is None or store.fingerprint != recorded_fingerprint(run):
-        raise PredictionError(
-            f"The run {run.path} does not record what its network takes, and {path} is not the "
-            "store it was trained on. Train again: headrace train --new."
-        )
-    return inputs_of(store)
 
 
 def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:

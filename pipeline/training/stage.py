@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.rows.split import (
     choose_split,
     class_table,
@@ -15,22 +14,14 @@ from headrace.pipeline.rows.split import (
     is_own_validation,
     unvalidated_classes,
 )
-from headrace.pipeline.runs.folder import (
-    RunFolder,
-    default_run,
-    next_run,
-    only_writer,
-    record_run,
-    recorded_split,
-    refuse_unfit,
-    with_threads,
-)
+from headrace.pipeline.runs.folder import RunFolder, default_run, next_run, only_writer
 from headrace.pipeline.runs.inputs import inputs_of
+from headrace.pipeline.runs.record import record_run, recorded_split, refuse_unfit
+from headrace.pipeline.runs.resolve import resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import fit_read_ahead, plan_train
 from headrace.pipeline.training.state import read_state
 from headrace.stores.errors import RunError
-from headrace.stores.io.places import Place
 from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
@@ -88,47 +79,6 @@ def run_train(request: Request) -> dict[str, Any]:
     summary = _summary(run, trained=True)
     request.console.say(_ending(summary, config))
     return summary | {"memory": plan.as_table()}
-
-
-def resolved_config(request: Request, store: Store) -> Config:
-    """The config with what the run fixes at its first start: geometry and absolute paths.
-
-    What the store was made with is taken from the store.
-
-    Raises:
-        UserError: the config names something else for the store than it was made with.
-    """
-    config = store_config(request.config, store.manifest.config)
-    stream = config.stream.model_copy(update={"buffer_chunks": buffer_chunks(config.stream)})
-    paths = config.paths.model_copy(
-        update={"data": _absolute(request.data), "store": _absolute(store.path)}
-    )
-    return config.model_copy(update={"stream": stream, "paths": paths})
-
-
-def store_config(config: Config, recorded: dict[str, Any]) -> Config:
-    """`config` with the options that the store records, which decided its bytes.
-
-    Raises:
-        UserError: `config` itself says otherwise, in a key that is not left to its default.
-    """
-    sections = {}
-    for name, options in recorded.items():
-        given = getattr(config, name)
-        said = given.model_dump(mode="json", include=given.model_fields_set)
-        differing = [key for key, value in said.items() if options.get(key, value) != value]
-        if differing:
-            raise RunError(
-                f"The store was made with another {name}.{differing[0]} "
-                f"({options[differing[0]]!r}, not {said[differing[0]]!r}). Leave that key out, or "
-                "make another store with: headrace features."
-            )
-        sections[name] = type(given).model_validate({**given.model_dump(), **options})
-    return config.model_copy(update=sections)
-
-
-def _absolute(path: Place | None) -> Place | None:
-    return None if path is None else path.resolve()
 
 
 def _chosen_run(request: Request, config: Config, fingerprint: str) -> RunFolder:

@@ -29,6 +29,7 @@ from headrace.pipeline.rows.order import Order
 from headrace.pipeline.rows.quality import POOR
 from headrace.pipeline.rows.ranges import merge_ranges
 from headrace.pipeline.rows.split import choose_split, fold_ranges
+from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training.memory import (
     fit_read_ahead,
     parameters,
@@ -36,7 +37,6 @@ from headrace.pipeline.training.memory import (
     plan_evaluate,
     plan_train,
 )
-from headrace.pipeline.training.stage import resolved_config
 from headrace.stores import Store
 from headrace.stores.build.build import layout_of
 from headrace.stores.datasets.synthetic import write_synthetic

@@ -11,7 +11,8 @@ import pytest
 
 from headrace.model.scores import Scores
 from headrace.pipeline.evaluation.metrics import Metrics, read_metrics, write_metrics
-from headrace.pipeline.runs.folder import RunFolder, json_bytes
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.record import json_bytes
 from headrace.stores.errors import RunError
 from tests.pipeline.evaluation.scored import scored
 

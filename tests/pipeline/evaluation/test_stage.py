@@ -19,10 +19,12 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.metrics import read_metrics
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.report import mistaken_windows
-from headrace.pipeline.evaluation.stage import evaluation_config, run_evaluate
+from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.request import Request
 from headrace.pipeline.rows.split import choose_split, class_table
-from headrace.pipeline.runs.folder import RunFolder, recorded_config
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.record import recorded_config
+from headrace.pipeline.runs.resolve import evaluation_config
 from headrace.stores.errors import UserError
 
 

@@ -22,8 +22,10 @@ from headrace.pipeline.experiments.ablation_result import (
     result_of,
 )
 from headrace.pipeline.experiments.ablation_variants import in_time, variants
-from headrace.pipeline.runs.folder import flat_table, run_digest
-from headrace.pipeline.training.stage import resolved_config, run_train
+from headrace.pipeline.runs.folder import run_digest
+from headrace.pipeline.runs.record import flat_table
+from headrace.pipeline.runs.resolve import resolved_config
+from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for
 from tests.pipeline.evaluation.scored import evaluated, scored

@@ -11,19 +11,15 @@ import pytest
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes, config_from_table, load_config
 from headrace.pipeline.memory.machine import usable_cores
-from headrace.pipeline.runs.folder import (
-    RunFolder,
-    default_run,
-    next_run,
-    only_writer,
+from headrace.pipeline.runs.folder import RunFolder, default_run, next_run, only_writer, run_digest
+from headrace.pipeline.runs.inputs import ModelInputs
+from headrace.pipeline.runs.record import (
     record_run,
     recorded_config,
     recorded_fingerprint,
     refuse_unfit,
-    run_digest,
-    with_threads,
 )
-from headrace.pipeline.runs.inputs import ModelInputs
+from headrace.pipeline.runs.resolve import with_threads
 from headrace.stores.errors import UserError
 from headrace.stores.spec import WindowSpec
 

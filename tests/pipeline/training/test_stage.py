@@ -26,10 +26,12 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.request import Request
 from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
-from headrace.pipeline.runs.folder import RunFolder, recorded_config
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.record import recorded_config
+from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training import state as training_state
 from headrace.pipeline.training.log import COLUMNS, epoch_line
-from headrace.pipeline.training.stage import resolved_config, run_train
+from headrace.pipeline.training.stage import run_train
 from headrace.pipeline.training.state import Progress, StateKeeper, TrainingState, read_state
 from headrace.stores.errors import UserError
 from tests.conftest import changed

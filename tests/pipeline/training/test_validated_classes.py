@@ -17,14 +17,11 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.rows.split import Split
-from headrace.pipeline.runs.folder import (
-    RunFolder,
-    record_run,
-    recorded_split,
-    with_threads,
-)
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.inputs import inputs_of
-from headrace.pipeline.training.stage import resolved_config, run_train
+from headrace.pipeline.runs.record import record_run, recorded_split
+from headrace.pipeline.runs.resolve import resolved_config, with_threads
+from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import RunError
 from tests.conftest import changed, request_for
 

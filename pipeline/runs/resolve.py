@@ -1,0 +1,150 @@
+"""A run's configuration, resolved once against its store; and a trained run, found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.marks import resource_keys
+from headrace.pipeline.config.sections import StreamOptions
+from headrace.pipeline.memory.machine import usable_cores
+from headrace.pipeline.rows.order import buffer_chunks
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.inputs import ModelInputs, inputs_of
+from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint, recorded_inputs
+from headrace.stores.errors import PredictionError, RunError
+from headrace.stores.store import open_store
+from headrace.stores.text import counted, listed
+
+if TYPE_CHECKING:
+    from headrace.pipeline.request import Request
+    from headrace.stores import Store
+    from headrace.stores.io.places import Place
+
+
+def resolved_config(request: Request, store: Store) -> Config:
+    """The config with what the run fixes at its first start: geometry and absolute paths.
+
+    What the store was made with is taken from the store.
+
+    Raises:
+        UserError: the config names something else for the store than it was made with.
+    """
+    config = store_config(request.config, store.manifest.config)
+    stream = config.stream.model_copy(update={"buffer_chunks": buffer_chunks(config.stream)})
+    paths = config.paths.model_copy(
+        update={"data": _absolute(request.data), "store": _absolute(store.path)}
+    )
+    return config.model_copy(update={"stream": stream, "paths": paths})
+
+
+def store_config(config: Config, recorded: dict[str, Any]) -> Config:
+    """`config` with the options that the store records, which decided its bytes.
+
+    Raises:
+        UserError: `config` itself says otherwise, in a key that is not left to its default.
+    """
+    sections = {}
+    for name, options in recorded.items():
+        given = getattr(config, name)
+        said = given.model_dump(mode="json", include=given.model_fields_set)
+        differing = [key for key, value in said.items() if options.get(key, value) != value]
+        if differing:
+            raise RunError(
+                f"The store was made with another {name}.{differing[0]} "
+                f"({options[differing[0]]!r}, not {said[differing[0]]!r}). Leave that key out, or "
+                "make another store with: headrace features."
+            )
+        sections[name] = type(given).model_validate({**given.model_dump(), **options})
+    return config.model_copy(update=sections)
+
+
+def with_threads(run: RunFolder, config: Config) -> Config:
+    """`config` with `train.threads`: what the run records, else as named, else the usable cores.
+
+    Raises:
+        UserError: another number is named than the run was started with.
+    """
+    named, recorded = config.train.threads, None
+    if run.config.is_file():
+        recorded = recorded_config(run).train.threads
+    if None not in (named, recorded) and named != recorded:
+        raise RunError(
+            f"The run {run.path} was started with train.threads = {recorded}, not {named}: with "
+            "another number it would not give the same weights. Leave that key out, or start "
+            "another with --new."
+        )
+    threads = recorded or named or usable_cores()
+    return config.model_copy(update={"train": config.train.model_copy(update={"threads": threads})})
+
+
+def evaluation_config(run: RunFolder, given: Config) -> Config:
+    """The run's resolved config, with the given keys of `evaluate`, `memory`, `objects`, `paths`.
+
+    Given means: in the file or on the command line, not a default.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    recorded = recorded_config(run)
+    sections = {}
+    for name in ("evaluate", "memory", "objects", "paths"):
+        own = getattr(given, name)
+        update = {key: getattr(own, key) for key in own.model_fields_set}
+        sections[name] = getattr(recorded, name).model_copy(update=update)
+    # A run records all keys; how far to read ahead is this budget's affair, unless it is given.
+    free = set(resource_keys(StreamOptions))
+    stream = recorded.stream.model_dump(exclude=free) | given.stream.model_dump(
+        include=given.stream.model_fields_set & free
+    )
+    sections["stream"] = StreamOptions.model_validate(stream)
+    return recorded.model_copy(update=sections).reached()
+
+
+def complete_run(path: Path | None) -> RunFolder:
+    """The run in a folder, if its network is trained.
+
+    Raises:
+        UserError: none is named, or it is not.
+    """
+    if path is None:
+        raise RunError("No run is named. Name the trained run's folder: --run runs/NAME/DIGEST.")
+    run = RunFolder(path)
+    if run.complete:
+        return run
+    if run.config.is_file():
+        raise RunError(
+            f"The run {path} is not trained to its end. Go on with it: headrace train --config "
+            f"{run.config} --run {path}"
+        )
+    below = sorted(each.parent for each in path.glob(f"*/{run.model.name}"))
+    if below:
+        raise RunError(
+            f"{path} is no run, and holds {counted(len(below), 'run')}. Name one: "
+            f"--run {listed([str(each) for each in below])}"
+        )
+    raise RunError(f"{path} holds no trained network (no model.keras). Name another --run.")
+
+
+def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:
+    """What the network of a run takes; of runs that do not record it, as their store says.
+
+    Raises:
+        UserError: that store is not there any more.
+    """
+    recorded = recorded_inputs(run)
+    if recorded is not None:
+        return recorded
+    path = config.paths.store
+    store = None if path is None else open_store(path)
+    if store is None or store.fingerprint != recorded_fingerprint(run):
+        raise PredictionError(
+            f"The run {run.path} does not record what its network takes, and {path} is not the "
+            "store it was trained on. Train again: headrace train --new."
+        )
+    return inputs_of(store)
+
+
+def _absolute(path: Place | None) -> Place | None:
+    return None if path is None else path.resolve()
