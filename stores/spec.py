@@ -29,6 +29,11 @@ class WindowSpec:
     dtype: np.dtype[Any]
     scale: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError unless each channel has one unit and one factor."""
+        if not len(self.channels) == len(self.units) == len(self.scale):
+            raise ValueError("units, scales and channels differ in number")
+
     @property
     def shape(self) -> tuple[int, int]:
         """(T, C)."""

@@ -46,6 +46,12 @@ def test_windows_differ_in_what_a_network_would_notice(
     assert SPEC.differences(other) == other.differences(SPEC) == differing
 
 
+@pytest.mark.parametrize("attribute", ["channels", "units", "scale"])
+def test_every_channel_has_one_unit_and_one_factor(attribute: str) -> None:
+    with pytest.raises(ValueError, match="differ in number"):
+        replace(SPEC, **{attribute: getattr(SPEC, attribute)[1:]})
+
+
 def test_a_store_gives_the_windows_that_its_arrays_hold(tiny_store: Path) -> None:
     store = stores.open(tiny_store)
     raw = store.read("raw", 0, 1)

@@ -1,0 +1,33 @@
+"""What a network takes, as its run records it: runs of former versions are read by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
+from headrace.stores.errors import PredictionError
+from headrace.stores.spec import WindowSpec
+
+SPEC = WindowSpec(64, 50.0, ("x", "y"), ("g", ""), np.dtype(np.int16), (1.0, 1.0))
+INPUTS = ModelInputs(SPEC, features=("x__rms",), classes=("walk", "run"))
+RECORD = (
+    '{"time": 64, "rate_hz": 50.0, "channels": ["x", "y"], "units": ["g", ""], '
+    '"raw_dtype": "int16", "features": ["x__rms"], "classes": ["walk", "run"]}'
+)
+
+
+def test_the_record_of_inputs_has_the_same_bytes_as_ever_and_is_read_back() -> None:
+    assert json.dumps(INPUTS.as_table()) == RECORD
+    assert inputs_from_table(json.loads(RECORD), Path("store.json")) == INPUTS
+
+
+@pytest.mark.parametrize(
+    "damage", [{"units": ["g"]}, {"time": "long"}, {"channels": None}, {"raw_dtype": "number"}]
+)
+def test_a_damaged_record_of_inputs_is_refused(damage: dict[str, object]) -> None:
+    with pytest.raises(PredictionError):
+        inputs_from_table(json.loads(RECORD) | damage, Path("store.json"))
