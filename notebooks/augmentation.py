@@ -27,8 +27,9 @@ import numpy as np
 import tensorflow as tf
 
 from headrace import stores
+from headrace.pipeline.augmentations.registry import Setting
+from headrace.pipeline.config.augment import AugmentOptions
 from headrace.pipeline.stream.augment import augmentations_in_units, view
-from headrace.pipeline.config.sections import AugmentOptions
 
 store = stores.open("data/watch.zarr")
 window = store.window(5)
@@ -49,7 +50,7 @@ def sample(epoch: int) -> dict[str, tf.Tensor]:
 
 # %%
 options = AugmentOptions(scale_strength=0.1, noise_strength=0.1)
-steps = augmentations_in_units(options, store.spec.time, deviations, seed=0)
+steps = augmentations_in_units(options, Setting(store.spec.time, deviations, seed=0))
 _, panels = plt.subplots(3, 1, sharex=True, sharey=True, figsize=(8, 5), layout="constrained")
 for epoch, panel in enumerate(panels):
     changed = sample(epoch)

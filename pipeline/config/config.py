@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from headrace.model.options import NetworkOptions
+from headrace.pipeline.config.augment import AugmentOptions, augment_section, with_known_keys
 from headrace.pipeline.config.marks import Affects, Resource, Says, affects, left_out
 from headrace.pipeline.config.sections import (
-    AugmentOptions,
     ClusterOptions,
     EvaluateOptions,
     FeatureOptions,
@@ -45,7 +45,9 @@ class Config(Section):
     split: Annotated[SplitOptions, Affects.RUN] = SplitOptions()
     features: Annotated[FeatureOptions, Affects.STORE] = FeatureOptions()
     stream: Annotated[StreamOptions, Affects.RUN] = StreamOptions()
-    augment: Annotated[AugmentOptions, Affects.RUN] = AugmentOptions()
+    augment: Annotated[
+        SerializeAsAny[AugmentOptions], BeforeValidator(with_known_keys), Affects.RUN
+    ] = Field(default_factory=lambda: augment_section()())
     model: Annotated[NetworkOptions, Affects.RUN] = NetworkOptions()
     train: Annotated[TrainOptions, Affects.RUN] = TrainOptions()
     evaluate: Annotated[EvaluateOptions, Affects.SCORES] = EvaluateOptions()

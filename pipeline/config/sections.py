@@ -16,12 +16,11 @@ from pydantic import (
     model_validator,
 )
 
+from headrace.pipeline.augmentations.registry import Strength
 from headrace.pipeline.config.marks import AddedLater, Affects, Resource, Says
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, local, place_of
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Strength = Annotated[float, Field(ge=0.0)]
 VIEWS = r"identity|noise(:\d*\.?\d+)?|scale:\d*\.?\d+"
 """Pattern of the names of views: `noise:SD`, `scale:FACTOR`."""
 
@@ -139,31 +138,6 @@ class StreamOptions(Section):
     """Finished batches that wait for a step; fewer if the budget asks."""
     index_cache: Resource[ByteSize | None] = Field(default=None, gt=0)
     """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks."""
-
-
-class AugmentOptions(Section):
-    """Online augmentation of training batches; each has a probability and a strength.
-
-    Scaling, noise and masking touch the raw branch only: features are computed once, on the
-    original data. Mixing blends raw, normalised features, label and sample weight alike.
-    """
-
-    mask_probability: Probability = 0.5
-    """Share of windows of which one stretch is hidden."""
-    mask_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
-    """Longest masked stretch, as a fraction of the window; the mask is the channel's mean."""
-    scale_probability: Probability = 1.0
-    """Share of windows that are multiplied by a factor near 1."""
-    scale_strength: Strength = 0.05
-    """Standard deviation of the factor around 1, one factor a window."""
-    noise_probability: Probability = 1.0
-    """Share of windows that get noise."""
-    noise_strength: Strength = 0.05
-    """Standard deviation of the noise, in standard deviations of the channel."""
-    mix_probability: Probability = 0.0
-    """Share of windows that are blended with another (mixup)."""
-    mix_strength: Annotated[float, Field(gt=0.0)] = 0.2
-    """alpha of the Beta(alpha, alpha) that the mixing coefficient is drawn from."""
 
 
 class TrainOptions(Section):

@@ -6,19 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headrace.pipeline.augmentations.registry import Augmentation, Stage, registered
+
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
-    from headrace.pipeline.config.sections import AugmentOptions
 
 INPUTS = {"hybrid": "hybrid", "raw": "raw only", "features": "features only"}
 """`model.inputs`, and how people know it."""
-STRENGTHS = {
-    "mask": "mask_fraction",
-    "scale": "scale_strength",
-    "noise": "noise_strength",
-    "mix": "mix_strength",
-}
-"""Augmentations, and the key of their strength."""
 ADDED_PROBABILITY = 0.5
 """Of an augmentation that the configuration leaves out."""
 
@@ -50,17 +44,19 @@ def variants(config: Config, features: Sequence[str]) -> list[Variant]:
         for other, name in INPUTS.items()
         if other != inputs and (features or other == "raw")
     ]
-    # Mixing blends both branches; the others touch raw alone.
-    names = [name for name in STRENGTHS if name == "mix" or inputs != "features"]
-    used = [name for name in names if _is_used(config.augment, name)]
+    # Pairs are blended in both branches; the others touch raw alone.
+    known = [each for each in registered() if each.stage is Stage.PAIRS or inputs != "features"]
+    used = [each.name for each in known if each.chosen(config.augment).on]
     if used:
-        none = {f"{name}_probability": 0.0 for name in STRENGTHS}
+        none = {f"{each.name}_probability": 0.0 for each in registered()}
         found.append(Variant("without augmentation", config.changed("augment", **none)))
     if len(used) > 1:
         for name in used:
             less = config.changed("augment", **{f"{name}_probability": 0.0})
             found.append(Variant(f"without {name}", less))
-    found += [Variant(f"with {name}", _with(config, name)) for name in names if name not in used]
+    found += [
+        Variant(f"with {each.name}", _with(config, each)) for each in known if each.name not in used
+    ]
     return found
 
 
@@ -82,12 +78,14 @@ def in_time(config: Config, seconds: float, epoch_seconds: float) -> Config:
     )
 
 
-def _is_used(options: AugmentOptions, name: str) -> bool:
-    keys = (f"{name}_probability", STRENGTHS[name])
-    return all(getattr(options, key) > 0 for key in keys)
-
-
-def _with(config: Config, name: str) -> Config:
-    key = STRENGTHS[name]
-    strength = getattr(config.augment, key) or type(config.augment).model_fields[key].default
-    return config.changed("augment", **{f"{name}_probability": ADDED_PROBABILITY, key: strength})
+def _with(config: Config, augmentation: Augmentation) -> Config:
+    """`config` with an augmentation on, at its strengths, or their defaults where they are 0."""
+    options = augmentation.chosen(config.augment)
+    fields = type(options).model_fields
+    keys = {
+        key: getattr(options, option) or fields[option].default
+        for key, option in augmentation.keys.items()
+    }
+    return config.changed(
+        "augment", **keys | {f"{augmentation.name}_probability": ADDED_PROBABILITY}
+    )

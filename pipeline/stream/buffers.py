@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headrace.pipeline.augmentations.registry import Stage, chosen
 from headrace.pipeline.rows.order import buffer_chunks
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ LEAST_PREFETCHED = 2
 """Finished batches that wait for the training step at least, and for an evaluation's."""
 BLOCK_BYTES = 3 * 2**20
 """Float32 of a block: small enough for the caches of a core, large enough to be worth a call."""
-TABLE_BYTES = 4 * 2**20
-"""Most bytes of the noise table (one window, if that is more)."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,6 @@ def block_rows(window: WindowShape, batch: int) -> int:
     return rows // batch * batch or rows
 
 
-def noise_rows(time: int, channels: int) -> int:
-    """Windows of noise that TABLE_BYTES hold: 910 of 128 x 9; at least 1."""
-    return max(1, TABLE_BYTES // (4 * time * channels))
-
-
 def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, int]:
     """Bytes that a training stream with buffers of `rows` windows holds at most, by name.
 
@@ -88,14 +82,17 @@ def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, 
     # Blocks in work, each with the temporaries of its operations, and as many that wait.
     blocks = PREPARE_CALLS * 4 * block + PREPARE_CALLS * block
     batch = config.train.batch * window.float_bytes
-    raw = window.raw
-    noise = 0 if raw is None else 2 * noise_rows(*raw.shape) * raw.float_bytes
+    tables = {
+        each.held[0]: each.held[1](*window.raw.shape)
+        for each, _ in chosen(config.augment, *Stage)
+        if each.held and window.raw is not None
+    }
     return {
         "epoch buffers": (threads + 3) * buffer,
         "buffers being read": threads * buffer,
         "blocks being augmented": blocks,
         "batches prefetched": (config.stream.prefetch_batches + 2) * batch,
-        "noise table": noise,
+        **tables,
     }
 
 

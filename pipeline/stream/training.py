@@ -12,15 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.normalisation_layers import normalise_raw
 from headrace.model.normaliser import Normaliser
+from headrace.pipeline.augmentations.chance import Sample
+from headrace.pipeline.augmentations.registry import Setting
 from headrace.pipeline.rows.order import BEGINNING, Order, Position, training_order
 from headrace.pipeline.rows.ranges import cut_ranges, first_rows, merge_ranges
 from headrace.pipeline.rows.sampling import Sampling
 from headrace.pipeline.rows.split import fold_ranges
 from headrace.pipeline.stream.augment import (
-    Sample,
     augmentations_in_units,
     augmentations_once_normalised,
+    augments,
     augments_in_units,
+    partners,
 )
 from headrace.pipeline.stream.buffers import (
     EVALUATION_CHUNKS,
@@ -44,7 +47,6 @@ if TYPE_CHECKING:
 COPY_BITS = 48
 """Lower bits of a source index in the stream: the candidate's number. Above: which copy it is, so
 that the copies of a window are augmented each in its own way."""
-AUGMENTATIONS = ("mask", "scale", "noise", "mix")
 
 
 def training_stream(
@@ -98,7 +100,7 @@ def training_stream(
     delivered = (start.epoch, first_buffer, skipped)
     read = _buffer_reader(store, order, config, normaliser, delivered, sampling)
     rows = _block_rows(store, config)
-    cut = _block_cutter(rows, int(config.augment.mix_probability > 0))
+    cut = _block_cutter(rows, partners(config.augment))
     prepare = _preparation(store, config, normaliser, class_weights, heads, rows)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -215,7 +217,7 @@ def _buffer_reader(
     """
     names = _carried(store, config)
     needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
-    partners = config.augment.mix_probability > 0
+    shared = partners(config.augment)
     gathers = {"features": gather_features(normaliser)}
     if _is_scaled_early(store, config):
         gathers["raw"] = gather_raw(normaliser, store.spec.time)
@@ -225,7 +227,7 @@ def _buffer_reader(
         ranges = order.buffer_ranges(*place)
         columns = store.read_many(needed, ranges)
         rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
-        if partners:
+        if shared:
             rows = np.append(rows, rows[:1])
         rows = rows[resumed[2] if place == resumed[:2] else 0 :]
         copy = np.zeros(1, np.int64)
@@ -265,8 +267,7 @@ def _block_rows(store: Store, config: Config) -> int:
 
 def _carried(store: Store, config: Config) -> tuple[str, ...]:
     """Arrays that a training reads: source indices are what chance is hashed from, if any is on."""
-    chances = config.augment.model_dump(include={f"{name}_probability" for name in AUGMENTATIONS})
-    hashed = ("source_index",) if any(chances.values()) else ()
+    hashed = ("source_index",) if augments(config.augment) else ()
     return (*input_names(store, config), "label", *hashed)
 
 
@@ -288,7 +289,7 @@ def _tensors(
     return call_from_graph(read, arguments, columns)
 
 
-def _block_cutter(rows: int, partners: int) -> Callable[[Sample], tf.data.Dataset]:
+def _block_cutter(rows: int, shared: int) -> Callable[[Sample], tf.data.Dataset]:
     """Function buffer -> dataset of blocks: where each begins, and the whole buffer.
 
     Under op determinism a data set of tensors in here, which needs no function and is made sooner,
@@ -297,7 +298,7 @@ def _block_cutter(rows: int, partners: int) -> Callable[[Sample], tf.data.Datase
 
     def cut(buffer: Sample) -> tf.data.Dataset:
         count = tf.size(buffer["label"], tf.int64)
-        starts = tf.data.Dataset.range(0, count - partners, rows)
+        starts = tf.data.Dataset.range(0, count - shared, rows)
         return starts.map(lambda start: (start, buffer))
 
     return cut
@@ -319,16 +320,13 @@ def _preparation(
     inputs = input_names(store, config)
     classes, time, seed = len(store.classes), store.spec.time, config.train.seed
     weights = np.ones(classes) if class_weights is None else np.asarray(class_weights)
-    in_units = []
-    if "raw" in inputs:
-        std = channel_deviations(normaliser)
-        in_units = augmentations_in_units(config.augment, time, std, seed)
-    normalised = augmentations_once_normalised(
-        config.augment, time, seed, (*inputs, "label", "weight")
-    )
+    blended = (*inputs, "label", "weight")
+    setting = Setting(time, channel_deviations(normaliser), seed, blended)
+    in_units = augmentations_in_units(config.augment, setting) if "raw" in inputs else []
+    normalised = augmentations_once_normalised(config.augment, setting)
     statistics = _for_each_sample(normaliser, time)
     scaled_late = "raw" in inputs and not _is_scaled_early(store, config)
-    held = rows + int(config.augment.mix_probability > 0)
+    held = rows + partners(config.augment)
     carried = _carried(store, config)
 
     def prepare(start: tf.Tensor, buffer: Sample) -> tuple[Sample, Sample, Sample]:

@@ -7,21 +7,24 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from headrace.pipeline.config.sections import AugmentOptions
+from headrace.pipeline.augmentations.mask import MaskOptions, mask
+from headrace.pipeline.augmentations.mix import MixOptions, mix
+from headrace.pipeline.augmentations.noise import TABLE_BYTES, NoiseOptions, noise, noise_table
+from headrace.pipeline.augmentations.registry import Apply, Setting
+from headrace.pipeline.augmentations.scale import ScaleOptions, scale
+from headrace.pipeline.config.augment import AugmentOptions
 from headrace.pipeline.stream import augment
-from headrace.pipeline.stream.augment import Augmentation
-from headrace.pipeline.stream.buffers import TABLE_BYTES
 
 TIME, SEED = 40, 5
 STD = np.array([1.0, 0.0, 10.0], np.float32)
-TABLE = augment.noise_table(TIME, STD, SEED)
+SETTING = Setting(TIME, STD, SEED, ("raw", "features", "label", "weight"))
 Arrays = dict[str, NDArray[np.generic]]
 
-ALL: dict[str, Augmentation] = {
-    "scale": augment.scale(0.7, 0.1, SEED),
-    "noise": augment.noise(0.7, 0.2, TABLE, SEED),
-    "mask": augment.mask(0.7, 0.5, TIME, SEED),
-    "mix": augment.mix(0.7, 0.4, SEED, ("raw", "features", "label", "weight")),
+ALL: dict[str, Apply] = {
+    "scale": scale(ScaleOptions(probability=0.7, strength=0.1), SETTING),
+    "noise": noise(NoiseOptions(probability=0.7, strength=0.2), SETTING),
+    "mask": mask(MaskOptions(probability=0.7, fraction=0.5), SETTING),
+    "mix": mix(MixOptions(probability=0.7, strength=0.4), SETTING),
     "view": augment.view("noise:0.3", TIME, STD, 0.1, SEED),
 }
 RAW_ONLY = [name for name in ALL if name != "mix"]
@@ -44,7 +47,7 @@ def arrays(tensors: dict[str, tf.Tensor]) -> Arrays:
     return {name: value.numpy() for name, value in tensors.items()}
 
 
-def in_tf_data(apply: Augmentation, given: dict[str, tf.Tensor]) -> Arrays:
+def in_tf_data(apply: Apply, given: dict[str, tf.Tensor]) -> Arrays:
     dataset = tf.data.Dataset.from_tensors(given).map(apply)
     return arrays(next(iter(dataset)))
 
@@ -75,8 +78,9 @@ def test_each_epoch_augments_differently(name: str) -> None:
 
 
 def test_seeds_augment_differently() -> None:
-    other = augment.scale(0.7, 0.1, SEED + 1)(sample())["raw"].numpy()
-    assert (other != ALL["scale"](sample())["raw"].numpy()).any()
+    seed = Setting(TIME, STD, SEED + 1)
+    scaled = scale(ScaleOptions(probability=0.7, strength=0.1), seed)(sample())["raw"].numpy()
+    assert (scaled != ALL["scale"](sample())["raw"].numpy()).any()
 
 
 @pytest.mark.parametrize("name", RAW_ONLY)
@@ -100,20 +104,21 @@ def test_what_has_no_probability_or_no_strength_is_not_built() -> None:
         AugmentOptions(scale_probability=0, noise_probability=0, mask_probability=0),
         AugmentOptions(scale_strength=0, noise_strength=0, mask_fraction=0),
     ):
-        assert augment.augmentations_in_units(chosen, TIME, STD, SEED) == []
-        assert augment.augmentations_once_normalised(chosen, TIME, SEED, ("raw",)) == []
+        assert augment.augmentations_in_units(chosen, SETTING) == []
+        assert augment.augmentations_once_normalised(chosen, SETTING) == []
 
 
 def test_options_build_all_four_for_raw_and_only_mixing_without_it() -> None:
     options = AugmentOptions(mix_probability=0.5)
-    assert len(augment.augmentations_in_units(options, TIME, STD, SEED)) == 2
-    assert len(augment.augmentations_once_normalised(options, TIME, SEED, ("raw",))) == 2
-    assert len(augment.augmentations_once_normalised(options, TIME, SEED, ("features",))) == 1
+    assert len(augment.augmentations_in_units(options, SETTING)) == 2
+    assert len(augment.augmentations_once_normalised(options, SETTING)) == 2
+    without = Setting(TIME, STD, SEED, ("features", "label", "weight"))
+    assert len(augment.augmentations_once_normalised(options, without)) == 1
 
 
 def test_scaling_is_one_normal_factor_a_window() -> None:
     before = sample(6000)
-    after = augment.scale(1.0, 0.1, SEED)(before)["raw"].numpy()
+    after = scale(ScaleOptions(probability=1.0, strength=0.1), SETTING)(before)["raw"].numpy()
     factors = after / before["raw"].numpy()
     np.testing.assert_allclose(factors, factors[:, :1, :1].repeat(TIME, 1).repeat(3, 2), rtol=1e-5)
     assert factors[:, 0, 0].mean() == pytest.approx(1, abs=0.004)
@@ -122,7 +127,9 @@ def test_scaling_is_one_normal_factor_a_window() -> None:
 
 def test_noise_is_normal_in_standard_deviations_of_each_channel() -> None:
     before = sample(3000)
-    change = (augment.noise(1.0, 0.2, TABLE, SEED)(before)["raw"] - before["raw"]).numpy()
+    change = (
+        noise(NoiseOptions(probability=1.0, strength=0.2), SETTING)(before)["raw"] - before["raw"]
+    ).numpy()
     np.testing.assert_allclose(change.mean(axis=(0, 1)), 0, atol=0.01 * STD.max())
     np.testing.assert_allclose(change.std(axis=(0, 1)), 0.2 * STD, rtol=0.01, atol=1e-6)
     kurtosis = (change[..., 0] ** 4).mean() / change[..., 0].var() ** 2
@@ -130,9 +137,11 @@ def test_noise_is_normal_in_standard_deviations_of_each_channel() -> None:
 
 
 def test_noise_uses_many_rows_of_a_bounded_table_and_both_signs() -> None:
-    assert TABLE.nbytes <= TABLE_BYTES
+    assert noise_table(TIME, STD, SEED).nbytes <= TABLE_BYTES
     still = {**sample(3000), "raw": tf.zeros((3000, TIME, 3))}
-    first = augment.noise(1.0, 1.0, TABLE, SEED)(still)["raw"].numpy()[:, 0, 0]
+    first = noise(NoiseOptions(probability=1.0, strength=1.0), SETTING)(still)["raw"].numpy()[
+        :, 0, 0
+    ]
     row, sign = np.unique(np.abs(first)), np.sign(first)
     assert row.size > 2500
     assert sign.mean() == pytest.approx(0, abs=0.06)
@@ -140,7 +149,7 @@ def test_noise_uses_many_rows_of_a_bounded_table_and_both_signs() -> None:
 
 def test_a_mask_is_one_stretch_of_zeros_up_to_its_fraction_anywhere() -> None:
     ones = {**sample(8000), "raw": tf.ones((8000, TIME, 3))}
-    masked = augment.mask(1.0, 0.5, TIME, SEED)(ones)["raw"].numpy() == 0
+    masked = mask(MaskOptions(probability=1.0, fraction=0.5), SETTING)(ones)["raw"].numpy() == 0
     np.testing.assert_array_equal(masked[..., 0], masked[..., 1])
     length = masked[..., 0].sum(axis=1)
     edges = np.diff(masked[..., 0].astype(int), axis=1, prepend=0, append=0)
@@ -154,8 +163,8 @@ def test_a_mask_is_one_stretch_of_zeros_up_to_its_fraction_anywhere() -> None:
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 3.0])
 def test_mixing_blends_with_the_next_window_by_one_beta_coefficient(alpha: float) -> None:
     before = sample(6001)
-    names = ("raw", "features", "label", "weight")
-    after = arrays(augment.mix(1.0, alpha, SEED, names)(before))
+    names = SETTING.blended
+    after = arrays(mix(MixOptions(probability=1.0, strength=alpha), SETTING)(before))
     given = arrays({name: before[name] for name in names})
     own, partner = given["weight"][:-1], given["weight"][1:]
     share = (after["weight"] - own) / (partner - own)

@@ -1,0 +1,53 @@
+"""Scale: a window is multiplied by one factor near 1."""
+
+from __future__ import annotations
+
+from headrace.pipeline.augmentations.registry import (
+    Apply,
+    Augmentation,
+    Options,
+    Probability,
+    Setting,
+    Stage,
+    Strength,
+    register,
+)
+
+STREAM = 0
+
+
+class ScaleOptions(Options):
+    """How often, and how much."""
+
+    probability: Probability = 1.0
+    """Share of windows that are multiplied by a factor near 1."""
+    strength: Strength = 0.05
+    """Standard deviation of the factor around 1, one factor a window."""
+
+
+def scale(options: ScaleOptions, setting: Setting) -> Apply:
+    """Multiply a window by one factor, normal around 1 with standard deviation `strength`."""
+    import tensorflow as tf
+
+    from headrace.pipeline.augmentations.chance import (
+        Sample,
+        chances,
+        look_up,
+        normal_levels,
+        where_chosen,
+    )
+
+    deviations = tf.constant(normal_levels() * options.strength, tf.float32)
+
+    def apply(sample: Sample) -> Sample:
+        chance = chances(sample, setting.seed, STREAM, 2)
+        deviation = look_up(deviations, chance[1])
+        factor = 1.0 + where_chosen(chance[0], options.probability, deviation)
+        return {**sample, "raw": sample["raw"] * factor[:, None, None]}
+
+    return apply
+
+
+register(
+    Augmentation("scale", ScaleOptions, scale, Stage.UNITS, STREAM, place=1, always_recorded=True)
+)
