@@ -11,15 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
-from headrace.stores.build.folder import is_begun, is_finished, partial_folder
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import StoreError
-from headrace.stores.io.chunk_cache import ChunkCache
 from headrace.stores.io.object_client import CLIENT_BYTES
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place, place_of
+from headrace.stores.io.places import Place, place_of, storage_of
 from headrace.stores.layout.folds import Fold, named_folds
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
@@ -60,7 +57,7 @@ class Store:
         self.manifest = manifest
         self.spec = manifest.spec
         self._formats = {array.name: array for array in manifest.arrays()}
-        self._requests = path.options.requests if isinstance(path, ObjectPath) else 1
+        self._requests = storage_of(path).requests
         self._pool: ThreadPoolExecutor | None = None
         self._readers = self._readers_of(KEPT_SHARDS)
         if index_cache is not None:
@@ -68,11 +65,7 @@ class Store:
             self._readers = self._readers_of(kept)
 
     def _readers_of(self, kept: int) -> dict[str, ShardReader]:
-        cache = None
-        if isinstance(self.path, ObjectPath) and self.path.options.cache:
-            options = self.path.options
-            folder = options.cache_folder or user_cache_path("headrace")
-            cache = ChunkCache(folder, self.fingerprint, options.cache)
+        cache = storage_of(self.path).cache(self.fingerprint)
         return {
             name: ShardReader(self.path / name, each, kept, cache)
             for name, each in self._formats.items()
@@ -98,7 +91,7 @@ class Store:
 
         Each request in flight is a chunk, as it arrives and as it is checked.
         """
-        if not isinstance(self.path, ObjectPath):
+        if not storage_of(self.path).is_remote:
             return {}
         largest = max(each.chunk_rows * each.row_bytes for each in self._formats.values())
         return {
@@ -320,10 +313,11 @@ def open_store(path: Place | str, options: ObjectOptions = DEFAULT_OBJECTS) -> S
         folder = place_of(path, options) if isinstance(path, str) else path
     except ValueError as error:
         raise StoreError(f"{path} names no store: {error}.") from error
-    exists = is_finished(folder)
-    if not exists and is_begun(folder):
+    site = site_of(folder)
+    exists = site.is_finished()
+    if not exists and site.is_begun():
         raise StoreError(
-            f"The store {folder} is half made: {partial_folder(folder)}. Finish it with: "
+            f"The store {folder} is half made: {site.folder}. Finish it with: "
             f"headrace features, with the options it was begun with."
         )
     if not exists:

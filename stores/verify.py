@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.io.checksums import file_digest
-from headrace.stores.io.object_path import READINGS, ObjectPath
-from headrace.stores.io.places import Place, names_below
+from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest
 from headrace.stores.moments import Moments, channel_moments, column_moments, merge_all
 from headrace.stores.shards.array_format import ArrayFormat
@@ -109,23 +108,14 @@ def metadata_problems(folder: Place, manifest: Manifest) -> Iterator[Problem]:
     known = {*expected, *(f"manifest/{name}" for name in tables)}
     folders = {"manifest", *(Path(name).parent.as_posix() for name in known)}
     arrays = {array.name: array for array in manifest.arrays()}
-    for name in sorted(_names(folder)):
-        path = folder / name
+    for name, is_folder, is_link in sorted(storage_of(folder).entries()):
         shard = _shard_of(name, arrays)
-        is_folder = isinstance(path, Path) and path.is_dir()
         if shard is None and name not in (folders if is_folder else known):
             yield Problem(name, "does not belong to the store", kind="foreign")
-        elif isinstance(path, Path) and path.is_symlink():
+        elif is_link:
             first = (shard or 0) * manifest.shard
             stop = 0 if shard is None else min(first + manifest.shard, manifest.windows)
             yield Problem(name, "is a link, and a store is made of files", first, stop)
-
-
-def _names(folder: Place) -> Iterator[str]:
-    """Names of all that stands below a store, folders too, where there are any."""
-    if isinstance(folder, Path):
-        return (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-    return names_below(folder)
 
 
 def _shard_of(name: str, arrays: dict[str, ArrayFormat]) -> int | None:
@@ -185,7 +175,7 @@ def _difference(path: Place, recorded: str) -> str | None:
     """How a file differs from its recorded checksum, hex digits."""
     if not path.is_file():
         return "is missing"
-    for _ in range(READINGS if isinstance(path, ObjectPath) else 1):
+    for _ in range(storage_of(path).readings):
         found = file_digest(path)
         if found is None:
             return "cannot be read"

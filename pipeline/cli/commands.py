@@ -59,14 +59,13 @@ def file_path(text: str) -> Path:
 
 def place(text: str) -> Place:
     """A path as `file_path` gives it, or the address of an object."""
-    from headrace.stores.io.object_path import ObjectPath
     from headrace.stores.io.places import place_of
 
     try:
         found = place_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    return found if isinstance(found, ObjectPath) else file_path(str(found))
+    return found if found.name not in ("", "..") else found.resolve()
 
 
 def as_sentence(text: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headrace.pipeline.commands.measure import measure_reserved, measure_worker_reserved
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.features.plan import free_disk, needed_disk, plan_features, plan_store
+from headrace.pipeline.features.plan import needed_disk, plan_features, plan_store
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.task import catalogue_of
 from headrace.pipeline.memory.machine import usable_cores
@@ -28,9 +28,9 @@ from headrace.pipeline.training.memory import (
     plan_train,
 )
 from headrace.stores import Store
-from headrace.stores.build.folder import is_finished
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import BudgetError, CommandError, UserError
-from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import storage_of
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.store import open_store
 from headrace.stores.text import format_bytes
@@ -142,7 +142,7 @@ def _store(
     request: Request, measure: bool
 ) -> tuple[Store, NDArray[np.int64], dict[str, MemoryPlan], dict[str, Any]]:
     """The store, as it stands or as it will be, its `class_table`, and the plan of making it."""
-    if is_finished(request.store):
+    if site_of(request.store).is_finished():
         store = open_store(request.store)
         request.console.say(f"The store {request.store} stands: {store.windows:,} windows.")
         return store, class_table(store), {}, {"store": str(request.store)}
@@ -151,6 +151,7 @@ def _store(
             f"There is neither a store {request.store} nor a source to plan it from. Name the "
             "HDF5 file with --data."
         )
+    storage = storage_of(request.store)
     with open_stranger(request.data, request.config.source) as source:
         manifest, survey = plan_store(request.config, source, console=request.console)
         if measure:
@@ -162,13 +163,13 @@ def _store(
             catalogue_of(manifest),
             source,
             survey.index.nbytes,
-            isinstance(request.store, ObjectPath),
+            storage.is_remote,
         )
     needed = needed_disk(manifest, manifest.windows)
     disk = {"store": str(request.store), "needed_disk": needed}
     said = ""
-    if not isinstance(request.store, ObjectPath):
-        free = free_disk(request.store)
+    free = storage.free_bytes()
+    if free is not None:
         disk["free_disk"] = free
         said = f" of disk; {format_bytes(free)} are free"
     request.console.say(

@@ -26,7 +26,7 @@ from headrace.pipeline.config.sections import (
     TrainOptions,
 )
 from headrace.stores.io.object_options import ObjectOptions
-from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import storage_of
 from headrace.stores.source.options import SourceOptions
 
 
@@ -83,7 +83,7 @@ class Config(Section):
         placed = {
             key: place.using(self.objects)
             for key in ("data", "store")
-            if isinstance(place := getattr(self.paths, key), ObjectPath)
+            if (place := getattr(self.paths, key)) is not None and storage_of(place).is_remote
         }
         return self.changed("paths", **placed)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +22,7 @@ from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.errors import BudgetError
 from headrace.stores.io.object_client import CLIENT_BYTES
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place
+from headrace.stores.io.places import Place, storage_of
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import make_geometry
 from headrace.stores.layout.survey import Survey, survey_source
@@ -304,10 +301,8 @@ def require_disk(target: Place, manifest: Manifest, windows: int) -> None:
     Raises:
         UserError: names what is needed and what is free.
     """
-    if isinstance(target, ObjectPath):
-        return
-    needed, free = needed_disk(manifest, windows), free_disk(target)
-    if needed > free:
+    needed, free = needed_disk(manifest, windows), storage_of(target).free_bytes()
+    if free is not None and needed > free:
         raise BudgetError(
             f"The store may need {format_bytes(needed)} and {target.absolute().parent} has "
             f"{format_bytes(free)} free. Free some, or name a --store on another disk."
@@ -318,13 +313,6 @@ def needed_disk(manifest: Manifest, windows: int) -> int:
     """Most bytes that `windows` windows of a store take on disk: as if nothing were compressed."""
     rows = sum(array.row_bytes for array in manifest.arrays())
     return int(1.02 * windows * rows) + (16 << 20)
-
-
-def free_disk(target: Path) -> int:
-    """Bytes free where `target` will stand."""
-    folder = next(parent for parent in target.absolute().parents if parent.is_dir())
-    state = os.statvfs(folder)
-    return state.f_bavail * state.f_frsize
 
 
 def has_dashboard() -> bool:

@@ -14,23 +14,14 @@ from headrace.pipeline.features.task import try_shard
 from headrace.pipeline.memory.measured import keep_rate
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob, run_tasks
-from headrace.stores.build.build import (
-    Build,
-    begin_build,
-    discard_build,
-    recover_replaced,
-    was_replaced,
-)
-from headrace.stores.build.folder import build_lock, is_begun, is_finished, lock_path
-from headrace.stores.build.objects import keeps_conditions
+from headrace.stores.build.build import Build
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import (
     SourceContentError,
     StoreError,
     UserError,
-    first_line,
 )
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place, state_of
+from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest, read_manifest
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.source.source import Source
@@ -56,7 +47,7 @@ def run_features(request: Request) -> dict[str, Any]:
     if store_stands(target):
         return _already_complete(target, request, console)
     data = require_data(request)
-    with build_lock(target), open_stranger(data, request.config.source) as source:
+    with site_of(target).lock(), open_stranger(data, request.config.source) as source:
         if store_stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
         planned, job = plan_job(request, source, target)
@@ -70,20 +61,14 @@ def store_place(store: Place) -> Place:
     Raises:
         UserError: no folder can be given that name.
     """
-    target = _followed(store)
-    if was_replaced(target):
-        with build_lock(target):
-            recover_replaced(target)
-    return target
+    site = site_of(store).followed()
+    site.recover()
+    return site.target
 
 
 def store_stands(target: Place) -> bool:
     """Whether a store is there, complete or damaged."""
-    if isinstance(target, ObjectPath):
-        # Without its group's metadata it is damaged, if nobody is at work on it.
-        manifest = target / "manifest" / "zarr.json"
-        return is_finished(target) or (manifest.exists() and not is_begun(target))
-    return target.exists() and any(target.iterdir())
+    return site_of(target).stands()
 
 
 def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBuild, ShardJob]:
@@ -93,8 +78,8 @@ def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBu
         UserError: the configuration does not suit the source or the memory.
     """
     config, console = request.config, request.console
-    state = state_of(source.path)
-    planned = plan_build(config, source, console, uploads=isinstance(target, ObjectPath))
+    state = storage_of(source.path).state()
+    planned = plan_build(config, source, console, uploads=storage_of(target).is_remote)
     _describe(console, source, planned.manifest)
     console.memory_plan("features", planned.memory)
     job = ShardJob(source.path, state, planned.workers, planned.need, config.cluster, console)
@@ -118,8 +103,8 @@ def begin_store(
     """
     manifest = planned.manifest
     require_disk(target, manifest, min(manifest.windows, missing * manifest.shard))
-    build = begin_build(target, manifest, planned.index, replaces=replaces)
-    if not keeps_conditions(build):
+    build = site_of(target).begin(manifest, planned.index, replaces)
+    if not build.keeps_conditions():
         console.say(
             f"Warning: the server of {target} writes over an object that it is asked to leave: two "
             "builds of this store from different sources at once would not notice each other."
@@ -139,7 +124,7 @@ def finish_store(build: Build, job: ShardJob, console: Console, *, replaces: boo
         try:
             _make_missing(build, job, shards, console)
         except SourceContentError:
-            discard_build(build.target)
+            site_of(build.target).discard()
             raise
     build.finish(replaces=replaces)
     console.say(f"Store complete: {build.target}")
@@ -155,7 +140,7 @@ def store_summary(target: Place, planned: PlannedBuild, made: int) -> dict[str, 
 def _build(target: Place, planned: PlannedBuild, job: ShardJob, console: Console) -> int:
     """Make the store, or what is missing of it, put it into place, and count the shards made."""
     manifest = planned.manifest
-    missing = manifest.shards - len(Build(target, manifest).finished_shards())
+    missing = manifest.shards - len(site_of(target).build(manifest).finished_shards())
     build = begin_store(target, planned, missing, console)
     if build.finished_shards():
         _drop_damaged(build, console)
@@ -174,30 +159,6 @@ def _drop_damaged(build: Build, console: Console) -> None:
         dropped = build.drop_damaged(progress.advance)
     if dropped:
         console.say(f"{len(dropped)} shards that stood are damaged, and are made anew.")
-
-
-def _followed(store: Place) -> Place:
-    """Where links lead to.
-
-    Raises:
-        UserError: no folder can be given that name.
-    """
-    if isinstance(store, ObjectPath):
-        return store
-    try:
-        target = store.resolve()
-    except (OSError, RuntimeError) as error:
-        raise StoreError(
-            f"{store} leads nowhere ({first_line(error)}). Name another --store."
-        ) from error
-    if target.exists() and not target.is_dir():
-        raise StoreError(f"{store} is a file. A store is a folder: name another --store.")
-    if target.is_mount():
-        raise StoreError(
-            f"{store} is a mount point, which cannot be renamed. Name a folder in it: "
-            f"--store {store / 'my.zarr'}"
-        )
-    return target
 
 
 def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Console) -> None:
@@ -248,10 +209,10 @@ def _already_complete(target: Place, request: Request, console: Console) -> dict
             f"{target} was made with another {listed(changed)}. Restore that, delete the store to "
             "make it anew, or name another --store."
         )
-    lock = lock_path(target)
-    if is_begun(target) or (lock is not None and lock.exists()):
-        with suppress(UserError), build_lock(target):  # Held: somebody mends it.
-            discard_build(target)
+    site = site_of(target)
+    if site.is_worked_at():
+        with suppress(UserError), site.lock():  # Held: somebody mends it.
+            site.discard()
     console.say(f"Store already complete: {target} ({manifest.windows:,} windows).")
     return _summary(target, manifest) | {"made_shards": 0}
 

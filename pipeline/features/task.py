@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.catalogue import Catalogue, Triad, build_catalogue
-from headrace.stores.build.build import Build, SegmentRecord, layout_of, load_build
-from headrace.stores.build.folder import partial_folder
+from headrace.stores.build.build import Build, SegmentRecord, layout_of
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import (
     ClusterError,
     ConfigError,
@@ -23,7 +23,8 @@ from headrace.stores.errors import (
     UserError,
     first_line,
 )
-from headrace.stores.io.places import Place, State, state_of
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.storage import State
 from headrace.stores.layout.layout import Layout, Recipe, Segment
 from headrace.stores.layout.survey import FoldReader
 from headrace.stores.manifest import Manifest
@@ -93,7 +94,7 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
         recipe = shop.layout.recipe(shard, shop.fold_of)
         raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
         columns = _labels(shop, recipe)
-        now = state_of(source)
+        now = storage_of(source).state()
     except OSError as error:
         raise SourceError(
             f"{source} is gone or cannot be read any more ({first_line(error)}). Start again "
@@ -183,7 +184,7 @@ def open_workshop(target: Place, source: Place, state: State) -> Workshop:
             other bytes.
     """
     try:
-        plan = state_of(partial_folder(target) / "plan.json")
+        plan = storage_of(site_of(target).folder / "plan.json").state()
     except OSError as error:
         raise ClusterError(
             f"{platform.node()} does not see the store that is being made, {target} "
@@ -204,7 +205,7 @@ def close_workshop() -> None:
 
 
 def _opened_workshop(target: Place, path: Place) -> Workshop:
-    build = load_build(target)
+    build = site_of(target).load()
     manifest = build.manifest
     differing = [
         f"{name} {found}, not {manifest.writers.get(name)}"

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from headrace.pipeline.memory.watch import MemoryUse
-from headrace.stores.io import disk
-from headrace.stores.io.places import Place
+from headrace.stores.io.places import Place, storage_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ def record_path(stage: str, run: Path | None, store: Place) -> Place:
 
 def write_record(path: Place, record: MemoryRecord) -> None:
     """Write or replace the record."""
-    disk.write_bytes(path, json.dumps(asdict(record)).encode() + b"\n")
+    storage_of(path).write(json.dumps(asdict(record)).encode() + b"\n")
 
 
 def read_record(run: Path, stage: str) -> MemoryRecord | None:

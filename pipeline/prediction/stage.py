@@ -22,7 +22,7 @@ from headrace.pipeline.runs.resolve import complete_run, evaluation_config, inpu
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import RESERVED
 from headrace.stores.errors import PredictionError
-from headrace.stores.io.places import Place, state_of
+from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.probe import look_at, open_stranger
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.source.windows import RECORDING_OPTIONS, USUAL_WINDOWS
@@ -195,7 +195,7 @@ def _predict(
     set_up_tensorflow(config.train)
     from headrace.pipeline.evaluation.predictor import block_predictor
 
-    state = state_of(source.path)
+    state = storage_of(source.path).state()
     predict = block_predictor(run.model, config.evaluate.batch, inputs)
     counts = np.zeros(len(inputs.classes), np.int64)
     blocks = read_blocks(source, catalogue, inputs.spec.dtype, _block_rows(source))
@@ -214,7 +214,7 @@ def _predict(
             file.write(block.columns(), found, probability)
             timeline.add(block, found, probability.max(axis=1, initial=0))
             progress.advance(block.read)
-        if state_of(source.path) != state:
+        if storage_of(source.path).state() != state:
             raise PredictionError(
                 f"{source.path} was changed while it was being read. Start again once nothing "
                 "writes to it."

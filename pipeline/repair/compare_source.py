@@ -16,10 +16,10 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import PlannedBuild
 from headrace.pipeline.features.task import MadeRows, make_rows, open_workshop
 from headrace.pipeline.workers.run import ShardJob, run_tasks
-from headrace.stores.build.build import begin_build, discard_build
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import DamageError, UserError
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place, State
+from headrace.stores.io.places import Place
+from headrace.stores.io.storage import State
 from headrace.stores.manifest import Manifest
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.store import Store, open_store
@@ -54,7 +54,7 @@ def compare_with_source(
         console.progress("verify, source", store.windows, window) as progress,
     ):
         # Workers find there how the rows are laid out; nothing is written into it.
-        begin_build(target, manifest, planned.index)
+        site_of(target).begin(manifest, planned.index)
         tasks = run_tasks(
             compare_shard, "compare-shard", target, job, range(manifest.shards), *given
         )
@@ -163,13 +163,12 @@ def _span(rows: list[int]) -> tuple[int, int]:
 @contextmanager
 def _scratch(store: Place, seen_by_all: bool) -> Iterator[Place]:
     """A name for a build that is never finished: beside the store, where all machines see it."""
-    if seen_by_all and isinstance(store, ObjectPath):
-        target = store.with_name(f"headrace-{uuid.uuid4().hex}")
+    if seen_by_all:
+        target = store.absolute().with_name(f"headrace-{uuid.uuid4().hex}")
         try:
             yield target
         finally:
-            discard_build(target)
+            site_of(target).discard()
         return
-    beside = store.parent if seen_by_all and isinstance(store, Path) else None
-    with tempfile.TemporaryDirectory(prefix="headrace-", dir=beside) as folder:
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
         yield Path(folder) / "compared.zarr"

@@ -64,7 +64,7 @@ class Salvage:
                 columns["filled"] = self._filled(shard, filled)
             except DamageError:
                 continue
-            build.adopt_shard(shard, self.store.path, columns)
+            build.adopt_shard(shard, columns)
 
     def _filled(self, shard: int, ranges: NDArray[np.int64]) -> NDArray[np.int64]:
         """Numbers of the candidates of a shard that lie in `ranges` (R, 2)."""

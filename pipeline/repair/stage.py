@@ -14,8 +14,7 @@ from headrace.pipeline.features.stage import (
 )
 from headrace.pipeline.repair.salvage import Trusted, find_sound
 from headrace.pipeline.request import Request, require_data
-from headrace.stores.build.build import discard_build
-from headrace.stores.build.folder import build_lock
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import StoreError
 from headrace.stores.source.probe import open_stranger
 
@@ -40,11 +39,11 @@ def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
     if not store_stands(target):
         raise StoreError(f"There is no store {target} to mend. Make it: leave out --repair.")
     data = require_data(request)
-    with build_lock(target), open_stranger(data, request.config.source) as source:
+    with site_of(target).lock(), open_stranger(data, request.config.source) as source:
         planned, job = plan_job(request, source, target)
         salvage = find_sound(target, planned, job, trusted, console)
         # What an interrupted mending left may share files that are damaged by now.
-        discard_build(target)
+        site_of(target).discard()
         if salvage is None:
             return store_summary(target, planned, made=0)
         missing = planned.manifest.shards - len(salvage.shards)

@@ -22,7 +22,8 @@ from headrace.pipeline.workers.cluster import (
     require_workers,
 )
 from headrace.stores.errors import ClusterError, UserError, first_line
-from headrace.stores.io.places import Place, State
+from headrace.stores.io.places import Place
+from headrace.stores.io.storage import State
 from headrace.stores.text import format_bytes
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ShardJob:
 
     Attributes:
         source: the HDF5 file.
-        state: `stores.places.state_of` of it when the stage began.
+        state: `Storage.state` of it when the stage began.
         workers: local processes of one thread each.
         need: what a worker takes.
         cluster: where they run.

@@ -2,89 +2,192 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import cached_property
 
+import xxhash
+
+from headrace.stores.build.build import Build, Columns
 from headrace.stores.build.folder import (
     REPLACED,
     begun_otherwise,
-    is_begun,
-    is_finished,
     partial_folder,
     read_plan,
+    refuse_foreign,
 )
 from headrace.stores.errors import StoreError
-from headrace.stores.io.disk import explained, remove_file, remove_folder, write_bytes, write_once
 from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import names_below
+from headrace.stores.io.object_storage import ObjectStorage
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.manifest import Manifest, manifest_differences
 from headrace.stores.shards.array_format import canonical_json
 
-if TYPE_CHECKING:
-    from headrace.stores.build.build import Build
 
+@dataclass(frozen=True)
+class ObjectBuild(Build):
+    """See `Build`."""
 
-def begin_objects(build: Build, index: FoldIndex, replaces: bool) -> None:
-    """`stores.building.begin_build` there: the plan is an object that is only ever created.
+    target: ObjectPath
+    folder: ObjectPath
 
-    Whoever finds it there has the same plan, and makes the same bytes, or is refused.
-    """
-    plan = build.folder / "plan.json"
-    wanted = build.manifest.model_dump(mode="json")
-    if not plan.exists():
-        there = "itself" if build.target.exists() else next(names_below(build.target), None)
-        if there is not None and not replaces:
+    @property
+    def store(self) -> ObjectPath:
+        """Where it will stand, as objects have no names to change. It is no store until the last
+        of its objects is written, the group's `zarr.json`.
+        """
+        return self.target
+
+    @cached_property
+    def work(self) -> ObjectPath:
+        """By the plan's own name: another builder may write before it is refused."""
+        plan = canonical_json(self.manifest.model_dump(mode="json"))
+        return self.folder / xxhash.xxh3_128_hexdigest(plan)
+
+    def drop_damaged(self, advance: Callable[[int], None]) -> list[int]:
+        """None: object stores keep checksums of their own."""
+        return []
+
+    def keeps_conditions(self) -> bool:
+        """Whether the server refuses to write an object that is there.
+
+        Not all do, and one that does not answers as if it had been asked to replace it.
+        """
+        plan = self.folder / "plan.json"
+        try:
+            plan.write(plan.read_bytes(), create=True)
+        except (FileExistsError, FileNotFoundError):
+            return True
+        return False
+
+    def _adopt_files(self, names: list[str]) -> None:
+        """Objects stand where they are wanted already."""
+
+    def _commit(self, root: bytes, replaces: bool) -> None:
+        if not ObjectStorage(self.target / "zarr.json").write_once(root):
             raise StoreError(
-                f"{build.target} holds objects already, {there} among them, and is no store. Name "
-                "another --store, or delete them."
+                f"{self.target} was made by another process meanwhile, from another source or "
+                "configuration. Name another --store."
             )
+        ObjectSite(self.target).discard()
+
+    def _read_all(self, read: Callable[[int], Columns]) -> Iterator[Columns]:
+        """Side by side."""
+        shards, size = range(self.manifest.shards), self.target.options.requests
+        with ThreadPoolExecutor(size) as pool:
+            for first in range(0, len(shards), size):
+                yield from pool.map(read, shards[first : first + size])
+
+
+@dataclass(frozen=True)
+class ObjectSite:
+    """See `stores.build.site.Site`."""
+
+    target: ObjectPath
+
+    @property
+    def folder(self) -> ObjectPath:
+        """What is kept of a build beside the objects of its store."""
+        return partial_folder(self.target)
+
+    @property
+    def _plan(self) -> ObjectPath:
+        return self.folder / "plan.json"
+
+    @property
+    def _root(self) -> ObjectPath:
+        """The group's metadata, the last of a store's objects."""
+        return self.target / "zarr.json"
+
+    def followed(self) -> ObjectSite:
+        """Itself: there are no links."""
+        return self
+
+    def is_begun(self) -> bool:
+        """See `Site`."""
+        return self._plan.exists()
+
+    def is_finished(self) -> bool:
+        """See `Site`."""
+        return self._root.exists()
+
+    def stands(self) -> bool:
+        """Without its group's metadata it is damaged, if nobody is at work on it."""
+        manifest = self.target / "manifest" / "zarr.json"
+        return self.is_finished() or (manifest.exists() and not self.is_begun())
+
+    def lock(self) -> AbstractContextManager[None]:
+        """Nothing: there is no such right, and nothing to give back."""
+        return nullcontext()
+
+    def is_worked_at(self) -> bool:
+        """See `Site`."""
+        return self.is_begun()
+
+    def recover(self) -> None:
+        """Nothing: a store keeps its name while it is mended."""
+
+    def build(self, manifest: Manifest) -> ObjectBuild:
+        """See `Site`."""
+        return ObjectBuild(self.target, self.folder, manifest)
+
+    def begin(self, manifest: Manifest, index: FoldIndex, replaces: bool = False) -> ObjectBuild:
+        """See `Site`; the plan is an object that is only ever created.
+
+        Whoever finds it there has the same plan, and makes the same bytes, or is refused.
+        """
+        self._refuse_foreign()
+        build, wanted = self.build(manifest), manifest.model_dump(mode="json")
+        if not self.is_begun():
+            there = "itself" if self.target.exists() else next(self._names(self.target), None)
+            if there is not None and not replaces:
+                raise StoreError(
+                    f"{self.target} holds objects already, {there} among them, and is no store. "
+                    "Name another --store, or delete them."
+                )
+            if replaces:
+                with suppress(FileNotFoundError):
+                    ObjectStorage(self.folder / REPLACED).write(self._root.read_bytes())
+            ObjectStorage(build.work / "index.npz").write(index.to_bytes())
+            ObjectStorage(self._plan).write_once(canonical_json(wanted))
+        if differing := manifest_differences(read_plan(self._plan), wanted):
+            raise begun_otherwise(self.folder, differing, f" and {self.target}")
         if replaces:
-            with suppress(FileNotFoundError):
-                root = (build.target / "zarr.json").read_bytes()
-                write_bytes(build.folder / REPLACED, root)
-        write_bytes(build.work / "index.npz", index.to_bytes())
-        write_once(plan, canonical_json(wanted))
-    differing = manifest_differences(read_plan(plan), wanted)
-    if differing:
-        raise begun_otherwise(build.target, differing)
-    if replaces:
-        remove_file(build.target / "zarr.json")
+            ObjectStorage(self._root).remove()
+        return build
 
+    def load(self) -> ObjectBuild:
+        """See `Site`."""
+        return self.build(Manifest.model_validate(read_plan(self._plan)))
 
-def keeps_conditions(build: Build) -> bool:
-    """Whether two builds of one store cannot take each other for themselves.
+    def discard(self) -> None:
+        """See `Site`; the plan goes last: it says what the others are.
 
-    On a disk there is a lock. An object store has to refuse to write an object that is there: not
-    all do, and one that does not answers as if it had been asked to replace it.
-    """
-    plan = build.folder / "plan.json"
-    if not isinstance(plan, ObjectPath):
-        return True
-    try:
-        plan.write(plan.read_bytes(), create=True)
-    except (FileExistsError, FileNotFoundError):
-        return True
-    return False
+        Of a store that was to be replaced the objects stay, and it is one again.
+        """
+        self._refuse_foreign()
+        if not self.is_begun():
+            ObjectStorage(self.folder).remove_below()
+            return
+        if not self.is_finished():
+            replaced = self.folder / REPLACED
+            if replaced.exists():
+                ObjectStorage(self._root).write(replaced.read_bytes())
+            else:
+                # What is not of this build's making is not there: it was looked at when it began.
+                manifest = self.load().manifest
+                for name in (*(array.name for array in manifest.arrays()), "manifest"):
+                    ObjectStorage(self.target / name).remove_below()
+        others = [name for name in self._names(self.folder) if name not in ("plan.json", REPLACED)]
+        for names in (others, [REPLACED], ["plan.json"]):
+            ObjectStorage(self.folder).remove_these(names)
 
+    def _refuse_foreign(self) -> None:
+        names = self._names(self.folder)
+        refuse_foreign(self.folder, {name.partition("/")[0] for name in names})
 
-def discard_objects(target: ObjectPath) -> None:
-    """`stores.building.discard_build` there; the plan goes last: it says what the others are."""
-    folder = partial_folder(target)
-    if not is_begun(target):
-        remove_folder(folder)
-        return
-    if not is_finished(target):
-        replaced = folder / REPLACED
-        if replaced.exists():
-            write_bytes(target / "zarr.json", replaced.read_bytes())
-        else:
-            # What is not of this build's making is not there: it was looked at when it began.
-            manifest = Manifest.model_validate(read_plan(folder / "plan.json"))
-            arrays = (*(array.name for array in manifest.arrays()), "manifest")
-            for name in arrays:
-                remove_folder(target / name)
-    others = [name for name in names_below(folder) if name not in ("plan.json", REPLACED)]
-    for names in (others, [REPLACED], ["plan.json"]):
-        with explained(folder):
-            folder.remove(names)
+    @staticmethod
+    def _names(place: ObjectPath) -> Iterator[str]:
+        return ObjectStorage(place).names()

@@ -12,16 +12,17 @@ from functools import cache
 from pathlib import Path
 
 from headrace.stores.errors import DiskError
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place, parts_of
+from headrace.stores.io.storage import Bytes
 
-Bytes = bytes | bytearray | memoryview
+PART_BYTES = 4 << 20
+"""Read at a time of a file that is read through."""
+WAY_OUT = "Free disk space or name a folder that you may write to"
 _TEMPORARY = re.compile(r".+\.[0-9]+\.tmp(\.[a-z]+)?")
 """Names that `whole_file` writes under."""
 
 
-def write_bytes(path: Place, parts: Bytes | Iterable[Bytes]) -> int:
-    """Put `parts`, one after another, into the file or object `path`, whole or not at all.
+def write_bytes(path: Path, parts: Bytes | Iterable[Bytes]) -> int:
+    """Put `parts`, one after another, into the file `path`, whole or not at all.
 
     Returns:
         The number of bytes written.
@@ -30,30 +31,8 @@ def write_bytes(path: Place, parts: Bytes | Iterable[Bytes]) -> int:
         UserError: as `whole_file`.
     """
     buffers = [parts] if isinstance(parts, (bytes, bytearray, memoryview)) else parts
-    if isinstance(path, ObjectPath):
-        content = b"".join(buffers)
-        with explained(path):
-            path.write(content)
-        return len(content)
     with whole_file(path) as temporary:
         return _write(temporary, buffers)
-
-
-def write_once(path: Place, content: bytes) -> bool:
-    """Write an object that nobody else may have written; False if another stands there.
-
-    Raises:
-        UserError: as `write_bytes`.
-    """
-    if not isinstance(path, ObjectPath):
-        raise TypeError(f"{path} is a file: a lock guards it")
-    with explained(path):
-        try:
-            path.write(content, create=True)
-        except FileExistsError:
-            # An answer that was lost makes the client write again, and find its own.
-            return path.read_bytes() == content
-    return True
 
 
 @contextmanager
@@ -138,16 +117,12 @@ def link_file(source: Path, target: Path) -> None:
         sync_folder(target.parent)
 
 
-def remove_folder(folder: Place) -> None:
+def remove_folder(folder: Path) -> None:
     """Remove `folder` and all below it, links and not what they lead to; nothing may be left.
 
     Raises:
         UserError: something cannot be removed.
     """
-    if isinstance(folder, ObjectPath):
-        with explained(folder):
-            folder.remove([name for name, _ in folder.below()])
-        return
     if not folder.is_dir():
         return
     with explained(folder):
@@ -161,8 +136,8 @@ def remove_folder(folder: Place) -> None:
         sync_folder(folder.parent)
 
 
-def remove_file(path: Place) -> None:
-    """Remove a file or an object, if it is there.
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
 
     Raises:
         UserError: it cannot be removed.
@@ -196,7 +171,7 @@ def rename_folder(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def explained(path: Place) -> Iterator[None]:
+def explained(path: object, way_out: str = WAY_OUT) -> Iterator[None]:
     """Say of every OSError of the block that `path` cannot be written, and what to do.
 
     Raises:
@@ -206,15 +181,9 @@ def explained(path: Place) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskError(
-            f"{path} cannot be written ({error.strerror or error}). {_way_out(path)}, then start "
+            f"{path} cannot be written ({error.strerror or error}). {way_out}, then start "
             "again: what is complete is kept."
         ) from error
-
-
-def _way_out(path: Place) -> str:
-    if isinstance(path, Path):
-        return "Free disk space or name a folder that you may write to"
-    return "Get the right to write there, or name another place"
 
 
 def sync_folder(folder: Path) -> None:
@@ -225,6 +194,17 @@ def sync_folder(folder: Path) -> None:
     """
     with explained(folder):
         _sync_and_close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+
+
+def parts_of(path: Path) -> Iterator[bytes]:
+    """The content of a file, PART_BYTES after PART_BYTES.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        while part := stream.read(PART_BYTES):
+            yield part
 
 
 def _content(path: Path) -> Iterator[bytes]:

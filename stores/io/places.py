@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
 import re
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
 
+from headrace.stores.io.local_storage import LocalStorage
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
-from headrace.stores.io.object_path import PART_BYTES, ObjectPath, object_path
+from headrace.stores.io.object_path import ObjectPath, object_path
+from headrace.stores.io.object_storage import ObjectStorage
+from headrace.stores.io.storage import Storage
 
 Place = Path | ObjectPath
-State = tuple[int | str, ...]
-"""What tells one version of a file or object from another; see `state_of`."""
 NO_NAME = "a path holds no control characters. Correct it"
 NO_FILE = "an address is no file. Copy it to this machine, and name the copy"
 NO_OBJECT = (
@@ -56,81 +53,13 @@ def local(text: str) -> str:
     return text
 
 
-def state_of(place: Place) -> State:
-    """Differs when the file or object was touched: a file's size, time of change and number.
-
-    Raises:
-        OSError: it is not there.
-    """
-    if isinstance(place, ObjectPath):
-        return place.state()
-    state = os.stat(place)
-    return state.st_size, state.st_mtime_ns, state.st_ino
-
-
-def parts_of(place: Place) -> Iterator[bytes]:
-    """The content of a file or an object, a slice of 4 MiB after the other.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    if isinstance(place, ObjectPath):
-        yield from place.parts()
-        return
-    with place.open("rb") as stream:
-        while part := stream.read(PART_BYTES):
-            yield part
-
-
-def openable(place: Place) -> Path | io.BytesIO:
-    """A small file or object as NumPy opens it.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    return place if isinstance(place, Path) else io.BytesIO(place.read_bytes())
-
-
-def size_of(place: Place) -> int:
-    """Bytes of a file or an object.
-
-    Raises:
-        OSError: it is not there.
-    """
-    return place.stat().st_size if isinstance(place, Path) else place.size()
-
-
-def names_below(place: Place) -> Iterator[str]:
-    """Names, relative to it and with slashes, of all files or objects that stand below a place."""
-    if isinstance(place, ObjectPath):
-        for name, _ in place.below():
-            yield name
-        return
-    for folder, _, files in os.walk(place):
-        inside = os.path.relpath(folder, place)
-        for name in files:
-            yield name if inside == "." else f"{inside}/{name}"
-
-
-def sizes_below(place: Place) -> Iterator[tuple[str, int]]:
-    """Names as `names_below` gives them, and bytes; what cannot be looked at is left out."""
-    if isinstance(place, ObjectPath):
-        yield from place.below()
-        return
-    for name in names_below(place):
-        with suppress(OSError):
-            yield name, (place / name).stat().st_size
-
-
-def packed(place: Place) -> str:
-    """A place as an argument of a child process."""
-    if isinstance(place, Path):
-        return json.dumps({"path": str(place.absolute())})
-    return json.dumps({"address": str(place), "options": place.options.model_dump(mode="json")})
+def storage_of(place: Place) -> Storage:
+    """What a place is made of."""
+    return ObjectStorage(place) if isinstance(place, ObjectPath) else LocalStorage(place)
 
 
 def unpacked(text: str) -> Place:
-    """What `packed` was given."""
+    """The place that `Storage.packed` wrote down."""
     given = json.loads(text)
     if "path" in given:
         return Path(given["path"])

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import DamageError, first_line
 from headrace.stores.io.chunk_cache import ChunkCache
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.shard_files import Sound
 from headrace.stores.shards.array_format import MISSING_CHUNK, ArrayFormat
-from headrace.stores.shards.files import Sound, shard_files
 
 KEPT_SHARDS = 1000
 """Shards whose indexes are kept at most: 8 million windows of 128 x 9."""
@@ -59,7 +58,8 @@ class ShardReader:
             cache: what keeps parts of objects on disk.
         """
         self._folder = folder
-        self._files = shard_files(folder, cache)
+        storage = storage_of(folder)
+        self._files = storage.shard_files(cache)
         self._format = format_
         self._chunk_bytes = format_.chunk_rows * format_.row_bytes
         self._per_shard = format_.shard_rows // format_.chunk_rows
@@ -67,8 +67,8 @@ class ShardReader:
         self._kept: dict[int, bytes] = {}
         self._index_length = 16 * self._per_shard + 4
         most = self._per_shard * (self._chunk_bytes + _BLOSC_OVERHEAD + 4) + self._index_length
-        self._locks = [Lock() for _ in range(LOCKS)] if isinstance(folder, ObjectPath) else []
-        self._whole = most if isinstance(folder, ObjectPath) and most <= WHOLE_SHARD else 0
+        self._locks = [Lock() for _ in range(LOCKS)] if storage.is_remote else []
+        self._whole = most if storage.is_remote and most <= WHOLE_SHARD else 0
 
     def read_into(self, target: NDArray[Any], start: int) -> None:
         """Fill `target` (n, ...), C order, of the stored type, with rows from `start` on.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from headrace.stores.io.places import Place, size_of
+from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.channels import ChannelInfo
 from headrace.stores.source.names import slices
 
@@ -25,7 +25,13 @@ def fingerprint(
     spaced slices of `data`, of up to 64 KiB each. Never a time stamp or a path outside the file.
     """
     digest = hashlib.blake2b(digest_size=16)
-    described = [size_of(path), info.rate_hz, info.channels, info.units, info.scale.tolist()]
+    described = [
+        storage_of(path).size(),
+        info.rate_hz,
+        info.channels,
+        info.units,
+        info.scale.tolist(),
+    ]
     described += [classes, *((d.name, d.shape, str(d.dtype)) for d in (data, *tables))]
     digest.update(repr(described).encode())
     for table in tables:

@@ -16,8 +16,7 @@ import numpy as np
 
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.object_file import ObjectFile
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place
+from headrace.stores.io.places import Place, storage_of
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -52,9 +51,7 @@ def open_file(path: Place, fetched: ObjectFile | None = None) -> Any:
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
             raise SourceError(f"The source {path} {what}. Name an HDF5 file.")
-        if isinstance(path, ObjectPath):
-            return h5py.File(fetched or ObjectFile(path), "r")
-        return h5py.File(path, "r")
+        return h5py.File(fetched or storage_of(path).for_hdf5() or path, "r")
     except OSError as error:
         raise SourceError(
             f"The source {path} cannot be read as HDF5 ({error}). Name an HDF5 file."

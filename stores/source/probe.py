@@ -14,7 +14,7 @@ import numpy as np
 
 from headrace.child import child_command
 from headrace.stores.errors import SourceError, UserError, first_line
-from headrace.stores.io.places import Place, packed, unpacked
+from headrace.stores.io.places import Place, storage_of, unpacked
 from headrace.stores.source.hdf5 import HDF5_ERRORS, check_own, open_file
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
@@ -102,7 +102,7 @@ def _run_child(purpose: str, path: Place, given: str) -> subprocess.CompletedPro
         UserError: it was ended by a signal.
     """
     child = subprocess.run(
-        child_command(__name__, purpose, packed(path)),
+        child_command(__name__, purpose, storage_of(path).packed()),
         input=given,
         capture_output=True,
         text=True,

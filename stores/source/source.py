@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place
+from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.hdf5 import (
@@ -52,7 +51,7 @@ def open_source(path: Place, options: SourceOptions) -> Source:
             recording is ill-defined; a group stands in two parts. The message names the option.
     """
     try:
-        fetched = ObjectFile(path) if isinstance(path, ObjectPath) else None
+        fetched = storage_of(path).for_hdf5()
     except OSError as error:
         raise SourceError(
             f"The source {path} cannot be read ({first_line(error)}). Name an HDF5 file."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.stores.io.places import sizes_below
+from headrace.stores.io.places import storage_of
 from headrace.stores.store import Store
 
 
@@ -54,7 +54,7 @@ def describe_store(store: Store) -> dict[str, Any]:
 
 def _describe_array(store: Store, name: str) -> dict[str, Any]:
     array = next(one for one in store.manifest.arrays() if one.name == name)
-    there = dict(sizes_below(store.path / name))
+    there = dict(storage_of(store.path / name).sizes())
     sizes = [there.get(array.key(shard)) for shard in range(array.shards)]
     stored, missing = sum(size or 0 for size in sizes), sizes.count(None)
     plain = array.rows * array.row_bytes

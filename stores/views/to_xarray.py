@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import storage_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,11 +26,7 @@ def labelled_dataset(store: Store) -> xr.Dataset:
     """
     import xarray as xr
 
-    where: Any = store.path
-    if isinstance(where, ObjectPath):
-        from zarr.storage import ObjectStore
-
-        where = ObjectStore(where.client(), read_only=True)
+    where = storage_of(store.path).for_zarr()
     # Without chunks= nothing is computed by Dask: indexing reads what it asks for.
     data: xr.Dataset = xr.open_zarr(where, consolidated=False, chunks=None)
     coordinates: dict[str, tuple[str, object, dict[str, str]]] = {

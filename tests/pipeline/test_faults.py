@@ -23,11 +23,11 @@ from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import close_workshop, extract_shard
-from headrace.stores.build.build import begin_build
 from headrace.stores.build.folder import partial_folder
+from headrace.stores.build.site import site_of
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
-from headrace.stores.io.places import state_of
+from headrace.stores.io.places import storage_of
 from headrace.stores.source.source import open_source
 from tests.conftest import SMALL, hashes, request_for
 from tests.failing_disk import FailingDisk, PowerLoss, install
@@ -209,11 +209,11 @@ def test_a_source_that_goes_or_changes_half_way_leaves_nothing_wrong(
     """The first shard is made; then the file is another, and then it is gone."""
     data, config = tmp_path / "moving.h5", config_from_table({"name": "tiny", **SMALL}, "tiny")
     shutil.copy(tiny_source, data)
-    target, state = tmp_path / "moving.zarr", state_of(data)
+    target, state = tmp_path / "moving.zarr", storage_of(data).state()
     close_workshop()
     with open_source(data, config.source) as source:
         manifest, survey = plan_store(config, source)
-    begin_build(target, manifest, survey.index)
+    site_of(target).begin(manifest, survey.index)
     extract_shard(target, data, state, 0)
     os.utime(data, ns=(1, 1))
     with pytest.raises(UserError, match="was changed while it was being read"):

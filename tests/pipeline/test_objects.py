@@ -31,7 +31,7 @@ from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.request import Request
 from headrace.pipeline.stream.training import training_stream
 from headrace.stores import Store
-from headrace.stores.build.build import Build
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import DamageError, UserError
 from headrace.stores.io.object_file import ObjectFile
 from headrace.stores.io.object_path import ObjectPath, object_path
@@ -415,7 +415,7 @@ def test_a_mending_that_fails_leaves_the_store(
 def test_builds_with_other_plans_share_no_object(tiny_store: Path) -> None:
     manifest = stores.open(tiny_store).manifest
     target = place_of(ADDRESS)
-    one, other = (Build(target, manifest.model_copy(update={"level": n})) for n in (1, 2))
+    one, other = (site_of(target).build(manifest.model_copy(update={"level": n})) for n in (1, 2))
     assert one.folder == other.folder
     assert one.work != other.work
 

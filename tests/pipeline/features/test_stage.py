@@ -21,10 +21,10 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import catalogue_of, extract_shard
-from headrace.stores.build.build import begin_build
+from headrace.stores.build.site import site_of
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
-from headrace.stores.io.places import state_of
+from headrace.stores.io.places import storage_of
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units
 from headrace.stores.verify import verify_store
@@ -36,9 +36,9 @@ def build_here(config: Config, source: Path, target: Path) -> stores.Store:
     """A store made by the same tasks, in this process."""
     with open_source(source, config.source) as opened:
         manifest, survey = plan_store(config, opened)
-    build = begin_build(target, manifest, survey.index)
+    build = site_of(target).begin(manifest, survey.index)
     for shard in range(manifest.shards):
-        extract_shard(target, source, state_of(source), shard)
+        extract_shard(target, source, storage_of(source).state(), shard)
     build.finish()
     return stores.open(target)
 
@@ -205,12 +205,12 @@ def test_a_build_of_another_config_is_not_continued(
     target = tmp_path / "begun.zarr"
     with open_source(tiny_source, tiny_config.source) as source:
         manifest, survey = plan_store(tiny_config, source)
-    begin_build(target, manifest, survey.index)
-    extract_shard(target, tiny_source, state_of(tiny_source), 0)
+    site_of(target).begin(manifest, survey.index)
+    extract_shard(target, tiny_source, storage_of(tiny_source).state(), 0)
     with open_source(tiny_source, tiny_config.source) as source:
         other, survey = plan_store(changed(tiny_config, store={"level": 5}), source)
     with pytest.raises(UserError, match=r"begun with another level, store\.level|store\.level"):
-        begin_build(target, other, survey.index)
+        site_of(target).begin(other, survey.index)
 
 
 def test_a_plan_that_does_not_fit_is_refused_before_anything_is_written(
@@ -258,11 +258,11 @@ def test_what_is_left_of_a_finished_build_is_no_build(
     target = tmp_path / "twice.zarr"
     with open_source(tiny_source, tiny_config.source) as opened:
         manifest, survey = plan_store(tiny_config, opened)
-    build = begin_build(target, manifest, survey.index)
+    build = site_of(target).begin(manifest, survey.index)
     for shard in range(manifest.shards):
-        extract_shard(target, tiny_source, state_of(tiny_source), shard)
+        extract_shard(target, tiny_source, storage_of(tiny_source).state(), shard)
     build.store.rename(tmp_path / "elsewhere")
-    again = begin_build(target, manifest, survey.index)
+    again = site_of(target).begin(manifest, survey.index)
     assert again.finished_shards() == []
 
 

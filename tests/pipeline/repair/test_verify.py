@@ -27,10 +27,11 @@ from headrace.pipeline.repair.compare_source import compare_shard
 from headrace.pipeline.repair.salvage import Salvage, Trusted
 from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
-from headrace.stores.build.build import Build, begin_build
+from headrace.stores.build.build import Build
 from headrace.stores.build.folder import partial_folder
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import DamageError, UserError
-from headrace.stores.io.places import state_of
+from headrace.stores.io.places import storage_of
 from headrace.stores.manifest import Manifest, read_manifest
 from headrace.stores.source.source import open_source
 from headrace.stores.verify import Problem, verify_store
@@ -234,7 +235,7 @@ def test_what_an_interrupted_write_left_moves_no_store(
     shutil.copytree(tiny_store, store)
     with open_source(tiny_source, tiny_config.source) as source:
         manifest, survey = plan_store(tiny_config, source)
-    build = begin_build(store, manifest, survey.index)
+    build = site_of(store).begin(manifest, survey.index)
     Salvage(stores.open(store), range(manifest.shards)).adopt(build)
     assert isinstance(build.store, Path)
     (build.store / "raw" / "c.9.0.0.123.tmp").write_bytes(b"half")
@@ -432,8 +433,8 @@ def test_every_consistent_edit_is_found_by_the_source(
 ) -> None:
     with open_source(tiny_source, tiny_config.source) as source:
         manifest, survey = plan_store(tiny_config, source)
-    target, state = tmp_path / "compared.zarr", state_of(tiny_source)
-    begin_build(target, manifest, survey.index)
+    target, state = tmp_path / "compared.zarr", storage_of(tiny_source).state()
+    site_of(target).begin(manifest, survey.index)
     for seed in range(200):
         store = tmp_path / "edited.zarr"
         shutil.copytree(tiny_store, store)

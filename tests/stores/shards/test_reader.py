@@ -134,7 +134,7 @@ def test_few_files_are_kept_open_and_none_afterwards(
         links = [os.readlink(each) for each in Path("/proc/self/fd").iterdir() if each.exists()]
         return sum(link.startswith(str(tmp_path)) for link in links)
 
-    monkeypatch.setattr("headrace.stores.shards.files.KEPT_FILES", 3)
+    monkeypatch.setattr("headrace.stores.io.shard_files.KEPT_FILES", 3)
     values = np.arange(64 * 8, dtype=np.float32).reshape(64, 8)
     reader = ShardReader(tmp_path, written(tmp_path, values, 4, 2))
     target = np.empty((1, 8), np.float32)

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from headrace.stores.errors import ObjectStoreError
 from headrace.stores.io.chunk_cache import ChunkCache
 from headrace.stores.io.object_path import READINGS, ObjectPath
-from headrace.stores.io.places import Place
 
 KEPT_FILES = 64
 """Shards' files kept open: of half a million windows. Opening took a sixteenth of the stream."""
@@ -37,13 +36,6 @@ class ShardFiles(Protocol):
             UserError: too many files are open, or the server does not answer.
         """
         ...
-
-
-def shard_files(folder: Place, cache: ChunkCache | None = None) -> ShardFiles:
-    """The shards of the array in `folder`; of objects, a cache may keep what was read."""
-    if isinstance(folder, ObjectPath):
-        return ObjectShards(folder, cache)
-    return LocalShards(folder)
 
 
 class _File:

@@ -1,0 +1,223 @@
+"""Builds on this disk: in a folder beside the store, which a lock guards and a rename ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.stores.build.build import Build, Columns
+from headrace.stores.build.folder import (
+    REPLACED,
+    begun_otherwise,
+    partial_folder,
+    read_plan,
+    refuse_foreign,
+)
+from headrace.stores.errors import StoreError, UserError, first_line
+from headrace.stores.io.checksums import file_digest
+from headrace.stores.io.disk import (
+    link_file,
+    make_folder,
+    remove_file,
+    remove_folder,
+    remove_strays,
+    rename_folder,
+    sync_folder,
+    write_bytes,
+)
+from headrace.stores.io.lock import locked
+from headrace.stores.layout.fold_index import FoldIndex
+from headrace.stores.manifest import Manifest, manifest_differences
+from headrace.stores.shards.array_format import canonical_json
+
+
+@dataclass(frozen=True)
+class LocalBuild(Build):
+    """See `Build`; every shard is checked before a build goes on, as the disk may err."""
+
+    target: Path
+    folder: Path
+
+    @property
+    def store(self) -> Path:
+        """A folder that is renamed in the end."""
+        return self.folder / "store"
+
+    @property
+    def work(self) -> Path:
+        """The folder itself."""
+        return self.folder
+
+    def drop_damaged(self, advance: Callable[[int], None]) -> list[int]:
+        """See `Build`."""
+        dropped: list[int] = []
+        for shard in self.finished_shards():
+            if not self._is_whole(shard):
+                remove_file(self.folder / "records" / f"{shard}.npz")
+                dropped.append(shard)
+            advance(min(self.manifest.shard, self.manifest.windows - shard * self.manifest.shard))
+        return dropped
+
+    def _is_whole(self, shard: int) -> bool:
+        try:
+            names = ["filled", *(table.name for table in self.manifest.tables())]
+            digests = self._columns(shard, names)["shard_digest"][0]
+            return all(
+                file_digest(self.store / array.name / array.key(shard)) == digest.tobytes()
+                for array, digest in zip(self.manifest.arrays(), digests, strict=True)
+            )
+        except (UserError, ValueError, IndexError):
+            return False
+
+    def keeps_conditions(self) -> bool:
+        """True: there is a lock."""
+        return True
+
+    def _adopt_files(self, names: list[str]) -> None:
+        """Other names of the same files."""
+        for name in names:
+            here = self.store / name
+            make_folder(here.parent)
+            link_file(self.target / name, here)
+
+    def _commit(self, root: bytes, replaces: bool) -> None:
+        write_bytes(self.store / "zarr.json", root)
+        _remove_strays_below(self.store)
+        if replaces and self.target.exists():
+            # Between the two names there is no store, and a build that wants finishing.
+            rename_folder(self.target, self.folder / REPLACED)
+        rename_folder(self.store, self.target)
+        LocalSite(self.target).discard()
+
+    def _read_all(self, read: Callable[[int], Columns]) -> Iterator[Columns]:
+        return map(read, range(self.manifest.shards))
+
+
+@dataclass(frozen=True)
+class LocalSite:
+    """See `stores.build.site.Site`."""
+
+    target: Path
+
+    @property
+    def folder(self) -> Path:
+        """A folder beside the store: a rename on one disk is whole or not at all."""
+        return partial_folder(self.target)
+
+    def followed(self) -> LocalSite:
+        """See `Site`."""
+        store = self.target
+        try:
+            target = store.resolve()
+        except (OSError, RuntimeError) as error:
+            raise StoreError(
+                f"{store} leads nowhere ({first_line(error)}). Name another --store."
+            ) from error
+        if target.exists() and not target.is_dir():
+            raise StoreError(f"{store} is a file. A store is a folder: name another --store.")
+        if target.is_mount():
+            raise StoreError(
+                f"{store} is a mount point, which cannot be renamed. Name a folder in it: "
+                f"--store {store / 'my.zarr'}"
+            )
+        return LocalSite(target)
+
+    def is_begun(self) -> bool:
+        """See `Site`."""
+        return self.folder.exists()
+
+    def is_finished(self) -> bool:
+        """See `Site`."""
+        return self.target.exists()
+
+    def stands(self) -> bool:
+        """Whether there is something in the folder."""
+        return self.target.exists() and any(self.target.iterdir())
+
+    @property
+    def _lock(self) -> Path:
+        return self.target.with_name(f"{self.target.name}.lock")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """See `Site`."""
+        busy = StoreError(
+            f"Another process is building {self.target}. Wait for it, or name another --store."
+        )
+        with ExitStack() as held:
+            try:
+                make_folder(self._lock.parent)
+                held.enter_context(locked(self._lock, busy, makes_file=True))
+            except OSError as error:
+                raise StoreError(
+                    f"The store {self.target} cannot be made there ({error.strerror}). Name "
+                    "another --store."
+                ) from error
+            yield
+
+    def is_worked_at(self) -> bool:
+        """See `Site`."""
+        return self.is_begun() or self._lock.exists()
+
+    def recover(self) -> None:
+        """The new store is whole by then, so it gets the name; else the old one gets it back."""
+        if not self._was_replaced():
+            return
+        with self.lock():
+            if self._was_replaced():  # And not by another process meanwhile.
+                new = self.folder / "store"
+                whole = (new / "zarr.json").is_file()
+                rename_folder(new if whole else self.folder / REPLACED, self.target)
+                self.discard()
+
+    def _was_replaced(self) -> bool:
+        return not self.target.exists() and (self.folder / REPLACED).is_dir()
+
+    def build(self, manifest: Manifest) -> LocalBuild:
+        """See `Site`."""
+        return LocalBuild(self.target, self.folder, manifest)
+
+    def begin(self, manifest: Manifest, index: FoldIndex, replaces: bool = False) -> LocalBuild:
+        """See `Site`; a store that stands there stays until the build is finished."""
+        self._refuse_foreign()
+        folder, build = self.folder, self.build(manifest)
+        plan, wanted = folder / "plan.json", manifest.model_dump(mode="json")
+        if not ((folder / "store").is_dir() and (folder / "index.npz").is_file()):
+            self.discard()
+        if plan.exists() and (differing := manifest_differences(read_plan(plan), wanted)):
+            if build.finished_shards():
+                raise begun_otherwise(folder, differing)
+            self.discard()
+        if not plan.exists():
+            remove_folder(folder)
+            make_folder(folder / "records")
+            make_folder(folder / "store")
+            write_bytes(folder / "index.npz", index.to_bytes())
+            write_bytes(plan, canonical_json(wanted))
+        _remove_strays_below(folder)
+        return build
+
+    def load(self) -> LocalBuild:
+        """See `Site`."""
+        return self.build(Manifest.model_validate(read_plan(self.folder / "plan.json")))
+
+    def discard(self) -> None:
+        """See `Site`; first goes what says that it is a build."""
+        self._refuse_foreign()
+        if self.folder.exists():
+            remove_file(self.folder / "plan.json")
+            sync_folder(self.folder)
+            remove_folder(self.folder)
+
+    def _refuse_foreign(self) -> None:
+        folder = self.folder
+        if folder.is_symlink() or folder.exists():
+            ours = folder.is_dir() and not folder.is_symlink()
+            refuse_foreign(folder, (path.name for path in folder.iterdir()) if ours else [""])
+
+
+def _remove_strays_below(folder: Path) -> None:
+    for parent in {path.parent for path in folder.rglob("*.tmp")}:
+        remove_strays(parent)
