@@ -97,7 +97,7 @@ endif
 
 .PHONY: tools
 tools: $(TOOLS) $(KERNELS)
-	@$(python) -c 'import furo, hypothesis, importlinter, jupytext, mypy, myst_parser, nbclient, pytest, pytest_timeout' || { \
+	@$(python) -c 'import furo, hypothesis, importlinter, jupytext, mypy, myst_parser, nbclient, pytest, pytest_timeout, xdist' || { \
 		echo "The active environment lacks the development tools:" \
 			"python -m pip install --requirement requirements-dev.lock" >&2; exit 2; }
 
@@ -152,8 +152,12 @@ repair: data ## Mend the store: make damaged shards anew (SOURCE=1: also those t
 	@exec $(python) -m headrace features $(options) --repair$(if $(SOURCE),=source)
 
 .PHONY: test
-test: tools ## Run the tests
-	@exec $(python) -m pytest
+test: tools ## Run the tests, files side by side
+	@exec $(python) -m pytest --numprocesses auto --dist loadfile
+
+.PHONY: test-quick
+test-quick: tools ## Run the tests that start no process and no TensorFlow: a minute, between two edits
+	@exec $(python) -m pytest --numprocesses auto --dist loadfile -p tests.quick -r fE
 
 .PHONY: test-memory
 test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on GB= of data (10; ONLY=cap: that alone)

@@ -13,7 +13,7 @@ from hypothesis import settings
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import Console
-from headrace.pipeline.memory.machine import usable_cores
+from headrace.pipeline.memory.machine import available_memory, usable_cores
 from headrace.pipeline.request import Request
 from headrace.stores.io.places import Place
 
@@ -37,6 +37,15 @@ SMALL = {
     "memory": {"budget": "4GiB"},
 }
 """Options that keep every stage small: 9 shards of 64 windows, 2 epochs."""
+
+
+WORKER_BYTES = 4 << 30
+"""What a process of tests may take, with the trainings that it starts."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Processes that share the files of tests: one a core, where memory allows."""
+    return max(1, min(usable_cores(), available_memory() // WORKER_BYTES))
 
 
 @pytest.fixture(scope="session")
@@ -70,10 +79,10 @@ def tiny_store(
     tiny_source: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The complete store of `tiny_source`; read it, never write to it."""
-    from headrace.pipeline.features.stage import run_features
+    from tests.in_process import make_store
 
     target = tmp_path_factory.mktemp("store") / "tiny.zarr"
-    run_features(request_for(tiny_config, tiny_source, target))
+    make_store(request_for(tiny_config, tiny_source, target))
     return target
 
 

@@ -9,25 +9,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
-import pytest
 import tomli_w
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.features.task import close_workshop
 from headrace.pipeline.repair.stage import run_repair
-from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.folder import partial_folder
-from headrace.stores.errors import UserError
-from headrace.stores.source.source import open_source
 from tests.conftest import SMALL, hashes, request_for
+from tests.in_process import tasks_here
 
 LEAST = {
     "name": "least",
@@ -67,11 +62,7 @@ class Job:
 
     def run_here(self, target: Path) -> int:
         """Do the job in this process; returns the shards made."""
-        close_workshop()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("headrace.pipeline.features.stage.run_tasks", _tasks_here)
-            for stage in ("features", "repair"):
-                patch.setattr(f"headrace.pipeline.{stage}.stage.open_stranger", open_source)
+        with tasks_here():
             request = request_for(self.config, self.data, target)
             made = run_repair(request, "checksums") if self.harm else run_features(request)
             return int(made["made_shards"])
@@ -84,21 +75,6 @@ class Job:
         command = [sys.executable, "-c", code, "features", "--json", "--config", str(config)]
         command += ["--data", str(self.data), "--store", str(target)]
         return [*command, "--repair"] if self.harm else command
-
-
-def _tasks_here(
-    task: Callable[..., Any],
-    name: str,
-    target: Path,
-    job: ShardJob,
-    shards: Iterable[int],
-    **_: Any,
-) -> Iterator[Any]:
-    for shard in shards:
-        record = task(target, job.source, job.state, shard)
-        if isinstance(record, UserError):
-            raise record
-        yield shard, record
 
 
 def finished(target: Path) -> set[str]:
