@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from headrace.stores.errors import CommandError
 from headrace.stores.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Console:
 
     Attributes:
         quiet: no text and no progress; results and errors only.
-        json: as quiet; the command line prints the stage's summary as JSON instead.
+        json: as quiet; the stage's summary is printed as JSON instead.
         memory: what the process tree holds, which progress shows against the budget.
     """
 
@@ -49,7 +51,14 @@ class Console:
     def say(self, text: str) -> None:
         """Print a line of text."""
         if not self.silent:
-            print(text, flush=True)
+            with _written():
+                print(text, flush=True)
+
+    def result(self, summary: Mapping[str, Any]) -> None:
+        """Print what a command returned, where JSON is asked for."""
+        if self.json:
+            with _written():
+                print(json.dumps(summary, indent=1), flush=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table; the first column is left-aligned, the others are numbers."""
@@ -63,7 +72,8 @@ class Console:
             table.add_column(column, justify="left" if number == 0 else "right")
         for row in rows:
             table.add_row(*row)
-        RichConsole(width=None if sys.stdout.isatty() else 100).print(table)
+        with _written():
+            RichConsole(width=None if sys.stdout.isatty() else 100).print(table)
 
     def memory_plan(self, title: str, plan: MemoryPlan, whole: bool = False) -> None:
         """Print a plan's largest sizes, or all of them; progress is then within its budget."""
@@ -92,6 +102,24 @@ class Console:
 
 QUIET = Console(quiet=True)
 """Says nothing."""
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """Tell a disk that takes no more of standard output from those that stages write to.
+
+    Raises:
+        UserError: it does not.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CommandError(
+            f"Standard output cannot be written ({error.strerror}). Free disk space there; what "
+            "was done is kept."
+        ) from error
 
 
 class _Silence:

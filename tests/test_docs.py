@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from docs.generate.reference import PAGES
-from headrace.pipeline.cli.main import ERRORS_PAGE, command_parser
+from headrace.pipeline.cli.main import ERRORS_PAGE
+from headrace.pipeline.cli.parser import command_parser
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
 from headrace.stores.errors import ConfigError, SourceError, UserError
@@ -59,7 +60,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(PAGES))
 def test_the_reference_is_of_this_code(name: str) -> None:
     written = (DOCS / "reference" / name).read_text(encoding="utf-8")
-    assert written == PAGES[name](), "python -m headrace.pipeline.reference docs/reference"
+    assert written == PAGES[name](), "python -m docs.generate.reference docs/reference"
 
 
 def test_every_key_and_option_is_explained() -> None:

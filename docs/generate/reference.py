@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import inspect
 import itertools
@@ -11,15 +10,15 @@ import re
 import sys
 import textwrap
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from headrace.pipeline.cli.commands import as_sentence
-from headrace.pipeline.cli.main import command_parser
+from headrace.pipeline.cli.exit_codes import in_words
+from headrace.pipeline.cli.parser import COMMANDS, STAGE_OPTIONS, Option, as_sentence
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.marks import affects
 
@@ -42,18 +41,17 @@ and is resumed with the same. What affects no result can change at any time, bet
 and the next start too. A path affects nothing by itself: what a source or a store holds does.
 """
 
-_COMMANDS = """# Commands
+_COMMANDS = f"""# Commands
 
-Generated from the command line's parser; do not edit, run `python -m docs.generate.reference
+Generated from the command line's table; do not edit, run `python -m docs.generate.reference
 docs/reference`.
 
 `make STAGE` runs `headrace STAGE` and what it needs before it, with `CONFIG=`, `DATA=`, `STORE=`,
-`RUN=`, `BUDGET=` and `SET=` for the options of these names. Exit codes: 0 done, 1 a fault of the
-program, 2 the input, 130 interrupted, 141 nobody read the output to its end, 143 stopped by
-SIGTERM.
+`RUN=`, `BUDGET=` and `SET=` for the options of these names.
+
+Exit codes: {in_words()}.
 """
 
-PLAINEST = "inspect"
 _TYPES = {bool: "true or false", int: "integer", float: "number", str: "text", PurePath: "path"}
 
 
@@ -84,63 +82,30 @@ def configuration_page() -> str:
 
 def commands_page() -> str:
     """Every command and its options, as Markdown."""
-    found = _commands()
-    # `inspect` has the options that all stages have, and no other.
-    common = {action.option_strings[0]: action for action in _shown(found[PLAINEST][1])}
-    parts = [_COMMANDS, "## Options of every stage\n", _options(common.values()), ""]
-    for name, (text, parser) in found.items():
-        positional = [action.metavar or action.dest for action in parser._get_positional_actions()]
-        named = [
-            f"{action.option_strings[0]} {action.metavar}"
-            for action in _shown(parser)
-            if action.required and action.option_strings
-        ]
-        usage = " ".join(["headrace", name, *map(str, positional), *named, "[options]"])
-        parts.append(f"## `{name}`\n\n{as_sentence(_line(text))}\n\n```text\n{usage}\n```\n")
-        stage = set(common) <= set(parser._option_string_actions)
-        own = [
-            action
-            for action in _shown(parser)
-            if not (stage and common.keys() & set(action.option_strings))
-        ]
-        if own:
-            parts.append(_options(own))
-            parts.append("")
+    parts = [_COMMANDS, "## Options of every stage\n", _options(STAGE_OPTIONS), ""]
+    for command in COMMANDS.values():
+        needed = [option for option in command.options if not option.is_optional]
+        words = [" ".join([*option.named, option.value]) for option in needed]
+        usage = " ".join(["headrace", command.name, *words, "[options]"])
+        about = as_sentence(_line(command.help))
+        parts.append(f"## `{command.name}`\n\n{about}\n\n```text\n{usage}\n```\n")
+        stage = set(STAGE_OPTIONS) <= set(command.options)
+        if own := [each for each in command.options if not (stage and each in STAGE_OPTIONS)]:
+            parts += [_options(own), ""]
         if stage:
             parts.append("And the options of every stage.\n")
     return "\n".join(parts)
 
 
-def _options(actions: Iterable[argparse.Action]) -> str:
-    rows = [f"| {_option(action)} | {_line(action.help or '')} |" for action in actions]
+def _options(options: Iterable[Option]) -> str:
+    rows = [f"| {_option(option)} | {_line(option.help)} |" for option in options]
     return "\n".join(["| option | meaning |\n|---|---|", *rows])
 
 
-def _commands() -> dict[str, tuple[str, argparse.ArgumentParser]]:
-    """Name -> what it does and its parser, in the order of `headrace --help`."""
-    for action in command_parser()._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            said = {each.dest: each.help or "" for each in action._choices_actions}
-            return {name: (said[name], parser) for name, parser in action.choices.items()}
-    return {}
-
-
-def _shown(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    for action in parser._actions:
-        if action.option_strings != ["-h", "--help"] and action.help is not argparse.SUPPRESS:
-            yield action
-
-
-def _option(action: argparse.Action) -> str:
-    value = action.metavar or (
-        f"{{{','.join(map(str, action.choices))}}}" if action.choices else ""
-    )
-    if action.nargs == "?":
-        value = f"[{value}]"
-    names = ", ".join(f"`{name}`" for name in action.option_strings) or f"`{value or action.dest}`"
-    if not action.option_strings or action.nargs == 0:
-        return names
-    return f"{names} `{value or action.dest.upper()}`".replace("|", "\\|")
+def _option(option: Option) -> str:
+    names = ", ".join(f"`{name}`" for name in option.named)
+    value = f"`{option.value}`" if option.value else ""
+    return f"{names} {value}".strip().replace("|", "\\|")
 
 
 def _attribute_docstrings(section: type[BaseModel]) -> dict[str, str]:

@@ -44,7 +44,7 @@ BEGIN = (
 )
 CAUGHT = BEGIN + "interrupts.catch()\n"
 COMMAND = (
-    BEGIN + "from headrace.pipeline import launch\nfrom headrace.pipeline.cli import main as cli\n"
+    BEGIN + "from headrace.pipeline import launch\nfrom headrace.pipeline.cli import commands\n"
 )
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -72,13 +72,8 @@ def in_a_command(body: str) -> str:
     return (
         COMMAND
         + "interrupts.GRACE_SECONDS = 500\n"
-        + f"def body(options):\n    {indented}\n    return 0\n"
-        + "parse = cli.command_parser\n"
-        + "def parser():\n"
-        + "    made = parse()\n"
-        + "    made.commands()['doctor'].set_defaults(run=body)\n"
-        + "    return made\n"
-        + "cli.command_parser = parser\n"
+        + f"def body(options):\n    {indented}\n    return {{}}\n"
+        + "commands.doctor = body\n"
         + "sys.argv[1:] = ['doctor']; os.environ[launch.MARKER] = '1'\n"
         + "launch.main()\n"
     )
