@@ -249,7 +249,8 @@ def command_parser(chosen: str = "") -> argparse.ArgumentParser:
         text = command.help
         own = commands.add_parser(command.name, help=text, description=as_sentence(text))
         for option in command.options:
-            own.add_argument(*option.names, help=option.help, **option.settings)
+            once = {"action": _Once} if option.named else {}
+            own.add_argument(*option.names, help=option.help, **once | option.settings)
     return parser
 
 
@@ -303,6 +304,24 @@ def _option_hint(name: str, command: Command | None) -> str:
 def _closest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f" Did you mean {close[0]}?" if close else ""
+
+
+class _Once(argparse.Action):
+    """Takes the one value of an option; argparse would drop the first of two without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = vars(namespace).setdefault("given", {})
+        if self.dest in given:
+            former = given[self.dest]
+            raise argparse.ArgumentError(self, f"given twice, as {former} and {values}: keep one")
+        given[self.dest] = values
+        setattr(namespace, self.dest, values)
 
 
 class _Version(argparse.Action):

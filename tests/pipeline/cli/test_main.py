@@ -58,6 +58,34 @@ def test_one_line_leads_on_and_nothing_is_written(
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["file.txt"]
 
 
+@pytest.mark.parametrize(
+    ("line", "option", "values"),
+    [
+        ("features --data one.h5 --data two.h5", "--data", ("one.h5", "two.h5")),
+        ("features --data one.h5 --input two.h5", "--data", ("one.h5", "two.h5")),
+        ("train --store one.zarr --stor two.zarr", "--store", ("one.zarr", "two.zarr")),
+        ("features --repair --repair=source", "--repair", ("checksums", "source")),
+        ("synth --seed 0 --seed 5 --windows 9 --output new.h5", "--seed", ("0", "5")),
+        ("export --run one --run two --output new", "--run", ("one", "two")),
+    ],
+)
+def test_an_option_of_one_value_that_is_given_twice_is_refused(
+    line: str,
+    option: str,
+    values: tuple[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as left:
+        main(line.split())
+    error = capsys.readouterr().err
+    assert left.value.code == 2
+    assert all(word in error for word in (option, *values))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_synthetic_source_may_be_written_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
