@@ -8,6 +8,13 @@ from typing import Any
 SHOWN_NAMES = 12
 
 
+def in_one_line(text: str) -> str:
+    """What a stranger's file says, with what is not printable as escapes: it commands no terminal,
+    and ends no line.
+    """
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
 def format_bytes(count: float) -> str:
     """`1.5 GiB`: three digits and a binary unit."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):

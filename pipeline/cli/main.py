@@ -15,6 +15,7 @@ from headrace.pipeline.cli.exit_codes import CUT_OFF, DONE, OUR_FAULT, USERS_INP
 from headrace.pipeline.cli.parser import COMMANDS, command_parser
 from headrace.pipeline.process import interrupts
 from headrace.stores.errors import DiskError, UserError
+from headrace.stores.text import in_one_line
 
 REFUSALS = frozenset(
     {
@@ -67,7 +68,7 @@ def _explain(error: Exception, debug: bool) -> int:
         )
     if isinstance(error, UserError):
         page = f" More: {ERRORS_PAGE}#{error.heading}" if error.heading else ""
-        print(f"headrace: {_one_line(without_secrets(str(error)))}{page}", file=sys.stderr)
+        print(f"headrace: {in_one_line(without_secrets(str(error)))}{page}", file=sys.stderr)
         return USERS_INPUT
     if not debug:
         print(trace, end="", file=sys.stderr)
@@ -77,8 +78,3 @@ def _explain(error: Exception, debug: bool) -> int:
         file=sys.stderr,
     )
     return OUR_FAULT
-
-
-def _one_line(text: str) -> str:
-    """A message may quote a stranger's file: nothing in it commands the terminal."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -118,7 +117,7 @@ def run_ablation(request: Request, **extent: Any) -> dict[str, Any]:
 
 
 def _request(options: argparse.Namespace) -> Request:
-    from headrace.pipeline.config.load import load_config
+    from headrace.pipeline.config.load import load_config, toml_value
     from headrace.pipeline.console import Console
     from headrace.pipeline.request import Request
 
@@ -127,7 +126,7 @@ def _request(options: argparse.Namespace) -> Request:
     for option in COMMANDS[options.command].options:
         value = getattr(options, option.dest)
         if option.key and value:
-            overrides.append(f"{option.key}={json.dumps(value, default=str, ensure_ascii=False)}")
+            overrides.append(f"{option.key}={toml_value(value)}")
     named = options.store or options.data
     config = load_config(options.config, overrides, named.stem if named else None)
     return Request(

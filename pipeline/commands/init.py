@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.config.load import load_config
+from headrace.pipeline.config.load import load_config, toml_value
 from headrace.stores.errors import CommandError, UserError
 from headrace.stores.io import disk
 from headrace.stores.source.probe import Contents, FoundDataset, look_at, open_stranger
 from headrace.stores.source.recordings import USUAL_SIGNALS
 from headrace.stores.source.windows import USUAL_WINDOWS
+from headrace.stores.text import in_one_line
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
@@ -74,9 +75,9 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
     disk.write_bytes(output, content.encode())
     problem = _problem(output, data)
     for doubt in guess.unsure:
-        console.say(f"Not sure: {doubt}")
+        console.say(f"Not sure: {in_one_line(doubt)}")
     if problem:
-        console.say(f"Written: {output}. It cannot be used yet: {problem}")
+        console.say(f"Written: {output}. It cannot be used yet: {in_one_line(problem)}")
     else:
         console.say(f"Written: {output}. Look at it, then run")
         for stage in ("features", "train", "evaluate"):
@@ -121,13 +122,13 @@ def config_text(guess: Guess, data: Path, name: str) -> str:
     """The guess as TOML with comments."""
     lines = [
         f"# A first configuration for {data.name}. What is not sure is marked with ???.",
-        f"name = {json.dumps(name)}",
+        f"name = {toml_value(name)}",
         "",
         "[paths]",
-        f"data = {json.dumps(str(data))}",
+        f"data = {toml_value(data)}",
         "",
         "[source]",
-        *(f"# {note}" for note in guess.notes),
+        *(f"# {in_one_line(note)}" for note in guess.notes),
         *_section(guess.source),
         "# All other keys: docs/reference/configuration.md.",
         "",
@@ -144,18 +145,9 @@ def config_text(guess: Guess, data: Path, name: str) -> str:
 def _section(keys: dict[str, tuple[Any, str]]) -> list[str]:
     lines = []
     for key, (value, comment) in keys.items():
-        given = f"# {key} = ???" if value is None else f"{key} = {_toml(value)}"
-        lines.append(f"{given}  # {comment.replace(chr(10), ' ')}")
+        given = f"# {key} = ???" if value is None else f"{key} = {toml_value(value)}"
+        lines.append(f"{given}  # {in_one_line(comment)}")
     return lines
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        inner = ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items())
-        return f"{{ {inner} }}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(each) for each in value) + "]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _problem(config: Path, data: Path) -> str | None:
@@ -168,6 +160,11 @@ def _problem(config: Path, data: Path) -> str | None:
     except UserError as error:
         return str(error)
     return None
+
+
+def _is_text(name: str) -> bool:
+    """Whether a file of UTF-8 can hold a name: bytes that are none stand in it as surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _is_windows(found: FoundDataset) -> bool:
@@ -252,7 +249,10 @@ def _left_out(guess: Guess, contents: Contents, labels: FoundDataset) -> None:
     doubtful = [str(each) for each in known if LEFT_OUT.search(str(each))]
     if doubtful:
         shown = ", ".join(doubtful[:5])
-        guess.source["exclude_labels"] = (None, f"leave out {_toml(doubtful[:5])}, if they say it")
+        guess.source["exclude_labels"] = (
+            None,
+            f"leave out {toml_value(doubtful[:5])}, if they say it",
+        )
         guess.unsure.append(f"whether {shown} is a class, or to be left out (exclude_labels).")
 
 
@@ -318,7 +318,7 @@ def _values(found: FoundDataset) -> str:
         return "many values"
     shown = ", ".join(str(value) for value in found.values[:6])
     more = ", ..." if len(found.values) > 6 else ""
-    return f"{len(found.values)} values: {shown}{more}".replace("\n", " ")
+    return f"{len(found.values)} values: {shown}{more}"
 
 
 def _attribute(contents: Contents, data: FoundDataset, words: tuple[str, ...]) -> tuple[str, Any]:
@@ -338,7 +338,7 @@ def _channels(guess: Guess, contents: Contents, data: FoundDataset) -> None:
         rate = rate[0]
     if name == RATE_WORDS[0]:
         guess.notes.append(f"The rate is the file's {name} = {rate} Hz.")
-    elif isinstance(rate, (int, float)) and rate > 0:
+    elif isinstance(rate, (int, float)) and 0 < rate < math.inf:
         guess.source["rate_hz"] = (float(rate), f"Hz, the attribute {name}")
         guess.unsure.append(f"that the attribute {name} = {rate} is the sampling rate in Hz.")
     else:
@@ -367,7 +367,8 @@ def _texts(value: Any, count: int) -> list[str] | None:
         value = [part.strip() for part in value.split(",")]
     if not isinstance(value, list) or len(value) != count:
         return None
-    return [str(each) for each in value]
+    texts = [str(each) for each in value]
+    return texts if all(map(_is_text, texts)) else None
 
 
 def _triads(guess: Guess, names: list[str], units: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -62,6 +63,17 @@ def config_bytes(config: Config) -> bytes:
     """A config as TOML that `load_config` reads back to an equal one."""
     # TOML has no null: a key that is None is left out, None being its default.
     return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode()
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML, in one line; what TOML has no type for, as a path, is text."""
+    if isinstance(value, Mapping):
+        inner = (f"{toml_value(key)} = {toml_value(each)}" for key, each in value.items())
+        return "{" + ", ".join(inner) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    # JSON's text is TOML's, but for DEL, and for the pairs that JSON writes large code points as.
+    return json.dumps(value, default=str, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

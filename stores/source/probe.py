@@ -155,8 +155,9 @@ def _print_contents(packed_source: str) -> int:
 def _contents(file: Any) -> dict[str, Any]:
     datasets: list[dict[str, Any]] = []
 
-    def visit(name: str, item: Any) -> bool | None:
-        if isinstance(item, h5py.Dataset) and item.shape is not None:
+    def visit(name: str | bytes, item: Any) -> bool | None:
+        # Bytes are no UTF-8: no configuration could name them.
+        if isinstance(name, str) and isinstance(item, h5py.Dataset) and item.shape is not None:
             datasets.append(asdict(_look(file, name, item)))
         return True if len(datasets) >= MOST_DATASETS else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import tempfile
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -12,13 +13,15 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.commands.init import config_text, guess_config
 from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
-from headrace.stores.source.probe import look_at
+from headrace.stores.source.probe import Contents, FoundDataset, look_at
 from tests.stores.source_files import write_recordings, write_windows
 
 RNG = np.random.default_rng(0)
@@ -160,6 +163,87 @@ def test_names_of_a_stranger_make_no_other_config(tmp_path: Path) -> None:
     table = tomllib.loads(config_text(guess, tmp_path / "s.h5", "s"))
     assert "memory" not in table
     assert table["source"]["windows"] == evil
+
+
+NAMES = st.text(min_size=1, max_size=12)
+"""Any text that a file of UTF-8 can hold: control characters, quotes, backslashes, line ends."""
+
+
+@given(
+    names=st.lists(NAMES, min_size=3, max_size=3, unique=True),
+    channels=st.lists(NAMES, min_size=3, max_size=3),
+    stem=NAMES,
+    fact=NAMES,
+)
+def test_whatever_names_a_file_holds_the_config_names_exactly_those(
+    names: list[str], channels: list[str], stem: str, fact: str
+) -> None:
+    windows, labels, group = names
+    channels = [f"{stem}{channel}_{axis}" for channel, axis in zip(channels, "xyz", strict=True)]
+    attributes = {"channel_names": channels, "unit": channels, "sampling_rate_hz": fact}
+    contents = Contents(
+        (
+            FoundDataset(f"a/{windows}", (30, 16, 3), "f", attributes),
+            FoundDataset(f"b/{labels}/label", (30,), "O", {}, [fact, *channels]),
+            FoundDataset(f"c/{group}/subject", (30,), "O", {}, [stem, fact]),
+        ),
+        {},
+    )
+    guess = guess_config(contents, "odd.h5")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "odd.toml")
+        file.write_bytes(config_text(guess, Path("odd.h5"), "odd").encode())
+        table = tomllib.loads(file.read_bytes().decode())
+        found = load_config(file)
+    assert set(table) <= {"name", "paths", "source", "features", "train"}
+    assert found.source.windows == f"a/{windows}"
+    assert found.source.labels == f"b/{labels}/label"
+    assert found.source.groups == f"c/{group}/subject"
+    assert found.source.channels == found.source.units == channels
+    assert {name for axes in found.features.triads.values() for name in axes} <= set(channels)
+
+
+def test_a_real_file_of_odd_names_is_written_down_and_read_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, odd = Path("\N{CHART WITH UPWARDS TREND}.h5"), "\x1b[2J\x7f\\\"'\r\n\U0001f4c8"
+    with h5py.File(path, "w") as file:
+        file[odd] = np.zeros((30, 16, 3), np.float32)
+        file["y"] = np.array([odd, "b"] * 15, object)
+        file.attrs["sampling_rate_hz"] = f"{odd}\n[memory]\nbudget = 1"
+        file.attrs["channels"] = [f"{odd}{axis}" for axis in "xyz"]
+    output = path.with_suffix(".toml")
+    assert main(["init", str(path), "--output", str(output)]) == 0
+    assert "\x1b" not in capsys.readouterr().out
+    found = load_config(output)
+    assert (found.name, found.paths.data) == (path.stem, path)
+    assert found.source.windows == odd
+    assert found.memory.budget is None
+
+
+@pytest.mark.parametrize("rate", [np.inf, np.nan, -1.0])
+def test_a_rate_that_is_none_is_asked_for(rate: float, tmp_path: Path) -> None:
+    write_windows(tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        file.attrs.clear()
+        file["X"].attrs.clear()
+        file.attrs["fs"] = rate
+    guess = guess_config(look_at(tmp_path / "s.h5"), "s.h5")
+    assert guess.source["rate_hz"][0] is None
+    assert "rate_hz" not in tomllib.loads(config_text(guess, Path("s.h5"), "s"))["source"]
+
+
+def test_what_is_no_text_is_not_written_down(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["named"] = np.zeros((30, 16, 3), np.float32)
+        file[b"larger\xff"] = np.zeros((90, 16, 3), np.float32)
+        columns = np.array([b"x\xff", b"y", b"z"], h5py.string_dtype())
+        file["named"].attrs.create("columns", columns, dtype=h5py.string_dtype())
+    guess = guess_config(look_at(tmp_path / "s.h5"), "s.h5")
+    assert guess.source["windows"][0] == "named"
+    assert guess.source["channels"][0] is None
+    assert config_text(guess, Path("s.h5"), "s").encode()
 
 
 def test_values_in_other_files_are_not_looked_at(tmp_path: Path) -> None:
