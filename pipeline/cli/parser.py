@@ -142,7 +142,7 @@ _ALL = (
     ),
     _stage("train", "train on a store", _flag("--new", help="train another run")),
     _stage(
-        "evaluate", "score a run on its test folds, with and without test-time augmentation",
+        "evaluate", "score a run on its test folds, or on a labelled source that it did not see",
         BASELINE,
     ),
     _stage("crossval", "train and evaluate every fold of groups, over the same store", BASELINE),

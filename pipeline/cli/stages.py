@@ -26,8 +26,9 @@ class Stage:
         function: "module:function"; it takes the request, and returns what is JSON-able.
         takes: options that it takes too, by keyword.
         with_run: sections of the config that have an effect on a run that is named; empty: all.
+            If a source is named too, `source` has one.
         reads_store: and nothing else that names one, so a store has to be named.
-        keeps_memory: its use of memory is kept, over time, where its result is.
+        keeps_memory: its use of memory is kept, over time, where its result is, if it is kept.
     """
 
     function: str
@@ -65,7 +66,7 @@ STAGES = {
     "predict": Stage(
         "headrace.pipeline.prediction.stage:run_predict",
         ("output",),
-        with_run=(*SCORING, "source"),
+        with_run=SCORING,
     ),
     "plan": Stage(
         "headrace.pipeline.commands.plan:run_plan", ("baseline", "measure", "workers", "windows")
@@ -151,7 +152,8 @@ def _refuse_idle(options: argparse.Namespace, stage: Stage, request: Request) ->
 
         run = RunFolder(request.run)
         keys = [override.partition("=")[0].strip() for override in options.overrides]
-        idle = [key for key in keys if key.split(".")[0] not in stage.with_run]
+        effective = {*stage.with_run, *(["source"] if options.data else [])}
+        idle = [key for key in keys if key.split(".")[0] not in effective]
         given, trained = (
             dict(flat_table(each.model_dump(mode="json")))
             for each in (request.config, recorded_config(run) if idle else request.config)
@@ -180,9 +182,8 @@ def _report_memory(
         "mapped_files_peak": use.mapped_peak,
         "page_cache_peak": use.cache_peak,
     }
-    projected = memory.get("projected")
-    if projected and stage.keeps_memory:
-        run = summary.get("run")
+    projected, run = memory.get("projected"), summary.get("run")
+    if projected and stage.keeps_memory and (run or "store" in summary):
         path = record_path(name, None if run is None else Path(run), request.store)
         write_record(path, record_of(name, memory["budget"], projected, use))
     request.console.say(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import Config, digest
 from headrace.pipeline.evaluation.metrics import TITLES, Metrics, read_metrics, write_metrics
+from headrace.pipeline.evaluation.new_source import names_new_source, score_new_source
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.folder import RunFolder, default_run, only_writer, sweep
@@ -40,7 +41,8 @@ class Evaluation:
 def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
     """Score the run that `request` names or implies, and write metrics, figures and report.
 
-    Nothing is done again when neither the model nor `evaluate.*` has changed.
+    Nothing is done again when neither the model nor `evaluate.*` has changed. If `request.data`
+    is a source that the run did not see, that is scored instead, and nothing is written.
 
     Args:
         request: `run` is the run folder; without one, the config and the store imply it.
@@ -48,11 +50,13 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
 
     Returns:
         JSON-able: the run's and the report's path, `plain` and `tta` (and `baseline`), each with
-        accuracy, macro_f1 and balanced_accuracy.
+        accuracy, macro_f1 and balanced_accuracy. Of another source: as `score_new_source`.
 
     Raises:
         UserError: there is no such run, it is incomplete, or the store is not its own.
     """
+    if names_new_source(request):
+        return score_new_source(request, baseline)
     evaluation = _find(request)
     run, wanted = evaluation.run, _digest(evaluation)
     metrics = _known_metrics(run, wanted)

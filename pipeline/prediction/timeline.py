@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
-    from headrace.pipeline.prediction.blocks import Block
+    from headrace.pipeline.evaluation.blocks import Block
     from headrace.stores.source.source import Source
 
 COLUMNS = ("recording", "start_s", "stop_s", "class", "windows", "mean_probability")

@@ -20,9 +20,9 @@ from headrace import stores
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes, load_config
+from headrace.pipeline.evaluation.blocks import Block
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.prediction.blocks import Block
 from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
@@ -104,7 +104,7 @@ def test_the_three_kinds_of_file_say_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("headrace.pipeline.prediction.files.ZARR_ROWS", 100)
-    monkeypatch.setattr("headrace.pipeline.prediction.stage.BLOCK_BYTES", 64 * 3 * 4 * 2 * 70)
+    monkeypatch.setattr("headrace.pipeline.evaluation.applied.BLOCK_BYTES", 64 * 3 * 4 * 2 * 70)
     source = unlabelled(spoken, tmp_path / "new.h5")
     for ending in ("csv", "parquet", "zarr"):
         assert predict(run_of_recordings, source, tmp_path / f"{ending}.{ending}") == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from headrace.stores.units import in_units
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
+    from headrace.stores.source.labels import Labels
     from headrace.stores.source.source import Source
 
 WAITING = 1
@@ -34,6 +35,7 @@ class Block:
         recording, start, time_s: (n,) row in the table of recordings, first row in the signals,
             seconds since the recording's start; None for a source of windows.
         read: windows that were read for it; more than n where some were dropped.
+        labels: n of each column, if they were asked for.
     """
 
     window: NDArray[np.int64]
@@ -43,6 +45,7 @@ class Block:
     start: NDArray[np.int64] | None
     time_s: NDArray[np.float64] | None
     read: int
+    labels: Labels | None = None
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """What the windows are, by name."""
@@ -56,9 +59,13 @@ class Block:
 
 
 def read_blocks(
-    source: Source, catalogue: Catalogue | None, stored: np.dtype[Any], rows: int
+    source: Source,
+    catalogue: Catalogue | None,
+    stored: np.dtype[Any],
+    ranges: Iterable[tuple[int, int]],
+    labels: bool = False,
 ) -> Generator[Block]:
-    """All windows in source order, `rows` read at a time; close it to end the thread.
+    """The windows of `ranges`, a block of each; close it to end the thread.
 
     Features are those of the source's values; raw is what it would be out of a store.
 
@@ -66,7 +73,8 @@ def read_blocks(
         source: open; it is read by another thread until the iterator ends.
         catalogue: the kernels; None: no features.
         stored: type of `raw` in the store that the network was trained on.
-        rows: windows of a block.
+        ranges: numbers (start, stop) of consecutive windows.
+        labels: read their labels too.
 
     Raises:
         UserError: the source cannot be read.
@@ -84,10 +92,10 @@ def read_blocks(
 
     def read() -> None:
         try:
-            for start in range(0, source.windows, rows):
+            for start, stop in ranges:
                 if ended.is_set():
                     return
-                put(_block(source, catalogue, stored, start, min(start + rows, source.windows)))
+                put(_block(source, catalogue, stored, start, stop, labels))
             put(None)
         except BaseException as error:
             put(error)
@@ -105,7 +113,12 @@ def read_blocks(
 
 
 def _block(
-    source: Source, catalogue: Catalogue | None, stored: np.dtype[Any], start: int, stop: int
+    source: Source,
+    catalogue: Catalogue | None,
+    stored: np.dtype[Any],
+    start: int,
+    stop: int,
+    labels: bool,
 ) -> Block:
     numbers = np.arange(start, stop, dtype=np.int64)
     located, seconds = source.locate(start, stop), source.seconds(start, stop)
@@ -125,6 +138,7 @@ def _block(
         start=None if located is None else located[1][kept],
         time_s=None if seconds is None else seconds[kept],
         read=stop - start,
+        labels=source.read_labels(start, stop).take(kept) if labels else None,
     )
 
 

@@ -1,0 +1,229 @@
+"""A trained network applied to a source that it did not see, block by block in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.pipeline.evaluation.blocks import BLOCKS_HELD, Block, read_blocks
+from headrace.pipeline.features.task import BATCH_WINDOWS, make_catalogue, require_finite
+from headrace.pipeline.memory.plan import MIB
+from headrace.pipeline.runs.inputs import refuse_other_signals
+from headrace.pipeline.runs.resolve import inputs_of_run
+from headrace.pipeline.tensorflow_setup import set_up_tensorflow
+from headrace.stores.errors import PredictionError
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source.probe import look_at, open_stranger
+from headrace.stores.source.source import Source, open_source
+from headrace.stores.source.windows import RECORDING_OPTIONS, USUAL_WINDOWS
+
+if TYPE_CHECKING:
+    from headrace.pipeline.catalogue import Catalogue
+    from headrace.pipeline.config.config import Config
+    from headrace.pipeline.runs.folder import RunFolder
+    from headrace.pipeline.runs.inputs import ModelInputs
+    from headrace.stores.source.options import SourceOptions
+
+BLOCK_BYTES = 8 * MIB
+"""Of the windows that are read, and passed on, together."""
+UNLABELLED = {
+    **{"labels": "", "classes": "", "groups": None, "split": "", "split_by_window": True},
+    **{"class_map": {}, "exclude_labels": [], "label_rule": "pure"},
+}
+"""Options of a source of which no label is looked at."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A trained network and the open source that it is applied to.
+
+    Attributes:
+        run, config: of the network.
+        inputs: what it takes; the source delivers that.
+        source: open.
+        catalogue: the kernels of its features; None: it takes none.
+    """
+
+    run: RunFolder
+    config: Config
+    inputs: ModelInputs
+    source: Source
+    catalogue: Catalogue | None
+
+    @property
+    def block_rows(self) -> int:
+        """Windows of a block."""
+        return max(1, min(BLOCK_BYTES // max(1, 2 * self.source.spec.stored_bytes), 4096))
+
+    def buffers(self) -> dict[str, int]:
+        """Bytes held by name: they grow with a block, and not with the source."""
+        inputs, source, rows = self.inputs, self.source, self.block_rows
+        window, features = inputs.spec.values, len(inputs.features)
+        block = rows * (window * (source.spec.dtype.itemsize + 8) + 4 * features + 64)
+        batch = self.config.evaluate.batch * 4 * (window + features)
+        buffers = {
+            "blocks of windows": BLOCKS_HELD * block,
+            "source slices": source.buffer_bytes,
+            "HDF5 chunk cache": source.chunk_cache_bytes,
+            "tables of the source": source.table_bytes,
+            "batch": 2 * batch,
+        }
+        if self.catalogue is not None:
+            scratch = self.catalogue.scratch_bytes(BATCH_WINDOWS, np.float64)
+            buffers["kernel scratch"] = int(scratch)
+        return buffers
+
+
+def apply_run(run: RunFolder, config: Config, source: Source) -> Applied:
+    """The network of a run, for `source`.
+
+    Args:
+        run: complete.
+        config: `evaluation_config` of it.
+        source: open.
+
+    Raises:
+        UserError: the source does not deliver what the network takes, or this version gives
+            other features.
+    """
+    inputs = inputs_of_run(run, config)
+    refuse_other_signals(inputs, source)
+    return Applied(run, config, inputs, source, _catalogue(config, inputs))
+
+
+def predicted_blocks(
+    applied: Applied, windows: int | None = None, labels: bool = False
+) -> Generator[tuple[Block, NDArray[np.float32]]]:
+    """Load the network, then give each block with its probabilities (n, K); close it at the end.
+
+    Args:
+        applied: what is applied to what.
+        windows: how many of the source's, from its first; None: all.
+        labels: read these too.
+
+    Raises:
+        UserError: the model is damaged; a window holds NaN and none may; the source cannot be
+            read, or was changed meanwhile.
+    """
+    source, inputs, config = applied.source, applied.inputs, applied.config
+    set_up_tensorflow(config.train)
+    from headrace.pipeline.evaluation.predictor import block_predictor
+
+    state = storage_of(source.path).state()
+    predict = block_predictor(applied.run.model, config.evaluate.batch, inputs)
+    stop, rows = min(windows or source.windows, source.windows), applied.block_rows
+    ranges = ((start, min(start + rows, stop)) for start in range(0, stop, rows))
+
+    def predicted() -> Generator[tuple[Block, NDArray[np.float32]]]:
+        stored = inputs.spec.dtype
+        with closing(read_blocks(source, applied.catalogue, stored, ranges, labels)) as blocks:
+            for block in blocks:
+                if source.options.non_finite == "error":
+                    require_finite(block.raw, block.window, source)
+                yield block, predict(block.raw, block.features)
+        if storage_of(source.path).state() != state:
+            raise PredictionError(
+                f"{source.path} was changed while it was being read. Start again once nothing "
+                "writes to it."
+            )
+
+    return predicted()
+
+
+def labelled_options(
+    trained: SourceOptions, given: SourceOptions, said: Sequence[str]
+) -> SourceOptions:
+    """How to read a source that the run did not see: as its own, but for what is given now.
+
+    An official split of the source is left alone: all of it is read.
+
+    Args:
+        trained: of the run.
+        given: of the command; only keys that are set count.
+        said: keys of which the source has an attribute of its own, which wins over the run's.
+    """
+    found = _merged(trained, given, said) | {"split": ""}
+    if given.groups:
+        found["split_by_window"] = False
+    elif found["split_by_window"]:
+        found["groups"] = None
+    return type(trained).model_validate(found)
+
+
+def unlabelled_options(
+    trained: SourceOptions, given: SourceOptions, said: Sequence[str]
+) -> SourceOptions:
+    """The same for a source whose labels and groups, if any, are not looked at."""
+    return type(trained).model_validate(_merged(trained, given, said) | UNLABELLED)
+
+
+def _merged(trained: SourceOptions, given: SourceOptions, said: Sequence[str]) -> dict[str, Any]:
+    chosen = given.model_dump(include=given.model_fields_set)
+    kept = trained.model_dump()
+    layout = {"layout", "windows", "signals"} & given.model_fields_set
+    for name in ("rate_hz", "channels", "units", "scale"):
+        if name in said:
+            kept[name] = None
+    if layout:
+        fresh = type(trained)().model_dump()
+        windows = given.layout == "windows" or given.windows
+        forgotten = ("layout", "windows", "signals", *(RECORDING_OPTIONS if windows else ()))
+        kept |= {name: fresh[name] for name in forgotten}
+    for alternatives in (("window_s", "window_samples"), ("step_s", "step_samples", "overlap")):
+        if given.model_fields_set & set(alternatives):
+            kept |= dict.fromkeys(alternatives)
+    return kept | chosen
+
+
+def open_as(
+    path: Place,
+    trained: SourceOptions,
+    given: SourceOptions,
+    options: Callable[[SourceOptions, SourceOptions, Sequence[str]], SourceOptions],
+) -> Source:
+    """Open a source that the run did not see, by `labelled_options` or `unlabelled_options`.
+
+    Raises:
+        UserError: as `open_source`.
+    """
+    given = _with_layout(path, trained, given)
+    with open_stranger(path, options(trained, given, ())) as source:
+        said = sorted(source.said)
+    return open_source(path, options(trained, given, said))
+
+
+def _with_layout(path: Place, trained: SourceOptions, given: SourceOptions) -> SourceOptions:
+    """`given`, with a layout where the file has none of the names that the run's source had."""
+    named = [name for name in (trained.windows, trained.signals) if name]
+    if not named or {"layout", "windows", "signals"} & given.model_fields_set:
+        return given
+    found = look_at(path)
+    if any(found.named(name) for name in named):
+        return given
+    usual = any(len(each.shape) == 3 for name in USUAL_WINDOWS if (each := found.named(name)))
+    return given.model_copy(update={"layout": "windows" if usual else "recordings"})
+
+
+def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:
+    """The kernels of the run's features.
+
+    Raises:
+        UserError: they are others than the network was trained on.
+    """
+    if not inputs.features:
+        return None
+    found = make_catalogue(
+        config.features.model_dump(), inputs.spec.channels, inputs.spec.rate_hz, inputs.spec.time
+    )
+    if found is None or found.names != inputs.features:
+        raise PredictionError(
+            "This version, or its features.custom, gives other features than the "
+            f"{len(inputs.features)} that the network was trained on. Install the version of the "
+            "run, or train again: headrace train --new."
+        )
+    return found

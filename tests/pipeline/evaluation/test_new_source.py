@@ -1,0 +1,209 @@
+"""The evaluate stage on a labelled source that the run did not see."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from headrace.pipeline.cli.main import main
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.evaluation.predictor import load_model
+from headrace.pipeline.evaluation.stage import run_evaluate
+from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.training.stage import run_train
+from headrace.stores.datasets.synthetic import write_synthetic
+from headrace.stores.store import open_store
+from tests.conftest import changed, hashes, request_for
+
+
+@pytest.fixture(scope="module")
+def run(
+    cheap_config: Config,
+    tiny_source: Path,
+    tiny_store: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RunFolder:
+    """An evaluated run, which knows its source; read it, never write to it."""
+    found = RunFolder(tmp_path_factory.mktemp("runs") / "known")
+    config = changed(cheap_config, train={"epochs": 1})
+    run_train(request_for(config, tiny_source, tiny_store, found.path))
+    run_evaluate(request_for(config, tiny_source, tiny_store, found.path))
+    return found
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Other windows of other people, in which the network errs."""
+    path = tmp_path_factory.mktemp("other") / "other.h5"
+    write_synthetic(path, windows=300, time=64, channels=3, groups=7, seed=5)
+    with h5py.File(path, "r+") as file:
+        file["X"][...] = file["X"][...] + np.random.default_rng(1).normal(
+            0, 2, file["X"].shape
+        ).astype(file["X"].dtype)
+    return path
+
+
+def evaluate(
+    capsys: pytest.CaptureFixture[str], run: RunFolder, source: Path, *more: str
+) -> dict[str, Any]:
+    """The result of a command that must write nothing into the run."""
+    before = hashes(run.path)
+    arguments = ["evaluate", "--json", "--run", str(run.path), "--data", str(source)]
+    assert main([*arguments, *more]) == 0
+    assert hashes(run.path) == before
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def refused(capsys: pytest.CaptureFixture[str], run: RunFolder, source: Path, *more: str) -> str:
+    """The one line that refuses it; nothing was written into the run."""
+    before = hashes(run.path)
+    assert main(["evaluate", "--run", str(run.path), "--data", str(source), *more]) == 2
+    assert hashes(run.path) == before
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_scores_are_those_of_what_predict_says_of_the_same_windows(
+    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluate(capsys, run, other)
+    output = tmp_path / "p.parquet"
+    arguments = ["--run", str(run.path), "--data", str(other), "--output", str(output)]
+    assert main(["predict", "--quiet", *arguments]) == 0
+    said = pd.read_parquet(output)["class"].astype(str).to_numpy()
+    with h5py.File(other) as file:
+        labelled = file["classes"].asstr()[:][file["y"][:]]
+    own = json.loads(run.metrics.read_text())["plain"]
+    assert found["source"] == str(other)
+    assert found["plain"]["windows"] == 300
+    assert found["plain"]["accuracy"] == (said == labelled).mean()
+    assert found["plain"]["accuracy"] != own["accuracy"]
+    for name, each in found["plain"]["per_class"].items():
+        assert each["windows"] == (labelled == name).sum()
+    assert len(found["plain"]["per_group"]) == 7
+    assert set(found["plain"]["intervals"]) == {"accuracy", "macro_f1", "balanced_accuracy"}
+    assert 0 < found["memory"]["projected"] <= found["memory"]["budget"]
+
+
+def test_recordings_are_cut_into_windows_as_the_runs_were(
+    cheap_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = {"window_samples": 64, "step_samples": 32}
+    config = changed(cheap_config, source=source, train={"epochs": 1})
+    stored = {}
+    for name, seed in (("old", 0), ("new", 9)):
+        data, store = tmp_path / f"{name}.h5", tmp_path / f"{name}.zarr"
+        write_synthetic(
+            data, windows=300, time=64, channels=3, groups=5, layout="recordings", seed=seed
+        )
+        run_features(request_for(config, data, store))
+        stored[name] = open_store(store)
+    run = RunFolder(tmp_path / "run")
+    run_train(request_for(config, tmp_path / "old.h5", tmp_path / "old.zarr", run.path))
+    plain = evaluate(capsys, run, tmp_path / "new.h5")["plain"]
+    store = stored["new"]
+    rows = store.read_many(["features", "label"], [(0, store.windows)])
+    probability = load_model(run.model).predict({"features": rows["features"]}, verbose=0)
+    assert plain["windows"] == store.windows
+    assert plain["accuracy"] == pytest.approx((probability.argmax(1) == rows["label"]).mean())
+
+
+def test_the_source_of_the_runs_own_store_means_its_test_folds(
+    run: RunFolder, tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = json.loads(run.metrics.read_text())
+    copy = tmp_path / "renamed.h5"
+    shutil.copy(tiny_source, copy)
+    for source in (tiny_source, copy):
+        found = evaluate(capsys, run, source)
+        assert found["run"] == str(run.path)
+        assert found["plain"]["accuracy"] == own["plain"]["accuracy"]
+        assert found["tta"]["accuracy"] == own["tta"]["accuracy"]
+
+
+def edited(source: Path, copy: Path, *gone: str) -> Path:
+    shutil.copy(source, copy)
+    with h5py.File(copy, "r+") as file:
+        for name in gone:
+            del file[name]
+    return copy
+
+
+def test_a_source_without_labels_is_refused_and_predict_is_named(
+    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for gone in (("y",), ("y", "groups")):
+        said = refused(capsys, run, edited(other, tmp_path / "bare.h5", *gone))
+        assert "bare.h5" in said
+        assert "source.labels" in said
+        assert f"headrace predict --run {run.path}" in said
+
+
+def test_a_source_without_groups_has_scores_without_intervals(
+    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grouped = evaluate(capsys, run, other)["plain"]
+    alone = evaluate(capsys, run, edited(other, tmp_path / "alone.h5", "groups"))["plain"]
+    assert alone["accuracy"] == grouped["accuracy"]
+    assert alone["confusion"] == grouped["confusion"]
+    assert alone["intervals"] == {}
+
+
+def test_classes_are_matched_by_name_and_an_unknown_one_is_named(
+    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = evaluate(capsys, run, other)["plain"]
+    names = list(whole["per_class"])
+    with h5py.File(other) as file:
+        label = file["y"][:]
+    assert label.dtype.kind in "iu"
+    turned = edited(other, tmp_path / "turned.h5", "y")
+    words = [names[k] for k in label]
+    with h5py.File(turned, "r+") as file:
+        file["y"] = words
+    assert evaluate(capsys, run, turned)["plain"]["confusion"] == whole["confusion"]
+    strange = edited(turned, tmp_path / "strange.h5", "y")
+    with h5py.File(strange, "r+") as file:
+        file["y"] = ["juggling" if word == names[1] else word for word in words]
+    assert "source.classes" in refused(capsys, run, strange)  # Its list of classes lacks it.
+    with h5py.File(strange, "r+") as file:
+        del file["classes"]
+    said = refused(capsys, run, strange)
+    assert "juggling" in said
+    assert "source.exclude_labels" in said
+    left = evaluate(capsys, run, strange, "--set", 'source.exclude_labels=["juggling"]')["plain"]
+    assert left["absent_classes"] == [names[1]]
+    assert left["windows"] == whole["windows"] - whole["per_class"][names[1]]["windows"]
+
+
+def test_what_does_not_fit_the_network_or_the_budget_is_refused(
+    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick = edited(other, tmp_path / "quick.h5")
+    with h5py.File(quick, "r+") as file:
+        for node in (file, file["X"]):
+            if "sampling_rate_hz" in node.attrs:
+                node.attrs["sampling_rate_hz"] = 400.0
+    assert "400 Hz" in refused(capsys, run, quick)
+    assert "needs" in refused(capsys, run, other, "--budget", "100MiB")
+    assert "--baseline" in refused(capsys, run, other, "--baseline")
+    assert re.search(r"gone\.h5 does not exist", refused(capsys, run, tmp_path / "gone.h5"))
+
+
+def test_only_so_many_windows_are_scored_as_are_asked_for(
+    run: RunFolder, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        evaluate(capsys, run, other, "--set", "evaluate.max_windows=70")["plain"]["windows"] == 70
+    )
