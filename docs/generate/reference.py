@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import itertools
 import json
 import re
 import sys
-import textwrap
 import types
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
@@ -62,18 +59,16 @@ def configuration_page() -> str:
         section = field.annotation
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             continue
-        said = _attribute_docstrings(section)
         parts.append(f"## `[{name}]`\n\n{_paragraphs(section.__doc__ or '')}\n")
         parts.append("| key | value | default | affects | meaning |\n|---|---|---|---|---|")
         for key, option in section.model_fields.items():
-            meaning = option.description or said.get(key, "")
             affected = affects(option) or affects(field)
             row = (
                 f"`{key}`",
                 _kind(option),
                 _default(option),
                 affected.value if affected else "",
-                _line(meaning),
+                _line(option.description or ""),
             )
             parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
         parts.append("")
@@ -106,21 +101,6 @@ def _option(option: Option) -> str:
     names = ", ".join(f"`{name}`" for name in option.named)
     value = f"`{option.value}`" if option.value else ""
     return f"{names} {value}".strip().replace("|", "\\|")
-
-
-def _attribute_docstrings(section: type[BaseModel]) -> dict[str, str]:
-    """Field -> the string that stands below it in the source."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(section)))
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-    return {
-        one.target.id: two.value.value
-        for one, two in itertools.pairwise(body)
-        if isinstance(one, ast.AnnAssign)
-        and isinstance(one.target, ast.Name)
-        and isinstance(two, ast.Expr)
-        and isinstance(two.value, ast.Constant)
-        and isinstance(two.value.value, str)
-    }
 
 
 def _kind(option: FieldInfo) -> str:

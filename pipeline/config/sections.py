@@ -28,7 +28,9 @@ VIEWS = r"identity|noise(:\d*\.?\d+)?|scale:\d*\.?\d+"
 class Section(BaseModel):
     """A section of the configuration: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def _local(path: Any) -> Any:

@@ -20,7 +20,9 @@ class ObjectOptions(BaseModel):
     Credentials have no place here: they are taken from where each cloud's own tools look.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     endpoint: str | None = None
     """URL of a server of your own, such as http://127.0.0.1:9000; default: the cloud's, or
