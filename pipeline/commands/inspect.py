@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from headrace.pipeline.request import Request
 from headrace.stores.store import Store, open_store
 from headrace.stores.text import format_bytes
 from headrace.stores.views.describe import describe_store
+
+ARRAYS = ("array", "shape", "type", "size", "stored", "ratio")
+CLASSES = ("class", "windows", "folds with it", "fewest in a fold")
+FOLDS = ("fold", "windows", "classes", "groups")
 
 
 def run_inspect(request: Request) -> dict[str, Any]:
@@ -33,55 +38,43 @@ def _print(request: Request, store: Store, summary: dict[str, Any]) -> None:
         f"{summary['features']} features, {len(store.classes)} classes, "
         f"{len(store.groups)} groups"
     )
-    console.table(
-        "Arrays",
-        ("array", "shape", "type", "size", "stored", "ratio"),
-        [
-            (
-                array["name"],
-                " x ".join(f"{length:,}" for length in array["shape"]),
-                array["dtype"],
-                format_bytes(array["bytes"]),
-                format_bytes(array["stored_bytes"]),
-                f"{array['compression_ratio']:.2f}",
-            )
-            for array in summary["arrays"]
-        ],
-    )
-    counts = {fold["name"]: fold["class_counts"] for fold in summary["folds"]}
-    console.table(
-        "Classes",
-        ("class", "windows", "folds with it", "fewest in a fold"),
-        [
-            (
-                name,
-                f"{sum(fold[number] for fold in counts.values()):,}",
-                f"{sum(fold[number] > 0 for fold in counts.values())} of {len(counts)}",
-                f"{min(fold[number] for fold in counts.values()):,}",
-            )
-            for number, name in enumerate(store.classes)
-        ],
-    )
-    console.table(
-        "Folds",
-        ("fold", "windows", "classes", "groups"),
-        [
-            (
-                fold["name"],
-                f"{fold['windows']:,}",
-                f"{sum(count > 0 for count in fold['class_counts'])}",
-                ", ".join(fold["groups"][:8]) + (", ..." if len(fold["groups"]) > 8 else ""),
-            )
-            for fold in summary["folds"]
-        ],
-    )
+    arrays, folds = summary["arrays"], summary["folds"]
+    console.table("Arrays", ARRAYS, [_array_row(array) for array in arrays])
+    counts = [
+        [fold["class_counts"][number] for fold in folds] for number in range(len(store.classes))
+    ]
+    console.table("Classes", CLASSES, [*map(_class_row, store.classes, counts)])
+    console.table("Folds", FOLDS, [_fold_row(fold) for fold in folds])
     for what in ("dropped", "filled"):
         if summary[f"{what}_windows"]:
             console.say(
                 f"{summary[f'{what}_windows']:,} source windows with NaN or infinity were {what}."
             )
-    missing = sum(array["missing_shards"] for array in summary["arrays"])
+    missing = sum(array["missing_shards"] for array in arrays)
     if missing:
         console.say(f"Warning: {missing} files are missing. Mend it: headrace features --repair.")
     if not summary["grouped"]:
         console.say("Warning: split by window, not by group: scores will come out too high.")
+
+
+def _array_row(array: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        array["name"],
+        " x ".join(f"{length:,}" for length in array["shape"]),
+        array["dtype"],
+        format_bytes(array["bytes"]),
+        format_bytes(array["stored_bytes"]),
+        f"{array['compression_ratio']:.2f}",
+    )
+
+
+def _class_row(name: str, counts: Sequence[int]) -> tuple[str, ...]:
+    """Of the windows of a class in each fold."""
+    found = sum(count > 0 for count in counts)
+    return name, f"{sum(counts):,}", f"{found} of {len(counts)}", f"{min(counts):,}"
+
+
+def _fold_row(fold: dict[str, Any]) -> tuple[str, ...]:
+    classes = sum(count > 0 for count in fold["class_counts"])
+    groups = ", ".join(fold["groups"][:8]) + (", ..." if len(fold["groups"]) > 8 else "")
+    return fold["name"], f"{fold['windows']:,}", f"{classes}", groups

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.commands.doctor import _writable, report_lines, run_doctor
+from headrace.pipeline.commands.doctor import report_lines, run_doctor
 
 
 def test_the_report_is_json_and_describes_this_machine() -> None:
@@ -33,9 +36,20 @@ def test_the_report_shows_a_setting_as_the_process_got_it(monkeypatch: pytest.Mo
     assert run_doctor()["settings"]["MALLOC_ARENA_MAX"] == "5"
 
 
-def test_a_folder_that_does_not_exist_yet_is_judged_by_its_parent(tmp_path: Path) -> None:
-    assert _writable(tmp_path / "not" / "yet")
-    assert not _writable(Path("/proc/none"))
+def test_a_folder_of_kernels_that_does_not_exist_yet_is_judged_by_its_parent(
+    tmp_path: Path,
+) -> None:
+    for folder, writable in ((tmp_path / "not" / "yet", True), (Path("/proc/none"), False)):
+        done = subprocess.run(
+            [sys.executable, "-m", "headrace", "doctor", "--json"],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(folder)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = json.loads(done.stdout)["compiled_kernels"]
+        assert (Path(found["folder"]).parent, found["writable"]) == (folder, writable)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_devices_are_those_that_tensorflow_sees() -> None:

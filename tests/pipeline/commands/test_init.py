@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.pipeline.cli.main import main
-from headrace.pipeline.commands.init import config_text, guess_config
+from headrace.pipeline.commands.guess import guess_config
+from headrace.pipeline.commands.init import config_text
 from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
