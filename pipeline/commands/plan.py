@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 
 from headrace.pipeline.commands.measure import measure_reserved, measure_worker_reserved
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.evaluation.memory import plan_evaluate
+from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.features.plan import needed_disk, plan_features, plan_store
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.task import catalogue_of
+from headrace.pipeline.memory.fit import StagePlan, fitted
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.memory.measured import known_rate
 from headrace.pipeline.memory.plan import MemoryPlan
@@ -21,12 +25,7 @@ from headrace.pipeline.rows.order import buffer_chunks, training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
 from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.runs.resolve import resolved_config
-from headrace.pipeline.training.memory import (
-    fit_read_ahead,
-    plan_crossval,
-    plan_evaluate,
-    plan_train,
-)
+from headrace.pipeline.training.memory import plan_train
 from headrace.stores import Store
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import BudgetError, CommandError, UserError
@@ -67,12 +66,12 @@ def run_plan(
     if measure:
         request.console.say("Measuring what TensorFlow and this network take, some 30 seconds.")
         measure_reserved(config, store)
-    training = fit_read_ahead(config, store, lambda c: plan_train(c, store))
-    plans["train"] = plan_train(training, store)
-    evaluation = fit_read_ahead(config, store, lambda c: plan_evaluate(c, store, baseline))
-    plans["evaluate"] = plan_evaluate(evaluation, store, baseline)
-    folds = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))
-    plans["crossval"] = plan_crossval(folds, store, baseline)
+    network_stages: dict[str, StagePlan] = {
+        "train": plan_train,
+        "evaluate": partial(plan_evaluate, baseline=baseline),
+        "crossval": partial(plan_crossval, baseline=baseline),
+    }
+    plans |= {name: fitted(plan, config, store)[1] for name, plan in network_stages.items()}
     for name, plan in plans.items():
         request.console.memory_plan(name, plan, whole=True)
     train = choose_split(store.folds, classes, config.split).train

@@ -19,13 +19,13 @@ from headrace.pipeline.evaluation.applied import (
     unlabelled_options,
 )
 from headrace.pipeline.evaluation.metrics import TITLES, ClassifierScores
+from headrace.pipeline.memory.fit import RESERVED
 from headrace.pipeline.memory.machine import total_memory, usable_budget
-from headrace.pipeline.memory.plan import MemoryPlan
+from headrace.pipeline.memory.plan import TYPICAL, MemoryPlan
 from headrace.pipeline.request import require_data
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint
 from headrace.pipeline.runs.resolve import complete_run, evaluation_config
-from headrace.pipeline.training.memory import RESERVED
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import (
     CommandError,
@@ -135,9 +135,7 @@ def plan_new_source(applied: Applied, counted: Counted) -> MemoryPlan:
         "confusion counts": (3 * len(counted.groups) + 4 * DRAWN) * cells,
     }
     budget = usable_budget(applied.config.memory.budget)
-    return MemoryPlan(
-        "evaluate", RESERVED, "typical of this version", buffers, budget, total_memory()
-    )
+    return MemoryPlan("evaluate", RESERVED, TYPICAL, buffers, budget, total_memory())
 
 
 def _made_the_store(data: Place, run: RunFolder, trained: Config, request: Request) -> bool:

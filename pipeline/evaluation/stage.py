@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import Config, digest
+from headrace.pipeline.evaluation.memory import plan_evaluate
 from headrace.pipeline.evaluation.metrics import TITLES, Metrics, read_metrics, write_metrics
 from headrace.pipeline.evaluation.new_source import names_new_source, score_new_source
+from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.folder import RunFolder, default_run, only_writer, sweep
 from headrace.pipeline.runs.record import recorded_fingerprint, recorded_split
 from headrace.pipeline.runs.resolve import evaluation_config, resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.pipeline.training.memory import fit_read_ahead, plan_evaluate
 from headrace.stores.errors import RunError
 from headrace.stores.io.places import Place
 from headrace.stores.store import open_store
@@ -64,10 +66,10 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
         request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
         return _finish(request, run, metrics)
     store = evaluation.store
-    config = fit_read_ahead(evaluation.config, store, lambda c: plan_evaluate(c, store, baseline))
+    config, plan = fitted(partial(plan_evaluate, baseline=baseline), evaluation.config, store)
+    plan.require_fit()
     store = store.with_index_cache(config.stream.index_cache)
     evaluation = dataclasses.replace(evaluation, config=config, store=store)
-    plan = plan_evaluate(config, store, baseline).require_fit()
     request.console.memory_plan("evaluate", plan)
     with only_writer(run):
         sweep(run)

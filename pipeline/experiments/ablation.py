@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,13 @@ from headrace.pipeline.experiments.ablation_result import (
 from headrace.pipeline.experiments.ablation_variants import Variant, in_time, variants
 from headrace.pipeline.experiments.child_stages import ensure_evaluated, run_stage
 from headrace.pipeline.experiments.crossval import crossval_config, fold_config
+from headrace.pipeline.experiments.memory import plan_crossval
+from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.split import choose_split, class_table, crossval_splits
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
 from headrace.pipeline.runs.record import json_bytes
 from headrace.pipeline.runs.resolve import resolved_config
-from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 from headrace.stores.store import open_store
@@ -160,16 +162,11 @@ def _fitted(
     found: Sequence[Variant], store: Store, baseline: bool
 ) -> tuple[MemoryPlan, list[Variant]]:
     """The variants reading ahead as the budget allows, and the plan of the largest."""
-    fitted = [
-        Variant(
-            each.name,
-            fit_read_ahead(each.config, store, lambda c: plan_crossval(c, store, baseline)),
-        )
-        for each in found
-    ]
-    plans = [plan_crossval(each.config, store, baseline) for each in fitted]
-    largest = max(plans, key=lambda plan: plan.projected)
-    return dataclasses.replace(largest, stage="ablation"), fitted
+    plan = partial(plan_crossval, baseline=baseline)
+    fits = [fitted(plan, each.config, store) for each in found]
+    largest = max((plan for _, plan in fits), key=lambda plan: plan.projected)
+    variants = [Variant(each.name, config) for each, (config, _) in zip(found, fits, strict=True)]
+    return dataclasses.replace(largest, stage="ablation"), variants
 
 
 def _pace(

@@ -7,6 +7,7 @@ no TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +22,12 @@ from headrace.pipeline.evaluation.metrics import (
     read_metrics,
 )
 from headrace.pipeline.experiments.child_stages import ensure_evaluated
+from headrace.pipeline.experiments.memory import plan_crossval
+from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.rows.split import class_table, crossval_splits, group_names, is_official
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
 from headrace.pipeline.runs.record import json_bytes
 from headrace.pipeline.runs.resolve import resolved_config
-from headrace.pipeline.training.memory import fit_read_ahead, plan_crossval
 from headrace.stores.io import disk
 from headrace.stores.store import open_store
 
@@ -58,8 +60,8 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     store = open_store(request.store)
     config = crossval_config(request, store)
     splits = crossval_splits(store.folds, class_table(store), config.split)
-    config = fit_read_ahead(config, store, lambda c: plan_crossval(c, store, baseline))
-    plan = plan_crossval(config, store, baseline).require_fit()
+    config, plan = fitted(partial(plan_crossval, baseline=baseline), config, store)
+    plan.require_fit()
     request.console.memory_plan("crossval, one fold after another", plan)
     folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
     folds = {}

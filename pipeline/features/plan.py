@@ -18,7 +18,7 @@ from headrace.pipeline.features.task import (
 )
 from headrace.pipeline.memory.machine import total_memory, usable_budget, usable_cores
 from headrace.pipeline.memory.measured import known_worker_reserved
-from headrace.pipeline.memory.plan import MIB, MemoryPlan
+from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.errors import BudgetError
 from headrace.stores.io.object_client import CLIENT_BYTES
@@ -40,7 +40,6 @@ RESERVED_WORKER = 130 * MIB
 """Anonymous memory of the scheduler's process and of a worker before data: measured on
 Linux, Python 3.11: 118 and 96 MiB."""
 
-TYPICAL = "typical of this version"
 DASHBOARD = 32 * MIB
 """Of Dask's dashboard, which the scheduler serves where Bokeh is installed: 18 MiB, and a page."""
 DROPPED_BYTES = 256

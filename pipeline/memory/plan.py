@@ -9,6 +9,8 @@ from headrace.stores.errors import BudgetError
 from headrace.stores.text import format_bytes
 
 MIB = 1 << 20
+TYPICAL = "typical of this version"
+"""Where a figure comes from that was not measured here."""
 
 
 @dataclass(frozen=True)

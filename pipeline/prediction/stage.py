@@ -14,13 +14,13 @@ from headrace.pipeline.evaluation.applied import (
     predicted_blocks,
     unlabelled_options,
 )
+from headrace.pipeline.memory.fit import RESERVED
 from headrace.pipeline.memory.machine import total_memory, usable_budget
-from headrace.pipeline.memory.plan import MIB, MemoryPlan
+from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
 from headrace.pipeline.prediction.files import prediction_file, refuse_output, timeline_path
 from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.request import require_data
 from headrace.pipeline.runs.resolve import complete_run, evaluation_config
-from headrace.pipeline.training.memory import RESERVED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,9 +84,7 @@ def plan_predict(applied: Applied) -> MemoryPlan:
     buffers = applied.buffers()
     buffers["files being written"] = FILES + 4 * applied.block_rows * 8 * (classes + 6)
     budget = usable_budget(applied.config.memory.budget)
-    return MemoryPlan(
-        "predict", RESERVED, "typical of this version", buffers, budget, total_memory()
-    )
+    return MemoryPlan("predict", RESERVED, TYPICAL, buffers, budget, total_memory())
 
 
 def _predict(applied: Applied, output: Path, console: Console) -> NDArray[np.int64]:

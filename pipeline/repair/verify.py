@@ -6,7 +6,7 @@ from typing import Any
 
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.memory.machine import total_memory, usable_budget
-from headrace.pipeline.memory.plan import MIB, MemoryPlan
+from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
 from headrace.pipeline.repair.compare_source import compare_with_source
 from headrace.pipeline.repair.salvage import store_differences
 from headrace.pipeline.request import Request, require_data
@@ -108,9 +108,7 @@ def plan_verify(request: Request, store: Store) -> MemoryPlan:
         **store.request_buffers,
     }
     budget = usable_budget(request.config.memory.budget)
-    return MemoryPlan(
-        "verify", RESERVED, "typical of this version", buffers, budget, total_memory()
-    )
+    return MemoryPlan("verify", RESERVED, TYPICAL, buffers, budget, total_memory())
 
 
 def _window_bytes(store: Store) -> int:

@@ -68,6 +68,14 @@ def block_rows(window: WindowShape, batch: int) -> int:
     return rows // batch * batch or rows
 
 
+def store_buffers(config: Config, store: Store) -> dict[str, int]:
+    """Bytes that an open store holds, by name: of shards' indexes one shard's at least."""
+    kept, index = config.stream.index_cache, store.index_bytes
+    if kept is not None:
+        index = max(store.shard_index_bytes, min(index, kept))
+    return {"indexes of shards": index, **store.request_buffers}
+
+
 def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, int]:
     """Bytes that a training stream with buffers of `rows` windows holds at most, by name.
 

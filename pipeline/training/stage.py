@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.rows.split import (
     choose_split,
     class_table,
@@ -19,7 +20,7 @@ from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.record import record_run, recorded_split, refuse_unfit
 from headrace.pipeline.runs.resolve import resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.pipeline.training.memory import fit_read_ahead, plan_train
+from headrace.pipeline.training.memory import plan_train
 from headrace.pipeline.training.state import read_state
 from headrace.stores.errors import RunError
 from headrace.stores.store import open_store
@@ -60,9 +61,9 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.config.is_file():
         split = recorded_split(run)
     _require_every_class(store, split, config.train.refit)
-    config = fit_read_ahead(with_threads(run, config), store, lambda c: plan_train(c, store))
+    config, plan = fitted(plan_train, with_threads(run, config), store)
+    plan.require_fit()
     store = store.with_index_cache(config.stream.index_cache)
-    plan = plan_train(config, store).require_fit()
     request.console.memory_plan("train", plan)
     with only_writer(run):
         refuse_unfit(run, config, store.fingerprint)  # It may have come while this one began.

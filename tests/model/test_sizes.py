@@ -1,0 +1,69 @@
+"""The sizes of the network, against the network that is built and the memory that a step takes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import keras
+import pytest
+
+from headrace.model.network import build_network
+from headrace.model.options import NetworkOptions
+from headrace.model.sizes import activation_bytes, parameters
+from headrace.pipeline.process.environment import stage_environment
+
+COMBINATIONS = list(
+    itertools.product(
+        ("hybrid", "raw", "features"),
+        ((1,), (1, 2, 4)),
+        ((16,), (32, 8)),
+        ({"filters": 8, "kernel": 3}, {"filters": 24, "stem_kernel": 5, "fusion_units": 7}),
+    )
+)
+
+
+@pytest.mark.parametrize(("inputs", "dilations", "units", "widths"), COMBINATIONS)
+@pytest.mark.parametrize("shape", [(64, 3, 5, 2), (50, 1, 40, 7)])
+def test_the_weights_of_a_network_are_counted_without_building_it(
+    inputs: str,
+    dilations: tuple[int, ...],
+    units: tuple[int, ...],
+    widths: dict[str, int],
+    shape: tuple[int, int, int, int],
+) -> None:
+    keras.backend.clear_session()
+    table = {"inputs": inputs, "dilations": dilations, "feature_units": units, **widths}
+    options = NetworkOptions.model_validate(table)
+    assert parameters(options, *shape) == build_network(options, *shape).count_params()
+
+
+def peak(options: NetworkOptions, shape: tuple[int, ...], batch: int) -> int:
+    """Bytes that a few training steps hold at most, in a process of their own."""
+    numbers = [str(number) for number in (*shape, batch)]
+    command = [sys.executable, "-m", "tests.model.step_memory", options.model_dump_json(), *numbers]
+    environment = stage_environment(os.environ)
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return int(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("table", "shape", "batch"),
+    [
+        ({}, (128, 9, 283, 6), 256),
+        ({"inputs": "raw", "dilations": (1, 2, 4, 8, 16, 32)}, (512, 3, 0, 4), 128),
+        ({"inputs": "features", "feature_units": (4096, 2048)}, (1, 1, 2000, 4), 1024),
+    ],
+    ids=["hybrid", "deep raw", "wide features"],
+)
+def test_a_batch_twice_as_large_takes_what_its_activations_and_their_gradients_do(
+    table: dict[str, Any], shape: tuple[int, int, int, int], batch: int
+) -> None:
+    options = NetworkOptions.model_validate(table)
+    outputs = batch * activation_bytes(options, *shape, training=True)
+    grown = peak(options, shape, 2 * batch) - peak(options, shape, batch)
+    assert 0.4 * outputs < grown < 2 * outputs
