@@ -152,7 +152,7 @@ def _refuse_idle(options: argparse.Namespace, stage: Stage, request: Request) ->
 
         run = RunFolder(request.run)
         keys = [override.partition("=")[0].strip() for override in options.overrides]
-        effective = {*stage.with_run, *(["source"] if options.data else [])}
+        effective = {*stage.with_run, *(["source"] if request.data else [])}
         idle = [key for key in keys if key.split(".")[0] not in effective]
         given, trained = (
             dict(flat_table(each.model_dump(mode="json")))
