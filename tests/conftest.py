@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,15 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def probed_here() -> Iterator[None]:
+    """Sources are looked at in the tests' own process."""
+    from tests.in_process import probes_here
+
+    with probes_here():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_config() -> Config:
     """A configuration that keeps every stage small."""
@@ -79,10 +89,10 @@ def tiny_store(
     tiny_source: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The complete store of `tiny_source`; read it, never write to it."""
-    from tests.in_process import make_store
+    from tests.in_process import store_here
 
     target = tmp_path_factory.mktemp("store") / "tiny.zarr"
-    make_store(request_for(tiny_config, tiny_source, target))
+    store_here(request_for(tiny_config, tiny_source, target))
     return target
 
 

@@ -1,12 +1,15 @@
-"""The features stage without processes: its workers' tasks, done here, to the same bytes.
+"""What stages have done by other processes, done here: the tasks of workers, a look at a source.
 
-For stores that a test reads; how workers do it has tests of its own.
+For what a test only needs; how workers and children do it has tests of its own.
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -16,26 +19,42 @@ from headrace.pipeline.features.task import close_workshop
 from headrace.pipeline.request import Request
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import UserError
-from headrace.stores.io.places import Place
-from headrace.stores.source.source import open_source
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source import probe
 
 
 @contextmanager
 def tasks_here() -> Iterator[None]:
-    """Let stages do the tasks of workers themselves, and open sources at once."""
+    """Let stages do the tasks of workers themselves, and look at sources themselves."""
     close_workshop()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headrace.pipeline.features.stage.run_tasks", _tasks_here)
-        for stage in ("features", "repair"):
-            patch.setattr(f"headrace.pipeline.{stage}.stage.open_stranger", open_source)
+    with probes_here(), pytest.MonkeyPatch.context() as patch:
+        for module in ("features.stage", "repair.compare_source"):
+            patch.setattr(f"headrace.pipeline.{module}.run_tasks", _tasks_here)
         yield
 
 
-def make_store(request: Request) -> Place:
+@contextmanager
+def probes_here() -> Iterator[None]:
+    """Let sources be looked at without a child: what harms HDF5 would harm the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "_run_child", _probe_here)
+        yield
+
+
+def store_here(request: Request) -> Place:
     """Make the store of a request, and say where it is."""
     with tasks_here():
         run_features(request)
     return request.store
+
+
+def _probe_here(purpose: str, path: Place, given: str) -> subprocess.CompletedProcess[str]:
+    output = StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(output):
+        patch.setattr(sys, "argv", ["probe", purpose, storage_of(path).packed()])
+        patch.setattr(sys, "stdin", StringIO(given))
+        code = probe.main()
+    return subprocess.CompletedProcess([], code, output.getvalue(), "")
 
 
 def _tasks_here(
@@ -44,10 +63,11 @@ def _tasks_here(
     target: Place,
     job: ShardJob,
     shards: Iterable[int],
+    *given: Any,
     **_: Any,
 ) -> Iterator[Any]:
     for shard in shards:
-        record = task(target, job.source, job.state, shard)
+        record = task(target, job.source, job.state, shard, *given)
         if isinstance(record, UserError):
             raise record
         yield shard, record

@@ -487,6 +487,7 @@ SOURCES: dict[str, tuple[Make, str]] = {
 }
 
 
+@pytest.mark.usefixtures("probed_here")
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_source_that_is_wrong_or_hostile(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -17,6 +17,7 @@ from headrace.pipeline.training.stage import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from tests.conftest import SMALL, changed, hashes, request_for
+from tests.in_process import store_here
 from tests.pipeline.conftest import made
 from tests.pipeline.trained import assert_same_result
 
@@ -28,7 +29,7 @@ def test_a_full_disk_is_said_in_one_line_and_gone_on_from(
     write_synthetic(data, windows=3000, time=64, channels=3, groups=8)
     monkeypatch.setattr("headrace.pipeline.features.stage.require_disk", lambda *_: None)
     config = config_from_table({"name": "tiny", **SMALL}, "tiny")
-    run_features(request_for(config, data, tmp_path / "roomy.zarr"))
+    store_here(request_for(config, data, tmp_path / "roomy.zarr"))
     target = small_disk / "full.zarr"
     with pytest.raises(UserError, match=r"No space left on device\). Free disk space"):
         run_features(request_for(config, data, target))

@@ -25,6 +25,9 @@ from headrace.stores.errors import UserError
 from headrace.stores.source.probe import Contents, FoundDataset, look_at
 from tests.stores.source_files import write_recordings, write_windows
 
+pytestmark = pytest.mark.usefixtures("probed_here")
+
+
 RNG = np.random.default_rng(0)
 
 

@@ -44,6 +44,8 @@ from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
 from tests.conftest import changed, request_for
 
+pytestmark = pytest.mark.usefixtures("probed_here")
+
 
 @pytest.fixture(scope="module")
 def wide_source(tmp_path_factory: pytest.TempPathFactory) -> Path:

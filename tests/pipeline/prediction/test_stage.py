@@ -22,7 +22,6 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes, load_config
 from headrace.pipeline.evaluation.blocks import Block
 from headrace.pipeline.evaluation.predictor import load_model
-from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
@@ -32,6 +31,10 @@ from headrace.stores.source.source import open_source
 from headrace.stores.spec import WindowSpec
 from tests.conftest import changed, request_for
 from tests.failing_disk import FailingDisk, install
+from tests.in_process import store_here
+
+pytestmark = pytest.mark.usefixtures("probed_here")
+
 
 RATE = 25.0
 """Of the synthetic recordings, Hz."""
@@ -72,7 +75,7 @@ def run_of_recordings(
 ) -> RunFolder:
     folder = tmp_path_factory.mktemp("run of recordings")
     config = changed(cheap_config, source={"window_samples": 64}, train={"epochs": 1})
-    run_features(request_for(config, spoken, folder / "r.zarr"))
+    store_here(request_for(config, spoken, folder / "r.zarr"))
     run_train(request_for(config, None, folder / "r.zarr", folder / "run"))
     return RunFolder(folder / "run")
 

@@ -36,6 +36,7 @@ from headrace.stores.manifest import Manifest, read_manifest
 from headrace.stores.source.source import open_source
 from headrace.stores.verify import Problem, verify_store
 from tests.conftest import ROOT, changed, hashes, request_for
+from tests.in_process import tasks_here
 from tests.pipeline.conftest import made
 from tests.pipeline.corruptions import HARMS, Harm, flip, rewrite_consistently, seal
 
@@ -151,7 +152,8 @@ def test_every_one_of_a_thousand_harms_is_found(tiny_store: Path, tmp_path: Path
 
 def mend(store: Path, source: Path, config: Config, trusted: Trusted = "checksums") -> int:
     """How many shards mending made anew."""
-    return int(run_repair(request_for(config, source, store), trusted)["made_shards"])
+    with tasks_here():
+        return int(run_repair(request_for(config, source, store), trusted)["made_shards"])
 
 
 def harm_all(store: Path) -> int:

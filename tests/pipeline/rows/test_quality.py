@@ -16,13 +16,13 @@ from benchmarks.shuffle import (
 )
 from headrace import stores
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.rows.order import Order
 from headrace.pipeline.rows.quality import expected_group_entropy
 from headrace.pipeline.rows.ranges import merge_ranges
 from headrace.pipeline.rows.split import choose_split, class_table, fold_ranges
 from headrace.stores import Store
 from tests.conftest import changed, request_for
+from tests.in_process import store_here
 
 BATCH, CHUNK = 128, 32
 
@@ -39,7 +39,7 @@ def make_store(source: Path, tiny_config: Config, folder: Path, by: str) -> Stor
     options = {"chunk_windows": CHUNK, "shard_windows": 2048, "block_windows": 16}
     bare = {"select": [], "triads": {}, "accelerometers": []}
     config = changed(tiny_config, store=options, features=bare, folds={"by": by})
-    run_features(request_for(config, source, folder / f"{by}.zarr"))
+    store_here(request_for(config, source, folder / f"{by}.zarr"))
     return stores.open(folder / f"{by}.zarr")
 
 

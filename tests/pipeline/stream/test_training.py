@@ -21,7 +21,6 @@ from headrace import stores
 from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory
 from headrace.pipeline.rows.order import Position, training_order
@@ -38,6 +37,7 @@ from headrace.stores import Store
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
 from tests.conftest import changed, request_for
+from tests.in_process import store_here
 
 FOLDS = ("1", "2", "4", "5", "6")
 """Training folds that are not all neighbours: borders cut chunks on both sides."""
@@ -222,7 +222,7 @@ def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: 
     config = changed(
         tiny_config, features=bare, store={"chunk_windows": 16}, model={"inputs": "raw"}
     )
-    run_features(request_for(config, source, store))
+    store_here(request_for(config, source, store))
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(script))
     command = [sys.executable, str(path), str(store), config.model_dump_json()]

@@ -36,7 +36,8 @@ def log_of(run: Path) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("inputs", ["features", pytest.param("hybrid", marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("inputs", ["features", "hybrid"])
 def test_devices_share_each_batch_and_lose_as_one(
     inputs: str, tiny_store: Path, tmp_path: Path
 ) -> None:
