@@ -7,11 +7,9 @@ TensorFlow.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,16 +24,15 @@ from headrace.pipeline.experiments.ablation_result import (
     result_of,
 )
 from headrace.pipeline.experiments.ablation_variants import Variant, in_time, variants
-from headrace.pipeline.experiments.child_stages import ensure_evaluated, run_stage
+from headrace.pipeline.experiments.child_stages import ensure_evaluated
 from headrace.pipeline.experiments.crossval import crossval_config, fold_config
 from headrace.pipeline.experiments.memory import plan_crossval
+from headrace.pipeline.experiments.pace import measured_pace
 from headrace.pipeline.memory.fit import fitted
-from headrace.pipeline.rows.order import training_order
-from headrace.pipeline.rows.split import choose_split, class_table, crossval_splits
+from headrace.pipeline.rows.split import class_table, crossval_splits
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
 from headrace.pipeline.runs.record import json_bytes
 from headrace.pipeline.runs.resolve import resolved_config
-from headrace.stores.errors import RunError
 from headrace.stores.io import disk
 from headrace.stores.store import open_store
 from headrace.stores.text import format_seconds
@@ -46,9 +43,6 @@ if TYPE_CHECKING:
     from headrace.pipeline.memory.plan import MemoryPlan
     from headrace.pipeline.request import Request
     from headrace.stores import Store
-
-PROBE_STEPS = 100
-"""Steps of each of the two epochs that tell how quick a variant is; the first compiles."""
 
 
 @dataclass(frozen=True)
@@ -106,35 +100,20 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
     request.console.memory_plan("ablation, one training after another", plan)
     identity = run_digest(config, store.fingerprint)
     folder = request.run or RUNS / config.name / f"ablation-{identity}"
-    pace = _pace(request, store, found, folder, identity)
+    pace = measured_pace(request, store, found, folder, identity)
     seconds = pace[found[0].name] * config.train.epochs
     if extent.minutes is not None:
         seconds = 60 * extent.minutes
     timed = [Variant(each.name, in_time(each.config, seconds, pace[each.name])) for each in found]
-    outcomes = [Outcome(each.name, each.config.train.epochs) for each in timed]
-    trainings = [
-        [
-            _Training(
-                number, variant.name, fold_config(variant.config, fold).changed("train", seed=seed)
-            )
-            for fold in folds
-            for number, variant in enumerate(timed)
-        ]
-        for seed in range(config.train.seed, config.train.seed + extent.seeds)
-    ]
-    total = sum(len(each) for each in trainings)
+    seeds = range(config.train.seed, config.train.seed + extent.seeds)
+    trainings = _trainings(timed, folds, seeds)
+    total = len(seeds) * len(folds) * len(timed)
     request.console.say(
         f"{total} trainings ({len(timed)} variants, {extent.seeds} of each on {len(folds)} test "
         f"folds), {format_seconds(seconds)} each, and their starts: "
         f"{format_seconds(total * seconds)} and more."
     )
-    shown = _Shown(request.console, total)
-    for of_seed in trainings:
-        for outcome in outcomes:
-            outcome.trained.append([])
-        for training, trained in _train(request, store, of_seed, folder, extent.baseline):
-            outcomes[training.variant].trained[-1].append(trained)
-            shown.say(training, trained)
+    outcomes = _outcomes(request, store, timed, trainings, folder, extent.baseline)
     result = result_of(outcomes, store.classes, extent.baseline) | {
         "store": str(store.path),
         "minutes": seconds / 60,
@@ -146,6 +125,42 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
     print_ablation(result, request.console)
     request.console.say(f"Ablation: {page}")
     return {"ablation": str(page), "run": str(folder), "memory": plan.as_table()} | result
+
+
+def _trainings(
+    timed: Sequence[Variant], folds: Sequence[int], seeds: Iterable[int]
+) -> list[list[_Training]]:
+    """Those of each seed: every variant on every fold."""
+    return [
+        [
+            _Training(
+                number, variant.name, fold_config(variant.config, fold).changed("train", seed=seed)
+            )
+            for fold in folds
+            for number, variant in enumerate(timed)
+        ]
+        for seed in seeds
+    ]
+
+
+def _outcomes(
+    request: Request,
+    store: Store,
+    timed: Sequence[Variant],
+    trainings: Sequence[Sequence[_Training]],
+    folder: Path,
+    baseline: bool,
+) -> list[Outcome]:
+    """What each variant reaches, trained where that is not done."""
+    outcomes = [Outcome(each.name, each.config.train.epochs) for each in timed]
+    shown = _Shown(request.console, sum(len(of_seed) for of_seed in trainings))
+    for of_seed in trainings:
+        for outcome in outcomes:
+            outcome.trained.append([])
+        for training, trained in _train(request, store, of_seed, folder, baseline):
+            outcomes[training.variant].trained[-1].append(trained)
+            shown.say(training, trained)
+    return outcomes
 
 
 def _base(request: Request, store: Store, crossval: bool) -> tuple[Config, list[int]]:
@@ -167,64 +182,6 @@ def _fitted(
     largest = max((plan for _, plan in fits), key=lambda plan: plan.projected)
     variants = [Variant(each.name, config) for each, (config, _) in zip(found, fits, strict=True)]
     return dataclasses.replace(largest, stage="ablation"), variants
-
-
-def _pace(
-    request: Request, store: Store, found: Sequence[Variant], folder: Path, identity: str
-) -> dict[str, float]:
-    """Seconds that an epoch of each variant takes, validation included."""
-    file = folder / "pace.json"
-    known = _known_pace(folder, file, identity)
-    missing = [each for each in found if each.name not in known]
-    if missing:
-        request.console.say(f"Measuring how quick {len(missing)} variants are.")
-    for each in missing:
-        known[each.name] = _epoch_seconds(request, store, each.config, folder)
-        disk.write_bytes(file, json_bytes({"of": identity, "epoch_seconds": known}))
-    return known
-
-
-def _known_pace(folder: Path, file: Path, identity: str) -> dict[str, float]:
-    """What pace.json holds; it marks the folder as this ablation's."""
-    if not file.is_file():
-        if folder.exists() and any(folder.iterdir()):
-            raise RunError(
-                f"{folder} is not an ablation's folder and not empty. Name a new folder with --run."
-            )
-        disk.write_bytes(file, json_bytes({"of": identity, "epoch_seconds": {}}))
-    try:
-        found = json.loads(file.read_bytes())
-        pace = {str(name): float(seconds) for name, seconds in found["epoch_seconds"].items()}
-        of, sound = found["of"], all(0 < seconds < float("inf") for seconds in pace.values())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        of, sound = identity, False
-    if not sound:
-        raise RunError(f"{file} is damaged. Remove it: the pace is measured again.")
-    if of != identity:
-        raise RunError(
-            f"{folder} holds the ablation of another configuration or store. Name a new folder "
-            "with --run."
-        )
-    return pace
-
-
-def _epoch_seconds(request: Request, store: Store, config: Config, folder: Path) -> float:
-    split = choose_split(store.folds, class_table(store), config.split)
-    order = training_order(store, split.train, config)
-    options = config.train
-    steps = order.steps(options.batch, config.stream.drop_remainder, options.steps_per_epoch)
-    probed = min(PROBE_STEPS, steps)
-    short = config.changed(
-        "train", epochs=2, steps_per_epoch=probed, patience=2, refit=False, tensorboard=False
-    )
-    run = RunFolder(folder / "probe")
-    disk.remove_folder(run.path)
-    run_stage("train", _hushed(request), short, run, folder / "probe.toml")
-    with run.log.open(newline="") as stream:
-        *_, row = csv.DictReader(stream)
-    disk.remove_folder(run.path)
-    validation = float(row["val_seconds"])
-    return (float(row["seconds"]) - validation) / probed * steps + validation
 
 
 def _train(

@@ -32,9 +32,12 @@ COLUMNS = (
     "seconds",
     "wait_seconds",
     "val_seconds",
+    "cpu_seconds",
+    "val_cpu_seconds",
 )
 """Epochs count from 1. Of `seconds`, `wait_seconds` is how long steps waited for their batch, and
-`val_seconds` how long the validation took."""
+`val_seconds` how long the validation took. `cpu_seconds` and `val_cpu_seconds` are what all threads
+worked in the steps and in the validation, whatever else the machine does; empty with a GPU."""
 
 
 def write_log(path: Path, history: Sequence[Row]) -> None:

@@ -276,7 +276,7 @@ def _run_epoch(
 ) -> Row:
     """The rest of an epoch; its loss and accuracy are means over the whole of it."""
     progress, network = course.progress, training.network
-    begun, waited = time.perf_counter(), 0.0
+    begun, waited, worked = time.perf_counter(), 0.0, time.process_time()
     if progress.step == 0:
         network.reset_metrics()
     while progress.step < training.steps_per_epoch:
@@ -296,7 +296,15 @@ def _run_epoch(
         "learning_rate": float(network.optimizer.learning_rate),
         "seconds": time.perf_counter() - begun,
         "wait_seconds": waited,
+        **_processor_time("cpu_seconds", worked),
     }
+
+
+def _processor_time(name: str, begun: float) -> Row:
+    """What all threads have worked since; nothing where a GPU does the work, which it misses."""
+    if tf.config.list_physical_devices("GPU"):
+        return {}
+    return {name: time.process_time() - begun}
 
 
 def _epoch_shown(
@@ -316,7 +324,7 @@ def _finish_epoch(training: Training, row: Row, course: Course) -> None:
 
     Where nothing is validated the last average is kept.
     """
-    progress, begun = course.progress, time.perf_counter()
+    progress, begun, worked = course.progress, time.perf_counter(), time.process_time()
     with averaged_weights(training.network):
         _refuse_divergence(training, row)
         if training.validate is not None:
@@ -327,6 +335,7 @@ def _finish_epoch(training: Training, row: Row, course: Course) -> None:
             course.best = [weight.numpy() for weight in training.network.weights]
     row["val_seconds"] = time.perf_counter() - begun
     row["seconds"] += row["val_seconds"]
+    row |= _processor_time("val_cpu_seconds", worked)
     progress.history.append(row)
     progress.epoch, progress.step = progress.epoch + 1, 0
     progress.stopped = progress.stale_epochs >= training.options.patience

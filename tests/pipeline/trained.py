@@ -12,7 +12,7 @@ from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.state import read_state
 
-TIMES = ("seconds", "wait_seconds", "val_seconds")
+TIMES = ("seconds", "wait_seconds", "val_seconds", "cpu_seconds", "val_cpu_seconds")
 
 
 def log_of(run: RunFolder) -> list[dict[str, str]]:
