@@ -35,7 +35,7 @@ from headrace.pipeline.catalogue import (
     temporal,
 )
 from headrace.pipeline.catalogue.sizes import tile_windows
-from headrace.pipeline.features.task import BATCH_WINDOWS
+from headrace.pipeline.features.catalogue import BATCH_WINDOWS
 
 MOST_TIMES = 5.0
 """2.9 with AVX-512, 3.1 with it masked (Xeon of 2023)."""

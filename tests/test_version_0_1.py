@@ -21,7 +21,6 @@ from headrace.pipeline.config.load import load_config
 from headrace.pipeline.evaluation.metrics import read_metrics, write_metrics
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.features.task import writer_versions
 from headrace.pipeline.prediction.stage import run_predict
 from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
@@ -34,6 +33,7 @@ from headrace.pipeline.runs.record import (
     recorded_versions,
 )
 from headrace.pipeline.training.stage import run_train
+from headrace.stores.build.writers import writer_versions
 from headrace.stores.errors import UserError
 from tests.conftest import ROOT, hashes, request_for
 

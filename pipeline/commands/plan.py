@@ -13,9 +13,10 @@ from headrace.pipeline.commands.measure import measure_reserved, measure_worker_
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.memory import plan_evaluate
 from headrace.pipeline.experiments.memory import plan_crossval
-from headrace.pipeline.features.plan import needed_disk, plan_features, plan_store
+from headrace.pipeline.features.disk import needed_disk
+from headrace.pipeline.features.memory import Making, plan_features
+from headrace.pipeline.features.plan import draft_store, plan_store
 from headrace.pipeline.features.scale import scale_of
-from headrace.pipeline.features.task import catalogue_of
 from headrace.pipeline.memory.fit import StagePlan, fitted
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.memory.measured import known_rate
@@ -152,18 +153,14 @@ def _store(
         )
     storage = storage_of(request.store)
     with open_stranger(request.data, request.config.source) as source:
-        manifest, survey = plan_store(request.config, source, console=request.console)
+        draft = draft_store(request.config, source)
+        manifest, survey = plan_store(request.config, source, draft, request.console)
         if measure:
             request.console.say("Measuring what the worker processes take, some 15 seconds.")
             measure_worker_reserved(request.config, manifest)
-        plan, workers = plan_features(
-            request.config,
-            manifest,
-            catalogue_of(manifest),
-            source,
-            survey.index.nbytes,
-            storage.is_remote,
-        )
+        index = survey.index.nbytes
+        making = Making(manifest, draft.catalogue, source, index, storage.is_remote)
+        plan, workers = plan_features(request.config, making)
     needed = needed_disk(manifest, manifest.windows)
     disk = {"store": str(request.store), "needed_disk": needed}
     said = ""

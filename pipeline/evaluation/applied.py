@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.evaluation.blocks import BLOCKS_HELD, Block, read_blocks
-from headrace.pipeline.features.task import BATCH_WINDOWS, make_catalogue, require_finite
+from headrace.pipeline.features.catalogue import BATCH_WINDOWS, make_catalogue
+from headrace.pipeline.features.checks import require_finite
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.runs.inputs import refuse_other_signals
 from headrace.pipeline.runs.resolve import inputs_of_run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.features.task import BATCH_WINDOWS
+from headrace.pipeline.features.catalogue import BATCH_WINDOWS
 from headrace.stores.units import in_units
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 from headrace.pipeline.catalogue.kernel_cache import kernels_are_cached
 from headrace.pipeline.catalogue.warm import compile_in_child
 from headrace.pipeline.console import Console
-from headrace.pipeline.features.plan import PlannedBuild, plan_build, require_disk
+from headrace.pipeline.features.disk import require_disk
+from headrace.pipeline.features.plan import PlannedBuild, plan_build
 from headrace.pipeline.features.task import try_shard
 from headrace.pipeline.memory.measured import keep_rate
 from headrace.pipeline.request import Request, require_data

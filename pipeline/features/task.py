@@ -6,18 +6,19 @@ import platform
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.catalogue import Catalogue, Triad, build_catalogue
+from headrace.pipeline.catalogue import Catalogue
+from headrace.pipeline.features.catalogue import BATCH_WINDOWS, catalogue_of
+from headrace.pipeline.features.checks import require_finite, require_storable
 from headrace.stores.build.build import Build, SegmentRecord, layout_of
 from headrace.stores.build.site import site_of
+from headrace.stores.build.writers import writer_versions
 from headrace.stores.errors import (
     ClusterError,
-    ConfigError,
     SourceContentError,
     SourceError,
     UserError,
@@ -27,16 +28,12 @@ from headrace.stores.io.places import Place, storage_of
 from headrace.stores.io.storage import State
 from headrace.stores.layout.layout import Layout, Recipe, Segment
 from headrace.stores.layout.survey import FoldReader
-from headrace.stores.manifest import Manifest
 from headrace.stores.moments import channel_moments, column_moments, merge_all
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units
 
 Array = NDArray[Any]
-BATCH_WINDOWS = 256
-"""Windows converted to units, extracted and summed up at a time: about what a cache holds."""
-WRITERS = ("h5py", "headrace", "numba", "numcodecs", "numpy", "scipy")
 _KEPT = threading.local()
 
 
@@ -107,17 +104,12 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
     if shop.source.options.non_finite == "error":
         require_finite(raw, recipe, shop.source)
     stored = np.dtype(shop.build.manifest.raw_dtype)
-    _require_storable(raw, stored)
+    require_storable(raw, stored)
     features, records = _extract(shop, recipe, raw, stored)
     columns["raw"] = raw
     if features is not None:
         columns["features"] = features
     return MadeRows(recipe, columns, records(columns["label"]), filled)
-
-
-def writer_versions() -> dict[str, str]:
-    """Versions of the packages that may change a byte of the store."""
-    return {name: version(name) for name in WRITERS}
 
 
 def try_shard(target: Place, source: Place, state: State, shard: int) -> dict[str, int] | UserError:
@@ -126,51 +118,6 @@ def try_shard(target: Place, source: Place, state: State, shard: int) -> dict[st
         return extract_shard(target, source, state, shard)
     except UserError as error:
         return error
-
-
-def catalogue_of(manifest: Manifest) -> Catalogue | None:
-    """The kernels that a manifest's configuration asks for; None when it selects no feature."""
-    options = manifest.config["features"]
-    return make_catalogue(options, manifest.channels, manifest.rate_hz, manifest.time)
-
-
-def make_catalogue(
-    options: dict[str, Any], channels: tuple[str, ...], rate_hz: float, time: int
-) -> Catalogue | None:
-    """The kernels for windows of `time` samples of `channels`.
-
-    Args:
-        options: `FeatureOptions` as a table.
-        channels, rate_hz, time: of the windows.
-
-    Raises:
-        UserError: an unknown channel, triad or feature.
-    """
-    if not options["select"] and not options["custom"]:
-        return None
-    triads = []
-    for name, members in options["triads"].items():
-        missing = [channel for channel in members if channel not in channels]
-        if missing:
-            raise ConfigError(
-                f"Triad {name} names {', '.join(missing)}; the channels are "
-                f"{', '.join(channels)}. Correct features.triads."
-            )
-        first, second, third = (channels.index(channel) for channel in members)
-        is_accelerometer = name in options["accelerometers"]
-        triads.append(Triad(name, (first, second, third), is_accelerometer))
-    unknown = [name for name in options["accelerometers"] if name not in options["triads"]]
-    if unknown:
-        raise ConfigError(
-            f"features.accelerometers names {', '.join(unknown)}; the triads are "
-            f"{', '.join(options['triads']) or 'none'}. Declare it in features.triads."
-        )
-    try:
-        return build_catalogue(
-            channels, rate_hz, time, triads, tuple(options["select"]), tuple(options["custom"])
-        )
-    except (ValueError, ImportError, AttributeError, TypeError) as error:
-        raise ConfigError(f"features: {error}") from error
 
 
 def open_workshop(target: Place, source: Place, state: State) -> Workshop:
@@ -325,40 +272,3 @@ def _segment_rows(segments: tuple[Segment, ...]) -> Iterator[slice]:
     first = segments[0].start
     for segment in segments:
         yield slice(segment.start - first, segment.stop - first)
-
-
-def require_finite(raw: Array, numbers: NDArray[np.int64] | Recipe, source: Source) -> None:
-    """Check that windows (n, T, C) of the source hold neither NaN nor infinity.
-
-    Args:
-        raw: the windows.
-        numbers: (n,) theirs in the source, or the recipe that they were gathered by.
-        source: named in the error.
-
-    Raises:
-        SourceContentError: they do; with count and first numbers.
-    """
-    if raw.dtype.kind != "f" or np.isfinite(raw.sum(dtype=np.float64)):
-        return
-    bad = np.flatnonzero(~np.isfinite(raw).all(axis=(1, 2)))
-    if len(bad):
-        if isinstance(numbers, Recipe):
-            numbers = np.concatenate([np.arange(start, stop) for start, stop in numbers.ranges])
-        first = ", ".join(str(number) for number in np.sort(numbers[bad])[:5])
-        raise SourceContentError(
-            f"{len(bad)} of {len(raw)} windows looked at in {source.path} hold NaN or infinity, "
-            f'the first are windows {first}. Set source.non_finite = "drop" or "fill", or '
-            "correct the file."
-        )
-
-
-def _require_storable(raw: Array, stored: np.dtype[Any]) -> None:
-    if stored.kind != "f" or stored == raw.dtype or not raw.size:
-        return
-    largest = max(abs(float(raw.max())), abs(float(raw.min())))
-    limit = float(np.finfo(stored).max)
-    if largest > limit:
-        raise SourceContentError(
-            f"store.raw_dtype = {stored} holds values up to {limit:g}, and the "
-            f'source has {largest:g}. Set store.raw_dtype = "source" or a wider one.'
-        )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
@@ -198,3 +199,8 @@ def _started_cluster(workers: int, memory_limit: int) -> LocalCluster:
         "ended them, as it does for lack of memory. Set features.workers = 1, or free memory, "
         "and start again: what is complete is kept."
     )
+
+
+def has_dashboard() -> bool:
+    """Whether Dask will serve its dashboard."""
+    return find_spec("bokeh") is not None

@@ -13,10 +13,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.sections import ClusterOptions
-from headrace.pipeline.features.plan import has_dashboard
 from headrace.pipeline.workers.cluster import (
     NoScheduler,
     WorkerNeed,
+    has_dashboard,
     local_client,
     remote_client,
     require_workers,

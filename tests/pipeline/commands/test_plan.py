@@ -22,8 +22,9 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.memory import plan_evaluate
 from headrace.pipeline.experiments.memory import plan_crossval
-from headrace.pipeline.features.plan import plan_features, plan_store
-from headrace.pipeline.features.task import catalogue_of
+from headrace.pipeline.features.catalogue import catalogue_of
+from headrace.pipeline.features.memory import Making, plan_features
+from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.memory.measured import known_reserved
 from headrace.pipeline.memory.plan import MIB
@@ -290,8 +291,8 @@ def test_ten_thousand_million_windows_are_planned_by_arithmetic(tiny_config: Con
     def planned(windows: int) -> tuple[Any, ...]:
         source = cast(Source, VirtualSource(windows))
         manifest, survey = plan_store(tiny_config, source)
-        catalogue = catalogue_of(manifest)
-        plans = [plan_features(tiny_config, manifest, catalogue, source, survey.index.nbytes)[0]]
+        making = Making(manifest, catalogue_of(manifest), source, survey.index.nbytes)
+        plans = [plan_features(tiny_config, making)[0]]
         layout = layout_of(manifest, survey.index)
         shards = (0, layout.shards // 2, layout.shards - 1)
         recipes = [layout.recipe(number, read_nothing) for number in shards]

@@ -18,9 +18,10 @@ from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import Console
+from headrace.pipeline.features.catalogue import catalogue_of
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.features.task import catalogue_of, extract_shard
+from headrace.pipeline.features.task import extract_shard
 from headrace.stores.build.site import site_of
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
