@@ -7,9 +7,10 @@ from sklearn.linear_model import LogisticRegression
 
 from headrace.stores.datasets import synthetic
 from headrace.stores.datasets.synthetic import write_synthetic
-from headrace.stores.errors import UserError
+from headrace.stores.errors import SourceError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
+from tests.refusals import refused
 
 
 def test_the_windows_layout_has_exactly_the_windows_asked_for(tmp_path):
@@ -108,6 +109,6 @@ def test_an_error_leaves_nothing_behind_and_an_old_file_as_it_was(tmp_path, monk
 )
 def test_impossible_numbers_are_refused(tmp_path, wrong, named):
     arguments = {"windows": 100, "time": 16, "channels": 2, "groups": 5} | wrong
-    with pytest.raises(UserError, match=named):
+    with refused(SourceError, named, str(wrong[named])):
         write_synthetic(tmp_path / "s.h5", **arguments)
     assert list(tmp_path.iterdir()) == []

@@ -11,9 +11,10 @@ import pytest
 
 from headrace.stores.datasets import watch
 from headrace.stores.datasets.watch import MEMBER, main, write_watch
-from headrace.stores.errors import UserError
+from headrace.stores.errors import SourceError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
+from tests.refusals import refused
 
 
 class Exploit:
@@ -63,7 +64,7 @@ def test_recordings_become_a_source_that_can_be_read(tmp_path, monkeypatch):
 
 def test_an_unknown_pickle_is_never_loaded(tmp_path):
     wheel = wheel_with(tmp_path / "w.whl", pickle.dumps(Exploit()))
-    with pytest.raises(UserError, match="not the published file and is not opened"):
+    with refused(SourceError, "w.whl"):
         write_watch(wheel, tmp_path / "watch.h5")
     assert not (tmp_path / "watch.h5").exists()
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from headrace.stores.errors import UserError
+from headrace.stores.errors import StoreError
 from headrace.stores.layout.fold_index import CountIndex, FoldIndex, RunIndex, load_index
 from headrace.stores.layout.folds import make_folds
 from headrace.stores.layout.layout import Geometry, Layout, build_index, make_geometry
+from tests.refusals import refused
 
 Integers = NDArray[np.int64]
 
@@ -124,5 +125,5 @@ def test_default_geometry_follows_the_window_alone() -> None:
 
 
 def test_a_shard_of_broken_chunks_is_refused() -> None:
-    with pytest.raises(UserError, match=r"store\.shard_windows = 1000 .* = 896"):
+    with refused(StoreError, "store.shard_windows", "1000", "896"):
         make_geometry(4608, shard=1000)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.stores.layout.permutation import mix_key, permutation, permutations
+from tests.refusals import refused
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**64 - 1))
@@ -59,5 +59,5 @@ def test_positions_are_uncorrelated_and_spread() -> None:
 
 
 def test_an_index_outside_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"0\.\.9"):
+    with refused(ValueError, "9", "10"):
         permutation(10, 0).forward([10])

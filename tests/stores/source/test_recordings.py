@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.signal import resample_poly
 
-from headrace.stores.errors import UserError
+from headrace.stores.errors import GroupError, SourceError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
+from tests.refusals import refused
 from tests.stores.source_files import write_recordings
 
 
@@ -178,33 +179,38 @@ def test_a_table_of_other_names_is_mapped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "kind", "named"),
     [
-        ({"labels": np.zeros(10, dtype=int)}, "one label per row"),
-        ({"labels": np.full(200, 7)}, "label 7, but there are 3 classes"),
-        ({"recordings/start": None}, r"no dataset start in /recordings.*source\.start_column"),
-        ({"recordings/length": np.array([90, 40, 71])}, "recordings 2 .* outside the 200 rows"),
-        ({"recordings/start": np.array([0, 80, 130])}, "0 .*, 1 .* over each other"),
-        ({"recordings/length": np.array([90, 40])}, "one per recording"),
-        ({"recordings/subject": None}, r"no groups.*source\.split_by_window"),
+        ({"labels": np.zeros(10, dtype=int)}, SourceError, ("source.labels", "(10,)", "200")),
+        ({"labels": np.full(200, 7)}, SourceError, ("source.classes", "7", "3")),
+        ({"recordings/start": None}, SourceError, ("source.start_column", "start")),
+        ({"recordings/length": np.array([90, 40, 71])}, SourceError, ("2", "201", "200")),
+        ({"recordings/start": np.array([0, 80, 130])}, SourceError, ("0", "90", "1", "80")),
+        ({"recordings/length": np.array([90, 40])}, SourceError, ("length", "2", "start", "3")),
+        (
+            {"recordings/subject": None},
+            GroupError,
+            ("source.groups", "source.split_by_window"),
+        ),
         (
             {
                 "recordings/subject": np.array([1, 1, 2]),
                 "recordings/split": ["train", "test", "test"],
             },
-            "group 1 in two parts",
+            GroupError,
+            ("source.split", "1"),
         ),
     ],
 )
-def test_a_table_in_disorder_is_refused(tmp_path, changes, message):
+def test_a_table_in_disorder_is_refused(tmp_path, changes, kind, named):
     write_recordings(tmp_path / "s.h5", **changes)
-    with pytest.raises(UserError, match=message):
+    with refused(kind, *named):
         open_source(tmp_path / "s.h5", SourceOptions(window_samples=10))
 
 
 def test_a_window_longer_than_every_stretch_is_refused(tmp_path):
     write_recordings(tmp_path / "s.h5")
-    with pytest.raises(UserError, match=r"A window of 200 .* longest has 30.*source\.window_s"):
+    with refused(SourceError, "source.window_s", "200", "30"):
         open_source(tmp_path / "s.h5", SourceOptions(window_samples=200))
 
 

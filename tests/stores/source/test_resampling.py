@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from headrace.stores.errors import UserError
+from headrace.stores.errors import SourceError
 from headrace.stores.source.resampling import Ratio, resampling_ratio
+from tests.refusals import refused
 
 RATIOS = st.sampled_from([(1, 4), (1, 2), (2, 1), (3, 1), (2, 3), (3, 2), (5, 7), (25, 32)])
 
@@ -92,5 +93,5 @@ def test_rates_become_a_ratio_of_whole_numbers(source_hz, target_hz, terms):
 
 @pytest.mark.parametrize(("source_hz", "target_hz"), [(50, 0.001), (1, 5000), (44100, 48001)])
 def test_an_absurd_ratio_is_refused(source_hz, target_hz):
-    with pytest.raises(UserError, match=r"source\.target_rate_hz"):
+    with refused(SourceError, "source.target_rate_hz", f"{source_hz:g}", f"{target_hz:g}"):
         resampling_ratio(source_hz, target_hz)
