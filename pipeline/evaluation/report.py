@@ -6,7 +6,6 @@ import csv
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from headrace.model.figures import (
     signal_panels,
 )
 from headrace.pipeline.config.load import config_bytes
-from headrace.pipeline.evaluation.html_page import image, page, table
-from headrace.pipeline.evaluation.metrics import TITLES, ClassifierScores, Metrics, Mistake, Spread
+from headrace.pipeline.evaluation.html_page import html_page
+from headrace.pipeline.evaluation.metrics import TITLES, Metrics, Mistake, Spread
 from headrace.pipeline.runs.record import recorded_versions
 from headrace.stores.io import disk
 from headrace.stores.views.window import read_window
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from headrace.stores import Store
     from headrace.stores.views.window import Window
 
-INTERVALS = (
-    "<p>In brackets: where 95 % of scores lie when whole groups are drawn anew (bootstrap; with "
-    "few groups it is too narrow).</p>"
-)
 DRAWN_MISTAKES = 12
 SLICE_ROWS = 1 << 16
 """Source indices that are looked through at a time."""
@@ -86,9 +81,18 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown)
         figures["mistakes"] = signal_panels(_panels(scores.mistakes, shown.mistakes))
     for name, png in figures.items():
         disk.write_bytes(run.path / f"{name}.png", png)
-    body = _body(config, metrics, figures) + _training(run, history, shown, figures)
-    body += _reproduction(run, config)
-    disk.write_bytes(run.report, page(f"{config.name}: {run.path.name}", body).encode())
+    page = html_page(
+        "report.html.j2",
+        title=f"{config.name}: {run.path.name}",
+        metrics=metrics,
+        figures=figures,
+        training=_training(history, shown.training_windows),
+        versions=[f"{name} {found}" for name, found in recorded_versions(run).items()],
+        commands=_commands(run),
+        config=config_bytes(config).decode(),
+        **_tables(metrics),
+    )
+    disk.write_bytes(run.report, page)
 
 
 def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Mistake]) -> list[Window]:
@@ -137,131 +141,55 @@ def _history(run: RunFolder) -> list[dict[str, float]]:
         ]
 
 
-def _body(config: Config, metrics: Metrics, figures: Mapping[str, bytes]) -> str:
-    scores, groups = metrics.tta, ", ".join(metrics.test_groups)
-    parts = [
-        *(f'<p class="note">{escape(note)}</p>' for note in metrics.notes),
-        f"<p>{scores.windows:,} test windows of {len(metrics.test_groups)} groups that "
-        f"neither trained nor validated: {escape(groups)}. Views averaged: "
-        f"{escape(', '.join(metrics.views))}.</p>",
-        _scores_table(metrics),
-        "<h2>Classes</h2>",
-        table(
-            ("class", "windows", "precision", "recall", "F1"),
+def _tables(metrics: Metrics) -> dict[str, list[tuple[str, ...]]]:
+    """Rows of the report's tables by name; of `classifiers` the first columns are compared."""
+    scores = metrics.tta
+    return {
+        "classifiers": [
             (
-                (name, f"{each.windows:,}", *_decimals(each.precision, each.recall, each.f1))
-                for name, each in scores.per_class.items()
-            ),
-        ),
-        _absent(scores),
-        image("scores of each class", figures["classes"]),
-        image("confusion matrix: shares of each label's windows", figures["confusion"]),
-        _confusion_table(scores),
-        "<h2>Groups</h2>",
-        table(
-            ("group", "windows", "accuracy", "macro-F1"),
-            (
-                (name, f"{each.windows:,}", *_decimals(each.accuracy, each.macro_f1))
-                for name, each in scores.per_group.items()
-            ),
-        ),
-        image("scores of each group", figures["groups"]),
-        "<h2>Calibration</h2>",
-        image("accuracy over confidence", figures["calibration"]),
-        "<h2>Most confident mistakes</h2>",
-        table(
-            ("source index", "label", "predicted", "confidence"),
-            (
-                (
-                    str(each.source_index),
-                    each.label,
-                    each.predicted,
-                    *_decimals(each.confidence),
-                )
-                for each in scores.mistakes
-            ),
-        ),
-        image("the windows of these mistakes", figures["mistakes"])
-        if "mistakes" in figures
-        else "",
-    ]
-    return "\n".join(parts)
+                TITLES[name],
+                *each.texts(),
+                _mean_and_sd(each.group_accuracy),
+                *_decimals(each.ece),
+            )
+            for name, each in metrics.scores().items()
+        ],
+        "classes": [
+            (name, f"{each.windows:,}", *_decimals(each.precision, each.recall, each.f1))
+            for name, each in scores.per_class.items()
+        ],
+        "confusion": [
+            (name, *(f"{count:,}" for count in counts))
+            for name, counts in zip(scores.per_class, scores.confusion, strict=True)
+        ],
+        "groups": [
+            (name, f"{each.windows:,}", *_decimals(each.accuracy, each.macro_f1))
+            for name, each in scores.per_group.items()
+        ],
+        "mistakes": [
+            (str(each.source_index), each.label, each.predicted, *_decimals(each.confidence))
+            for each in scores.mistakes
+        ],
+    }
 
 
-def _training(
-    run: RunFolder,
-    history: Sequence[Mapping[str, float]],
-    shown: Shown,
-    figures: Mapping[str, bytes],
-) -> str:
+def _training(history: Sequence[Mapping[str, float]], windows: int) -> str:
+    """How long the training took, and how much of that it waited; `windows` are an epoch's."""
     seconds = sum(row["seconds"] for row in history)
     waited = sum(row["wait_seconds"] for row in history)
-    rate = shown.training_windows * len(history) / max(seconds, 1e-9)
-    versions = ", ".join(f"{name} {found}" for name, found in recorded_versions(run).items())
-    parts = [
-        "<h2>Training</h2>",
-        f"<p>{len(history)} epochs of {shown.training_windows:,} windows in {seconds:,.0f} s: "
-        f"{rate:,.0f} windows/s, validation included; {waited:,.1f} s of it "
-        f"({waited / max(seconds, 1e-9):.1%}) waiting for data.</p>",
-        image("learning curves", figures["curves"]),
-    ]
-    if "memory" in figures:
-        parts += ["<h2>Memory</h2>", image("memory held by each stage", figures["memory"])]
-    return "\n".join([*parts, f"<p>Versions: {escape(versions)}.</p>"])
-
-
-def _reproduction(run: RunFolder, config: Config) -> str:
-    file = shlex.quote(str(run.config))
-    commands = "\n".join(
-        f"headrace {stage} --config {file}{more}"
-        for stage, more in (
-            ("features", ""),
-            ("train", " --run again"),
-            ("evaluate", " --run again"),
-        )
-    )
+    rate = windows * len(history) / max(seconds, 1e-9)
     return (
-        f"<h2>To do it again</h2>\n<pre>{escape(commands)}</pre>\n<h2>Configuration</h2>\n"
-        f"<pre>{escape(config_bytes(config).decode())}</pre>"
+        f"{len(history)} epochs of {windows:,} windows in {seconds:,.0f} s: {rate:,.0f} "
+        f"windows/s, validation included; {waited:,.1f} s of it "
+        f"({waited / max(seconds, 1e-9):.1%}) waiting for data."
     )
 
 
-def _scores_table(metrics: Metrics) -> str:
-    """The classifiers side by side; the first columns are what people compare."""
-    rows = (
-        (
-            TITLES[name],
-            *score.texts(),
-            _mean_and_sd(score.group_accuracy),
-            *_decimals(score.ece),
-        )
-        for name, score in metrics.scores().items()
-    )
-    columns = (
-        "",
-        "accuracy",
-        "macro-F1",
-        "balanced accuracy",
-        "accuracy over groups",
-        "calibration error",
-    )
-    drawn = "" if not metrics.tta.intervals else INTERVALS
-    return table(columns, rows) + drawn
-
-
-def _absent(scores: ClassifierScores) -> str:
-    absent = ", ".join(scores.absent_classes)
-    return f"<p>No test window has the label {escape(absent)}.</p>" if absent else ""
-
-
-def _confusion_table(scores: ClassifierScores) -> str:
-    names = list(scores.per_class)
-    rows = (
-        (name, *(f"{count:,}" for count in counts))
-        for name, counts in zip(names, scores.confusion, strict=True)
-    )
-    counts = table(("label \\ predicted", *names), rows)
-    return f"<details><summary>Confusion counts</summary>{counts}</details>"
+def _commands(run: RunFolder) -> str:
+    """The commands that make the run again, one a line."""
+    file = shlex.quote(str(run.config))
+    stages = (("features", ""), ("train", " --run again"), ("evaluate", " --run again"))
+    return "\n".join(f"headrace {stage} --config {file}{more}" for stage, more in stages)
 
 
 def _decimals(*scores: float) -> list[str]:

@@ -121,7 +121,7 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
     }
     disk.write_bytes(folder / "ablation.json", json_bytes(result))
     page = folder / "ablation.html"
-    disk.write_bytes(page, ablation_page(result, config).encode())
+    disk.write_bytes(page, ablation_page(result, config))
     print_ablation(result, request.console)
     request.console.say(f"Ablation: {page}")
     return {"ablation": str(page), "run": str(folder), "memory": plan.as_table()} | result

@@ -6,7 +6,6 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -132,10 +131,10 @@ def print_ablation(result: Mapping[str, Any], console: Console) -> None:
         console.say(sentence)
 
 
-def ablation_page(result: Mapping[str, Any], config: Config) -> str:
+def ablation_page(result: Mapping[str, Any], config: Config) -> bytes:
     """The table and its figure on one HTML page that needs no other file."""
     from headrace.model.figures import differences
-    from headrace.pipeline.evaluation.html_page import image, page, table
+    from headrace.pipeline.evaluation.html_page import html_page
 
     others = result["rows"][1:]
     none = (math.nan, math.nan)
@@ -144,17 +143,17 @@ def ablation_page(result: Mapping[str, Any], config: Config) -> str:
         [100 * row["difference"] for row in others],
         100 * np.array([row["difference_interval"] or none for row in others], np.float64),
     )
-    runs = "\n".join(path for row in result["rows"] if row["epochs"] for path in row["runs"])
-    parts = [
-        f"<p>{escape(_title(result))}.</p>",
-        table(COLUMNS, (_cells(row) for row in result["rows"])),
-        *(f"<p>{escape(sentence)}</p>" for sentence in _reading(result)),
-        image("points of accuracy against the reference, with 95 % intervals", figure),
-        f"<details><summary>Runs</summary><pre>{escape(runs)}</pre></details>",
-        "<h2>Configuration of the reference</h2>",
-        f"<pre>{escape(config_bytes(config).decode())}</pre>",
-    ]
-    return page(f"{config.name}: ablation", "\n".join(parts))
+    return html_page(
+        "ablation.html.j2",
+        title=f"{config.name}: ablation",
+        heading=_title(result),
+        columns=COLUMNS,
+        rows=[_cells(row) for row in result["rows"]],
+        reading=_reading(result),
+        figure=figure,
+        runs=[path for row in result["rows"] if row["epochs"] for path in row["runs"]],
+        config=config_bytes(config).decode(),
+    )
 
 
 def _title(result: Mapping[str, Any]) -> str:
