@@ -6,12 +6,10 @@ child. Standard library only, because `headrace --help` pays for every import he
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import NoReturn
 
 from headrace.child import child_command
@@ -27,6 +25,7 @@ def main() -> NoReturn:
     if arguments and not _LIGHT.intersection(arguments):
         restart_with(stage_environment(os.environ), _command_again())
     from headrace.pipeline.process import interrupts
+    from headrace.pipeline.process.ending import end
 
     _open_closed_streams()
     interrupts.catch()
@@ -45,26 +44,6 @@ def hold_signals() -> None:
     Here and without an import, as nothing answers them before.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-
-
-def end(code: int) -> NoReturn:
-    """End the process here; no signal changes `code` any more.
-
-    Python would first take itself apart, with signals as the system has them: one would end the
-    process without our code. And with batches under way, as after an error in the midst of a
-    training, that crashed Python 3.12 while it collected garbage.
-    """
-    from headrace.pipeline.process import interrupts
-    from headrace.pipeline.process.tree import kill_descendants
-
-    interrupts.settle(code)
-    atexit._run_exitfuncs()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    if interrupts.has_come():
-        kill_descendants()
-    os._exit(code)
 
 
 def _open_closed_streams() -> None:

@@ -12,9 +12,9 @@ import numpy as np
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
-from headrace.pipeline.launch import end
 from headrace.pipeline.memory.watch import watch_memory
 from headrace.pipeline.process import interrupts
+from headrace.pipeline.process.ending import end
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 
 GATHERED = 64
