@@ -131,7 +131,7 @@ def _connected(job: ShardJob) -> Iterator[Client]:
 
 
 class _Flow:
-    """Keeps a few tasks in hand, and knows which, should the scheduler forget them."""
+    """Keeps a few numbered tasks in hand, and knows which, should the scheduler forget them."""
 
     def __init__(
         self, task: Callable[..., Any], name: str, first: tuple[Any, ...], given: tuple[Any, ...]
@@ -144,7 +144,7 @@ class _Flow:
     def results(
         self, client: Client, job: ShardJob, waiting: Iterator[int], done: Callable[[int], bool]
     ) -> Iterator[tuple[int, Any]]:
-        """Each shard and its result: first of those that were in hand, then of `waiting`.
+        """Each number and its result: first of those that were in hand, then of `waiting`.
 
         Raises:
             _SchedulerLost: what was in hand is kept for the next call.
@@ -152,9 +152,9 @@ class _Flow:
         """
         self._again.extend(self._running.values())
         self._running.clear()
-        for shard in [each for each in self._again if done(each)]:
-            self._again.remove(shard)
-            yield shard, None
+        for number in [each for each in self._again if done(each)]:
+            self._again.remove(number)
+            yield number, None
         remote = job.cluster.scheduler is not None
         threads, looked = job.workers, -math.inf
         while True:
@@ -194,19 +194,19 @@ class _Flow:
         """One task to run and one to wait for each thread; together, which takes half the time."""
         count = 2 * threads - len(self._running)
         self._again.extend(itertools.islice(waiting, max(0, count - len(self._again))))
-        shards = [self._again[number] for number in range(min(count, len(self._again)))]
-        if not shards:
+        numbers = list(itertools.islice(self._again, max(0, count)))
+        if not numbers:
             return
         futures = client.map(
             self._task,
-            *([each] * len(shards) for each in self._first),
-            shards,
-            *([each] * len(shards) for each in self._given),
-            key=[f"{self._name}-{shard}" for shard in shards],
+            *([each] * len(numbers) for each in self._first),
+            numbers,
+            *([each] * len(numbers) for each in self._given),
+            key=[f"{self._name}-{number}" for number in numbers],
             pure=False,
         )
-        for future, shard in zip(futures, shards, strict=True):
-            self._running[future] = shard
+        for future, number in zip(futures, numbers, strict=True):
+            self._running[future] = number
             self._again.popleft()
             future.add_done_callback(self._ended.put)
 
