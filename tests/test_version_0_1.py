@@ -8,6 +8,8 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,7 @@ import pytest
 from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import load_config
-from headrace.pipeline.evaluation.metrics import read_metrics, write_metrics
-from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.prediction.stage import run_predict
 from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.runs.folder import RunFolder, run_digest
@@ -44,9 +43,13 @@ DIGEST = "c4ca8d14a5d4bd55"
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """The folder of it all."""
+    return unpacked(tmp_path)
+
+
+def unpacked(folder: Path) -> Path:
     with zipfile.ZipFile(ROOT / "tests" / "formats" / "0.1.zip") as archive:
-        archive.extractall(tmp_path)
-    return tmp_path
+        archive.extractall(folder)
+    return folder
 
 
 @pytest.fixture
@@ -99,51 +102,71 @@ def test_its_run_has_the_name_that_this_version_would_give(kept: Path) -> None:
     assert run_digest(recorded_config(run), recorded_fingerprint(run)) == DIGEST
 
 
-def test_its_complete_run_is_known_and_scored_again(kept: Path, config: Config) -> None:
-    run = RunFolder(kept / "complete")
-    content = run.metrics.read_bytes()
-    recorded: dict[str, Any] = json.loads(content)
-    request = request_for(config, None, kept / "store.zarr", run.path)
+IN_ONE_PROCESS = """
+import json, sys
+from headrace.pipeline.cli.main import main
+print(json.dumps([main(command) for command in json.loads(sys.argv[1])]))
+"""
+"""Its runs were trained on one thread, which a process of TensorFlow keeps."""
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of it all, once its runs are scored, have predicted and are trained to the end."""
+    folder = unpacked(tmp_path_factory.mktemp("used"))
+    shutil.copytree(folder / "complete", folder / "scored")
+    (folder / "scored" / "metrics.json").unlink()
+    store = ["--quiet", "--store", str(folder / "store.zarr"), "--run"]
+    output = ["--output", str(folder / "again.csv"), "--data", str(folder / "source.h5")]
+    commands = [
+        ["evaluate", *store, str(folder / "complete")],
+        ["evaluate", *store, str(folder / "scored")],
+        ["predict", *store, str(folder / "complete"), *output],
+        ["train", *store, str(folder / "interrupted"), "--config", str(folder / "config.toml")],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", IN_ONE_PROCESS, json.dumps(commands)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    resumed = 0 if same_versions(RunFolder(folder / "interrupted")) else 2
+    assert json.loads(done.stdout) == [0, 0, 0, resumed]
+    return folder
+
+
+def metrics_of(run: Path) -> dict[str, Any]:
+    return dict(json.loads((run / "metrics.json").read_bytes()))
+
+
+def test_its_complete_run_is_known(kept: Path, config: Config) -> None:
+    request = request_for(config, None, kept / "store.zarr", kept / "complete")
     assert run_train(request)["trained"] is False
-    config = Config.model_validate({"paths": {"store": kept / "store.zarr"}})
-    request = request_for(config, None, kept / "store.zarr", run.path)
-    run_evaluate(request)
-    assert run.metrics.read_bytes() == content  # Its scores are kept: nothing changed.
-    write_metrics(run, read_metrics(run))
-    assert run.metrics.read_bytes() == content
-    run.metrics.unlink()
-    run_evaluate(request)
-    found = json.loads(run.metrics.read_bytes())
+
+
+def test_its_scores_are_kept_and_come_again(kept: Path, used: Path) -> None:
+    recorded, found = metrics_of(kept / "complete"), metrics_of(used / "scored")
+    assert metrics_of(used / "complete") == recorded
     assert found["digest"] == recorded["digest"]
     assert found["plain"]["confusion"] == recorded["plain"]["confusion"]
     for name in ("plain", "tta"):
         assert found[name]["loss"] == pytest.approx(recorded[name]["loss"], rel=1e-4)
 
 
-def test_its_run_predicts_what_it_predicted(kept: Path) -> None:
-    given = Config.model_validate({"paths": {"store": kept / "store.zarr"}})
-    output = kept / "again.csv"
-    run_predict(
-        request_for(given, kept / "source.h5", kept / "store.zarr", kept / "complete"), output
-    )
+def test_its_run_predicts_what_it_predicted(used: Path) -> None:
     one, two = (
-        np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(2, 9))
-        for path in (kept / "predicted.csv", output)
+        np.loadtxt(used / name, delimiter=",", skiprows=1, usecols=range(2, 9))
+        for name in ("predicted.csv", "again.csv")
     )
     np.testing.assert_allclose(two, one, atol=1e-4)
 
 
-def test_its_half_trained_run_is_resumed_or_refused_by_version(kept: Path, config: Config) -> None:
-    run, complete = RunFolder(kept / "interrupted"), RunFolder(kept / "complete")
-    request = request_for(config, None, kept / "store.zarr", run.path)
-    if not same_versions(run):
-        with pytest.raises(UserError):
-            run_train(request)
-        return
-    run_train(request)
-    assert run.complete
-    for one, two in zip(log_of(run), log_of(complete), strict=True):
-        assert one == pytest.approx(two, rel=1e-3)
+def test_its_half_trained_run_is_resumed_or_refused_by_version(used: Path) -> None:
+    run, complete = RunFolder(used / "interrupted"), RunFolder(used / "complete")
+    assert run.complete == same_versions(run)
+    if run.complete:
+        for one, two in zip(log_of(run), log_of(complete), strict=True):
+            assert one == pytest.approx(two, rel=1e-3)
 
 
 def test_its_store_is_mended_or_refused_by_version(kept: Path, config: Config) -> None:
