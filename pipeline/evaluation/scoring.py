@@ -16,7 +16,7 @@ from headrace.pipeline.rows.split import fold_ranges, group_names, is_official
 from headrace.pipeline.rows.statistics import sample_rows
 from headrace.pipeline.stream.augment import view
 from headrace.pipeline.stream.buffers import window_shape
-from headrace.pipeline.stream.training import evaluation_stream
+from headrace.pipeline.stream.evaluation import evaluation_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""Calls from a tf.data graph into Python: their errors, and their end before the interpreter's."""
+"""What streams are made of: calls into Python, raw in units, and the bounds of a dataset.
+
+A call's error reaches the caller, and calls end before the interpreter does.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,21 @@ import contextlib
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from headrace.pipeline.augmentations.chance import Sample
+from headrace.pipeline.stream.buffers import PREPARE_CALLS
 from headrace.stores.errors import UserError
+
+if TYPE_CHECKING:
+    from headrace.pipeline.config.sections import StreamOptions
+    from headrace.stores import Store
+    from headrace.stores.spec import WindowSpec
 
 _QUIET_SECONDS = 0.1
 """Without a call, after which no thread of TensorFlow is on its way into one."""
@@ -91,6 +101,49 @@ def call_from_graph(
     for (_, shape, _), value in zip(columns, values, strict=True):
         value.set_shape((None, *shape))
     return {name: value for (name, _, _), value in zip(columns, values, strict=True)}
+
+
+def columns_from_graph(
+    store: Store,
+    names: Sequence[str],
+    read: Callable[..., list[NDArray[Any]]],
+    arguments: list[tf.Tensor],
+) -> Sample:
+    """Call `read` from the graph, and say what it returns: a dict of columns (n, ...)."""
+    kinds = {
+        "raw": (store.spec.shape, store.spec.dtype),
+        "features": ((len(store.feature_names),), np.dtype(np.float32)),
+        "label": ((), np.dtype(np.int32)),
+        "group": ((), np.dtype(np.int32)),
+        "source_index": ((), np.dtype(np.int64)),
+    }
+    columns = [(name, *kinds[name]) for name in names]
+    return call_from_graph(read, arguments, columns)
+
+
+def in_units(raw: tf.Tensor, spec: WindowSpec) -> tf.Tensor:
+    """Stored raw (n, T, C) as float32 in units."""
+    raw = tf.cast(raw, tf.float32)
+    scale = np.tile(np.array(spec.scale, np.float32), (spec.time, 1))
+    return raw if (scale == 1).all() else raw * scale
+
+
+def with_bounds(
+    dataset: tf.data.Dataset, options: StreamOptions, prefetched: int, held: Mapping[str, int]
+) -> tf.data.Dataset:
+    """Prefetch a few batches, and let nothing grow or reorder.
+
+    Threads of its own, as many as it makes calls at a time, keep reads that wait for the disk from
+    holding up the network's. One thread a call: blocks are small, and are prepared side by side.
+    """
+    settings = tf.data.Options()
+    settings.autotune.enabled = False
+    # Half of the machine's memory unless it is said.
+    settings.autotune.ram_budget = sum(held.values())
+    settings.deterministic = True
+    settings.threading.private_threadpool_size = options.read_threads + PREPARE_CALLS
+    settings.threading.max_intra_op_parallelism = 1
+    return dataset.prefetch(prefetched).with_options(settings)
 
 
 @contextlib.contextmanager

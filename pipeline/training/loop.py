@@ -29,7 +29,8 @@ from headrace.pipeline.memory.measured import network_shape
 from headrace.pipeline.rows.order import Position, training_order
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.runs.folder import run_digest
-from headrace.pipeline.stream.training import evaluation_stream, training_stream
+from headrace.pipeline.stream.evaluation import evaluation_stream
+from headrace.pipeline.stream.training import training_stream
 from headrace.pipeline.training.devices import Devices
 from headrace.pipeline.training.log import TensorBoardLog, epoch_line, write_log
 from headrace.pipeline.training.state import Progress, Row, StateKeeper, TrainingState, read_state

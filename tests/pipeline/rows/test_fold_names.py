@@ -13,7 +13,8 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.split import fold_ranges, group_names
 from headrace.pipeline.rows.statistics import fit_normaliser, sample_rows, sampling
-from headrace.pipeline.stream.training import evaluation_stream, training_stream
+from headrace.pipeline.stream.evaluation import evaluation_stream
+from headrace.pipeline.stream.training import training_stream
 from headrace.stores import Store
 from headrace.stores.errors import GroupError
 

@@ -32,7 +32,8 @@ from headrace.pipeline.stream.buffers import (
     stream_buffers,
     window_shape,
 )
-from headrace.pipeline.stream.training import evaluation_stream, training_stream
+from headrace.pipeline.stream.evaluation import evaluation_stream
+from headrace.pipeline.stream.training import training_stream
 from headrace.stores import Store
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import UserError
@@ -194,7 +195,7 @@ def test_blocks_of_any_size_give_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # The windows of this store are so small that one block holds a whole buffer.
-    monkeypatch.setattr("headrace.pipeline.stream.training.block_rows", lambda window, batch: 5)
+    monkeypatch.setattr("headrace.pipeline.stream.route.block_rows", lambda window, batch: 5)
     config = changed(tiny_config, augment=EVERYTHING)
     assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
 
@@ -386,7 +387,7 @@ def test_evaluation_gives_every_row_in_store_order_and_in_units(
 ) -> None:
     folds = ("0", "3", "4")
     rows = fold_rows(store, folds)
-    stream = evaluation_stream(store, folds, tiny_config, batch=50)
+    stream = evaluation_stream(store, folds, changed(tiny_config, evaluate={"batch": 50}))
     given = list(stream.as_numpy_iterator())
     assert [len(batch["label"]) for batch in given[:-1]] == [50] * (len(given) - 1)
     for name in ("raw", "features", "label", "group", "source_index"):

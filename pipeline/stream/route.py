@@ -1,0 +1,77 @@
+"""What a training stream reads of a window, and where that is put into units and normalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headrace.pipeline.stream.augment import augments, augments_in_units, partners
+from headrace.pipeline.stream.buffers import block_rows, buffer_rows, window_shape
+from headrace.stores.errors import StoreError
+
+if TYPE_CHECKING:
+    from headrace.pipeline.config.config import Config
+    from headrace.stores import Store
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way of windows from the store into batches, decided once for a stream.
+
+    Attributes:
+        inputs: arrays that the network takes.
+        carried: arrays that are read: inputs, label, and the source index, which chance is hashed
+            from, if anything is drawn.
+        scaled_early: raw is normalised while its rows are put in order, as nothing needs it in
+            units; else in blocks, after what augments it there.
+        partners: rows that a block holds beyond its own, to be mixed with.
+        rows: of a block, its partners apart.
+    """
+
+    inputs: tuple[str, ...]
+    carried: tuple[str, ...]
+    scaled_early: bool
+    partners: int
+    rows: int
+
+    @property
+    def scaled_late(self) -> bool:
+        """Whether blocks hold raw that is not normalised yet."""
+        return "raw" in self.inputs and not self.scaled_early
+
+
+def route_of(store: Store, config: Config) -> Route:
+    """The route of a training on `store`.
+
+    Blocks are larger, a quarter of a buffer, where they leave raw and features alone: fewer calls,
+    and no more buffers are held than otherwise.
+
+    Raises:
+        UserError: features are asked for and the store has none.
+    """
+    inputs, section = input_names(store, config), config.augment
+    in_units = store.spec.dtype == np.float32 and all(factor == 1 for factor in store.spec.scale)
+    scaled_early = in_units and not augments_in_units(section)
+    drawn, batch = augments(section), config.train.batch
+    rows = block_rows(window_shape(store, config), batch)
+    if not drawn and ("raw" not in inputs or scaled_early):
+        rows = max(rows, buffer_rows(config, store) // 4 // batch * batch)
+    carried = (*inputs, "label", *(("source_index",) if drawn else ()))
+    return Route(inputs, carried, scaled_early, partners(section), rows)
+
+
+def input_names(store: Store, config: Config) -> tuple[str, ...]:
+    """Arrays that the network of `model.inputs` takes: `raw`, `features` or both.
+
+    Raises:
+        UserError: features are asked for and the store has none.
+    """
+    inputs = config.model.inputs
+    if inputs != "raw" and not store.feature_names:
+        raise StoreError(
+            f'model.inputs = "{inputs}" needs features, and {store.path} holds none. Set '
+            'model.inputs = "raw", or features.select = ["*"] for a new store.'
+        )
+    return {"hybrid": ("raw", "features"), "raw": ("raw",), "features": ("features",)}[inputs]
