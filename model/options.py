@@ -16,7 +16,9 @@ class NetworkOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     inputs: Literal["hybrid", "raw", "features"] = Field(
-        default="hybrid", description="Branches to build: both, or one alone."
+        default="hybrid",
+        description="Branches to build: both, or one alone. A store without features "
+        "(`features.select = []`) has raw alone, unless this says otherwise, which is refused.",
     )
     filters: Width = Field(default=64, description="Filters of the stem and of every block.")
     stem_kernel: Width = Field(default=9, description="Samples that one stem filter sees.")

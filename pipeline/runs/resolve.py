@@ -13,6 +13,7 @@ from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_of
 from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint, recorded_inputs
+from headrace.pipeline.stream.route import network_inputs
 from headrace.stores.errors import PredictionError, RunError
 from headrace.stores.store import open_store
 from headrace.stores.text import counted, listed
@@ -24,14 +25,16 @@ if TYPE_CHECKING:
 
 
 def resolved_config(request: Request, store: Store) -> Config:
-    """The config with what the run fixes at its first start: geometry and absolute paths.
+    """The config with what the run fixes at its first start: geometry, inputs, absolute paths.
 
     What the store was made with is taken from the store.
 
     Raises:
-        UserError: the config names something else for the store than it was made with.
+        UserError: the config names something else for the store than it was made with, or
+            features for the network that the store does not hold.
     """
     config = store_config(request.config, store.manifest.config)
+    config = config.changed("model", inputs=network_inputs(store, config.model))
     stream = config.stream.model_copy(update={"buffer_chunks": buffer_chunks(config.stream)})
     paths = config.paths.model_copy(
         update={"data": _absolute(request.data), "store": _absolute(store.path)}

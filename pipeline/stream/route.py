@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from headrace.pipeline.stream.buffers import block_rows, buffer_rows, window_sha
 from headrace.stores.errors import StoreError
 
 if TYPE_CHECKING:
+    from headrace.model.options import NetworkOptions
     from headrace.pipeline.config.config import Config
     from headrace.stores import Store
 
@@ -49,7 +50,7 @@ def route_of(store: Store, config: Config) -> Route:
     and no more buffers are held than otherwise.
 
     Raises:
-        UserError: features are asked for and the store has none.
+        UserError: as `network_inputs`.
     """
     inputs, section = input_names(store, config), config.augment
     in_units = store.spec.dtype == np.float32 and all(factor == 1 for factor in store.spec.scale)
@@ -63,15 +64,27 @@ def route_of(store: Store, config: Config) -> Route:
 
 
 def input_names(store: Store, config: Config) -> tuple[str, ...]:
-    """Arrays that the network of `model.inputs` takes: `raw`, `features` or both.
+    """Arrays that the network takes: `raw`, `features` or both.
 
     Raises:
-        UserError: features are asked for and the store has none.
+        UserError: as `network_inputs`.
     """
-    inputs = config.model.inputs
-    if inputs != "raw" and not store.feature_names:
+    inputs = network_inputs(store, config.model)
+    return ("raw", "features") if inputs == "hybrid" else (inputs,)
+
+
+def network_inputs(store: Store, options: NetworkOptions) -> Literal["hybrid", "raw", "features"]:
+    """`model.inputs`; of a store without features raw alone, unless it says otherwise.
+
+    Raises:
+        UserError: it does, and names features.
+    """
+    if store.feature_names or options.inputs == "raw":
+        return options.inputs
+    if "inputs" in options.model_fields_set:
         raise StoreError(
-            f'model.inputs = "{inputs}" needs features, and {store.path} holds none. Set '
-            'model.inputs = "raw", or features.select = ["*"] for a new store.'
+            f'model.inputs = "{options.inputs}" needs features, and {store.path} holds none '
+            '(features.select = []). Set model.inputs = "raw", or features.select = ["*"] for a '
+            "new store."
         )
-    return {"hybrid": ("raw", "features"), "raw": ("raw",), "features": ("features",)}[inputs]
+    return "raw"
