@@ -16,6 +16,7 @@ from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.features.disk import needed_disk
 from headrace.pipeline.features.memory import Making, plan_features
 from headrace.pipeline.features.plan import draft_store, plan_store
+from headrace.pipeline.features.reading import LARGE, read_amplification
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.memory.fit import StagePlan, fitted
 from headrace.pipeline.memory.machine import usable_cores
@@ -28,9 +29,11 @@ from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training.memory import plan_train
 from headrace.stores import Store
+from headrace.stores.build.build import layout_of
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import BudgetError, CommandError, UserError
 from headrace.stores.io.places import storage_of
+from headrace.stores.layout.survey import FoldReader
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.store import open_store
 from headrace.stores.text import format_bytes
@@ -57,7 +60,8 @@ def run_plan(
 
     Returns:
         stages: name -> the plan's lines in bytes; `shuffle_quality`, 1 for batches that mix groups
-        like independent draws; what the store takes on disk, unless it stands; `scale`, if asked.
+        like independent draws; `scale`, if asked. Unless the store stands: `needed_disk`,
+        `free_disk`, and `read_amplification`, bytes read of the source for a byte of windows.
 
     Raises:
         UserError: a stage does not fit the budget; all plans are printed first.
@@ -161,8 +165,11 @@ def _store(
         index = survey.index.nbytes
         making = Making(manifest, draft.catalogue, source, index, storage.is_remote)
         plan, workers = plan_features(request.config, making)
+        fold_of = FoldReader(source, survey.fold_of_group, survey.dropped)
+        amplified = read_amplification(source, layout_of(manifest, survey.index), fold_of)
     needed = needed_disk(manifest, manifest.windows)
-    disk = {"store": str(request.store), "needed_disk": needed}
+    disk: dict[str, Any] = {"store": str(request.store), "needed_disk": needed}
+    disk["read_amplification"] = amplified
     said = ""
     free = storage.free_bytes()
     if free is not None:
@@ -172,5 +179,9 @@ def _store(
         f"The store {request.store} is still to be made: {manifest.windows:,} windows in "
         f"{manifest.shards} shards by {workers} worker processes. It may take "
         f"{format_bytes(needed)}{said}."
+    )
+    request.console.say(
+        f"Making it reads {amplified:.1f} bytes of the source for each byte of windows."
+        + " A larger store.block_windows reads less, and mixes less." * (amplified >= LARGE)
     )
     return Store(request.store, manifest), survey.class_table, {"features": plan}, disk

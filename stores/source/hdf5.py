@@ -233,13 +233,17 @@ def with_chunk_cache(dataset: Any) -> Any:
     if dataset.chunks is None:
         return dataset
     file, name = dataset.file, dataset.name
-    nbytes = min(max(chunk_row_bytes(dataset), MIN_CHUNK_CACHE), MAX_CHUNK_CACHE)
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
     # A prime well above the chunks that fit, as HDF5 advises. Never 1.0: HDF5 1.14 then keeps
     # every chunk that was read in part, whatever `nbytes` says (229 MiB held at 1 MiB allowed).
-    access.set_chunk_cache(10007, nbytes, 0.75)
+    access.set_chunk_cache(10007, cache_bytes(dataset), 0.75)
     dataset.id.close()
     return h5py.Dataset(h5py.h5d.open(file.id, name.encode(), access))
+
+
+def cache_bytes(dataset: Any) -> int:
+    """Bytes of decoded chunks that HDF5 keeps of a dataset: one row of them, within bounds."""
+    return min(max(chunk_row_bytes(dataset), MIN_CHUNK_CACHE), MAX_CHUNK_CACHE)
 
 
 def chunk_row_bytes(dataset: Any) -> int:

@@ -1,8 +1,8 @@
-"""Arithmetic of contiguous slices: which rows to read for given windows, and how many chunks."""
+"""Arithmetic of contiguous slices: rows to read for given windows, and chunks decoded for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -45,13 +45,18 @@ def contiguous_slices(
             start = end
 
 
-def chunks_touched(spans: Sequence[tuple[int, int]], chunk_rows: int) -> int:
-    """Different chunks of `chunk_rows` rows that the row spans `(start, stop)` touch."""
-    if not spans:
-        return 0
-    bounds = np.array(sorted(spans), dtype=np.int64)
-    first, last = bounds[:, 0] // chunk_rows, (bounds[:, 1] - 1) // chunk_rows
-    # Sorted by their start, a span adds only the chunks after the furthest seen so far.
-    seen = np.concatenate(([-1], np.maximum.accumulate(last)[:-1]))
-    added = last - np.maximum(first, seen + 1) + 1
-    return int(np.maximum(added, 0).sum())
+def chunks_read(spans: Iterable[tuple[int, int]], chunk_rows: int, kept: int) -> int:
+    """Chunks of `chunk_rows` rows that are decoded for the row spans `(start, stop)`, in order.
+
+    A cache holds the last `kept` of them; what it has lost is decoded again.
+    """
+    cache: dict[int, None] = {}
+    read = 0
+    for start, stop in spans:
+        for chunk in range(start // chunk_rows, -(-stop // chunk_rows)):
+            read += chunk not in cache
+            cache.pop(chunk, None)
+            cache[chunk] = None
+            if len(cache) > kept:
+                del cache[next(iter(cache))]
+    return read

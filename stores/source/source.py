@@ -16,10 +16,10 @@ from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.hdf5 import (
-    MAX_CHUNK_CACHE,
     MIN_CHUNK_CACHE,
     attribute,
     byte_spans,
+    cache_bytes,
     chunk_row_bytes,
     contents,
     explains_reads,
@@ -30,7 +30,7 @@ from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.names import Codes, slices
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import USUAL_SIGNALS, RecordingsLayout
-from headrace.stores.source.slices import chunks_touched
+from headrace.stores.source.slices import chunks_read
 from headrace.stores.source.window_groups import WindowGroups
 from headrace.stores.source.windows import USUAL_WINDOWS, WindowsLayout
 
@@ -117,11 +117,9 @@ class Source:
         data = self._layout.data
         if data.chunks is None:
             return MIN_CHUNK_CACHE
-        row = chunk_row_bytes(data)
-        cache = min(max(row, MIN_CHUNK_CACHE), MAX_CHUNK_CACHE)
         chunk = int(np.prod(data.chunks)) * int(data.dtype.itemsize)
         # A filtered chunk is decoded into memory of its own, beside its stored bytes.
-        return cache + 2 * chunk
+        return cache_bytes(data) + 2 * chunk
 
     @property
     def buffer_bytes(self) -> int:
@@ -257,18 +255,23 @@ class Source:
             if attribute(self._layout.data, name) is not None
         )
 
-    def bytes_touched(self, start: int, stop: int) -> int:
-        """Decoded bytes of all HDF5 chunks that reading these candidates touches, each once.
+    def bytes_read(self, ranges: Sequence[tuple[int, int]]) -> int:
+        """Decoded bytes that reading these candidates takes, one range after another.
 
-        Of a dataset that is not chunked: the bytes of the rows read.
+        HDF5 decodes whole chunks, and again those that its cache lost in between. Of a dataset
+        that is not chunked: the bytes of the rows read.
 
         Raises:
-            IndexError: the range is not within 0 to N.
+            IndexError: a range is not within 0 to N.
         """
-        self._check_range(start, stop)
-        data = self._layout.data
-        rows = 1 if data.chunks is None else int(data.chunks[0])
-        return chunks_touched(self._layout.row_spans(start, stop), rows) * chunk_row_bytes(data)
+        data, spans = self._layout.data, []
+        for start, stop in ranges:
+            self._check_range(start, stop)
+            spans += self._layout.row_spans(start, stop)
+        row = chunk_row_bytes(data)
+        if data.chunks is None:
+            return row * sum(stop - start for start, stop in spans)
+        return row * chunks_read(spans, int(data.chunks[0]), cache_bytes(data) // row)
 
     @explains_reads
     def fingerprint(self) -> str:

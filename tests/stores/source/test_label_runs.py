@@ -13,7 +13,7 @@ from headrace.stores.source.label_runs import (
     pure_runs,
     relabel,
 )
-from headrace.stores.source.slices import chunks_touched, contiguous_slices
+from headrace.stores.source.slices import chunks_read, contiguous_slices
 
 RECORDINGS = st.lists(
     st.lists(st.tuples(st.integers(-1, 2), st.integers(1, 9)), max_size=6).map(
@@ -102,7 +102,14 @@ def test_contiguous_slices_cover_every_window_once_within_the_limit(first, lengt
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(1, 30)), max_size=9), st.integers(1, 9))
-def test_chunks_are_counted_once_however_spans_overlap(spans, chunk):
+def test_chunks_are_read_once_by_a_cache_that_keeps_them_and_each_time_by_none(spans, chunk):
     bounds = [(start, start + length) for start, length in spans]
-    touched = {row // chunk for start, stop in bounds for row in range(start, stop)}
-    assert chunks_touched(bounds, chunk) == len(touched)
+    touched = [{row // chunk for row in range(start, stop)} for start, stop in bounds]
+    assert chunks_read(bounds, chunk, kept=200) == len(set().union(*touched))
+    assert chunks_read(bounds, chunk, kept=0) == sum(len(each) for each in touched)
+
+
+def test_a_cache_keeps_the_chunks_that_were_read_last():
+    back_and_forth = [(0, 10), (10, 20), (5, 8), (30, 40), (12, 14)]
+    assert chunks_read(back_and_forth, 10, kept=1) == 5
+    assert chunks_read(back_and_forth, 10, kept=2) == 4

@@ -264,16 +264,17 @@ def test_the_fingerprint_follows_content_and_not_time_or_place(tmp_path):
     assert len(set(prints)) == 4
 
 
-def test_bytes_touched_counts_whole_chunks_of_all_channels(tmp_path):
+def test_bytes_read_count_whole_chunks_of_all_channels(tmp_path):
     write_windows(tmp_path / "s.h5", X=None)
     with h5py.File(tmp_path / "s.h5", "a") as file:
         values = np.zeros((N, T, C), dtype=np.float32)
         file.create_dataset("X", data=values, chunks=(20, T, 2), compression="gzip")
     with open_source(tmp_path / "s.h5", SourceOptions()) as source:
         row = 20 * T * 4 * 4
-        assert source.bytes_touched(0, 1) == row
-        assert source.bytes_touched(19, 21) == 2 * row
-        assert source.bytes_touched(0, N) == 5 * row
+        assert source.bytes_read([(0, 1)]) == row
+        assert source.bytes_read([(19, 21)]) == 2 * row
+        assert source.bytes_read([(0, N)]) == 5 * row
+        assert source.bytes_read([(2, 3), (5, 7), (40, 41)]) == 2 * row
         assert source.spec.stored_bytes == T * C * 4
 
 
