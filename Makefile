@@ -176,6 +176,10 @@ test-slower: tools ## Run .ci/run as on half of these cores, and with AVX2 alone
 test-docs: tools ## Run every command of the documentation's pages, and the notebook that trains (4 minutes)
 	@exec $(python) -m pytest -m docs
 
+.PHONY: test-wheel
+test-wheel: tools ## Run every command of the installed wheel, beside modules named as its folders (6 minutes)
+	@exec $(python) -m pytest -m wheel tests/test_wheel.py
+
 .PHONY: docs
 docs: tools ## Write the documentation's site to docs/_build/html
 	$(python) -m docs.generate.reference docs/reference
