@@ -23,9 +23,8 @@ import tomli_w
 
 from headrace import stores
 from headrace.stores.errors import ConfigError
-from tests.conftest import SMALL
+from tests.conftest import ROOT, SMALL
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("stores", "model", "pipeline")
 BUILT_FROM = ("headrace", *FOLDERS, "docs", "pyproject.toml", "README.md", "LICENSE")
 USERS = ("model.py", "stores.py", "pipeline/__init__.py")
