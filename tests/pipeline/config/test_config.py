@@ -11,7 +11,8 @@ import pytest
 from headrace.pipeline.config.config import Config, digest
 from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.pipeline.config.marks import affects
-from headrace.stores.errors import ConfigError, UserError
+from headrace.stores.errors import ConfigError
+from tests.refusals import refused
 
 
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:
@@ -23,46 +24,45 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("override", "named"),
     [
-        ("train.epoch=3", r"unknown key train\.epoch\. Did you mean train\.epochs\?"),
-        ("trian.epochs=3", r"unknown key trian\. Did you mean train\?"),
-        ("train.epochs=0", r"train\.epochs = 0: .*greater than or equal to 1"),
-        ("train.epochs=many", r"train\.epochs = 'many'"),
-        ("split.folds=2", r"split\.folds = 2: .*greater than or equal to 3"),
-        ("epochs", r"--set takes section\.key=value"),
-        ("name.x=1", r"name"),
+        ("train.epoch=3", ("train.epoch", "train.epochs")),
+        ("trian.epochs=3", ("trian", "train")),
+        ("train.epochs=0", ("train.epochs", "0", "1")),
+        ("train.epochs=many", ("train.epochs", "many")),
+        ("split.folds=2", ("split.folds", "2", "3")),
+        ("epochs", ("--set", "epochs")),
+        ("name.x=1", ("name.x", "name")),
     ],
 )
-def test_what_is_wrong_is_named(override: str, message: str) -> None:
-    with pytest.raises(UserError, match=message) as error:
+def test_what_is_wrong_is_named(override: str, named: tuple[str, ...]) -> None:
+    with refused(ConfigError, *named) as error:
         load_config(None, [override])
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "taken"),
     [
-        ("name", "a/b", "folders"),
+        ("name", "a/b", "name"),
         ("cluster.scheduler", "here", "tcp://host:8786"),
         ("objects.endpoint", "here", "http://127.0.0.1:9000"),
         ("evaluate.views", ["zoom"], "scale:FACTOR"),
     ],
 )
 def test_a_wrong_text_is_answered_with_what_its_own_key_takes(
-    key: str, value: Any, said: str
+    key: str, value: Any, taken: str
 ) -> None:
-    with pytest.raises(ConfigError, match=key) as error:
+    with refused(ConfigError, key, taken):
         load_config(None, [f"{key}={json.dumps(value)}"])
-    assert said in str(error.value)
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "broken.toml"
     file.write_text("[train\n")
-    with pytest.raises(UserError, match=r"broken\.toml is not valid TOML"):
+    with refused(ConfigError, "broken.toml", "TOML"):
         load_config(file)
-    with pytest.raises(UserError, match=r"missing\.toml cannot be read"):
+    with refused(ConfigError, "missing.toml", "--config"):
         load_config(tmp_path / "missing.toml")
 
 

@@ -6,14 +6,14 @@ import itertools
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.pipeline.rows.order import Order
 from headrace.pipeline.rows.ranges import cut_ranges, first_rows, merge_ranges
 from headrace.pipeline.rows.sampling import Sampling
-from headrace.stores.errors import UserError
+from headrace.stores.errors import GroupError, UserError
+from tests.refusals import refused
 
 Ranges = list[tuple[int, int]]
 
@@ -149,12 +149,12 @@ def test_steps_are_the_batches_that_an_epoch_is_cut_into(
 
 
 def test_no_whole_batch_is_refused_with_the_way_out() -> None:
-    with pytest.raises(UserError, match=r"hold 5 windows, not one batch of 8.*train\.batch = 5"):
+    with refused(GroupError, "5", "8", "train.batch = 5"):
         Order(((0, 5),), 4, 2, 0).steps(8, drop_remainder=True)
 
 
 def test_folds_without_windows_are_refused() -> None:
-    with pytest.raises(UserError, match="hold no windows"):
+    with refused(GroupError):
         Order((), 4, 2, 0)
 
 

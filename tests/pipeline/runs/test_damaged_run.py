@@ -15,8 +15,9 @@ from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.state import read_state
-from headrace.stores.errors import UserError
+from headrace.stores.errors import RunError, UserError
 from tests.conftest import request_for
+from tests.refusals import refused
 
 
 def lambda_model(path: Path) -> None:
@@ -33,15 +34,15 @@ def half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-DAMAGE: dict[str, tuple[str, Callable[[Path], object], str]] = {
+DAMAGE: dict[str, tuple[str, Callable[[Path], object], *tuple[str, ...]]] = {
     "a model with a lambda": ("model.keras", lambda_model, "Lambda"),
-    "a model of something else": ("model.keras", other_model, "no model of this program"),
-    "half a model": ("model.keras", half, "is damaged"),
-    "a pickle for a model": ("model.keras", lambda p: p.write_bytes(b"\x80\x04N."), "is damaged"),
-    "half a record of the store": ("store.json", half, "missing or damaged"),
-    "no record of the store": ("store.json", Path.unlink, "missing or damaged"),
-    "half a config": ("config.toml", half, "config.toml is not what the run was started"),
-    "a config that is none": ("config.toml", lambda p: p.write_text("[x]"), "is not what the run"),
+    "a model of something else": ("model.keras", other_model),
+    "half a model": ("model.keras", half),
+    "a pickle for a model": ("model.keras", lambda p: p.write_bytes(b"\x80\x04N.")),
+    "half a record of the store": ("store.json", half),
+    "no record of the store": ("store.json", Path.unlink),
+    "half a config": ("config.toml", half),
+    "a config that is none": ("config.toml", lambda p: p.write_text("[x]")),
 }
 
 
@@ -50,9 +51,9 @@ def test_a_run_that_is_damaged_or_hostile(
     name: str, complete_run: RunFolder, stateful_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(complete_run.path, tmp_path / "run")
-    file, damage, message = DAMAGE[name]
+    file, damage, *named = DAMAGE[name]
     damage(tmp_path / "run" / file)
-    with pytest.raises(UserError, match=message) as caught:
+    with refused(RunError, file, *named) as caught:
         run_evaluate(request_for(stateful_config, None, tiny_store, tmp_path / "run"))
     assert "\n" not in str(caught.value)
 

@@ -20,8 +20,9 @@ from headrace.pipeline.runs.record import (
     refuse_unfit,
 )
 from headrace.pipeline.runs.resolve import with_threads
-from headrace.stores.errors import UserError
+from headrace.stores.errors import RunError
 from headrace.stores.spec import WindowSpec
+from tests.refusals import refused
 
 STORE = "0123456789abcdef0123456789abcdef"
 SPLIT = {"train": ["0"], "validation": ["1"], "test": ["2"]}
@@ -66,7 +67,7 @@ def test_a_run_goes_on_with_the_threads_that_it_was_started_with(
     assert with_threads(new, with_key(config, "train", threads=7)).train.threads == 7
     run = recorded(tmp_path / "run", with_key(config, "train", threads=5))
     assert with_threads(run, config).train.threads == 5
-    with pytest.raises(UserError, match=r"started with train\.threads = 5, not 7.*--new"):
+    with refused(RunError, "train.threads", "5", "7", "--new"):
         with_threads(run, with_key(config, "train", threads=7))
 
 
@@ -112,13 +113,13 @@ def test_another_config_is_refused_with_the_key_and_the_way_out(
 ) -> None:
     run = recorded(tmp_path / "run", config)
     refuse_unfit(run, with_key(config, "evaluate", batch=7), STORE)
-    with pytest.raises(UserError, match=r"train\.epochs = 3, not 4.*--config .*config\.toml"):
+    with refused(RunError, "train.epochs", "3", "4", "--config", "config.toml"):
         refuse_unfit(run, with_key(config, "train", epochs=4), STORE)
 
 
 def test_another_store_is_refused(tmp_path: Path, config: Config) -> None:
     run = recorded(tmp_path / "run", config)
-    with pytest.raises(UserError, match=r"another store.*--store"):
+    with refused(RunError, STORE[:16], STORE[::-1][:16], "--store"):
         refuse_unfit(run, config, STORE[::-1])
 
 
@@ -128,7 +129,7 @@ def test_other_library_versions_refuse_an_incomplete_run_only(
     run = recorded(tmp_path / "run", config)
     versions = json.loads(run.versions.read_text()) | {"numpy": "1.0"}
     run.versions.write_text(json.dumps(versions))
-    with pytest.raises(UserError, match=r"numpy 1\.0, now .*--new"):
+    with refused(RunError, "numpy", "1.0", "--new"):
         refuse_unfit(run, config, STORE)
     run.model.write_bytes(b"model")
     refuse_unfit(run, config, STORE)
@@ -139,9 +140,9 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(
 ) -> None:
     letter = tmp_path / "letter.txt.1.tmp"
     letter.write_text("dear reader")
-    with pytest.raises(UserError, match="not a run folder"):
+    with refused(RunError, tmp_path.name, "--run"):
         refuse_unfit(RunFolder(tmp_path), config, STORE)
-    with pytest.raises(UserError, match="not a run folder"):
+    with refused(RunError, letter.name, "--run"):
         refuse_unfit(RunFolder(letter), config, STORE)
     assert letter.read_text() == "dear reader"
 
@@ -156,14 +157,14 @@ def test_a_start_that_was_cut_short_is_taken_up(tmp_path: Path, config: Config) 
 
 def test_a_run_has_one_writer_at_a_time(tmp_path: Path, config: Config) -> None:
     run = recorded(tmp_path / "run", config)
-    with only_writer(run), pytest.raises(UserError, match="Another process"), only_writer(run):
+    with only_writer(run), refused(RunError, "run"), only_writer(run):
         pass
     with only_writer(run):
         pass
 
 
 def test_a_folder_without_a_run_says_to_train_first(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="Train first"):
+    with refused(RunError, "absent", "headrace train"):
         recorded_config(RunFolder(tmp_path / "absent"))
 
 
