@@ -12,6 +12,7 @@ from scipy.stats import norm, rankdata
 
 from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import SAMPLE_ROWS, SCORE_LIMIT, STANDARD_LIMIT, Normaliser
+from tests.refusals import refused
 
 
 def fitted(sample: np.ndarray, scaling: str = "quantile") -> Normaliser:
@@ -108,17 +109,17 @@ def test_scores_are_finite_bounded_and_never_fall_as_the_feature_rises(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "named"),
     [
-        (([0, 1], [1]), "one value per raw column"),
-        (([np.nan], [1]), "not finite"),
-        (([0], [-1]), "negative"),
-        (([0], [1], [0], [1]), "none was given"),
-        (([0], [1], [0], [1], np.zeros((0, 1))), r"shape \(n, 1\)"),
-        (([0], [1], [0], [1], np.zeros((4, 2))), r"shape \(n, 1\)"),
-        (([0], [1], [0], [1], np.array([[np.inf]])), "not finite"),
+        (([0, 1], [1]), ("(2,)", "(1,)")),
+        (([np.nan], [1]), ()),
+        (([0], [-1]), ()),
+        (([0], [1], [0], [1]), ()),
+        (([0], [1], [0], [1], np.zeros((0, 1))), ("(n, 1)", "(0, 1)")),
+        (([0], [1], [0], [1], np.zeros((4, 2))), ("(n, 1)", "(4, 2)")),
+        (([0], [1], [0], [1], np.array([[np.inf]])), ()),
     ],
 )
-def test_unfit_statistics_are_refused(arguments: tuple, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_unfit_statistics_are_refused(arguments: tuple, named: tuple[str, ...]) -> None:
+    with refused(ValueError, *named):
         Normaliser.fit(*arguments)

@@ -17,6 +17,7 @@ from sklearn.metrics import (
 )
 
 from headrace.model.scores import BINS, Scores, summarise_confusion
+from tests.refusals import refused
 
 CLASSES, GROUPS = ("walk", "sit", "fall", "lie"), ("a", "b", "c")
 
@@ -163,19 +164,19 @@ def test_pooled_confusion_is_summarised_as_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "named"),
     [
-        ({0: np.full((1, 3), 1 / 3)}, "4 classes need probabilities"),
-        ({0: np.full((1, 4), np.nan)}, "not finite"),
-        ({1: np.array([4])}, "label is out of range"),
-        ({1: np.array([-1])}, "label is out of range"),
-        ({2: np.array([3])}, "group is out of range"),
-        ({3: np.array([0, 1])}, "as many groups and indices"),
+        ({0: np.full((1, 3), 1 / 3)}, ("(1, 4)", "(1, 3)")),
+        ({0: np.full((1, 4), np.nan)}, ()),
+        ({1: np.array([4])}, ("4", "3")),
+        ({1: np.array([-1])}, ("-1", "3")),
+        ({2: np.array([3])}, ("3", "2")),
+        ({3: np.array([0, 1])}, ("1", "2")),
     ],
 )
-def test_unfit_rows_are_refused(change: dict[int, np.ndarray], message: str) -> None:
+def test_unfit_rows_are_refused(change: dict[int, np.ndarray], named: tuple[str, ...]) -> None:
     rows = list(predictions(1))
     for place, column in change.items():
         rows[place] = column
-    with pytest.raises(ValueError, match=message):
+    with refused(ValueError, *named):
         Scores(CLASSES, GROUPS).update(*rows)

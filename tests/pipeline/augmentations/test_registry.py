@@ -31,6 +31,7 @@ from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import ConfigError
 from tests.conftest import changed, request_for
 from tests.pipeline.augmentations.sign_flip import FLIP, STREAM
+from tests.refusals import refused
 
 NONE = {"mask_probability": 0.0, "scale_probability": 0.0, "noise_probability": 0.0}
 KEYS = [
@@ -93,12 +94,12 @@ def test_its_keys_are_read_checked_and_read_back(tiny_config: Config, tmp_path: 
     assert load_config(file).augment == used.augment
     assert load_config(None, ["augment.flip_factor=-3"]).run_keys()["augment"]["flip_factor"] == -3
     for wrong in ("augment.flip_probability=2", "augment.flip_chance=1"):
-        with pytest.raises(ConfigError, match=wrong.partition("=")[0]):
+        with refused(ConfigError, wrong.partition("=")[0]):
             load_config(None, [wrong])
 
 
 def test_its_keys_are_unknown_where_it_is_not_registered() -> None:
-    with pytest.raises(ConfigError, match=r"augment\.flip_probability"):
+    with refused(ConfigError, "augment.flip_probability"):
         load_config(None, ["augment.flip_probability=0.5"])
 
 
@@ -155,15 +156,20 @@ def test_a_run_trains_with_it_and_records_it(
 
 
 @pytest.mark.parametrize(
-    "other",
+    ("other", "named"),
     [
-        dataclasses.replace(FLIP, name="noise"),
-        dataclasses.replace(FLIP, stream=registered()[0].stream),
-        dataclasses.replace(FLIP, stream=4),
+        (dataclasses.replace(FLIP, name="noise"), ("noise",)),
+        (
+            dataclasses.replace(FLIP, stream=registered()[0].stream),
+            (str(registered()[0].stream), registered()[0].name),
+        ),
+        (dataclasses.replace(FLIP, stream=4), ("4",)),
     ],
 )
-def test_the_name_and_the_chances_of_another_are_refused(other: Augmentation) -> None:
-    with pytest.raises(ValueError, match=r"stream = |already"):
+def test_the_name_and_the_chances_of_another_are_refused(
+    other: Augmentation, named: tuple[str, ...]
+) -> None:
+    with refused(ValueError, *named):
         register(other)
 
 
@@ -175,7 +181,7 @@ def test_two_that_pair_windows_are_not_on_together() -> None:
     try:
         assert load_config(None, ["augment.cut_probability=0.5"])
         both = ["augment.cut_probability=0.5", "augment.mix_probability=0.5"]
-        with pytest.raises(ConfigError, match=r"augment\.mix_probability"):
+        with refused(ConfigError, "augment.mix_probability", "augment.cut_probability"):
             load_config(None, both)
     finally:
         unregister("cut")

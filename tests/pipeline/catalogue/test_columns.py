@@ -16,6 +16,7 @@ from docs.generate.features import feature_page
 from headrace.pipeline.catalogue import Triad, build_catalogue, feature_function, fourier, spectral
 from headrace.pipeline.catalogue.registry import GRAVITY, SIGNAL, TRIAD
 from tests.conftest import ROOT
+from tests.refusals import refused
 
 ACC = Triad("acc", (0, 1, 2), accelerometer=True)
 FOUR = ("acc_x", "acc_y", "acc_z", "pulse")
@@ -90,12 +91,13 @@ def test_exclusions_win_whatever_the_order() -> None:
 
 @pytest.mark.parametrize("pattern", ["acc_x__spectral_entopy", "!*__spectral_entopy"])
 def test_an_unknown_pattern_is_refused_with_the_closest_names(pattern: str) -> None:
-    with pytest.raises(ValueError, match=r"matches none of .* Closest: .*spectral_entropy"):
+    wrong = pattern.lstrip("!")
+    with refused(ValueError, "features.select", wrong, wrong.replace("entopy", "entropy")):
         build_catalogue(FOUR, 50.0, 64, (ACC,), ("*", pattern))
 
 
 def test_a_selection_that_leaves_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="leaves no column of"):
+    with refused(ValueError, "features.select", "!*", "108"):
         build_catalogue(FOUR, 50.0, 64, (), ("*__mean", "!*"))
 
 
@@ -146,7 +148,7 @@ def test_no_more_is_allocated_than_was_said(time: int, dtype: type) -> None:
 def test_a_place_for_the_result_that_does_not_fit_is_refused(out: np.ndarray) -> None:
     catalogue = build_catalogue(("x",), 50.0, 64)
     windows = np.zeros((3, 64, 1), np.float32)
-    with pytest.raises(ValueError, match=r"contiguous float32 \(3, 27\) is needed"):
+    with refused(ValueError, str(out.dtype), str(out.shape), "float32", "(3, 27)"):
         catalogue.extract(windows, out=out)
     fitting = np.empty((3, 27), np.float32)
     assert catalogue.extract(windows, out=fitting) is fitting
@@ -168,53 +170,50 @@ def test_a_function_of_the_users_adds_its_columns_last(own: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "message"),
-    [
-        ("too_wide", r"returned shape \(9, 2\) for 9 windows, \(9, 1\) was expected"),
-        ("not_finite", "returned nan in column 'logarithm'"),
-    ],
+    ("function", "named"),
+    [("too_wide", ("(9, 2)", "(9, 1)")), ("not_finite", ("nan", "logarithm"))],
 )
 def test_an_unusable_result_of_the_users_function_is_refused(
-    own: str, function: str, message: str
+    own: str, function: str, named: tuple[str, ...]
 ) -> None:
     catalogue = build_catalogue(FOUR, 50.0, 64, custom=(f"{own}:{function}",))
-    with pytest.raises(ValueError, match=message):
+    with refused(ValueError, f"{own}:{function}", *named):
         catalogue.extract(some_windows(9))
 
 
 @pytest.mark.parametrize(
-    ("function", "message"),
+    ("function", "named"),
     [
-        (":unnamed", "does not name its columns"),
-        (":absent", "cannot be imported"),
-        ("_absent:ends", "cannot be imported"),
-        (".ends", "not of the form module:function"),
-        (":taken", "given more than once: acc_x__mean"),
+        (":unnamed", "{}:unnamed"),
+        (":absent", "{}:absent"),
+        ("_absent:ends", "{}_absent:ends"),
+        (".ends", "module:function"),
+        (":taken", "acc_x__mean"),
     ],
 )
 def test_a_function_that_cannot_be_used_is_refused_when_built(
-    own: str, function: str, message: str
+    own: str, function: str, named: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with refused(ValueError, named.format(own)):
         build_catalogue(FOUR, 50.0, 64, custom=(own + function,))
 
 
 @pytest.mark.parametrize("names", [(), ("",), ("a", "a")])
 def test_a_function_needs_distinct_column_names(names: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="distinct"):
+    with refused(ValueError, *map(repr, names)):
         feature_function(*names)
 
 
 def test_impossible_descriptions_are_refused() -> None:
-    with pytest.raises(ValueError, match="given more than once: acc_x"):
+    with refused(ValueError, "acc_x"):
         build_catalogue(("acc_x", "acc_x"), 50.0, 64)
-    with pytest.raises(ValueError, match="given more than once: acc_mag"):
+    with refused(ValueError, "acc_mag"):
         build_catalogue(("acc_mag", "b", "c"), 50.0, 64, (ACC,))
-    with pytest.raises(ValueError, match="three different numbers from 0 to 1"):
+    with refused(ValueError, "acc", "(0, 1, 2)"):
         build_catalogue(("a", "b"), 50.0, 64, (ACC,))
-    with pytest.raises(ValueError, match="sampling rate is 0 Hz"):
+    with refused(ValueError, "0 Hz"):
         build_catalogue(("a",), 0, 64)
-    with pytest.raises(ValueError, match="at least one channel"):
+    with refused(ValueError):
         build_catalogue((), 50.0, 64)
 
 

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from headrace.pipeline.catalogue import Catalogue, Triad, build_catalogue
+from tests.refusals import refused
 
 ACC = Triad("acc", (0, 1, 2), accelerometer=True)
 LARGEST = float(np.finfo(np.float32).max)
@@ -140,11 +141,11 @@ def test_crossings_follow_the_sign_and_count_a_stop_at_zero_twice() -> None:
 
 
 def test_windows_below_eight_samples_and_other_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least 8 samples, these have 7"):
+    with refused(ValueError, "8", "7"):
         build_catalogue(("x",), 50.0, 7)
-    with pytest.raises(ValueError, match=r"\(n, 16, 3\)"):
+    with refused(ValueError, "(2, 17, 3)", "(n, 16, 3)"):
         triad_catalogue(16).extract(np.zeros((2, 17, 3)))
-    with pytest.raises(TypeError, match="complex128"):
+    with refused(TypeError, "complex128"):
         triad_catalogue(16).extract(np.zeros((2, 16, 3), dtype=complex))
 
 
