@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 CALLS = ("open", "write", "fsync", "close", "replace", "rename", "mkdir", "link", "unlink", "rmdir")
+FAILURE = "as the test wants"
+"""What an error of this disk says."""
 
 
 class PowerLoss(BaseException):
@@ -64,7 +66,7 @@ class FailingDisk:
                 self._lose_power()
                 raise PowerLoss
             kind = self._chance.choice((errno.EIO, errno.ENOSPC, errno.EDQUOT))
-            raise OSError(kind, "as the test wants")
+            raise OSError(kind, FAILURE)
         before = self._before(name, given)
         result = real(*given, **named)
         self._note(name, given, result, before)

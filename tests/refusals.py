@@ -28,7 +28,7 @@ def says(text: str, name: str) -> bool:
 def assert_names(text: str, *named: str) -> None:
     """Each of `named` is in the text."""
     text = TESTS_FOLDER.sub("/", text)
-    missing = [name for name in named if not says(text, name)]
+    missing = [name for name in named if not says(text, TESTS_FOLDER.sub("/", name))]
     assert not missing, f"{missing} not in: {text}"
 
 

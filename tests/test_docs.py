@@ -19,8 +19,9 @@ from headrace.pipeline.cli.main import ERRORS_PAGE
 from headrace.pipeline.cli.parser import command_parser
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.features.stage import run_features
-from headrace.stores.errors import ConfigError, SourceError, UserError
+from headrace.stores.errors import ConfigError, SourceContentError, UserError
 from tests.conftest import ROOT, request_for
+from tests.refusals import refused
 from tests.stores.source_files import write_windows
 
 HEADINGS = [kind.heading for kind in UserError.__subclasses__()]
@@ -94,7 +95,7 @@ def test_an_error_of_a_worker_keeps_its_kind(tmp_path: Path) -> None:
     write_windows(source)
     with h5py.File(source, "r+") as file:
         file["X"][3] = np.nan
-    with pytest.raises(SourceError, match="NaN or infinity"):
+    with refused(SourceContentError, "source.non_finite", "3"):
         run_features(request_for(Config(), source, tmp_path / "nan.zarr"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -15,11 +17,12 @@ from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
-from headrace.stores.errors import UserError
+from headrace.stores.errors import DiskError
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.in_process import store_here
 from tests.pipeline.conftest import made
 from tests.pipeline.trained import assert_same_result
+from tests.refusals import assert_refused, refused
 
 
 def test_a_full_disk_is_said_in_one_line_and_gone_on_from(
@@ -31,7 +34,7 @@ def test_a_full_disk_is_said_in_one_line_and_gone_on_from(
     config = config_from_table({"name": "tiny", **SMALL}, "tiny")
     store_here(request_for(config, data, tmp_path / "roomy.zarr"))
     target = small_disk / "full.zarr"
-    with pytest.raises(UserError, match=r"No space left on device\). Free disk space"):
+    with refused(DiskError, os.strerror(errno.ENOSPC)):
         run_features(request_for(config, data, target))
     assert not target.exists()
     assert not list(small_disk.rglob("*.tmp"))
@@ -44,7 +47,7 @@ def test_a_quota_is_said_in_one_line_and_gone_on_from(
     folder_with_quota: Path, tiny_source: Path, tiny_store: Path, tiny_config: Config
 ) -> None:
     target = folder_with_quota / "over.zarr"
-    with pytest.raises(UserError, match=r"Disk quota exceeded\). Free disk space"):
+    with refused(DiskError, os.strerror(errno.EDQUOT)):
         run_features(request_for(tiny_config, tiny_source, target))
     assert not target.exists()
     assert not list(folder_with_quota.rglob("*.tmp"))
@@ -66,7 +69,7 @@ def test_a_limit_on_the_size_of_files_is_said_in_one_line(
     limited = ["bash", "-c", 'ulimit -f 20; exec "$@"', "bash", *command]  # KiB
     done = subprocess.run(limited, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
-    assert "cannot be written (File too large). Free disk space" in done.stderr.splitlines()[-1]
+    assert_refused(done.stderr, DiskError, os.strerror(errno.EFBIG))
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.tmp*"))
     assert not (tmp_path / "limited.zarr").exists()
@@ -84,7 +87,7 @@ def test_a_training_on_a_full_disk_is_said_in_one_line_and_gone_on_from(
     for share in (0.1, 0.8):
         filler = small_disk / "filler"
         filler.write_bytes(bytes(_free(small_disk) - int(share * needed)))
-        with pytest.raises(UserError, match=r"No space left on device\). Free disk space"):
+        with refused(DiskError, os.strerror(errno.ENOSPC)):
             run_train(request_for(config, None, tiny_store, run.path))
         assert not run.complete
         assert not list(small_disk.rglob("*.tmp*"))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import psutil
@@ -24,6 +25,7 @@ from headrace.model.normaliser import Normaliser
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
+from headrace.pipeline.features import stage as features
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.stage import run_repair
@@ -32,12 +34,21 @@ from headrace.pipeline.request import Request
 from headrace.pipeline.stream.training import training_stream
 from headrace.stores import Store
 from headrace.stores.build.site import site_of
-from headrace.stores.errors import DamageError, UserError
+from headrace.stores.errors import (
+    CommandError,
+    DamageError,
+    ObjectStoreError,
+    SourceContentError,
+    SourceError,
+    StoreError,
+    UserError,
+)
 from headrace.stores.io.object_file import ObjectFile
 from headrace.stores.io.object_path import ObjectPath, object_path
 from headrace.stores.io.places import Place, place_of
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, Wire, free_port
+from tests.refusals import assert_refused, refused
 
 FOLDS = ("1", "2", "4", "5", "6")
 ADDRESS = f"s3://{BUCKET}/tiny.zarr"
@@ -84,7 +95,8 @@ def test_source_and_store_may_be_objects(
     console = Said()
     made = run_features(Request(config, data, store, None, console))
     assert made["made_shards"] == 9
-    assert "would not notice each other" in console.text
+    # Once in a warning that builds guard nothing there, once as what was made.
+    assert console.text.count(ADDRESS) == 2
     assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
     assert sorted(path.name for path in server.bucket.iterdir()) == ["tiny.h5", "tiny.zarr"]
     assert run_features(Request(config, data, store, None, console))["made_shards"] == 0
@@ -121,19 +133,19 @@ def test_a_server_with_conditions_guards_a_build(
         return "400" if (method, path) == ("PUT", root) else None
 
     wire.fault = cut_off
-    with pytest.raises(UserError):
+    with pytest.raises(ObjectStoreError):
         run_features(Request(config, tiny_source, store, None, console))
-    assert "notice" not in console.text
-    with pytest.raises(UserError, match=r"is half made"):
+    assert ADDRESS not in console.text
+    with refused(StoreError, ADDRESS, "headrace features"):
         stores.open(ADDRESS, config.objects)
     other = changed(config, store={"level": 2})
-    with pytest.raises(UserError, match=r"was begun with another store\.level"):
+    with refused(StoreError, "store.level"):
         run_features(Request(other, tiny_source, store, None, console))
     # Somebody else was faster: the store is theirs, and is left alone.
     (wire.server.bucket / "tiny.zarr" / "zarr.json").write_text("{}")
     wire.fault = lambda method, path: None
     wire.server.look_again()
-    with pytest.raises(UserError, match=r"damaged|another"):
+    with pytest.raises(StoreError):
         run_features(Request(config, tiny_source, store, None, console))
     assert (wire.server.bucket / "tiny.zarr" / "zarr.json").read_text() == "{}"
     (wire.server.bucket / "tiny.zarr" / "zarr.json").unlink()
@@ -150,7 +162,7 @@ def test_what_is_no_store_is_left_alone(
     mine.parent.mkdir()
     mine.write_text("mine")
     config = reached(tiny_config, server.endpoint)
-    with pytest.raises(UserError, match=r"holds objects already, mine\.txt among them"):
+    with refused(StoreError, ADDRESS, "mine.txt"):
         run_features(request_for(config, tiny_source, at(ADDRESS, config)))
     assert [path.name for path in server.bucket.rglob("*") if path.is_file()] == ["mine.txt"]
 
@@ -191,10 +203,10 @@ def test_damaged_objects_are_found_and_mended_in_their_place(
     shard.write_bytes(content)
     (server.bucket / "tiny.zarr" / "label" / "c.7").unlink()
     server.look_again()
-    with pytest.raises(UserError, match=r"has 2 problems.*2 affected"):
+    with refused(StoreError, "2", "9", "headrace features --repair"):
         run_verify(request_for(config, tiny_source, store))
     opened = stores.open(ADDRESS, config.objects)
-    with pytest.raises(DamageError, match=r"label/c\.7 is damaged"):
+    with refused(DamageError, f"{ADDRESS}/label/c.7"):
         opened.read("label", 0, opened.windows)
     made = run_repair(request_for(config, tiny_source, store), "checksums")
     assert made["made_shards"] == 2
@@ -270,7 +282,7 @@ def test_requests_are_made_side_by_side(
         assert requests <= wire.most_in_flight <= 2 * requests
 
 
-def test_reading_takes_the_requests_that_the_plan_says(
+def test_reading_takes_about_the_requests_that_the_plan_says(
     wire: Wire, tiny_config: Config, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy_store(tiny_store, wire.server)
@@ -282,7 +294,8 @@ def test_reading_takes_the_requests_that_the_plan_says(
     wire.counts.clear()
     store.read_many(["raw", "features", "label", "source_index"], [(0, store.windows)])
     asked = {array: number for (_, array), number in wire.counts.items()}
-    assert sum(wire.counts.values()) == said.epoch_reads, asked
+    # An answer that got lost is asked for again.
+    assert said.epoch_reads <= sum(wire.counts.values()) <= 1.5 * said.epoch_reads, asked
     written = sum(1 for path in tiny_store.rglob("c.*")) + store.manifest.shards
     assert said.written_objects == written
 
@@ -318,7 +331,7 @@ def test_what_was_read_is_kept_on_disk_and_never_believed(
         content[1000] ^= 1
         path.write_bytes(content)
     assert second < asked() < first
-    assert asked() == second
+    assert asked() <= 2 * 9
     held = sum(path.stat().st_blocks * 512 for path in (tmp_path / "cache").rglob("*"))
     assert 300_000 < held < 4_000_000
     # A smaller room holds less, and says nothing; what else stands there is not touched.
@@ -393,13 +406,14 @@ def test_a_mending_that_fails_leaves_the_store(
     data = tmp_path / "tiny.h5"
     data.write_bytes(tiny_source.read_bytes())
 
-    class Touching(Said):
-        def say(self, text: str) -> None:
-            if text.startswith("Starting"):
-                os.utime(data)
+    make_missing = features._make_missing
 
-    request = Request(config, data, at(ADDRESS, config), None, Touching())
-    with pytest.raises(UserError, match="was changed while it was being read"):
+    def touching(*given: Any) -> None:
+        os.utime(data)
+        make_missing(*given)
+
+    request = request_for(config, data, at(ADDRESS, config))
+    with patch.object(features, "_make_missing", touching), refused(SourceContentError, "tiny.h5"):
         run_repair(request, "checksums")
     assert hashes(server.bucket / "tiny.zarr") == before
     made = run_repair(request_for(config, data, at(ADDRESS, config)), "checksums")
@@ -420,17 +434,28 @@ def test_builds_with_other_plans_share_no_object(tiny_store: Path) -> None:
     assert one.work != other.work
 
 
-FAULTS = {
-    "inspect --store s3://nobody/none.zarr": "There is no store s3://nobody/none.zarr",
-    f"inspect --store s3://{BUCKET}/none.zarr": f"There is no store s3://{BUCKET}/none.zarr",
-    f"features --data s3://{BUCKET}/none.h5": f"The source s3://{BUCKET}/none.h5 does not exist",
-    f"features --data s3://{BUCKET}/text.h5": "cannot be read as HDF5",
-    f"features --data s3://{BUCKET}/text.h5 --store {ADDRESS}": "cannot be read as HDF5",
-    f"inspect --store s3://{BUCKET}": "an address is SCHEME://BUCKET/NAME",
-    f"inspect --store s3://{BUCKET}/a/../b": "an address is SCHEME://BUCKET/NAME",
-    f"train --run s3://{BUCKET}/run": "an address is no file",
-    f"inspect --store {ADDRESS} --set objects.endpoint=http://127.0.0.1:1": "cannot be reached",
-    f"inspect --store {ADDRESS} --set objects.options.nonsense=1": "Correct objects.options",
+FAULTS: dict[str, tuple[type[UserError] | None, *tuple[str, ...]]] = {
+    "inspect --store s3://nobody/none.zarr": (StoreError, "s3://nobody/none.zarr"),
+    f"inspect --store s3://{BUCKET}/none.zarr": (StoreError, f"s3://{BUCKET}/none.zarr"),
+    f"features --data s3://{BUCKET}/none.h5": (CommandError, f"s3://{BUCKET}/none.h5", "--data"),
+    f"features --data s3://{BUCKET}/text.h5": (SourceError, f"s3://{BUCKET}/text.h5", "HDF5"),
+    f"features --data s3://{BUCKET}/text.h5 --store {ADDRESS}": (
+        SourceError,
+        f"s3://{BUCKET}/text.h5",
+        "HDF5",
+    ),
+    f"inspect --store s3://{BUCKET}": (None, "--store", "SCHEME://BUCKET/NAME"),
+    f"inspect --store s3://{BUCKET}/a/../b": (None, "--store", "SCHEME://BUCKET/NAME"),
+    f"train --run s3://{BUCKET}/run": (None, "--run"),
+    f"inspect --store {ADDRESS} --set objects.endpoint=http://127.0.0.1:1": (
+        ObjectStoreError,
+        "http://127.0.0.1:1",
+    ),
+    f"inspect --store {ADDRESS} --set objects.options.nonsense=1": (
+        ObjectStoreError,
+        "objects.options",
+        "nonsense",
+    ),
 }
 
 
@@ -452,7 +477,8 @@ def test_a_fault_is_said_in_one_line(
     said = capsys.readouterr().err
     assert code == 2
     assert said.count("\n") == 1
-    assert FAULTS[command] in said
+    kind, *named = FAULTS[command]
+    assert_refused(said, kind, *named)
 
 
 def test_credentials_are_looked_for_where_they_usually_are(
@@ -467,7 +493,7 @@ def test_credentials_are_looked_for_where_they_usually_are(
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(UserError, match=r"There are no credentials for s3://recordings"):
+    with refused(ObjectStoreError, "s3://recordings", "AWS_ACCESS_KEY_ID"):
         stores.open(ADDRESS, reached(tiny_config, server.endpoint, requests=3).objects)
     (tmp_path / ".aws").mkdir()
     keys = f"aws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n"

@@ -25,7 +25,8 @@ from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config
 from headrace.pipeline.runs.resolve import evaluation_config
-from headrace.stores.errors import UserError
+from headrace.stores.errors import RunError
+from tests.refusals import refused
 
 
 def request_for(config: Config, store: Path, run: Path | None) -> Request:
@@ -205,9 +206,9 @@ def test_without_a_run_the_way_out_is_to_train(
     config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="Train first: headrace train"):
+    with refused(RunError, "headrace train", "--run"):
         run_evaluate(request_for(config, tiny_store, None))
-    with pytest.raises(UserError, match="Train first"):
+    with refused(RunError, "absent", "headrace train"):
         run_evaluate(request_for(config, tiny_store, tmp_path / "absent"))
 
 
@@ -219,5 +220,5 @@ def test_a_run_of_another_store_is_refused(
     for path in (run.config, run.model):
         (copy.path / path.name).write_bytes(path.read_bytes())
     copy.store.write_text(json.dumps({"fingerprint": "f" * 32, "split": {}}))
-    with pytest.raises(UserError, match="was trained on a store"):
+    with refused(RunError, "f" * 16, "tiny.zarr", "--store"):
         run_evaluate(request_for(config, tiny_store, copy.path))

@@ -19,9 +19,10 @@ from headrace.pipeline.experiments.child_stages import StageFailed, raise_for
 from headrace.pipeline.experiments.crossval import fold_config, run_crossval, summarise
 from headrace.pipeline.request import Request
 from headrace.pipeline.training.stage import run_train
-from headrace.stores.errors import UserError
+from headrace.stores.errors import RunError
 from tests.conftest import ROOT
 from tests.pipeline.evaluation.scored import evaluated, scored
+from tests.refusals import refused
 
 
 def request_for(config: Config, store: Path, run: Path | None = None) -> Request:
@@ -75,7 +76,7 @@ def test_a_fold_that_is_refused_refuses_the_whole(
     occupied = tmp_path / "crossval" / "fold-0"
     occupied.mkdir(parents=True)
     (occupied / "letter.txt").write_text("dear reader")
-    with pytest.raises(UserError, match="train stage of a run was refused"):
+    with refused(RunError, "train"):
         run_crossval(request_for(config, tiny_store, tmp_path / "crossval"))
     assert not (tmp_path / "crossval" / "crossval.json").exists()
 
@@ -83,7 +84,7 @@ def test_a_fold_that_is_refused_refuses_the_whole(
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        (2, UserError),
+        (2, RunError),
         (130, KeyboardInterrupt),
         (-signal.SIGINT, KeyboardInterrupt),
         (1, StageFailed),

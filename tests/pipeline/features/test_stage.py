@@ -24,12 +24,13 @@ from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import extract_shard
 from headrace.stores.build.site import site_of
 from headrace.stores.datasets.synthetic import write_synthetic
-from headrace.stores.errors import UserError
+from headrace.stores.errors import BudgetError, GroupError, SourceContentError, StoreError
 from headrace.stores.io.places import storage_of
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units
 from headrace.stores.verify import verify_store
 from tests.conftest import changed, hashes, request_for
+from tests.refusals import refused, says
 from tests.stores.source_files import write_recordings
 
 
@@ -164,13 +165,13 @@ def test_a_changed_config_or_source_is_refused(
     tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
     other = changed(tiny_config, store={"seed": 7})
-    with pytest.raises(UserError, match=r"made with another store\.seed"):
+    with refused(StoreError, "store.seed", "0", "7"):
         run_features(request_for(other, tiny_source, tiny_store))
     edited = tmp_path / "edited.h5"
     edited.write_bytes(tiny_source.read_bytes())
     with h5py.File(edited, "r+") as file:
         file["y"][3] = (int(file["y"][3]) + 1) % 3
-    with pytest.raises(UserError, match="the content differs"):
+    with refused(StoreError, "tiny.zarr"):
         run_features(request_for(tiny_config, edited, tiny_store))
 
 
@@ -183,8 +184,8 @@ def test_recordings_without_a_window_are_told(
     request = request_for(config, source, tmp_path / "s.zarr")
     run_features(dataclasses.replace(request, console=Console()))
     said = " ".join(capsys.readouterr().out.split())
-    assert "Warning: 2 recordings of the source give no window" in said
-    assert "That leaves out all of 2, 5." in said
+    assert says(said, "2 recordings")
+    assert says(said, "2, 5")
 
 
 def test_no_worker_can_be_interrupted_from_its_first_instruction() -> None:
@@ -210,7 +211,7 @@ def test_a_build_of_another_config_is_not_continued(
     extract_shard(target, tiny_source, storage_of(tiny_source).state(), 0)
     with open_source(tiny_source, tiny_config.source) as source:
         other, survey = plan_store(changed(tiny_config, store={"level": 5}), source)
-    with pytest.raises(UserError, match=r"begun with another level, store\.level|store\.level"):
+    with refused(StoreError, "begun.zarr.partial", "store.level"):
         site_of(target).begin(other, survey.index)
 
 
@@ -218,7 +219,7 @@ def test_a_plan_that_does_not_fit_is_refused_before_anything_is_written(
     tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
     small = changed(tiny_config, memory={"budget": "100MiB"})
-    with pytest.raises(UserError, match=r"features needs .* above memory\.budget = 100 MiB"):
+    with refused(BudgetError, "features", "memory.budget", "100 MiB"):
         run_features(request_for(small, tiny_source, tmp_path / "none.zarr"))
     assert os.listdir(tmp_path) == []
 
@@ -234,7 +235,7 @@ def test_a_value_that_the_stored_type_cannot_hold_is_refused(
     source.write_bytes(tiny_source.read_bytes())
     with h5py.File(source, "r+") as file:
         file["X"][100, 5, 1] = 1e5
-    with pytest.raises(UserError, match=r"holds values up to 65504, and the source has 100000"):
+    with refused(SourceContentError, "store.raw_dtype", "65504", "100000"):
         build_here(config, source, tmp_path / "over.zarr")
 
 
@@ -292,7 +293,7 @@ def broken_source(tiny_source: Path, tmp_path: Path) -> Path:
 def test_non_finite_windows_are_an_error_by_default(
     broken_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"hold NaN or infinity, the first are windows"):
+    with refused(SourceContentError, "source.non_finite", "2", "7", "8"):
         build_here(tiny_config, broken_source, tmp_path / "broken.zarr")
     assert not (tmp_path / "broken.zarr").exists()
 
@@ -301,7 +302,7 @@ def test_what_the_error_advises_works(
     broken_source: Path, tiny_config: Config, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "advised.zarr"
-    with pytest.raises(UserError, match="NaN or infinity"):
+    with refused(SourceContentError, "source.non_finite"):
         run_features(request_for(tiny_config, broken_source, target))
     assert sorted(os.listdir(tmp_path)) == ["broken.h5"]
     assert "Traceback" not in capfd.readouterr().err
@@ -338,7 +339,7 @@ def test_test_groups_make_an_official_part(
     test = [fold for fold in store.folds if fold.name.startswith("test/")]
     assert {store.groups[group] for fold in test for group in fold.groups} == {names[2], names[5]}
     wrong = changed(tiny_config, folds={"test_groups": ["nobody"]})
-    with pytest.raises(UserError, match="names nobody, which no window has"):
+    with refused(GroupError, "folds.test_groups", "nobody"):
         build_here(wrong, tiny_source, tmp_path / "none.zarr")
 
 
@@ -361,5 +362,5 @@ def test_a_budget_too_small_is_refused_before_any_window_is_read(
     monkeypatch.setattr(Source, "read_windows", read)
     monkeypatch.setattr(Source, "read_marked_windows", read)
     config = changed(tiny_config, source={"non_finite": "drop"}, memory={"budget": 1 << 20})
-    with pytest.raises(UserError, match=r"^features needs .* No smaller batch or buffer"):
+    with refused(BudgetError, "features", "memory.budget", "1 MiB"):
         run_features(request_for(config, tiny_source, tmp_path / "t.zarr"))

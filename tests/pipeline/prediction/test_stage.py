@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,22 @@ from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
+from headrace.stores.errors import (
+    CommandError,
+    DiskError,
+    PredictionError,
+    RunError,
+    SourceContentError,
+    SourceError,
+    UserError,
+)
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
 from headrace.stores.spec import WindowSpec
 from tests.conftest import changed, request_for
-from tests.failing_disk import FailingDisk, install
+from tests.failing_disk import FAILURE, FailingDisk, install
 from tests.in_process import store_here
+from tests.refusals import assert_refused
 
 pytestmark = pytest.mark.usefixtures("probed_here")
 
@@ -179,18 +188,22 @@ def test_intervals_change_half_way_and_end_where_windows_are_left_out(tmp_path: 
     ]
 
 
-OTHER = {
+OTHER: dict[str, tuple[dict[str, Any], tuple[type[UserError], *tuple[str, ...]], tuple[str]]] = {
     "channels": (
         {"channels": ["x", "y", "z"]},
-        r"takes the channels ch0, ch1, ch2, and .* has x, y, z",
+        (PredictionError, "ch0, ch1, ch2", "x, y, z", "--set source.channels"),
         ('source.channels=["ch0","ch1","ch2"]',),
     ),
     "rate": (
         {"sampling_rate_hz": 100.0},
-        r"takes 25 Hz and .* has 100 Hz\. Resample it: --set source\.target_rate_hz=25",
+        (PredictionError, "25", "100", "--set source.target_rate_hz=25"),
         ("source.target_rate_hz=25",),
     ),
-    "no rate": ({"sampling_rate_hz": None}, "says no sampling rate", ("source.rate_hz=25",)),
+    "no rate": (
+        {"sampling_rate_hz": None},
+        (SourceError, "sampling_rate_hz", "source.rate_hz"),
+        ("source.rate_hz=25",),
+    ),
 }
 
 
@@ -202,27 +215,27 @@ def test_other_signals_are_refused_with_what_mends_them(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    attributes, message, mended = OTHER[what]
+    attributes, (kind, *named), mended = OTHER[what]
     source = unlabelled(spoken, tmp_path / "new.h5", **attributes)
     assert predict(run_of_recordings, source, tmp_path / "p.csv") == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert re.search(message, said), said
+    assert_refused(said, kind, *named)
     assert [path.name for path in tmp_path.iterdir()] == ["new.h5"]
     settings = [word for key in mended for word in ("--set", key)]
     assert predict(run_of_recordings, source, tmp_path / "p.csv", *settings) == 0
 
 
 @pytest.mark.parametrize(
-    ("channels", "message"),
+    ("channels", "named"),
     [
-        (["ch1", "ch0", "ch2"], "in that order: source.channels renames, it moves none"),
-        (["ch0", "ch1"], "No option makes up for one that is missing"),
+        (["ch1", "ch0", "ch2"], ("ch0, ch1, ch2", "ch1, ch0, ch2", "source.channels")),
+        (["ch0", "ch1"], ("ch0, ch1, ch2", "ch0, ch1")),
     ],
 )
 def test_channels_are_never_swapped_by_a_name(
     channels: list[str],
-    message: str,
+    named: tuple[str, ...],
     run_of_recordings: RunFolder,
     spoken: Path,
     tmp_path: Path,
@@ -238,7 +251,7 @@ def test_channels_are_never_swapped_by_a_name(
         file["signals"].attrs["channels"] = channels
     assert predict(run_of_recordings, source, tmp_path / "p.csv") == 2
     said = capsys.readouterr().err
-    assert message in said
+    assert_refused(said, PredictionError, *named)
     assert "--set source.channels" not in said
 
 
@@ -266,9 +279,7 @@ def test_a_run_of_recordings_predicts_windows_and_other_names(
     with h5py.File(short, "r+") as file:
         file["recordings/length"][:] = 60
     assert predict(run, short, tmp_path / "s.csv") == 2
-    assert "64 samples is longer than every recording (the longest has 60)" in (
-        capsys.readouterr().err
-    )
+    assert_refused(capsys.readouterr().err, SourceError, "64", "60")
 
 
 def test_a_folder_of_runs_and_a_run_half_done_say_what_to_name(
@@ -281,10 +292,11 @@ def test_a_folder_of_runs_and_a_run_half_done_say_what_to_name(
     shutil.copytree(run_of_recordings.path, half.path)
     half.model.unlink()
     assert predict(half, spoken, tmp_path / "p.csv") == 2
-    assert "is not trained to its end. Go on with it: headrace train" in capsys.readouterr().err
+    go_on = f"headrace train --config {half.config} --run {half.path}"
+    assert_refused(capsys.readouterr().err, RunError, go_on)
     above = RunFolder(run_of_recordings.path.parent)
     assert predict(above, spoken, tmp_path / "p.csv") == 2
-    assert f"holds 1 run. Name one: --run {run_of_recordings.path}" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, RunError, f"--run {run_of_recordings.path}")
 
 
 def test_options_without_effect_are_refused(
@@ -295,7 +307,7 @@ def test_options_without_effect_are_refused(
 ) -> None:
     settings = ("--set", "train.epochs=1", "--set", "model.filters=77")
     assert predict(run_of_recordings, spoken, tmp_path / "p.csv", *settings) == 2
-    assert "--set model.filters plays no part in predict --run" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, CommandError, "model.filters", "predict", "8")
     assert predict(run_of_recordings, spoken, tmp_path / "p.csv", *settings[:2]) == 0
 
 
@@ -312,7 +324,7 @@ def test_a_run_that_does_not_record_what_it_takes_asks_its_store(
     assert (tmp_path / "old.csv").read_bytes() == (tmp_path / "new.csv").read_bytes()
     older.store.write_text(json.dumps(record | {"fingerprint": "0" * 32}))
     assert predict(older, tiny_source, tmp_path / "more.csv") == 2
-    assert "is not the store it was trained on" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, PredictionError, "tiny.zarr", "headrace train --new")
 
 
 def test_windows_of_another_length_are_refused(
@@ -320,7 +332,7 @@ def test_windows_of_another_length_are_refused(
 ) -> None:
     write_synthetic(tmp_path / "long.h5", windows=60, time=80, channels=3, groups=4)
     assert predict(complete_run, tmp_path / "long.h5", tmp_path / "p.csv") == 2
-    assert "takes windows of 64 samples and" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, PredictionError, "64", "80")
 
 
 def test_windows_with_nan_stop_it_or_are_left_out(
@@ -333,7 +345,7 @@ def test_windows_with_nan_stop_it_or_are_left_out(
     with h5py.File(source, "r+") as file:
         file["X"][7, 3, 1] = np.nan
     assert predict(complete_run, source, tmp_path / "p.csv") == 2
-    assert "hold NaN or infinity, the first are windows 7." in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, SourceContentError, "source.non_finite", "7", "530")
     assert not (tmp_path / "p.csv").exists()
     drop = ("--set", "source.non_finite=drop")
     assert predict(complete_run, source, tmp_path / "p.csv", *drop) == 0
@@ -349,15 +361,16 @@ def test_what_is_there_is_not_replaced_and_nothing_half_is_left(
 ) -> None:
     (tmp_path / "p.csv").write_text("mine")
     assert predict(complete_run, tiny_source, tmp_path / "p.csv") == 2
-    assert "is there already" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, CommandError, "p.csv", "--output")
     assert predict(complete_run, tiny_source, tmp_path / "p.txt") == 2
-    assert "has to end in one of .csv, .parquet, .zarr" in capsys.readouterr().err
+    endings = (".csv", ".parquet", ".zarr")
+    assert_refused(capsys.readouterr().err, CommandError, "--output", "p.txt", *endings)
     for ending, calls in (("zarr", (0, 3, 9)), ("parquet", (0, 1)), ("csv", (0, 1))):
         for at in calls:
             with pytest.MonkeyPatch.context() as patch:
                 install(patch, FailingDisk(at))
                 assert predict(complete_run, tiny_source, tmp_path / f"q.{ending}") == 2
-            assert "cannot be written" in capsys.readouterr().err
+            assert_refused(capsys.readouterr().err, DiskError, FAILURE)
             assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
     assert (tmp_path / "p.csv").read_text() == "mine"
 
@@ -366,10 +379,10 @@ def test_a_run_that_is_none_is_refused(
     tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(RunFolder(tmp_path / "none"), tiny_source, tmp_path / "p.csv") == 2
-    assert "holds no trained network" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, RunError, "none", "model.keras", "--run")
     output = str(tmp_path / "p.csv")
     assert main(["predict", "--input", str(tiny_source), "--output", output]) == 2
-    assert "No run is named" in capsys.readouterr().err
+    assert_refused(capsys.readouterr().err, RunError, "--run runs/NAME/DIGEST")
 
 
 def test_a_source_without_labels_starts_windows_with_its_recordings(

@@ -18,10 +18,11 @@ from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
-from headrace.stores.errors import UserError
+from headrace.stores.errors import DiskError, RunError, UserError
 from tests.conftest import changed, request_for
-from tests.failing_disk import FailingDisk, PowerLoss, install
+from tests.failing_disk import FAILURE, FailingDisk, PowerLoss, install
 from tests.pipeline.trained import assert_same_model, assert_same_result
+from tests.refusals import assert_names, refused
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,8 @@ def fail_and_resume(
         with pytest.raises((UserError, PowerLoss)) as caught:
             train(config, store, run)
     if kind == "error":
-        assert isinstance(caught.value, UserError)
-        assert "cannot be written" in str(caught.value)
+        assert isinstance(caught.value, DiskError)
+        assert_names(str(caught.value), FAILURE)
     if run.complete:
         assert_same_model(run, whole)
     train(config, store, run)
@@ -109,7 +110,7 @@ def test_a_state_of_another_run_is_not_resumed(
     ):
         train(other, tiny_store, run)
     shutil.copy(whole.state, run.state)
-    with pytest.raises(UserError, match=r"state\.npz is the state of another run"):
+    with refused(RunError, "state.npz"):
         train(other, tiny_store, run)
 
 
@@ -128,7 +129,7 @@ def test_a_run_that_came_meanwhile_is_not_gone_on_with(
     plan = Meanwhile("train", 0, "", {}, 1, 1)
     with (
         patch("headrace.pipeline.training.stage.plan_train", return_value=plan),
-        pytest.raises(UserError, match=r"was started with other options \(train\.seed"),
+        refused(RunError, "train.seed"),
     ):
         train(changed(brief, train={"seed": 7}), tiny_store, run)
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from headrace.pipeline.training.state import Progress, TrainingState, read_state, write_state
-from headrace.stores.errors import UserError
+from headrace.stores.errors import RunError
+from tests.refusals import refused
 
 
 def state() -> TrainingState:
@@ -44,7 +45,7 @@ def test_no_state_is_none(tmp_path: Path) -> None:
 def test_a_damaged_state_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "state.npz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"damaged.*--new"):
+    with refused(RunError, "state.npz", "--new"):
         read_state(path)
 
 
