@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import struct
 import zlib
+from pathlib import Path
 from typing import ClassVar
 from zipfile import BadZipFile
 
+DOCS = Path(__file__).parent.parent / "docs"
+"""The pages that messages name: they come with the package."""
 ARCHIVE_ERRORS = (
     OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError,
     ImportError, MemoryError, OverflowError, EOFError, BadZipFile, struct.error, zlib.error,

@@ -7,14 +7,12 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from pkgutil import resolve_name
 
-import headrace
 from headrace.pipeline.cli.exit_codes import CUT_OFF, DONE, OUR_FAULT, USERS_INPUT
 from headrace.pipeline.cli.parser import COMMANDS, command_parser
 from headrace.pipeline.process import interrupts
-from headrace.stores.errors import DiskError, UserError
+from headrace.stores.errors import DOCS, DiskError, UserError
 from headrace.stores.text import in_one_line
 
 REFUSALS = frozenset(
@@ -24,7 +22,7 @@ REFUSALS = frozenset(
     }
 )
 """Error numbers of disks and of paths, not of this program."""
-ERRORS_PAGE = Path(headrace.__file__).with_name("docs") / "errors.md"
+ERRORS_PAGE = DOCS / "errors.md"
 """Where each kind of error has a heading; comes with the package."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.commands.guess import Guess, guess_config
 from headrace.pipeline.config.load import load_config, toml_value
-from headrace.stores.errors import CommandError, UserError
+from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
 from headrace.stores.source.probe import look_at, open_stranger
 from headrace.stores.text import in_one_line
@@ -60,7 +60,7 @@ def config_text(guess: Guess, data: Path, name: str) -> str:
         "[source]",
         *(f"# {in_one_line(note)}" for note in guess.notes),
         *_section(guess.source),
-        "# All other keys: docs/reference/configuration.md.",
+        f"# All other keys: {DOCS / 'reference' / 'configuration.md'}",
         "",
         "[features]",
         *_section(guess.features),

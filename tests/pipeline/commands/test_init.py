@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import tempfile
 import tomllib
 from contextlib import suppress
@@ -47,6 +48,13 @@ def odd_windows(path: Path) -> None:
 
 def init(path: Path, output: Path, *more: str) -> int:
     return main(["init", str(path), "--output", str(output), *more])
+
+
+def test_the_page_of_all_keys_that_a_configuration_names_is_there(tmp_path: Path) -> None:
+    odd_windows(tmp_path / "odd.h5")
+    assert init(tmp_path / "odd.h5", tmp_path / "odd.toml") == 0
+    named = re.findall(r"\S+configuration\.md", (tmp_path / "odd.toml").read_text())
+    assert [Path(page).is_file() for page in named] == [True]
 
 
 def test_a_file_of_other_names_is_understood_and_made_into_a_store(
