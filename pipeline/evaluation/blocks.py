@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
     from headrace.stores.source.labels import Labels
     from headrace.stores.source.source import Source
 
-WAITING = 1
-BLOCKS_HELD = WAITING + 2
-"""One is being made, some wait, one is being used."""
+BLOCKS_HELD = 3
+"""One is being made, one is handed over, and the one before it is still in its user's hands."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,7 @@ def read_blocks(
     ranges: Iterable[tuple[int, int]],
     labels: bool = False,
 ) -> Generator[Block]:
-    """The windows of `ranges`, a block of each; close it to end the thread.
+    """The windows of `ranges`, a block of each, one made ahead; close it to end the thread.
 
     Features are those of the source's values; raw is what it would be out of a store.
 
@@ -79,37 +77,20 @@ def read_blocks(
     Raises:
         UserError: the source cannot be read.
     """
-    ready: queue.Queue[Block | BaseException | None] = queue.Queue(WAITING)
-    ended = threading.Event()
+    pieces = iter(ranges)
+    with ThreadPoolExecutor(1, "windows") as reader:
 
-    def put(item: Block | BaseException | None) -> None:
-        while not ended.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+        def ahead() -> Future[Block] | None:
+            piece = next(pieces, None)
+            if piece is None:
+                return None
+            return reader.submit(_block, source, catalogue, stored, *piece, labels)
 
-    def read() -> None:
-        try:
-            for start, stop in ranges:
-                if ended.is_set():
-                    return
-                put(_block(source, catalogue, stored, start, stop, labels))
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=read, name="windows", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        ended.set()
-        thread.join()
+        making = ahead()
+        while making is not None:
+            block = making.result()
+            making = ahead()
+            yield block
 
 
 def _block(
