@@ -2,7 +2,7 @@
 
     python -m benchmarks.allocator [--windows 100000] [--rounds 3]
 
-`pipeline.process.environment` has them, and they are set before Python starts; here every second
+`pipeline/process/environment.py` has them, and they are set before Python starts; here every second
 process is started as if that had been done, without them. Medians of interleaved rounds.
 """
 

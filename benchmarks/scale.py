@@ -2,8 +2,9 @@
 
     python -m benchmarks.scale [--windows 200000] [--workers 1 2 4]
 
-The rate of one worker is measured, and the others are computed from it as `pipeline.scale` does.
-Workers have cores of their own only while there are as many: what more of them gain is shown too.
+The rate of one worker is measured, and the others are computed from it as
+`pipeline/features/scale.py` does. Workers have cores of their own only while there are as many:
+what more of them gain is shown too.
 """
 
 from __future__ import annotations

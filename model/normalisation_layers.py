@@ -1,4 +1,4 @@
-"""Normalisation in TensorFlow, of the saved model's layers; `pipeline.gather` has the same bits."""
+"""Normalisation as layers of the saved model; `pipeline/stream/gather.py` gives the same bits."""
 
 from __future__ import annotations
 

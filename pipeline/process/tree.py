@@ -1,6 +1,6 @@
 """The processes below this one: listed, and ended.
 
-Standard library only: `pipeline.interrupts` needs it before anything else is imported.
+Standard library only: `interrupts` needs it before anything else is imported.
 """
 
 from __future__ import annotations
