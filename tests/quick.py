@@ -35,8 +35,10 @@ def _no_process(*_: Any, **__: Any) -> NoReturn:
     pytest.skip("it starts a process", allow_module_level=True)
 
 
-def pytest_configure() -> None:
-    """Before any module of tests is imported."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any module of tests is imported, by each process that runs tests."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # It runs none, and starts those that do.
     platform.processor()  # Asks a process of the system, once, for whatever library wants it.
     sys.meta_path.insert(0, _NoNetwork())
     for starts in (subprocess.Popen, LocalCluster):
