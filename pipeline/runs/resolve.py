@@ -35,11 +35,8 @@ def resolved_config(request: Request, store: Store) -> Config:
     """
     config = store_config(request.config, store.manifest.config)
     config = config.changed("model", inputs=network_inputs(store, config.model))
-    stream = config.stream.model_copy(update={"buffer_chunks": buffer_chunks(config.stream)})
-    paths = config.paths.model_copy(
-        update={"data": _absolute(request.data), "store": _absolute(store.path)}
-    )
-    return config.model_copy(update={"stream": stream, "paths": paths})
+    config = config.changed("stream", buffer_chunks=buffer_chunks(config.stream))
+    return config.changed("paths", data=_absolute(request.data), store=_absolute(store.path))
 
 
 def store_config(config: Config, recorded: dict[str, Any]) -> Config:
@@ -79,7 +76,7 @@ def with_threads(run: RunFolder, config: Config) -> Config:
             "another with --new."
         )
     threads = recorded or named or usable_cores()
-    return config.model_copy(update={"train": config.train.model_copy(update={"threads": threads})})
+    return config.changed("train", threads=threads)
 
 
 def evaluation_config(run: RunFolder, given: Config) -> Config:

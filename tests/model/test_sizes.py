@@ -55,8 +55,18 @@ def peak(options: NetworkOptions, shape: tuple[int, ...], batch: int) -> int:
     ("table", "shape", "batch"),
     [
         ({}, (128, 9, 283, 6), 256),
-        ({"inputs": "raw", "dilations": (1, 2, 4, 8, 16, 32)}, (512, 3, 0, 4), 128),
-        ({"inputs": "features", "feature_units": (4096, 2048)}, (1, 1, 2000, 4), 1024),
+        pytest.param(
+            {"inputs": "raw", "dilations": (1, 2, 4, 8, 16, 32)},
+            (512, 3, 0, 4),
+            128,
+            marks=pytest.mark.faults,
+        ),
+        pytest.param(
+            {"inputs": "features", "feature_units": (4096, 2048)},
+            (1, 1, 2000, 4),
+            1024,
+            marks=pytest.mark.faults,
+        ),
     ],
     ids=["hybrid", "deep raw", "wide features"],
 )
