@@ -9,9 +9,9 @@ import traceback
 from collections.abc import Sequence
 from pkgutil import resolve_name
 
-from headrace.pipeline.cli.exit_codes import CUT_OFF, DONE, OUR_FAULT, USERS_INPUT
 from headrace.pipeline.cli.parser import COMMANDS, command_parser
 from headrace.pipeline.process import interrupts
+from headrace.pipeline.process.exit_codes import CUT_OFF, DONE, OUR_FAULT, USERS_INPUT
 from headrace.stores.errors import DOCS, DiskError, UserError
 from headrace.stores.text import in_one_line
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from headrace.pipeline.cli import exit_codes
 from headrace.pipeline.cli.arguments import file_path, place, positive, positive_number
+from headrace.pipeline.process import exit_codes
 
 
 class Option:

@@ -34,16 +34,19 @@ def load_config(
     `memory.budget=2GiB`, `folds.test_groups=["3", "7"]`.
 
     Raises:
-        UserError: the file is missing or not TOML, a key is unknown (with the closest name), or
-            a value is out of its range.
+        UserError: the file is missing or not TOML, a key is unknown (with the closest name), a
+            value is out of its range, or two overrides are of one key.
     """
     table: dict[str, Any] = {} if file is None else _read_toml(file)
     table.setdefault("name", file.stem if file is not None else name or "default")
     # The file alone first, so that its own faults are told from those of the command line.
     config = config_from_table(table, str(file))
-    given = list(overrides)
-    for override in given:
-        _apply(table, override)
+    given: dict[str, str] = {}
+    for override in overrides:
+        key, value = _apply(table, override)
+        if key in given:
+            raise ConfigError(f"{key} is given twice, as {given[key]} and {value}: keep one.")
+        given[key] = value
     return config_from_table(table, "the command line") if given else config
 
 
@@ -98,7 +101,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
         ) from error
 
 
-def _apply(table: dict[str, Any], override: str) -> None:
+def _apply(table: dict[str, Any], override: str) -> tuple[str, str]:
+    """Put an override into the table, and return its key and value, as texts."""
     key, equals, text = override.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
@@ -113,6 +117,7 @@ def _apply(table: dict[str, Any], override: str) -> None:
         if not isinstance(section, dict):
             raise ConfigError(f"--set {key}: {part} is a value, not a section.")
     section[path[-1]] = value
+    return key.strip(), text.strip()
 
 
 _PLAIN = {
@@ -134,7 +139,7 @@ def _first_problem(error: ValidationError) -> str:
     """One line for the first of pydantic's complaints: the key, the rule, the value."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
-    others = len({each["loc"] for each in error.errors()}) - 1
+    others = len({each["loc"][:2] for each in error.errors()}) - 1
     more = f" ({others} more problem{'s' * (others > 1)})" if others else ""
     if problem["type"] == "extra_forbidden":
         known, wrong = _known_keys(problem["loc"][:-1]), str(problem["loc"][-1])

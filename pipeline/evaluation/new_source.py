@@ -40,7 +40,6 @@ from headrace.stores.store import open_store
 from headrace.stores.text import listed
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
     from headrace.pipeline.request import Request
     from headrace.stores.io.places import Place
@@ -54,8 +53,9 @@ DRAWN = 200
 def names_new_source(request: Request) -> bool:
     """Whether `request.data` is another source than the store of `request.run` was made from.
 
-    It is that source if the run records its path, or if its content has the fingerprint that the
-    store records. One that is gone is its own store's, if that is named and there.
+    It is that source if its content has the fingerprint that the store records, whatever its path.
+    Where the store cannot be asked, the path that the run records decides. A source that is gone
+    is its own store's, if that is named and there.
 
     Raises:
         UserError: there is no such run; the source is not there.
@@ -63,12 +63,9 @@ def names_new_source(request: Request) -> bool:
     if request.run is None or request.data is None:
         return False
     run = RunFolder(request.run)
-    trained = recorded_config(run)
-    if trained.paths.data is not None and request.data.absolute() == trained.paths.data.absolute():
-        return False
     if not request.data.exists() and site_of(request.store).is_finished():
         return False
-    return not _made_the_store(require_data(request), run, trained, request)
+    return not _made_the_store(require_data(request), run, request)
 
 
 def score_new_source(request: Request, baseline: bool) -> dict[str, Any]:
@@ -138,13 +135,18 @@ def plan_new_source(applied: Applied, counted: Counted) -> MemoryPlan:
     return MemoryPlan("evaluate", RESERVED, TYPICAL, buffers, budget, total_memory())
 
 
-def _made_the_store(data: Place, run: RunFolder, trained: Config, request: Request) -> bool:
-    """Whether the store of the run, if it is still there, was made from this content."""
+def _made_the_store(data: Place, run: RunFolder, request: Request) -> bool:
+    """Whether the store of the run was made from this content, as far as it can be told."""
+    trained = recorded_config(run)
+    recorded = trained.paths.data is not None and data.absolute() == trained.paths.data.absolute()
     path = evaluation_config(run, request.config).paths.store or request.store
     try:
         store = open_store(path)
-        if store.fingerprint != recorded_fingerprint(run):
-            return False
+    except UserError:
+        return recorded
+    if store.fingerprint != recorded_fingerprint(run):
+        return recorded
+    try:
         with open_stranger(data, trained.source) as source:
             return source.fingerprint() == store.manifest.source["fingerprint"]
     except UserError:

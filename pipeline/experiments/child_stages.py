@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from headrace.child import child_command
 from headrace.pipeline.config.load import config_bytes
+from headrace.pipeline.process.exit_codes import USERS_INPUT
 from headrace.pipeline.process.parts import raise_if_ended, run_part
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.request import Request
     from headrace.pipeline.runs.folder import RunFolder
-
-REFUSED = 2
-"""Exit code of the command line: the user's input."""
 
 
 class StageFailed(RuntimeError):
@@ -75,7 +73,7 @@ def raise_for(code: int, stage: str) -> None:
         StageFailed: any other but 0; a signal that ended the child is negative.
     """
     raise_if_ended(code)
-    if code == REFUSED:
+    if code == USERS_INPUT:
         raise RunError(
             f"The {stage} stage of a run was refused; its message is above. Correct that and "
             "start again: complete runs are kept."

@@ -22,7 +22,7 @@ from headrace.pipeline.runs.resolve import resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import plan_train
 from headrace.pipeline.training.state import read_state
-from headrace.stores.errors import RunError
+from headrace.stores.errors import GroupError
 from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _require_every_class(store: Store, split: Split, refit: bool) -> None:
         if count and not here
     ]
     if missing:
-        raise RunError(
+        raise GroupError(
             f"No window of class {', '.join(missing[:4])} is in the training folds: the network "
             "could never tell it. Choose another split.test_fold, more split.folds, or leave the "
             "class out of a new store with source.exclude_labels."

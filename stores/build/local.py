@@ -15,7 +15,7 @@ from headrace.stores.build.folder import (
     read_plan,
     refuse_foreign,
 )
-from headrace.stores.errors import StoreError, UserError, first_line
+from headrace.stores.errors import DiskError, StoreError, UserError, first_line
 from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.disk import (
     link_file,
@@ -151,7 +151,7 @@ class LocalSite:
                 make_folder(self._lock.parent)
                 held.enter_context(locked(self._lock, busy, makes_file=True))
             except OSError as error:
-                raise StoreError(
+                raise DiskError(
                     f"The store {self.target} cannot be made there ({error.strerror}). Name "
                     "another --store."
                 ) from error

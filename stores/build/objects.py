@@ -18,7 +18,7 @@ from headrace.stores.build.folder import (
     read_plan,
     refuse_foreign,
 )
-from headrace.stores.errors import StoreError
+from headrace.stores.errors import ObjectStoreError, StoreError
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.object_storage import ObjectStorage
 from headrace.stores.layout.fold_index import FoldIndex
@@ -143,7 +143,7 @@ class ObjectSite:
         if not self.is_begun():
             there = "itself" if self.target.exists() else next(self._names(self.target), None)
             if there is not None and not replaces:
-                raise StoreError(
+                raise ObjectStoreError(
                     f"{self.target} holds objects already, {there} among them, and is no store. "
                     "Name another --store, or delete them."
                 )

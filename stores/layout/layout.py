@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import StoreError
+from headrace.stores.errors import ConfigError
 from headrace.stores.layout.fold_index import CountIndex, FoldIndex, RunIndex
 from headrace.stores.layout.folds import Fold
 from headrace.stores.layout.permutation import mix_key, permutation
@@ -62,7 +62,7 @@ def make_geometry(
     row = max(window_bytes, widest)
     if chunk * row > MOST_CHUNK_BYTES:
         fitting = MOST_CHUNK_BYTES // row
-        raise StoreError(
+        raise ConfigError(
             f"A chunk of {chunk} windows of {row:,} bytes is larger than its codec can "
             f"hold, {MOST_CHUNK_BYTES:,} bytes. "
             + (
@@ -74,7 +74,7 @@ def make_geometry(
     shard = shard or 64 * chunk
     if shard % chunk:
         whole = max(1, shard // chunk) * chunk
-        raise StoreError(
+        raise ConfigError(
             f"A shard is made of whole chunks: store.shard_windows = {shard} is no multiple of "
             f"store.chunk_windows = {chunk}. Set store.shard_windows = {whole}."
         )

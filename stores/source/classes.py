@@ -69,9 +69,19 @@ class LabelSelection:
         if self._map:
             return [name for name in self._map if name in found]
         if declared is not None:
+            self._require_declared(found, declared)
             return [name for name in dict.fromkeys(declared) if name in found]
         ordered = sorted(found)
         return [ordered[position] for position in natural_order(ordered)]
+
+    def _require_declared(self, found: set[str], declared: Sequence[str]) -> None:
+        missing = sorted(found.difference(declared))
+        if missing:
+            raise SourceError(
+                f"The list of classes, {shown(declared)}, lacks {shown(missing)}, which windows "
+                'have. Add it, set source.classes = "" to take the labels as they are, or leave '
+                f"its windows out: source.exclude_labels = [{missing[0]!r}]."
+            )
 
     def check_patterns(self, labels: Sequence[str]) -> None:
         """Check that every pattern matches one of `labels`: else it is misspelt.

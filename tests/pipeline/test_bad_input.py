@@ -151,7 +151,7 @@ SETTINGS: dict[str, Case] = {
         "store.chunk_windows",
         "10000000000000000000000",
     ),
-    "store.chunk_windows=100000000": (StoreError, "store.chunk_windows", "100000000"),
+    "store.chunk_windows=100000000": (ConfigError, "store.chunk_windows", "100000000"),
     "store.shard_windows=100": (
         StoreError,
         "store.shard_windows",

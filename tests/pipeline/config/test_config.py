@@ -41,6 +41,11 @@ def test_what_is_wrong_is_named(override: str, named: tuple[str, ...]) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_one_key_given_twice_is_refused() -> None:
+    with refused(ConfigError, "train.epochs", "3", "5"):
+        load_config(None, ["train.epochs=3", "train.seed=1", "train.epochs=5"])
+
+
 @pytest.mark.parametrize(
     ("key", "value", "taken"),
     [

@@ -132,6 +132,24 @@ def test_the_source_of_the_runs_own_store_means_its_test_folds(
         assert found["tta"]["accuracy"] == own["tta"]["accuracy"]
 
 
+def test_another_content_at_the_path_that_the_run_records_is_scored(
+    cheap_config: Config,
+    tiny_source: Path,
+    tiny_store: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source, run = tmp_path / "source.h5", RunFolder(tmp_path / "run")
+    shutil.copy(tiny_source, source)
+    config = changed(cheap_config, train={"epochs": 1}, paths={"data": source})
+    run_train(request_for(config, source, tiny_store, run.path))
+    run_evaluate(request_for(config, source, tiny_store, run.path))
+    assert "run" in evaluate(capsys, run, source)
+    with h5py.File(source, "r+") as file:
+        file["X"][...] = file["X"][::-1]
+    assert evaluate(capsys, run, source)["source"] == str(source)
+
+
 def edited(source: Path, copy: Path, *gone: str) -> Path:
     shutil.copy(source, copy)
     with h5py.File(copy, "r+") as file:

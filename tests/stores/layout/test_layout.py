@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from headrace.stores.errors import StoreError
+from headrace.stores.errors import ConfigError
 from headrace.stores.layout.fold_index import CountIndex, FoldIndex, RunIndex, load_index
 from headrace.stores.layout.folds import make_folds
 from headrace.stores.layout.layout import Geometry, Layout, build_index, make_geometry
@@ -125,5 +125,5 @@ def test_default_geometry_follows_the_window_alone() -> None:
 
 
 def test_a_shard_of_broken_chunks_is_refused() -> None:
-    with refused(StoreError, "store.shard_windows", "1000", "896"):
+    with refused(ConfigError, "store.shard_windows", "1000", "896"):
         make_geometry(4608, shard=1000)

@@ -44,6 +44,20 @@ def test_usual_names_in_the_windows_layout_need_no_options(tmp_path):
     assert source.grouped
 
 
+def test_a_label_that_the_list_of_classes_lacks_is_refused(tmp_path):
+    path = tmp_path / "s.h5"
+    write_windows(path)
+    with h5py.File(path, "r+") as file:
+        del file["y"]
+        file["y"] = np.resize(["walk", "run", "fall"], N).astype("S4")
+        file["classes"] = np.array(["run", "walk"], dtype="S4")
+    with refused(SourceError, "run, walk", "fall", "source.classes"):
+        read_all(path)
+    source, _, labels = read_all(path, exclude_labels=["fall"])
+    assert source.classes == ("run", "walk")
+    assert set(labels.label.tolist()) == {0, 1}
+
+
 def test_datasets_of_other_names_are_mapped(tmp_path):
     path = tmp_path / "s.h5"
     with h5py.File(path, "w") as file:
