@@ -31,7 +31,6 @@ from headrace.stores.errors import (
     DamageError,
     DiskError,
     GroupError,
-    RunError,
     SourceContentError,
     SourceError,
     StoreError,
@@ -147,13 +146,13 @@ AS_TYPED = (
 SETTINGS: dict[str, Case] = {
     "nonsense=1": (ConfigError, "nonsense"),
     "store.chunk_windows=10000000000000000000000": (
-        StoreError,
+        ConfigError,
         "store.chunk_windows",
         "10000000000000000000000",
     ),
     "store.chunk_windows=100000000": (ConfigError, "store.chunk_windows", "100000000"),
     "store.shard_windows=100": (
-        StoreError,
+        ConfigError,
         "store.shard_windows",
         "100",
         "store.chunk_windows",
@@ -875,7 +874,7 @@ def test_a_class_that_no_training_fold_has(
     capsys.readouterr()
     train = ["train", *paths, *features, "--run", str(tmp_path / "run")]
     named = ("2", "30", "split.test_fold", "split.folds")
-    refuse([*train, "--set", "model.inputs=raw"], RunError, named, tmp_path, capsys)
+    refuse([*train, "--set", "model.inputs=raw"], GroupError, named, tmp_path, capsys)
 
 
 PATHS: dict[str, tuple[list[str], tuple[type[UserError] | None, *tuple[str, ...]]]] = {
@@ -957,4 +956,4 @@ def test_a_disk_that_is_read_only(small_disk: Path, capsys: pytest.CaptureFixtur
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     arguments = ["--data", str(small_disk / "source.h5"), "--store", str(small_disk / "new.zarr")]
     named = ("new.zarr", os.strerror(errno.EROFS), "--store")
-    refuse(["features", *arguments], StoreError, named, small_disk, capsys)
+    refuse(["features", *arguments], DiskError, named, small_disk, capsys)

@@ -162,7 +162,7 @@ def test_what_is_no_store_is_left_alone(
     mine.parent.mkdir()
     mine.write_text("mine")
     config = reached(tiny_config, server.endpoint)
-    with refused(StoreError, ADDRESS, "mine.txt"):
+    with refused(ObjectStoreError, ADDRESS, "mine.txt"):
         run_features(request_for(config, tiny_source, at(ADDRESS, config)))
     assert [path.name for path in server.bucket.rglob("*") if path.is_file()] == ["mine.txt"]
 

@@ -146,7 +146,7 @@ def test_another_content_at_the_path_that_the_run_records_is_scored(
     run_evaluate(request_for(config, source, tiny_store, run.path))
     assert "run" in evaluate(capsys, run, source)
     with h5py.File(source, "r+") as file:
-        file["X"][...] = file["X"][::-1]
+        file["X"][...] = file["X"][()][::-1]
     assert evaluate(capsys, run, source)["source"] == str(source)
 
 
