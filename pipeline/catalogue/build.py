@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from headrace.pipeline.catalogue.columns import Triad, column_names, select_columns
-from headrace.pipeline.catalogue.custom import CustomFeature, load_custom
+from headrace.pipeline.catalogue.custom import CustomFeature, FeatureFunction, load_custom
 from headrace.pipeline.catalogue.plan import Plan, make_plan
-from headrace.pipeline.catalogue.sizes import scratch_bytes
+from headrace.pipeline.catalogue.sizes import scratch_bytes, working_dtype
 
 SHORTEST_WINDOW: Final = 8
 """Fewest samples of a window: below, the spectrum of a jerk has fewer than three bins."""
@@ -59,12 +59,11 @@ class Catalogue:
 
         Raises:
             TypeError: The windows are not real numbers.
-            ValueError: Another shape than the catalogue was built for, an ``out`` that does not
-                fit, or a function of the user's returned something unusable.
+            ValueError: Another shape than the catalogue was built for, or an ``out`` that does not
+                fit.
+            FeatureFunctionError: A function of the user's failed, or returned something unusable.
         """
-        # Numba and SciPy take half a second to import; names and plans do without.
-        from headrace.pipeline.catalogue import engine
-
+        working_dtype(windows.dtype)
         expected = (self.time, len(self.channels))
         if windows.ndim != 3 or windows.shape[1:] != expected:
             raise ValueError(
@@ -78,7 +77,12 @@ class Catalogue:
             raise ValueError(
                 f"out is {out.dtype} {out.shape}; contiguous float32 {shape} is needed."
             )
-        engine.extract(self.plan, self.rate_hz, windows, out)
+        if self.plan.columns:
+            # Numba and SciPy take half a second to import: names, plans and the user's own
+            # functions do without.
+            from headrace.pipeline.catalogue import engine
+
+            engine.extract(self.plan, self.rate_hz, windows, out)
         self._extract_custom(windows, out)
         return out
 
@@ -117,7 +121,7 @@ def build_catalogue(
     time: int,
     triads: Sequence[Triad] = (),
     select: Sequence[str] = ("*",),
-    custom: Sequence[str] = (),
+    custom: Sequence[str | FeatureFunction] = (),
 ) -> Catalogue:
     """Build the catalogue of a data set.
 
@@ -127,7 +131,7 @@ def build_catalogue(
         time: Samples of a window, at least 8.
         triads: Channels that belong together.
         select: Names or globs of columns to keep; a leading ``!`` excludes.
-        custom: ``module:function`` of functions decorated with `feature_function`.
+        custom: Functions decorated with `feature_function`, or ``module:function`` of them.
 
     Raises:
         ValueError: An argument out of range, a pattern that matches nothing, a function that

@@ -13,6 +13,10 @@ FeatureFunction = Callable[[NDArray[np.float32], float], ArrayLike]
 """Takes windows (n, time, channel) float32 and the rate in Hz, returns columns (n, k)."""
 
 
+class FeatureFunctionError(ValueError):
+    """A function of the user's raised an error, or returned what cannot be used."""
+
+
 def feature_function(*names: str) -> Callable[[FeatureFunction], FeatureFunction]:
     """Name the columns that a feature function returns.
 
@@ -40,7 +44,7 @@ def feature_function(*names: str) -> Callable[[FeatureFunction], FeatureFunction
 
 @dataclass(frozen=True)
 class CustomFeature:
-    """A loaded function of the user's, with its columns; ``reference`` is how they named it."""
+    """A function of the user's, with its columns; ``reference`` is what errors call it."""
 
     reference: str
     names: tuple[str, ...]
@@ -50,32 +54,45 @@ class CustomFeature:
         """Columns (n, k) float32 of ``windows`` (n, time, channel).
 
         Raises:
-            ValueError: The function returned another shape, or a value that is not finite.
+            FeatureFunctionError: The function raised an error, or returned another shape or a value
+                that is not finite.
         """
-        columns = np.asarray(self.function(windows, rate_hz), dtype=np.float32)
+        try:
+            columns = np.asarray(self.function(windows, rate_hz), dtype=np.float32)
+        except Exception as error:
+            said = " ".join(str(error).split())
+            raise FeatureFunctionError(
+                f"{self.reference} raised {type(error).__name__} ({said}) for windows of shape "
+                f"{windows.shape}. Correct the function."
+            ) from error
         expected = (len(windows), len(self.names))
         if columns.shape != expected:
-            raise ValueError(
+            raise FeatureFunctionError(
                 f"{self.reference} returned shape {columns.shape} for {len(windows)} windows, "
                 f"{expected} was expected. Return one row per window and one column per name."
             )
         finite = np.isfinite(columns)
         if not finite.all():
             row, column = (int(i) for i in np.argwhere(~finite)[0])
-            raise ValueError(
+            raise FeatureFunctionError(
                 f"{self.reference} returned {columns[row, column]} in column "
                 f"{self.names[column]!r}. Return finite float32 values for every finite window."
             )
         return columns
 
 
-def load_custom(references: Sequence[str]) -> tuple[CustomFeature, ...]:
-    """Import each ``module:function``.
+def load_custom(given: Sequence[str | FeatureFunction]) -> tuple[CustomFeature, ...]:
+    """Take functions as they are, and import each ``module:function``.
 
     Raises:
         ValueError: Malformed reference, no such module or function, or one without names.
     """
-    return tuple(_load(reference) for reference in references)
+    return tuple(
+        _load(each)
+        if isinstance(each, str)
+        else _named(each, getattr(each, "__qualname__", repr(each)))
+        for each in given
+    )
 
 
 def _load(reference: str) -> CustomFeature:
@@ -92,6 +109,10 @@ def _load(reference: str) -> CustomFeature:
             f"features.custom: {reference!r} cannot be imported ({error}). "
             f"Install the module, or set PYTHONPATH to its folder."
         ) from error
+    return _named(function, reference)
+
+
+def _named(function: FeatureFunction, reference: str) -> CustomFeature:
     names = getattr(function, "names", None)
     if not callable(function) or not names:
         raise ValueError(

@@ -62,10 +62,11 @@ def _allocate(group: Group, windows: int, dtype: DTypeLike) -> _Buffers:
 def extract(
     plan: Plan, rate_hz: float, windows: NDArray[np.generic], out: NDArray[np.float32]
 ) -> None:
-    """Write the planned columns of ``windows`` (n, time, channel) to ``out`` (n, >= columns)."""
+    """Write the planned columns, at least one, of ``windows`` (n, time, channel) to ``out``.
+
+    ``out`` is (n, >= columns).
+    """
     dtype = working_dtype(windows.dtype)
-    if not plan.columns:
-        return
     tile = min(len(windows), tile_windows(plan))
     full = _allocate(plan.full, tile, dtype)
     jerk = _allocate(plan.jerk, tile, dtype)

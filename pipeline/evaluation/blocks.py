@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.features.catalogue import BATCH_WINDOWS
+from headrace.pipeline.features.catalogue import BATCH_WINDOWS, extract_features
 from headrace.stores.units import in_units
 
 if TYPE_CHECKING:
@@ -127,5 +127,5 @@ def _features(catalogue: Catalogue, source: Source, values: NDArray[Any]) -> NDA
     found = np.empty((len(values), len(catalogue.names)), np.float32)
     for at in range(0, len(values), BATCH_WINDOWS):
         batch = slice(at, at + BATCH_WINDOWS)
-        catalogue.extract(in_units(values[batch], source.spec.scale), out=found[batch])
+        extract_features(catalogue, in_units(values[batch], source.spec.scale), found[batch])
     return found

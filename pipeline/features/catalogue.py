@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from headrace.pipeline.catalogue import Catalogue, Triad, build_catalogue
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.pipeline.catalogue import Catalogue, FeatureFunctionError, Triad, build_catalogue
 from headrace.stores.errors import ConfigError
 from headrace.stores.manifest import Manifest
 
@@ -55,3 +58,15 @@ def make_catalogue(
         )
     except (ValueError, ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"features: {error}") from error
+
+
+def extract_features(catalogue: Catalogue, units: NDArray[Any], out: NDArray[np.float32]) -> None:
+    """Write the features (n, F) of windows (n, T, C) in units, all finite, to `out`.
+
+    Raises:
+        ConfigError: a function of `features.custom` failed, or returned something unusable.
+    """
+    try:
+        catalogue.extract(units, out=out)
+    except FeatureFunctionError as error:
+        raise ConfigError(f"features.custom: {error}") from error

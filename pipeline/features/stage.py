@@ -164,7 +164,8 @@ def _drop_damaged(build: Build, console: Console) -> None:
 
 def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Console) -> None:
     here = not job.cluster.scheduler
-    if here and build.manifest.features and not kernels_are_cached():
+    own_columns = bool(build.manifest.config["features"]["select"])
+    if here and own_columns and not kernels_are_cached():
         console.say("Compiling the feature kernels, once: some ten seconds.")
         compile_in_child()
     if here:

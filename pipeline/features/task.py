@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.catalogue import Catalogue
-from headrace.pipeline.features.catalogue import BATCH_WINDOWS, catalogue_of
+from headrace.pipeline.features.catalogue import BATCH_WINDOWS, catalogue_of, extract_features
 from headrace.pipeline.features.checks import require_finite, require_storable
 from headrace.stores.build.build import Build, SegmentRecord, layout_of
 from headrace.stores.build.site import site_of
@@ -234,7 +234,7 @@ def _extract(
                 channel_moments(units if stored == raw.dtype else in_units(held, scale))
             )
             if catalogue is not None and features is not None:
-                catalogue.extract(units, out=features[batch])
+                extract_features(catalogue, units, features[batch])
                 feature_parts.append(column_moments(features[batch]))
         kept.append((rows, merge_all(raw_parts, len(scale)), merge_all(feature_parts, len(names))))
     classes = len(shop.build.manifest.classes)

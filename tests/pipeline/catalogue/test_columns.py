@@ -13,7 +13,14 @@ import pytest
 from numpy.typing import NDArray
 
 from docs.generate.features import feature_page
-from headrace.pipeline.catalogue import Triad, build_catalogue, feature_function, fourier, spectral
+from headrace.pipeline.catalogue import (
+    FeatureFunctionError,
+    Triad,
+    build_catalogue,
+    feature_function,
+    fourier,
+    spectral,
+)
 from headrace.pipeline.catalogue.registry import GRAVITY, SIGNAL, TRIAD
 from tests.conftest import ROOT
 from tests.refusals import refused
@@ -37,6 +44,10 @@ def too_wide(windows, rate_hz):
 @feature_function("logarithm")
 def not_finite(windows, rate_hz):
     return np.full((len(windows), 1), np.nan)
+
+@feature_function("boom")
+def fails(windows, rate_hz):
+    raise IndexError("out of\\nwork")
 
 @feature_function("acc_x__mean")
 def taken(windows, rate_hz):
@@ -171,13 +182,17 @@ def test_a_function_of_the_users_adds_its_columns_last(own: str) -> None:
 
 @pytest.mark.parametrize(
     ("function", "named"),
-    [("too_wide", ("(9, 2)", "(9, 1)")), ("not_finite", ("nan", "logarithm"))],
+    [
+        ("too_wide", ("(9, 2)", "(9, 1)")),
+        ("not_finite", ("nan", "logarithm")),
+        ("fails", ("IndexError", "out of work", "(9, 64, 4)")),
+    ],
 )
 def test_an_unusable_result_of_the_users_function_is_refused(
     own: str, function: str, named: tuple[str, ...]
 ) -> None:
     catalogue = build_catalogue(FOUR, 50.0, 64, custom=(f"{own}:{function}",))
-    with refused(ValueError, f"{own}:{function}", *named):
+    with refused(FeatureFunctionError, f"{own}:{function}", *named):
         catalogue.extract(some_windows(9))
 
 
@@ -227,11 +242,15 @@ def test_the_feature_page_is_current() -> None:
     assert page == feature_page(), "python -m headrace.pipeline.catalogue.document docs/features.md"
 
 
-def test_names_and_plans_do_not_load_the_compiler() -> None:
+def test_names_plans_and_the_users_own_functions_do_not_load_the_compiler() -> None:
     code = (
         "import sys\n"
-        "from headrace.pipeline.catalogue import build_catalogue\n"
+        "import numpy as np\n"
+        "from headrace.pipeline.catalogue import build_catalogue, feature_function\n"
         "build_catalogue(('a',), 50.0, 64)\n"
+        "first = feature_function('first')(lambda windows, rate_hz: windows[:, :1, 0])\n"
+        "alone = build_catalogue(('a',), 50.0, 64, select=(), custom=(first,))\n"
+        "alone.extract(np.zeros((2, 64, 1)))\n"
         "sys.exit('numba' in sys.modules or 'scipy' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

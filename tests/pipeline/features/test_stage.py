@@ -18,18 +18,26 @@ from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import Console
+from headrace.pipeline.features import stage as features_stage
 from headrace.pipeline.features.catalogue import catalogue_of
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import extract_shard
 from headrace.stores.build.site import site_of
 from headrace.stores.datasets.synthetic import write_synthetic
-from headrace.stores.errors import BudgetError, GroupError, SourceContentError, StoreError
+from headrace.stores.errors import (
+    BudgetError,
+    ConfigError,
+    GroupError,
+    SourceContentError,
+    StoreError,
+)
 from headrace.stores.io.places import storage_of
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units
 from headrace.stores.verify import verify_store
 from tests.conftest import changed, hashes, request_for
+from tests.in_process import store_here
 from tests.refusals import refused, says
 from tests.stores.source_files import write_recordings
 
@@ -288,6 +296,53 @@ def broken_source(tiny_source: Path, tmp_path: Path) -> Path:
         file["X"][8, 0, 2] = np.nan
         file["X"][300, 10, 1] = np.inf
     return path
+
+
+OWN_FEATURES = """
+import numpy as np
+from headrace import feature_function
+
+@feature_function("first")
+def first(windows, rate_hz):
+    return windows[:, :1, 0]
+
+@feature_function("not_finite")
+def not_finite(windows, rate_hz):
+    return np.full((len(windows), 1), np.nan)
+
+@feature_function("fails")
+def fails(windows, rate_hz):
+    raise IndexError("boom")
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an importable module with the functions above."""
+    (tmp_path / f"own_{tmp_path.name}.py").write_text(OWN_FEATURES)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return f"own_{tmp_path.name}"
+
+
+def test_functions_of_the_users_alone_wait_for_no_compiler(
+    tmp_path: Path, own: str, tiny_source: Path, tiny_config: Config, monkeypatch
+) -> None:
+    monkeypatch.setattr(features_stage, "kernels_are_cached", lambda: False)
+    monkeypatch.setattr(features_stage, "compile_in_child", lambda: pytest.fail("it compiles"))
+    config = changed(tiny_config, features={"select": [], "custom": [f"{own}:first"]})
+    store = stores.open(store_here(request_for(config, tiny_source, tmp_path / "own.zarr")))
+    raw, features = store.read("raw", 0, store.windows), store.read("features", 0, store.windows)
+    assert np.array_equal(features, raw[:, :1, 0])
+
+
+@pytest.mark.parametrize(("function", "said"), [("not_finite", "nan"), ("fails", "IndexError")])
+def test_a_function_of_the_users_that_fails_is_named_in_one_line(
+    tmp_path: Path, own: str, tiny_source: Path, tiny_config: Config, function: str, said: str
+) -> None:
+    reference = f"{own}:{function}"
+    config = changed(tiny_config, features={"custom": [reference]})
+    with refused(ConfigError, "features.custom", reference, said):
+        store_here(request_for(config, tiny_source, tmp_path / "own.zarr"))
 
 
 def test_non_finite_windows_are_an_error_by_default(
