@@ -12,16 +12,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue.custom import feature_function
     from headrace.pipeline.config.load import load_config
+    from headrace.pipeline.extractor.transformer import FeatureExtractor
+    from headrace.stores.errors import UserError
     from headrace.stores.store import Store
     from headrace.stores.views.notebook import open_notebook_store as open
 
 _HOMES = {
+    "FeatureExtractor": ("headrace.pipeline.extractor.transformer", "FeatureExtractor"),
     "Store": ("headrace.stores.store", "Store"),
+    "UserError": ("headrace.stores.errors", "UserError"),
     "feature_function": ("headrace.pipeline.catalogue.custom", "feature_function"),
     "load_config": ("headrace.pipeline.config.load", "load_config"),
     "open": ("headrace.stores.views.notebook", "open_notebook_store"),
 }
-__all__ = ["Store", "feature_function", "load_config", "open"]
+__all__ = [
+    "FeatureExtractor",
+    "Store",
+    "UserError",
+    "feature_function",
+    "load_config",
+    "open",
+]
 
 
 def __getattr__(name: str) -> Any:

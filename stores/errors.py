@@ -104,6 +104,12 @@ class PredictionError(UserError):
     heading = "prediction"
 
 
+class ArrayError(UserError):
+    """An array that a script hands over has another shape, type or values than it needs."""
+
+    heading = "arrays"
+
+
 def first_line(error: Exception) -> str:
     """What an error says, in one line."""
     return (str(error).splitlines() or [type(error).__name__])[0]

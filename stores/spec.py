@@ -72,3 +72,8 @@ class WindowSpec:
             "time": self.time != other.time,
         }
         return tuple(name for name, is_so in differs.items() if is_so)
+
+
+def numbered_channels(count: int) -> tuple[str, ...]:
+    """`ch0`, `ch1`, ...: names of channels that have none."""
+    return tuple(f"ch{number}" for number in range(count))

@@ -142,6 +142,28 @@ def test_help_imports_nothing_heavy_and_does_not_restart() -> None:
     assert len(imported) < MOST_IMPORTED
 
 
+def test_the_face_and_its_extractor_load_neither_a_network_nor_a_scheduler() -> None:
+    code = (
+        "import sys, headrace\n"
+        f"assert len(sys.modules) < {MOST_IMPORTED} and 'numpy' not in sys.modules\n"
+        "import numpy\n"
+        "headrace.UserError\n"
+        "windows = numpy.zeros((2, 16, 1))\n"
+        "headrace.FeatureExtractor(rate_hz=20).fit_transform(windows)\n"
+        "print(*sys.modules)\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    imported = set(done.stdout.split())
+    assert "sklearn" in imported
+    assert not imported.intersection(("tensorflow", "keras", "dask", "distributed"))
+
+
+def test_feature_workers_do_not_load_scikit_learn() -> None:
+    code = "import sys, headrace.pipeline.features.task\nsys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
 def test_the_command_is_installed_under_its_name_and_version() -> None:
     found = importlib.metadata.entry_points(group="console_scripts", name="headrace")
     if not found:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.hdf5 import SHOWN_DATASETS, attribute, check_text, describe
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.spec import WindowSpec
+from headrace.stores.spec import WindowSpec, numbered_channels
 
 MIN_RATE, MAX_RATE = 1e-6, 1e9
 """Sampling rates that a sensor may have, in Hz: one sample in eleven days, one a nanosecond."""
@@ -59,7 +59,7 @@ def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:
     count = int(dataset.shape[-1])
     channels = _texts(dataset, "channels", options.channels, count)
     if channels is None:
-        channels = tuple(f"ch{c}" for c in range(count))
+        channels = numbered_channels(count)
     for channel in channels:
         where = f"{describe(dataset)} names a channel"
         check_text(channel, where, "source.channels", "/\\")

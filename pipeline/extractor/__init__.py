@@ -1,0 +1,1 @@
+"""The feature catalogue for arrays, as a scikit-learn transformer."""
