@@ -68,6 +68,15 @@ def probed_here() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def made_here() -> Iterator[None]:
+    """Shards are made and compared, and sources looked at, in the tests' own process."""
+    from tests.in_process import tasks_here
+
+    with tasks_here():
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_config() -> Config:
     """A configuration that keeps every stage small."""

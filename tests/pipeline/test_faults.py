@@ -21,7 +21,6 @@ import pytest
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.features.plan import plan_store
-from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import close_workshop, extract_shard
 from headrace.stores.build.folder import partial_folder
 from headrace.stores.build.site import site_of
@@ -31,6 +30,7 @@ from headrace.stores.io.places import storage_of
 from headrace.stores.source.source import open_source
 from tests.conftest import SMALL, hashes, request_for
 from tests.failing_disk import FAILURE, FailingDisk, PowerLoss, install
+from tests.in_process import store_here
 from tests.pipeline.corruptions import flip
 from tests.pipeline.faults import (
     LEAST,
@@ -106,7 +106,7 @@ HARMS = {"make": None, "mend": harm_least}
 @pytest.mark.parametrize("kind", ["error", "power"])
 @pytest.mark.parametrize("what", HARMS)
 def test_a_call_that_fails_loses_nothing(kind: str, what: str, least: Job, tmp_path: Path) -> None:
-    fail_each(kind, replace(least, harm=HARMS[what]), tmp_path / "least.zarr", 25)
+    fail_each(kind, replace(least, harm=HARMS[what]), tmp_path / "least.zarr", 10)
 
 
 @pytest.mark.faults
@@ -166,8 +166,8 @@ def end(stage: subprocess.Popen[str], how: signal.Signals, worker: psutil.Proces
         assert_ended_by(stage.returncode, errors, how)
 
 
-def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path) -> None:
-    """End the stage at a random moment, start it again, and compare."""
+def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path, here: bool) -> None:
+    """End the stage at a random moment, start it again, `here` or in a new process, and compare."""
     folder.mkdir()
     chance, target = random.Random(seed), folder / "ended.zarr"
     command, due = job.command(folder, target), job.prepare(target)
@@ -180,10 +180,14 @@ def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path) -> None:
     end(stage, end_of.how, chance.choice(workers) if workers else None)
     stood = len(finished(target))
     assert_as_it_was_or_whole(target, before, job)
-    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    if here:
+        made = job.run_here(target)
+    else:
+        again = subprocess.run(command, capture_output=True, text=True, check=True)
+        made = json.loads(again.stdout)["made_shards"]
     assert hashes(target) == hashes(job.whole)
     # A mending that is interrupted begins anew.
-    assert json.loads(again.stdout)["made_shards"] <= (due if job.harm else due - stood)
+    assert made <= (due if job.harm else due - stood)
     wanted = {target.name, f"{target.name}.memory.json", "tiny.toml"}
     assert {path.name for path in folder.iterdir()} <= wanted
     shutil.rmtree(folder)
@@ -192,7 +196,8 @@ def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in ENDS if name.startswith("kill")])
 def test_a_stage_that_is_ended_loses_nothing(name: str, tiny: Job, tmp_path: Path) -> None:
     job = replace(tiny, harm=ENDS[name].harm)
-    end_and_go_on(ENDS[name], 4, job, tmp_path / "ended")
+    after_four_shards = 23
+    end_and_go_on(ENDS[name], after_four_shards, job, tmp_path / "ended", here=True)
 
 
 @pytest.mark.faults
@@ -201,7 +206,7 @@ def test_a_stage_that_is_ended_loses_nothing(name: str, tiny: Job, tmp_path: Pat
 def test_a_stage_ended_at_any_moment_loses_nothing(name: str, tiny: Job, tmp_path: Path) -> None:
     job = replace(tiny, harm=ENDS[name].harm)
     for seed in range(ENDS[name].times):
-        end_and_go_on(ENDS[name], seed, job, tmp_path / f"{seed}")
+        end_and_go_on(ENDS[name], seed, job, tmp_path / f"{seed}", here=False)
 
 
 def test_a_source_that_goes_or_changes_half_way_leaves_nothing_wrong(
@@ -224,7 +229,7 @@ def test_a_source_that_goes_or_changes_half_way_leaves_nothing_wrong(
         extract_shard(target, data, state, 1)
     assert finished(target) == {"0"}
     shutil.copy(tiny_source, data)
-    run_features(request_for(config, data, target))
+    store_here(request_for(config, data, target))
     assert hashes(target) == hashes(tiny_store)
 
 
@@ -311,13 +316,9 @@ def test_a_mount_point_is_refused_before_anything_is_made(small_disk: Path, leas
 
 def test_two_processes_never_build_one_store(tiny: Job, tmp_path: Path) -> None:
     target = tmp_path / "two.zarr"
+    command = [*tiny.command(tmp_path, target), "--set", "features.workers=1"]
     both = [
-        subprocess.Popen(
-            tiny.command(tmp_path, target),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     errors = [stage.communicate(timeout=1800)[1] for stage in both]
@@ -330,13 +331,11 @@ def test_two_processes_never_build_one_store(tiny: Job, tmp_path: Path) -> None:
     assert not target.with_name(f"{target.name}.lock").exists()
 
 
-def test_a_lock_of_a_process_that_died_holds_nobody(
-    tiny_source: Path, tiny_config: Config, tmp_path: Path
-) -> None:
+def test_a_lock_of_a_process_that_died_holds_nobody(least: Job, tmp_path: Path) -> None:
     target = tmp_path / "stale.zarr"
     target.with_name(f"{target.name}.lock").write_text("left behind")
-    run_features(request_for(tiny_config, tiny_source, target))
-    assert target.exists()
+    least.run_here(target)
+    assert hashes(target) == hashes(least.whole)
 
 
 def test_the_clock_decides_nothing(

@@ -47,6 +47,7 @@ from headrace.stores.io.object_file import ObjectFile
 from headrace.stores.io.object_path import ObjectPath, object_path
 from headrace.stores.io.places import Place, place_of
 from tests.conftest import SMALL, changed, hashes, request_for
+from tests.in_process import tasks_here
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, Wire, free_port
 from tests.refusals import assert_refused, refused
 
@@ -100,7 +101,9 @@ def test_source_and_store_may_be_objects(
     assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
     assert sorted(path.name for path in server.bucket.iterdir()) == ["tiny.h5", "tiny.zarr"]
     assert run_features(Request(config, data, store, None, console))["made_shards"] == 0
-    assert run_verify(Request(config, data, store, None, console), with_source=True)["shards"] == 9
+    with tasks_here():
+        found = run_verify(Request(config, data, store, None, console), with_source=True)
+    assert found["shards"] == 9
     opened = stores.open(ADDRESS, config.objects)
     assert opened.fingerprint == stores.open(tiny_store).fingerprint
 
@@ -121,6 +124,7 @@ class Said(Console):
         return "\n".join(self.__dict__["lines"])
 
 
+@pytest.mark.usefixtures("made_here")
 def test_a_server_with_conditions_guards_a_build(
     wire: Wire, tiny_config: Config, tiny_source: Path, tiny_store: Path
 ) -> None:
@@ -191,6 +195,7 @@ def test_a_killed_stage_is_gone_on_with(
     assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
 
 
+@pytest.mark.usefixtures("made_here")
 def test_damaged_objects_are_found_and_mended_in_their_place(
     server: S3Server, tiny_config: Config, tiny_source: Path, tiny_store: Path
 ) -> None:
@@ -395,6 +400,7 @@ def test_a_list_that_is_cut_off_is_complete(wire: Wire) -> None:
     assert [name for name, _ in path.below()] == names[-1:]
 
 
+@pytest.mark.usefixtures("made_here")
 def test_a_mending_that_fails_leaves_the_store(
     server: S3Server, tiny_config: Config, tiny_source: Path, tiny_store: Path, tmp_path: Path
 ) -> None:

@@ -24,19 +24,27 @@ from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.store import open_store
 from tests.conftest import changed, hashes, request_for
 
+pytestmark = pytest.mark.usefixtures("made_here")
+
+
+@pytest.fixture(scope="module")
+def source(tiny_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source that the run records."""
+    return Path(shutil.copy(tiny_source, tmp_path_factory.mktemp("source") / "known.h5"))
+
 
 @pytest.fixture(scope="module")
 def run(
     cheap_config: Config,
-    tiny_source: Path,
+    source: Path,
     tiny_store: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> RunFolder:
     """An evaluated run, which knows its source; read it, never write to it."""
     found = RunFolder(tmp_path_factory.mktemp("runs") / "known")
     config = changed(cheap_config, train={"epochs": 1})
-    run_train(request_for(config, tiny_source, tiny_store, found.path))
-    run_evaluate(request_for(config, tiny_source, tiny_store, found.path))
+    run_train(request_for(config, source, tiny_store, found.path))
+    run_evaluate(request_for(config, source, tiny_store, found.path))
     return found
 
 
@@ -120,34 +128,29 @@ def test_recordings_are_cut_into_windows_as_the_runs_were(
 
 
 def test_the_source_of_the_runs_own_store_means_its_test_folds(
-    run: RunFolder, tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: RunFolder, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = json.loads(run.metrics.read_text())
     copy = tmp_path / "renamed.h5"
-    shutil.copy(tiny_source, copy)
-    for source in (tiny_source, copy):
-        found = evaluate(capsys, run, source)
+    shutil.copy(source, copy)
+    for known in (source, copy):
+        found = evaluate(capsys, run, known)
         assert found["run"] == str(run.path)
         assert found["plain"]["accuracy"] == own["plain"]["accuracy"]
         assert found["tta"]["accuracy"] == own["tta"]["accuracy"]
 
 
 def test_another_content_at_the_path_that_the_run_records_is_scored(
-    cheap_config: Config,
-    tiny_source: Path,
-    tiny_store: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    run: RunFolder, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source, run = tmp_path / "source.h5", RunFolder(tmp_path / "run")
-    shutil.copy(tiny_source, source)
-    config = changed(cheap_config, train={"epochs": 1}, paths={"data": source})
-    run_train(request_for(config, source, tiny_store, run.path))
-    run_evaluate(request_for(config, source, tiny_store, run.path))
     assert "run" in evaluate(capsys, run, source)
-    with h5py.File(source, "r+") as file:
-        file["X"][...] = file["X"][()][::-1]
-    assert evaluate(capsys, run, source)["source"] == str(source)
+    kept = shutil.copy(source, tmp_path / "kept.h5")
+    try:
+        with h5py.File(source, "r+") as file:
+            file["X"][...] = file["X"][()][::-1]
+        assert evaluate(capsys, run, source)["source"] == str(source)
+    finally:
+        shutil.copy(kept, source)
 
 
 def edited(source: Path, copy: Path, *gone: str) -> Path:

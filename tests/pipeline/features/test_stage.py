@@ -37,7 +37,7 @@ from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units
 from headrace.stores.verify import verify_store
 from tests.conftest import changed, hashes, request_for
-from tests.in_process import store_here
+from tests.in_process import store_here, tasks_here
 from tests.refusals import refused, says
 from tests.stores.source_files import write_recordings
 
@@ -169,6 +169,7 @@ def test_a_complete_store_is_left_alone(
     assert without_source["windows"] == 530
 
 
+@pytest.mark.usefixtures("made_here")
 def test_a_changed_config_or_source_is_refused(
     tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_changed_config_or_source_is_refused(
         run_features(request_for(tiny_config, edited, tiny_store))
 
 
+@pytest.mark.usefixtures("made_here")
 def test_recordings_without_a_window_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -223,6 +225,7 @@ def test_a_build_of_another_config_is_not_continued(
         site_of(target).begin(other, survey.index)
 
 
+@pytest.mark.usefixtures("made_here")
 def test_a_plan_that_does_not_fit_is_refused_before_anything_is_written(
     tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -362,7 +365,8 @@ def test_what_the_error_advises_works(
     assert sorted(os.listdir(tmp_path)) == ["broken.h5"]
     assert "Traceback" not in capfd.readouterr().err
     config = changed(tiny_config, source={"non_finite": "drop"})
-    assert run_features(request_for(config, broken_source, target))["windows"] == 527
+    with tasks_here():
+        assert run_features(request_for(config, broken_source, target))["windows"] == 527
 
 
 def test_non_finite_windows_are_dropped_and_listed(
@@ -408,6 +412,7 @@ def test_workers_never_import_tensorflow_or_keras() -> None:
     assert not {"tensorflow", "keras", "sklearn", "matplotlib"} & set(loaded)
 
 
+@pytest.mark.usefixtures("made_here")
 def test_a_budget_too_small_is_refused_before_any_window_is_read(
     tiny_source: Path, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

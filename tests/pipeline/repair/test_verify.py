@@ -254,6 +254,7 @@ def test_what_an_interrupted_write_left_moves_no_store(
     assert hashes(store) == hashes(tiny_store)
 
 
+@pytest.mark.usefixtures("made_here")
 def test_a_store_of_another_source_is_not_certified_by_mending(
     tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -361,6 +362,7 @@ def test_mending_removes_no_file_of_the_users(
     assert hashes(real) == hashes(tiny_store)
 
 
+@pytest.mark.usefixtures("made_here")
 def test_nothing_that_came_meanwhile_is_replaced(
     tiny_source: Path, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -387,7 +389,7 @@ def test_consistent_edits_are_found_by_the_source_and_mended(
     shutil.copytree(tiny_store, store)
     name, rows = rewrite_consistently(store, random.Random(5))
     assert not [problem for problem in problems_of(store) if problem.where == name]
-    with refused(StoreError, "9", "1", "headrace features --repair=source"):
+    with tasks_here(), refused(StoreError, "9", "1", "headrace features --repair=source"):
         run_verify(request_for(tiny_config, tiny_source, store), with_source=True)
     assert mend(store, tiny_source, tiny_config, "source") == 1
     assert hashes(store) == hashes(tiny_store)
@@ -409,6 +411,7 @@ def edited(manifest: Manifest) -> dict[str, Manifest]:
     }
 
 
+@pytest.mark.usefixtures("made_here")
 @pytest.mark.parametrize("name", ["rate_hz", "classes", "source", "store.seed"])
 def test_a_sealed_manifest_of_something_else_is_found_by_the_source(
     name: str, tiny_store: Path, tiny_source: Path, tiny_config: Config, tmp_path: Path

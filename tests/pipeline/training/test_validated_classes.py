@@ -15,7 +15,6 @@ from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.stage import run_evaluate
-from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.inputs import inputs_of
@@ -24,6 +23,7 @@ from headrace.pipeline.runs.resolve import resolved_config, with_threads
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import RunError
 from tests.conftest import changed, request_for
+from tests.in_process import store_here
 
 WINDOWS = 24
 
@@ -61,7 +61,7 @@ def store_of(config: Config, folder: Path, classes: list[int]) -> Path:
         file["y"] = np.repeat(classes, WINDOWS)
         file["groups"] = np.repeat(np.arange(len(classes)), WINDOWS)
         file.attrs["sampling_rate_hz"] = 10.0
-    run_features(request_for(config, source, folder / "bearings.zarr"))
+    store_here(request_for(config, source, folder / "bearings.zarr"))
     return folder / "bearings.zarr"
 
 
