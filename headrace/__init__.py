@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue.custom import feature_function
     from headrace.pipeline.config.load import load_config
+    from headrace.pipeline.dataset.dataset import Dataset
     from headrace.pipeline.extractor.transformer import FeatureExtractor
     from headrace.stores.errors import UserError
     from headrace.stores.store import Store
     from headrace.stores.views.notebook import open_notebook_store as open
 
 _HOMES = {
+    "Dataset": ("headrace.pipeline.dataset.dataset", "Dataset"),
     "FeatureExtractor": ("headrace.pipeline.extractor.transformer", "FeatureExtractor"),
     "Store": ("headrace.stores.store", "Store"),
     "UserError": ("headrace.stores.errors", "UserError"),
@@ -26,6 +28,7 @@ _HOMES = {
     "open": ("headrace.stores.views.notebook", "open_notebook_store"),
 }
 __all__ = [
+    "Dataset",
     "FeatureExtractor",
     "Store",
     "UserError",

@@ -7,17 +7,11 @@ window's place in the batch.
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
-from scipy.special import ndtri
 
 Sample = dict[str, tf.Tensor]
 """Tensors of n windows, float32 unless said: `raw` (n, T, C), `label` (n, K), `source_index` (n,)
 int64, `epoch` () int64, and what else the stream carries."""
-
-LEVELS = 4096
-"""Entries of an inverse-CDF table; values lie at the middles of as many equal probabilities."""
 
 
 def chances(sample: Sample, seed: int, stream: int, count: int) -> tf.Tensor:
@@ -64,14 +58,3 @@ def whole(chance: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
 def where_chosen(chance: tf.Tensor, probability: float, value: tf.Tensor) -> tf.Tensor:
     """`value` with a probability, else 0: float32 (n,)."""
     return tf.where(chance < probability, value, 0.0)
-
-
-def middles() -> NDArray[np.float64]:
-    """Middles of LEVELS equal probabilities, (LEVELS,)."""
-    return (np.arange(LEVELS) + 0.5) / LEVELS
-
-
-def normal_levels() -> NDArray[np.float64]:
-    """Values of a normal distribution at them, scaled to standard deviation 1, (LEVELS,)."""
-    levels = ndtri(middles())
-    return levels / levels.std()

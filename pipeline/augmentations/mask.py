@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from headrace.pipeline.augmentations.registry import (
     Apply,
+    ApplyArrays,
     Augmentation,
     Options,
     Probability,
@@ -54,6 +57,34 @@ def mask(options: MaskOptions, setting: Setting) -> Apply:
     return apply
 
 
+def mask_arrays(options: MaskOptions, setting: Setting) -> ApplyArrays:
+    """The same for arrays."""
+    from headrace.pipeline.augmentations.kernels import hide
+    from headrace.pipeline.augmentations.levels import array_chances, whole
+
+    longest = int(options.fraction * setting.time)
+
+    def apply(sample: dict[str, NDArray[Any]], epoch: int) -> None:
+        if not longest:
+            return
+        chance = array_chances(sample["source_index"], epoch, setting.seed, STREAM, 3)
+        length = np.int32(1) + whole(chance[1], longest)
+        start = whole(chance[2], np.int32(setting.time + 1) - length)
+        stop = start + np.where(chance[0] < options.probability, length, np.int32(0))
+        hide(sample["raw"], start, stop)
+
+    return apply
+
+
 register(
-    Augmentation("mask", MaskOptions, mask, Stage.NORMALISED, STREAM, place=0, always_recorded=True)
+    Augmentation(
+        "mask",
+        MaskOptions,
+        mask,
+        Stage.NORMALISED,
+        STREAM,
+        mask_arrays,
+        place=0,
+        always_recorded=True,
+    )
 )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from headrace.pipeline.augmentations.registry import (
     Apply,
+    ApplyArrays,
     Augmentation,
     Options,
     Probability,
@@ -41,9 +44,9 @@ def mix(options: MixOptions, setting: Setting) -> Apply:
         Sample,
         chances,
         look_up,
-        middles,
         where_chosen,
     )
+    from headrace.pipeline.augmentations.levels import middles
 
     alpha = options.strength
     shares = tf.constant(betaincinv(alpha, alpha, middles()), tf.float32)
@@ -61,4 +64,36 @@ def mix(options: MixOptions, setting: Setting) -> Apply:
     return apply
 
 
-register(Augmentation("mix", MixOptions, mix, Stage.PAIRS, STREAM, place=3, always_recorded=True))
+def mix_arrays(options: MixOptions, setting: Setting) -> ApplyArrays:
+    """The same for arrays."""
+    from scipy.special import betaincinv
+
+    from headrace.pipeline.augmentations.kernels import as_rows, blend
+    from headrace.pipeline.augmentations.levels import array_chances, middles, whole
+
+    alpha = options.strength
+    shares = betaincinv(alpha, alpha, middles()).astype(np.float32)
+
+    def apply(sample: dict[str, NDArray[Any]], epoch: int) -> None:
+        index = sample["source_index"][:-1]
+        chance = array_chances(index, epoch, setting.seed, STREAM, 2)
+        drawn = shares[whole(chance[1], len(shares))]
+        share = np.where(chance[0] < options.probability, drawn, np.float32(0))
+        for name in setting.blended:
+            blend(as_rows(sample[name]), share)
+
+    return apply
+
+
+register(
+    Augmentation(
+        "mix",
+        MixOptions,
+        mix,
+        Stage.PAIRS,
+        STREAM,
+        mix_arrays,
+        place=3,
+        always_recorded=True,
+    )
+)

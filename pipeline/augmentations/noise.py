@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.augmentations.registry import (
     Apply,
+    ApplyArrays,
     Augmentation,
     Options,
     Probability,
@@ -48,6 +51,23 @@ def noise(options: NoiseOptions, setting: Setting, stream: int = STREAM) -> Appl
     return apply
 
 
+def noise_arrays(options: NoiseOptions, setting: Setting) -> ApplyArrays:
+    """The same for arrays."""
+    from headrace.pipeline.augmentations.kernels import add_rows
+    from headrace.pipeline.augmentations.levels import array_chances, whole
+
+    rows = noise_table(setting.time, setting.deviations, setting.seed)
+    strength = np.float32(options.strength)
+
+    def apply(sample: dict[str, NDArray[Any]], epoch: int) -> None:
+        chance = array_chances(sample["source_index"], epoch, setting.seed, STREAM, 3)
+        sign = np.where(chance[1] < 0.5, strength, -strength)
+        size = np.where(chance[0] < options.probability, sign, np.float32(0))
+        add_rows(sample["raw"], rows, whole(chance[2], len(rows)), size)
+
+    return apply
+
+
 def noise_table(time: int, deviations: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     """Normal noise (rows, T, C), a few MiB, of the standard deviations (C,), in units."""
     shape = (time, deviations.size)
@@ -74,6 +94,7 @@ register(
         noise,
         Stage.UNITS,
         STREAM,
+        noise_arrays,
         place=2,
         held=("noise table", held),
         always_recorded=True,

@@ -79,6 +79,9 @@ class Setting:
 
 Apply = Callable[["Sample"], "Sample"]
 """Function dict -> dict of tensors, in the graph: what a batch goes through."""
+ApplyArrays = Callable[[dict[str, NDArray[Any]], int], None]
+"""Function (dict of arrays, epoch) that changes the arrays in place, by compiled loops: the same
+draws as `Apply`, without TensorFlow. Of PAIRS the last row is a partner, and stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ class Augmentation:
         name: begins its keys.
         options: their names, bounds, defaults and docstrings.
         make: factory (options, setting) -> function; imports TensorFlow, not its module.
+        arrays: factory of the same for NumPy arrays; None: it is for tf.data alone.
         stage: what the function takes.
         stream: number, unlike any other's, that keeps its chances apart: `chance.chances` hashes
             (seed, epoch, source index, stream * 16 + k) for the k-th number, of 16 at most.
@@ -104,6 +108,7 @@ class Augmentation:
     make: Callable[[Any, Setting], Apply]
     stage: Stage
     stream: int
+    arrays: Callable[[Any, Setting], ApplyArrays] | None = None
     place: int = 100
     held: tuple[str, Callable[[int, int], int]] | None = None
     always_recorded: bool = False
@@ -179,5 +184,5 @@ def _load_package() -> None:
     package = __name__.rpartition(".")[0]
     path = importlib.import_module(package).__path__
     for module in pkgutil.iter_modules(path):
-        if module.name not in ("registry", "chance"):
+        if module.name not in ("registry", "chance", "kernels", "levels"):
             importlib.import_module(f"{package}.{module.name}")

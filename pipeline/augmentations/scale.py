@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from headrace.pipeline.augmentations.registry import (
     Apply,
+    ApplyArrays,
     Augmentation,
     Options,
     Probability,
@@ -33,9 +39,9 @@ def scale(options: ScaleOptions, setting: Setting) -> Apply:
         Sample,
         chances,
         look_up,
-        normal_levels,
         where_chosen,
     )
+    from headrace.pipeline.augmentations.levels import normal_levels
 
     deviations = tf.constant(normal_levels() * options.strength, tf.float32)
 
@@ -48,6 +54,31 @@ def scale(options: ScaleOptions, setting: Setting) -> Apply:
     return apply
 
 
+def scale_arrays(options: ScaleOptions, setting: Setting) -> ApplyArrays:
+    """The same for arrays."""
+    from headrace.pipeline.augmentations.kernels import multiply
+    from headrace.pipeline.augmentations.levels import array_chances, normal_levels, whole
+
+    deviations = (normal_levels() * options.strength).astype(np.float32)
+
+    def apply(sample: dict[str, NDArray[Any]], epoch: int) -> None:
+        chance = array_chances(sample["source_index"], epoch, setting.seed, STREAM, 2)
+        deviation = deviations[whole(chance[1], len(deviations))]
+        chosen = np.where(chance[0] < options.probability, deviation, np.float32(0))
+        multiply(sample["raw"], np.float32(1) + chosen)
+
+    return apply
+
+
 register(
-    Augmentation("scale", ScaleOptions, scale, Stage.UNITS, STREAM, place=1, always_recorded=True)
+    Augmentation(
+        "scale",
+        ScaleOptions,
+        scale,
+        Stage.UNITS,
+        STREAM,
+        scale_arrays,
+        place=1,
+        always_recorded=True,
+    )
 )

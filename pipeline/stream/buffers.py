@@ -90,17 +90,36 @@ def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, 
     # Blocks in work, each with the temporaries of its operations, and as many that wait.
     blocks = PREPARE_CALLS * 4 * block + PREPARE_CALLS * block
     batch = config.train.batch * window.float_bytes
-    tables = {
-        each.held[0]: each.held[1](*window.raw.shape)
-        for each, _ in chosen(config.augment, *Stage)
-        if each.held and window.raw is not None
-    }
     return {
         "epoch buffers": (threads + 3) * buffer,
         "buffers being read": threads * buffer,
         "blocks being augmented": blocks,
         "batches prefetched": (config.stream.prefetch_batches + 2) * batch,
-        **tables,
+        **_tables(config, window),
+    }
+
+
+def array_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, int]:
+    """Bytes that a stream of arrays with buffers of `rows` windows holds at most, by name.
+
+    Float32 buffers are those being made, one that waits, the one being cut into batches, and the
+    one that the caller's last batch is a view of. One that is being made is held as it was decoded,
+    too.
+    """
+    threads = config.stream.read_threads
+    return {
+        "epoch buffers": (threads + 3) * rows * (window.float_bytes + 20),
+        "buffers being read": threads * rows * window.stored_bytes,
+        "batch joined of two buffers": 2 * config.train.batch * window.float_bytes,
+        **_tables(config, window),
+    }
+
+
+def _tables(config: Config, window: WindowShape) -> dict[str, int]:
+    return {
+        each.held[0]: each.held[1](*window.raw.shape)
+        for each, _ in chosen(config.augment, *Stage)
+        if each.held and window.raw is not None
     }
 
 

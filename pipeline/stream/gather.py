@@ -2,25 +2,30 @@
 
 One pass over memory, without the interpreter's lock, to the bits of `model.normalisation`: the
 layers of a saved model take six operations of TensorFlow for a quantile map, five times as long.
-Outside of TensorFlow's threads subnormal numbers differ: those take them for 0.
+TensorFlow's threads take subnormal numbers for 0, and so do these kernels in any thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.normaliser import SCORE_LIMIT, STANDARD_LIMIT, Normaliser
 from headrace.pipeline.catalogue.compiled import exact_kernel
 from headrace.stores.store import aligned_empty
 
+if TYPE_CHECKING:
+    from headrace.stores.spec import WindowSpec
+
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Gather = Callable[[NDArray[Any], Rows], NDArray[Any]]
 """Function of an array (n, ...) and the numbers (k,) of rows: these rows, (k, ...)."""
+TINY = np.finfo(np.float32).tiny
+"""Below it a number is subnormal."""
 LANES = 16
 """Rows that are searched side by side: as many float32 as the widest registers hold."""
 
@@ -33,11 +38,42 @@ def gather(source: NDArray[Any], rows: Rows) -> NDArray[Any]:
     return target
 
 
-def gather_raw(normaliser: Normaliser, time: int) -> Gather:
-    """A function that gathers raw (n, T, C) float32, in units, normalised."""
+def gather_raw(normaliser: Normaliser, time: int, to_units: ArrayLike = 1.0) -> Gather:
+    """A function that gathers raw (n, T, C) as stored, puts it into units, and normalises it.
+
+    Args:
+        normaliser: fitted in units.
+        time: T.
+        to_units: (C,) factors from stored values to units.
+    """
     # A row of T x C values at a time: a loop over channels alone is too short to be vectorised.
     mean, scale = (np.tile(each, time) for each in (normaliser.raw_mean, normaliser.raw_scale))
-    return _standardised(mean, scale, np.inf)
+    factor = np.broadcast_to(np.asarray(to_units, np.float32), normaliser.raw_mean.shape)
+    return _standardised(mean, scale, np.inf, np.tile(factor, time))
+
+
+def gather_in_units(spec: WindowSpec) -> Gather:
+    """A function that gathers raw (n, T, C) as it is stored, in units: float32."""
+    factor = np.tile(np.asarray(spec.scale, np.float32), (spec.time, 1))
+
+    def in_units(source: NDArray[Any], rows: Rows) -> Floats:
+        found = gather(source, rows).astype(np.float32, copy=False)
+        return found if (factor == 1).all() else np.multiply(found, factor, out=found)
+
+    return in_units
+
+
+def standardise_in_place(normaliser: Normaliser, time: int) -> Callable[[Floats], None]:
+    """A function that normalises raw (n, T, C) float32, in units, where it is."""
+    mean, scale = (
+        _flushed(np.tile(each, time)) for each in (normaliser.raw_mean, normaliser.raw_scale)
+    )
+
+    def standardise(raw: Floats) -> None:
+        rows = raw.reshape(len(raw), -1)
+        _standardise(rows, np.arange(len(rows)), mean, scale, np.float32(np.inf), rows)
+
+    return standardise
 
 
 def gather_features(normaliser: Normaliser) -> Gather:
@@ -48,7 +84,8 @@ def gather_features(normaliser: Normaliser) -> Gather:
     # A whole number of halvings, and past the last knot nothing is above a value.
     knots = np.full((count, 1 << width.bit_length()), np.inf, np.float32)
     knots[:, :width] = normaliser.knots
-    columns = np.ascontiguousarray(normaliser.segments().transpose(2, 0, 1))
+    knots = _flushed(knots)
+    columns = _flushed(np.ascontiguousarray(normaliser.segments().transpose(2, 0, 1)))
 
     def mapped(source: Floats, rows: Rows) -> Floats:
         target = aligned_empty((len(rows), count), np.dtype(np.float32))
@@ -58,15 +95,37 @@ def gather_features(normaliser: Normaliser) -> Gather:
     return mapped
 
 
-def _standardised(mean: Floats, scale: Floats, limit: float) -> Gather:
-    def standardised(source: Floats, rows: Rows) -> Floats:
+def _standardised(
+    mean: Floats, scale: Floats, limit: float, factor: Floats | None = None
+) -> Gather:
+    mean, scale = _flushed(mean), _flushed(scale)
+    factor = np.ones_like(mean) if factor is None else factor
+
+    def standardised(source: NDArray[Any], rows: Rows) -> Floats:
+        if source.dtype == np.float16:
+            source = source.astype(np.float32)  # The compiler knows no float16.
         target = aligned_empty((len(rows), *source.shape[1:]), np.dtype(np.float32))
         flat = (len(source), mean.size), (len(rows), mean.size)
         bound, result = np.float32(limit), target.reshape(flat[1])
-        _standardise(source.reshape(flat[0]), rows, mean, scale, bound, result)
+        if source.dtype == np.float32 and (factor == 1).all():
+            _standardise(source.reshape(flat[0]), rows, mean, scale, bound, result)
+        else:
+            _scale_and_standardise(
+                source.reshape(flat[0]), rows, factor, mean, scale, bound, result
+            )
         return target
 
     return standardised
+
+
+def _flushed(values: Floats) -> Floats:
+    """Subnormal numbers as 0, with their signs."""
+    return np.where(np.abs(values) < TINY, np.copysign(np.float32(0), values), values)
+
+
+@exact_kernel
+def _flush(value: np.float32) -> np.float32:
+    return value if abs(value) >= TINY else value * np.float32(0)
 
 
 @exact_kernel
@@ -76,7 +135,26 @@ def _standardise(
     for place in range(rows.size):
         row = rows[place]
         for column in range(mean.size):
-            value = (source[row, column] - mean[column]) * scale[column]
+            value = _flush(_flush(source[row, column]) - mean[column])
+            value = _flush(value * scale[column])
+            target[place, column] = min(max(value, -limit), limit)
+
+
+@exact_kernel
+def _scale_and_standardise(
+    source: NDArray[Any],
+    rows: Rows,
+    factor: Floats,
+    mean: Floats,
+    scale: Floats,
+    limit: np.float32,
+    target: Floats,
+) -> None:
+    for place in range(rows.size):
+        row = rows[place]
+        for column in range(mean.size):
+            value = _flush(_flush(np.float32(source[row, column])) * factor[column])
+            value = _flush(_flush(value - mean[column]) * scale[column])
             target[place, column] = min(max(value, -limit), limit)
 
 
@@ -98,7 +176,7 @@ def _map_by_quantiles(
             own, starts = knots[column], segments[0, column]
             scores, slopes = segments[1, column], segments[2, column]
             for lane in range(lanes):
-                values[lane] = source[rows[first + lane], column]
+                values[lane] = _flush(source[rows[first + lane], column])
             found[:] = 0
             step = own.size // 2
             while step > 0:
@@ -109,5 +187,6 @@ def _map_by_quantiles(
             for lane in range(lanes):
                 # Infinity is above what the knots are filled up with, too.
                 at, value = min(found[lane], width), values[lane]
-                score = scores[at] + slopes[at] * (value - starts[at])
+                score = _flush(slopes[at] * _flush(value - starts[at]))
+                score = _flush(scores[at] + score)
                 target[first + lane, column] = min(max(score, -limit), limit)

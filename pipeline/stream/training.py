@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from headrace.model.normalisation_layers import normalise_raw
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.augmentations.chance import Sample
 from headrace.pipeline.augmentations.registry import Setting
-from headrace.pipeline.rows.order import BEGINNING, Order, Position, training_order
+from headrace.pipeline.rows.order import BEGINNING, Position, training_order
 from headrace.pipeline.rows.sampling import Sampling
 from headrace.pipeline.stream.augment import augmentations_in_units, augmentations_once_normalised
 from headrace.pipeline.stream.buffers import (
@@ -24,28 +23,30 @@ from headrace.pipeline.stream.buffers import (
     stream_buffers,
     window_shape,
 )
-from headrace.pipeline.stream.gather import gather, gather_features, gather_raw
-from headrace.pipeline.stream.graph import columns_from_graph, in_units, with_bounds
+from headrace.pipeline.stream.graph import (
+    call_from_graph,
+    columns_from_graph,
+    in_units,
+    with_bounds,
+)
+from headrace.pipeline.stream.reader import (
+    BufferOrder,
+    Delivery,
+    ReadBuffer,
+    buffer_reader,
+    channel_deviations,
+    early_gathers,
+)
 from headrace.pipeline.stream.route import Route, route_of
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.stores import Store
 
-Batch = tuple[Sample, Sample, Sample]
+Batch = tuple[Sample, Any, Any]
 """Inputs, labels and sample weights, by name."""
-COPY_BITS = 48
-"""Lower bits of a source index in the stream: the candidate's number. Above: which copy it is, so
-that the copies of a window are augmented each in its own way."""
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """Where a stream begins: at a position, in a buffer of its epoch, past rows of that buffer."""
-
-    start: Position
-    buffer: int
-    rows: int
+Start = Callable[[], Position]
+"""Asked whenever an iterator begins: the first batch that it delivers."""
 
 
 def training_stream(
@@ -86,39 +87,90 @@ def training_stream(
     Raises:
         UserError: the folds hold not one batch, or features are asked for that the store lacks.
     """
-    order, batch = training_order(store, folds, config, rank, ranks), config.train.batch
-    route = route_of(store, config)
-    before = min(start.step * batch, order.rank_rows(start.epoch))
-    resumed = Resumed(start, *order.locate(start.epoch, before))
-    read = _buffer_reader(store, order, route, normaliser, resumed, sampling)
-    prepare = _preparation(store, config, route, normaliser, class_weights, heads)
-    batches = _epoch_batches(config, order, resumed, read, _block_cutter(route), prepare)
+    order = training_order(store, folds, config, rank, ranks)
+    weights = None if class_weights is None else np.asarray(class_weights, np.float32)
+    delivery = Delivery(normaliser, class_weights=weights, heads=tuple(heads), sampling=sampling)
     last = config.train.epochs if epochs is None else epochs
-    epochs_batches = tf.data.Dataset.range(start.epoch, last).flat_map(batches)
+    return batch_stream(store, order, config, delivery, lambda: start, last)
+
+
+def batch_stream(
+    store: Store,
+    order: BufferOrder,
+    config: Config,
+    delivery: Delivery,
+    start: Start,
+    epochs: int,
+) -> tf.data.Dataset:
+    """Batches of `order`, from where `start` says to the end of the epoch before `epochs`.
+
+    Args:
+        store: where the windows are.
+        order: which rows, in which order.
+        config: its sections stream, augment, model (inputs) and train.
+        delivery: what batches hold.
+        start: asked by each iterator as it begins.
+        epochs: number of the epoch to stop before.
+
+    Returns:
+        Dataset of `Batch`, as `training_stream`; without heads labels and weights are tensors.
+
+    Raises:
+        UserError: as `training_stream`.
+    """
+    route = route_of(store, config)
+    gathers = early_gathers(route, store, delivery)
+    read = _tensor_reader(
+        store, route, buffer_reader(store, order, route, gathers, delivery.sampling)
+    )
+    prepare = _preparation(store, config, route, delivery)
+    steps = order.steps(
+        config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch
+    )
+    batches = _epoch_batches(config, order.buffers, steps, read, _block_cutter(route), prepare)
+
+    def begin(_: Any) -> list[NDArray[Any]]:
+        at = start()
+        rows = min(at.step * config.train.batch, order.rank_rows(at.epoch))
+        return [
+            np.array([each], np.int64)
+            for each in (at.epoch, at.step, *order.locate(at.epoch, rows))
+        ]
+
+    columns = [(name, (), np.dtype(np.int64)) for name in ("epoch", "step", "buffer", "rows")]
+
+    def resumed(number: tf.Tensor) -> tf.data.Dataset:
+        found = call_from_graph(begin, [number], columns)
+        at = {name: value[0] for name, value in found.items()}
+        return tf.data.Dataset.range(at["epoch"], epochs).flat_map(lambda epoch: batches(epoch, at))
+
     held = stream_buffers(config, window_shape(store, config), buffer_rows(config, store))
-    return with_bounds(epochs_batches, config.stream, config.stream.prefetch_batches, held)
+    every = tf.data.Dataset.range(1).flat_map(resumed)
+    return with_bounds(every, config.stream, config.stream.prefetch_batches, held)
 
 
 def _epoch_batches(
     config: Config,
-    order: Order,
-    resumed: Resumed,
-    read: Callable[[tf.Tensor, tf.Tensor], Sample],
+    buffers: int,
+    steps: int,
+    read: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Sample],
     cut: Callable[[Sample], tf.data.Dataset],
     prepare: Callable[[tf.Tensor, Sample], Batch],
-) -> Callable[[tf.Tensor], tf.data.Dataset]:
-    """Function epoch -> dataset of its batches, those that were delivered before left out."""
-    options, batch, start = config.stream, config.train.batch, resumed.start
-    steps = order.steps(batch, options.drop_remainder, config.train.steps_per_epoch)
+) -> Callable[[tf.Tensor, Sample], tf.data.Dataset]:
+    """Function (epoch, where it began) -> its batches, those that were delivered before left out.
 
-    def batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        is_resumed = epoch == start.epoch
-        first = tf.where(is_resumed, tf.constant(resumed.buffer, tf.int64), 0)
-        remaining = steps - tf.where(is_resumed, tf.constant(start.step, tf.int64), 0)
+    Of the buffer that is resumed the rows are left out that were delivered before.
+    """
+    options, batch = config.stream, config.train.batch
+
+    def batches(epoch: tf.Tensor, at: Sample) -> tf.data.Dataset:
+        first, step, skipped = (
+            tf.where(epoch == at["epoch"], at[name], 0) for name in ("buffer", "step", "rows")
+        )
         return (
-            tf.data.Dataset.range(first, order.buffers)
+            tf.data.Dataset.range(first, buffers)
             .map(
-                lambda buffer: read(epoch, buffer),
+                lambda buffer: read(epoch, buffer, tf.where(buffer == first, skipped, 0)),
                 num_parallel_calls=options.read_threads,
                 deterministic=True,
             )
@@ -126,59 +178,25 @@ def _epoch_batches(
             .map(prepare, num_parallel_calls=PREPARE_CALLS, deterministic=True)
             # Inside the epoch, so that no batch crosses into the next one.
             .rebatch(batch, drop_remainder=options.drop_remainder)
-            .take(remaining)
+            .take(steps - step)
         )
 
     return batches
 
 
-def channel_deviations(normaliser: Normaliser) -> NDArray[np.float32]:
-    """Standard deviations of the channels, float32 (C,), in units; 0 where one is constant."""
-    spread = normaliser.raw_scale > 0
-    return np.where(spread, 1 / np.where(spread, normaliser.raw_scale, 1), 0).astype(np.float32)
-
-
-def _buffer_reader(
-    store: Store,
-    order: Order,
-    route: Route,
-    normaliser: Normaliser,
-    resumed: Resumed,
-    sampling: Sampling | None,
-) -> Callable[[tf.Tensor, tf.Tensor], Sample]:
-    """Function (epoch, buffer) -> the buffer's columns, in the order that they are delivered in.
-
-    What is not augmented in units is normalised here, on the way: features always. Of the buffer
-    that is resumed the rows are left out that were delivered before. With mixing on, the
-    first row follows the last: it is its partner. With balanced sampling as many rows are drawn as
-    the buffer has, and the upper bits of a source index say which copy of its row each is.
-    """
+def _tensor_reader(
+    store: Store, route: Route, read: ReadBuffer
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Sample]:
+    """`read`, from the graph."""
     names = route.carried
-    needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
-    gathers = {"features": gather_features(normaliser)}
-    if route.scaled_early:
-        gathers["raw"] = gather_raw(normaliser, store.spec.time)
 
-    def read(epoch: np.int64, buffer: np.int64) -> list[NDArray[Any]]:
-        place = int(epoch), int(buffer)
-        ranges = order.buffer_ranges(*place)
-        columns = store.read_many(needed, ranges)
-        rows = order.row_order(*place, sum(stop - start for start, stop in ranges))
-        if route.partners:
-            rows = np.append(rows, rows[:1])
-        rows = rows[resumed.rows if place == (resumed.start.epoch, resumed.buffer) else 0 :]
-        copy = np.zeros(1, np.int64)
-        if sampling is not None:
-            drawn, copies = sampling.draw(columns[sampling.column], order.draw_offset(*place))
-            rows, copy = drawn[rows], copies[rows]
-        # Popped, so that what was read is given back as soon as it is in order.
-        delivered = {name: gathers.get(name, gather)(columns.pop(name), rows) for name in names}
-        if "source_index" in names:
-            delivered["source_index"] |= copy << COPY_BITS
-        return [delivered[name] for name in names]
+    def read_columns(*place: np.int64) -> list[NDArray[Any]]:
+        columns = read(*map(int, place))
+        return [columns[name] for name in names]
 
-    def tensors(epoch: tf.Tensor, buffer: tf.Tensor) -> Sample:
-        return columns_from_graph(store, names, read, [epoch, buffer]) | {"epoch": epoch}
+    def tensors(epoch: tf.Tensor, buffer: tf.Tensor, skipped: tf.Tensor) -> Sample:
+        place = [epoch, buffer, skipped]
+        return columns_from_graph(store, names, read_columns, place) | {"epoch": epoch}
 
     return tensors
 
@@ -199,26 +217,21 @@ def _block_cutter(route: Route) -> Callable[[Sample], tf.data.Dataset]:
 
 
 def _preparation(
-    store: Store,
-    config: Config,
-    route: Route,
-    normaliser: Normaliser,
-    class_weights: ArrayLike | None,
-    heads: Sequence[str],
+    store: Store, config: Config, route: Route, delivery: Delivery
 ) -> Callable[[tf.Tensor, Sample], Batch]:
     """Function (start, buffer) -> (inputs, labels, weights) of a block: augmented, mixed.
 
     A block is small enough for a core's cache. With mixing on, it ends with the partner of its
     last row.
     """
-    inputs = route.inputs
+    inputs, heads = route.inputs, delivery.heads
     classes, time, seed = len(store.classes), store.spec.time, config.train.seed
-    weights = np.ones(classes) if class_weights is None else np.asarray(class_weights)
+    weights = np.ones(classes) if delivery.class_weights is None else delivery.class_weights
     blended = (*inputs, "label", "weight")
-    setting = Setting(time, channel_deviations(normaliser), seed, blended)
+    setting = Setting(time, channel_deviations(delivery.normaliser), seed, blended)
     early = augmentations_in_units(config.augment, setting) if "raw" in inputs else []
     late = augmentations_once_normalised(config.augment, setting)
-    statistics = _for_each_sample(normaliser, time)
+    statistics = _for_each_sample(delivery.normaliser, time)
     held = route.rows + route.partners
 
     def prepare(start: tf.Tensor, buffer: Sample) -> Batch:
@@ -230,17 +243,17 @@ def _preparation(
             sample["raw"] = in_units(sample["raw"], store.spec)
         for augment in early:
             sample = augment(sample)
-        if route.scaled_late:
+        if route.scaled_late and not delivery.units:
             sample["raw"] = normalise_raw(sample["raw"], statistics)
         sample["weight"] = tf.gather(tf.constant(weights, tf.float32), sample["label"])
-        sample["label"] = tf.one_hot(sample["label"], classes)
+        if delivery.one_hot:
+            sample["label"] = tf.one_hot(sample["label"], classes)
         for augment in late:
             sample = augment(sample)
-        return (
-            {name: sample[name] for name in inputs},
-            {head: sample["label"] for head in heads},
-            {head: sample["weight"] for head in heads},
-        )
+        given = {name: sample[name] for name in inputs}
+        if heads is None:
+            return given, sample["label"], sample["weight"]
+        return given, dict.fromkeys(heads, sample["label"]), dict.fromkeys(heads, sample["weight"])
 
     return prepare
 

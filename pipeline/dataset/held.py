@@ -1,0 +1,76 @@
+"""What iterating a part holds in memory, as named buffers, and reading ahead that fits a budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from headrace.model.normaliser import SAMPLE_ROWS
+from headrace.pipeline.memory.fit import fitted
+from headrace.pipeline.memory.machine import total_memory, usable_budget
+from headrace.pipeline.memory.plan import MIB, MemoryPlan
+from headrace.pipeline.rows.order import buffer_chunks
+from headrace.pipeline.stream.buffers import (
+    array_buffers,
+    buffer_rows,
+    store_buffers,
+    stream_buffers,
+    window_shape,
+)
+from headrace.stores.errors import BudgetError
+from headrace.stores.text import format_bytes
+
+if TYPE_CHECKING:
+    from headrace.pipeline.config.config import Config
+    from headrace.stores import Store
+
+Route = Literal["tf", "numpy"]
+"""How batches are delivered; torch takes those of NumPy."""
+
+
+def held_buffers(config: Config, store: Store, route: Route) -> dict[str, int]:
+    """Bytes that iterating holds at most, by name, TensorFlow and the network apart."""
+    window, rows = window_shape(store, config), buffer_rows(config, store)
+    quantiles = config.model.feature_scaling == "quantile"
+    sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
+    buffers = stream_buffers if route == "tf" else array_buffers
+    return {
+        "quantile sample": sample if quantiles else 0,
+        "tables of moments": 2 * store.manifest.table_bytes,
+        **store_buffers(config, store),
+        **buffers(config, window, rows),
+    }
+
+
+def fitted_to_budget(config: Config, store: Store, route: Route) -> Config:
+    """`config` reading ahead as much as its budget allows.
+
+    Raises:
+        UserError: the least does not fit; says which budget, or which smaller buffer or batch,
+            would do.
+    """
+    found, plan = fitted(lambda config, store: _plan(config, store, route), config, store)
+    if not plan.fits:
+        raise _too_small(found, store, route, plan)
+    return found
+
+
+def _plan(config: Config, store: Store, route: Route) -> MemoryPlan:
+    budget = usable_budget(config.memory.budget)
+    buffers = held_buffers(config, store, route)
+    return MemoryPlan(route, 0, "nothing", buffers, budget, total_memory())
+
+
+def _too_small(config: Config, store: Store, route: Route, plan: MemoryPlan) -> BudgetError:
+    worst = max(plan.buffers, key=lambda name: plan.buffers[name])
+    ways = [f'budget = "{-(-plan.projected // MIB)}MiB"']
+    chunks, smaller = buffer_chunks(config.stream), config
+    while chunks > 1 and not _plan(smaller, store, route).fits:
+        chunks //= 2
+        smaller = smaller.changed("stream", buffer_chunks=chunks)
+    if _plan(smaller, store, route).fits:
+        ways.append(f"buffer_chunks = {chunks} (windows are then mixed less)")
+    return BudgetError(
+        f"Iterating by {route}() holds {format_bytes(plan.projected)}, above budget = "
+        f"{format_bytes(plan.budget)}: the largest buffer is {worst} with "
+        f"{format_bytes(plan.buffers[worst])}. Set {', or '.join(ways)}."
+    )

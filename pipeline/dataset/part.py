@@ -1,0 +1,218 @@
+"""A part of a data set: its batches from any step on, for TensorFlow, NumPy and torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from headrace.pipeline.dataset.held import Route, fitted_to_budget, held_buffers
+from headrace.pipeline.dataset.position import State, step_of, stream_identity
+from headrace.pipeline.rows.in_order import rows_in_order
+from headrace.pipeline.rows.order import Position, training_order
+from headrace.pipeline.rows.split import fold_ranges
+from headrace.pipeline.stream.arrays import ArrayBatch, array_batches
+from headrace.pipeline.stream.buffers import evaluation_rows
+from headrace.pipeline.stream.reader import BufferOrder, Delivery
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from headrace.pipeline.dataset.checkpoint import Checkpoint
+
+    from headrace.pipeline.config.config import Config
+    from headrace.pipeline.dataset.torch_batches import TorchBatches
+    from headrace.stores import Store
+
+Labels = Literal["codes", "one-hot"]
+FOREVER = 2**62
+"""Epochs of a stream that does not end."""
+
+
+class Part:
+    """Batches `(inputs, target, weight)` of some folds: see `Dataset`.
+
+    Attributes:
+        name: "train", "validation", "test", or the folds.
+        store: where the windows are.
+        folds: names of its folds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        folds: tuple[str, ...],
+        labels: Labels,
+        config: Config,
+        delivery: Callable[[], Delivery],
+        shuffled: bool,
+        rank: tuple[int, int],
+    ) -> None:
+        """A `Dataset` makes its parts.
+
+        Args:
+            name, store, folds: see the attributes.
+            labels: what a target is.
+            config: sections stream, augment, model, train and memory.
+            delivery: what batches hold; asked once, as it reads statistics.
+            shuffled: whether it is for training.
+            rank: which of how many processes this is.
+        """
+        self.name, self.store, self.folds = name, store, folds
+        self._labels, self._config, self._make_delivery = labels, config, delivery
+        self._shuffled, self._rank = shuffled, rank
+        self._fitted_configs: dict[Route, Config] = {}
+        self.resumed_step = 0
+        """Step that an iterator of `tf()` begins at which names none: a checkpoint sets it."""
+
+    @property
+    def windows(self) -> int:
+        """Windows of its folds."""
+        return sum(stop - start for start, stop in fold_ranges(self.store, self.folds))
+
+    @property
+    def batch(self) -> int:
+        """Windows of a batch."""
+        return self._config.train.batch
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        stream, train = self._config.stream, self._config.train
+        return self._order.steps(train.batch, stream.drop_remainder, train.steps_per_epoch)
+
+    def __repr__(self) -> str:
+        """What it is, in one line."""
+        return (
+            f"<Part {self.name} of {self.store.path}: {self.windows:,} windows, {len(self):,} "
+            f"batches of {self.batch}>"
+        )
+
+    def numpy(
+        self, start: int | State | None = None, epochs: int | None = 1
+    ) -> Iterator[ArrayBatch]:
+        """Batches as NumPy arrays. Loads no TensorFlow.
+
+        A batch is a view of a buffer where it can be: copy what you keep for long.
+
+        Args:
+            start: batches to leave out, counted from the first epoch's first, or a `state`.
+            epochs: how many to deliver, the rest of the one begun being the first; None: without
+                end.
+
+        Raises:
+            UserError: the state is another part's; the budget is too small; an augmentation is for
+                tf.data alone; a chunk is damaged.
+        """
+        at = self.position(start)
+        last = None if epochs is None else at.epoch + epochs
+        config, order = self._fitted("numpy"), self._order
+        return array_batches(self._held_store("numpy"), order, config, self._delivery, at, last)
+
+    def tf(self, start: int | State | None = None, epochs: int | None = None) -> tf.data.Dataset:
+        """Batches as a tf.data.Dataset, for `fit` and your own loops.
+
+        Args:
+            start: batches to leave out, or a `state`; None: none, or where a `checkpoint` of this
+                part goes on.
+            epochs: how many to deliver; None: of training without end (give `fit`
+                `steps_per_epoch=len(part)`), else one.
+
+        Raises:
+            UserError: the state is another part's; the budget is too small.
+        """
+        import tensorflow as tf
+
+        from headrace.pipeline.stream.training import batch_stream
+
+        given = None if start is None else self.position(start)
+        if epochs is None and not self._shuffled:
+            epochs = 1
+        begun = given or Position()
+        data = batch_stream(
+            self._held_store("tf"),
+            self._order,
+            self._fitted("tf"),
+            self._delivery,
+            lambda: given or self.position(self.resumed_step),
+            FOREVER if epochs is None else begun.epoch + epochs,
+        )
+        if epochs is None:
+            return data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return data.apply(tf.data.experimental.assert_cardinality(epochs * len(self) - begun.step))
+
+    def torch(self, start: int | State | None = None) -> TorchBatches:
+        """Batches as an IterableDataset of torch tensors, an epoch each time it is gone through.
+
+        For `DataLoader(part.torch(), batch_size=None)`. Reading is threaded already: leave
+        `num_workers` at 0.
+
+        Args:
+            start: batches to leave out, or a `state`.
+
+        Raises:
+            UserError: the state is another part's.
+        """
+        from headrace.pipeline.dataset.torch_batches import TorchBatches
+
+        return TorchBatches(self, step_of(start, self._identity))
+
+    def state(self, step: int) -> State:
+        """Where a loop stands that has taken `step` batches, all epochs together: JSON-able."""
+        return State(step=step, **self._identity)
+
+    def position(self, start: int | State | None) -> Position:
+        """Epoch and step of a state, or of a number of batches.
+
+        Raises:
+            UserError: the state is another part's, of other options, or of another store.
+        """
+        return Position(*divmod(step_of(start, self._identity), len(self)))
+
+    def memory(self, route: Route = "tf") -> dict[str, int]:
+        """Bytes that iterating holds at most, by name: TensorFlow and your network are not in it.
+
+        Args:
+            route: "tf", or "numpy", which torch takes too.
+
+        Raises:
+            UserError: that is more than the budget.
+        """
+        return held_buffers(self._fitted(route), self.store, route)
+
+    def checkpoint(self, folder: str | Path, every: int = 100) -> Checkpoint:
+        """A Keras callback that lets a killed `fit` of this part go on, to the bit.
+
+        Args:
+            folder: where the state is kept: one for each `fit`.
+            every: steps from one writing to the next.
+
+        Returns:
+            For `model.fit(part.tf(), steps_per_epoch=len(part), callbacks=[...])`.
+        """
+        from headrace.pipeline.dataset.checkpoint import Checkpoint
+
+        return Checkpoint(self, Path(folder), every)
+
+    def _fitted(self, route: Route) -> Config:
+        """The configuration, reading ahead as much as the budget allows."""
+        if route not in self._fitted_configs:
+            self._fitted_configs[route] = fitted_to_budget(self._config, self.store, route)
+        return self._fitted_configs[route]
+
+    @cached_property
+    def _order(self) -> BufferOrder:
+        if self._shuffled:
+            return training_order(self.store, self.folds, self._config, *self._rank)
+        return rows_in_order(self.store, self.folds, evaluation_rows(self.store), *self._rank)
+
+    @cached_property
+    def _delivery(self) -> Delivery:
+        return self._make_delivery()
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        return stream_identity(self.store, self.folds, self._config, self._labels, self._rank)
+
+    def _held_store(self, route: Route) -> Store:
+        return self.store.with_index_cache(self._fitted(route).stream.index_cache)

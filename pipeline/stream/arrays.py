@@ -1,0 +1,197 @@
+"""Batches as NumPy arrays: the rows and the bits of the tf.data stream, without TensorFlow."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.pipeline.augmentations.registry import ApplyArrays, Setting, Stage, chosen
+from headrace.pipeline.rows.order import Position
+from headrace.pipeline.stream.buffers import block_rows, window_shape
+from headrace.pipeline.stream.gather import gather_in_units, gather_raw, standardise_in_place
+from headrace.pipeline.stream.reader import (
+    BufferOrder,
+    Delivery,
+    buffer_reader,
+    channel_deviations,
+    early_gathers,
+)
+from headrace.pipeline.stream.route import route_of
+from headrace.stores.errors import ConfigError
+
+if TYPE_CHECKING:
+    from headrace.pipeline.config.config import Config
+    from headrace.stores import Store
+
+Columns = dict[str, NDArray[Any]]
+ArrayBatch = tuple[Columns, NDArray[Any], NDArray[np.float32]]
+"""Inputs by name, labels and sample weights."""
+
+
+def array_batches(
+    store: Store,
+    order: BufferOrder,
+    config: Config,
+    delivery: Delivery,
+    start: Position,
+    epochs: int | None,
+) -> Iterator[ArrayBatch]:
+    """Batches of `order`, as `stream.training.batch_stream` delivers them, as arrays.
+
+    `stream.read_threads` buffers are made ahead. A batch is a view of its buffer where it can be:
+    it keeps the whole of it alive.
+
+    Args:
+        store: where the windows are.
+        order: which rows, in which order.
+        config: its sections stream, augment, model (inputs) and train.
+        delivery: what batches hold.
+        start: the first batch that is delivered.
+        epochs: number of the epoch to stop before; None: never.
+
+    Raises:
+        UserError: an augmentation is on that is for tf.data alone; a chunk is damaged.
+    """
+    make = _buffer_maker(store, order, config, delivery)
+    batch, options = config.train.batch, config.stream
+    steps = order.steps(batch, options.drop_remainder, config.train.steps_per_epoch)
+    epoch, step = start.epoch, start.step
+    with ThreadPoolExecutor(options.read_threads, "headrace-read") as pool:
+        while epochs is None or epoch < epochs:
+            rows = min(step * batch, order.rank_rows(epoch))
+            first, skipped = order.locate(epoch, rows)
+            numbers = range(first, order.buffers)
+            places = ((epoch, each, skipped * (each == first)) for each in numbers)
+            buffers = _made_ahead(pool, make, places, options.read_threads)
+            for number, found in enumerate(_cut(buffers, batch, options.drop_remainder), step):
+                if number >= steps:
+                    break
+                yield found
+            epoch, step = epoch + 1, 0
+
+
+def _made_ahead(
+    pool: ThreadPoolExecutor,
+    make: Callable[[int, int, int], ArrayBatch],
+    places: Iterator[tuple[int, int, int]],
+    ahead: int,
+) -> Iterator[ArrayBatch]:
+    """Buffers in order, so many of them in work or waiting."""
+    waiting: deque[Future[ArrayBatch]] = deque()
+    try:
+        for place in places:
+            waiting.append(pool.submit(make, *place))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for each in waiting:
+            each.cancel()
+
+
+def _cut(buffers: Iterator[ArrayBatch], batch: int, drop_remainder: bool) -> Iterator[ArrayBatch]:
+    """Batches of `batch` rows of buffers one after another; the last may be smaller."""
+    rest: list[ArrayBatch] = []
+    held = 0
+    for buffer in buffers:
+        count, at = len(buffer[1]), 0
+        if rest:
+            at = min(batch - held, count)
+            rest.append(_rows(buffer, 0, at))
+            held += at
+            if held < batch:
+                continue
+            yield _joined(rest)
+            rest, held = [], 0
+        while at + batch <= count:
+            yield _rows(buffer, at, at + batch)
+            at += batch
+        if at < count:
+            rest, held = [_rows(buffer, at, count)], count - at
+    if rest and not drop_remainder:
+        yield _joined(rest)
+
+
+def _rows(buffer: ArrayBatch, start: int, stop: int) -> ArrayBatch:
+    inputs, label, weight = buffer
+    cut = {name: values[start:stop] for name, values in inputs.items()}
+    return cut, label[start:stop], weight[start:stop]
+
+
+def _joined(parts: list[ArrayBatch]) -> ArrayBatch:
+    if len(parts) == 1:
+        return parts[0]
+    inputs = {name: np.concatenate([part[0][name] for part in parts]) for name in parts[0][0]}
+    label, weight = (np.concatenate([part[each] for part in parts]) for each in (1, 2))
+    return inputs, label, weight
+
+
+def _buffer_maker(
+    store: Store, order: BufferOrder, config: Config, delivery: Delivery
+) -> Callable[[int, int, int], ArrayBatch]:
+    """Function (epoch, buffer, rows to skip) -> inputs, labels and weights of its rows."""
+    route = route_of(store, config)
+    inputs, classes, spec = route.inputs, len(store.classes), store.spec
+    weights = np.ones(classes) if delivery.class_weights is None else delivery.class_weights
+    weights = weights.astype(np.float32)
+    blended = (*inputs, "label", "weight")
+    deviations = channel_deviations(delivery.normaliser)
+    setting = Setting(spec.time, deviations, config.train.seed, blended)
+    early = _augmentations(config, setting, Stage.UNITS) if "raw" in inputs else []
+    masks = _augmentations(config, setting, Stage.NORMALISED) if "raw" in inputs else []
+    pairs = _augmentations(config, setting, Stage.PAIRS)
+    gathers = early_gathers(route, store, delivery)
+    late = bool(early) and not delivery.units
+    if late or delivery.units:
+        gathers["raw"] = gather_in_units(spec)
+    else:
+        gathers["raw"] = gather_raw(delivery.normaliser, spec.time, spec.scale)
+    normalise = standardise_in_place(delivery.normaliser, spec.time) if late else None
+    read = buffer_reader(store, order, route, gathers, delivery.sampling)
+    block = block_rows(window_shape(store, config), config.train.batch)
+
+    def make(epoch: int, buffer: int, skipped: int) -> ArrayBatch:
+        columns = read(epoch, buffer, skipped)
+        # A block is small enough for a core's cache.
+        if early or masks:
+            for at in range(0, len(columns["label"]), block):
+                part = {name: columns[name][at : at + block] for name in ("raw", "source_index")}
+                for augment in early:
+                    augment(part, epoch)
+                if normalise is not None:
+                    normalise(part["raw"])
+                for augment in masks:
+                    augment(part, epoch)
+        columns["weight"] = weights[columns["label"]]
+        if delivery.one_hot:
+            columns["label"] = np.eye(classes, dtype=np.float32)[columns["label"]]
+        for augment in pairs:
+            augment(columns, epoch)
+        kept = len(columns["label"]) - route.partners
+        given = {name: columns[name][:kept] for name in inputs}
+        return given, columns["label"][:kept], columns["weight"][:kept]
+
+    return make
+
+
+def _augmentations(config: Config, setting: Setting, stage: Stage) -> list[ApplyArrays]:
+    """Those of a stage that are on, for arrays.
+
+    Raises:
+        UserError: one is for tf.data alone.
+    """
+    found = []
+    for each, options in chosen(config.augment, stage):
+        if each.arrays is None:
+            raise ConfigError(
+                f"The augmentation {each.name} is for tf.data alone: use tf(), or set "
+                f"{each.name}_probability = 0."
+            )
+        found.append(each.arrays(options, setting))
+    return found
