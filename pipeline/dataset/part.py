@@ -7,6 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from headrace.pipeline.dataset.held import Route, fitted_to_budget, held_buffers
 from headrace.pipeline.dataset.position import State, step_of, stream_identity
 from headrace.pipeline.rows.in_order import rows_in_order
@@ -15,12 +17,13 @@ from headrace.pipeline.rows.split import fold_ranges
 from headrace.pipeline.stream.arrays import ArrayBatch, array_batches
 from headrace.pipeline.stream.buffers import evaluation_rows
 from headrace.pipeline.stream.reader import BufferOrder, Delivery
+from headrace.pipeline.stream.route import input_names
 
 if TYPE_CHECKING:
     import tensorflow as tf
-    from headrace.pipeline.dataset.checkpoint import Checkpoint
 
     from headrace.pipeline.config.config import Config
+    from headrace.pipeline.dataset.checkpoint import Checkpoint
     from headrace.pipeline.dataset.torch_batches import TorchBatches
     from headrace.stores import Store
 
@@ -193,6 +196,18 @@ class Part:
         from headrace.pipeline.dataset.checkpoint import Checkpoint
 
         return Checkpoint(self, Path(folder), every)
+
+    def empty_batch(self) -> ArrayBatch:
+        """A batch of zeros, of the shapes and dtypes that batches have."""
+        shapes = {"raw": self.store.spec.shape, "features": (len(self.store.feature_names),)}
+        given = {
+            name: np.zeros((self.batch, *shapes[name]), np.float32)
+            for name in input_names(self.store, self._config)
+        }
+        one_hot = self._labels == "one-hot"
+        shape = (self.batch, len(self.store.classes)) if one_hot else (self.batch,)
+        label = np.zeros(shape, np.float32 if one_hot else np.int32)
+        return given, label, np.zeros(self.batch, np.float32)
 
     def _fitted(self, route: Route) -> Config:
         """The configuration, reading ahead as much as the budget allows."""
