@@ -1,8 +1,14 @@
-"""What other callbacks of a `fit` know, as far as it is plain: numbers, texts, arrays, lists."""
+"""What other callbacks of a `fit` know, as far as it is plain: numbers, texts, arrays, lists.
+
+A function of Keras is plain too, by its name: callbacks that watch a metric find out with the first
+one how to compare, and turn the sign of `min_delta` at that moment.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -34,6 +40,8 @@ def packed(value: Any, arrays: list[Array]) -> Any:
         return {"list": [packed(each, arrays) for each in value]}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {"dict": {key: packed(each, arrays) for key, each in value.items()}}
+    if isinstance(value, FunctionType) and _named(value.__module__, value.__qualname__) is value:
+        return {"function": [value.__module__, value.__qualname__]}
     raise NotPlain(type(value).__name__)
 
 
@@ -44,9 +52,18 @@ def unpacked(value: Any, arrays: Sequence[Array]) -> Any:
     (kind, held), *_ = value.items()
     if kind == "array":
         return arrays[held].copy()
+    if kind == "function":
+        return _named(*held)
     if kind == "list":
         return [unpacked(each, arrays) for each in held]
     return {key: unpacked(each, arrays) for key, each in held.items()}
+
+
+def _named(module: str, name: str) -> Any:
+    """A function of Keras; None for any other."""
+    if module.partition(".")[0] != "keras":
+        return None
+    return getattr(sys.modules.get(module), name, None)
 
 
 def plain_attributes(callback: object) -> dict[str, tuple[Any, list[Array]]]:

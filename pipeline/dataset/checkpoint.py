@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 ARRAYS = ("variable", "final", "callback")
+UNLIKE = re.compile(r" at 0x\w+|'shared_object_id': \d+|(?<=[a-z])_\d+(?=')")
+"""What tells objects apart, not what they are."""
 FRAMES = 4
 """Callers that may stand between Keras' list of callbacks and `set_model`."""
 
@@ -284,7 +286,7 @@ def _described(model: keras.Model) -> dict[str, str]:
     shapes = [[list(each.shape), str(each.dtype)] for each in training_variables(model)]
     layers = [type(layer).__name__ for layer in model._flatten_layers()]
     try:
-        compiled = re.sub(r" at 0x\w+", "", str(model.get_compile_config()))
+        compiled = UNLIKE.sub("", str(model.get_compile_config()))
     except (TypeError, ValueError, AttributeError):
         compiled = type(model.optimizer).__name__
     return {

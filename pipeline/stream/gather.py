@@ -54,11 +54,14 @@ def gather_raw(normaliser: Normaliser, time: int, to_units: ArrayLike = 1.0) -> 
 
 def gather_in_units(spec: WindowSpec) -> Gather:
     """A function that gathers raw (n, T, C) as it is stored, in units: float32."""
-    factor = np.tile(np.asarray(spec.scale, np.float32), (spec.time, 1))
+    factor = _flushed(np.tile(np.asarray(spec.scale, np.float32), spec.time))
+    if (factor == 1).all():
+        return lambda source, rows: gather(source, rows).astype(np.float32, copy=False)
 
     def in_units(source: NDArray[Any], rows: Rows) -> Floats:
         found = gather(source, rows).astype(np.float32, copy=False)
-        return found if (factor == 1).all() else np.multiply(found, factor, out=found)
+        _multiply(found.reshape(len(found), -1), factor)
+        return found
 
     return in_units
 
@@ -99,7 +102,7 @@ def _standardised(
     mean: Floats, scale: Floats, limit: float, factor: Floats | None = None
 ) -> Gather:
     mean, scale = _flushed(mean), _flushed(scale)
-    factor = np.ones_like(mean) if factor is None else factor
+    factor = np.ones_like(mean) if factor is None else _flushed(factor)
 
     def standardised(source: NDArray[Any], rows: Rows) -> Floats:
         if source.dtype == np.float16:
@@ -126,6 +129,13 @@ def _flushed(values: Floats) -> Floats:
 @exact_kernel
 def _flush(value: np.float32) -> np.float32:
     return value if abs(value) >= TINY else value * np.float32(0)
+
+
+@exact_kernel
+def _multiply(values: Floats, factor: Floats) -> None:
+    for row in range(values.shape[0]):
+        for column in range(factor.size):
+            values[row, column] = _flush(_flush(values[row, column]) * factor[column])
 
 
 @exact_kernel

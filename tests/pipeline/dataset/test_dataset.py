@@ -1,0 +1,243 @@
+"""A store as batches for a user's own loop: the same bits by every route, from any step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import headrace
+from headrace.pipeline.augmentations.registry import registered
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.rows.split import fold_ranges
+from headrace.stores.errors import BudgetError, ConfigError, GroupError, RunError, StoreError
+from tests.conftest import changed, request_for
+from tests.in_process import store_here
+from tests.refusals import refused
+
+SMALL = {"batch": 32, "seed": 4, "buffer_chunks": 4, "folds": 4}
+EVERYTHING = {
+    "scale_probability": 0.7,
+    "noise_probability": 0.6,
+    "mask_probability": 0.5,
+    "mix_probability": 0.4,
+}
+
+
+def dataset(store: Path, **options: Any) -> headrace.Dataset:
+    return headrace.Dataset(store, **(SMALL | options))
+
+
+@pytest.fixture(scope="module")
+def scaled_store(
+    tiny_source: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Windows stored as int16 with a scale a channel, and without features."""
+    folder = tmp_path_factory.mktemp("scaled")
+    with h5py.File(tiny_source) as source, h5py.File(folder / "s.h5", "w") as file:
+        for name in source:
+            source.copy(source[name], file, name)
+        del file["X"]
+        # Subnormal in float32 where channel 2 is small.
+        file["X"] = (source["X"][()] * 1000).astype(np.int16)
+        for name, value in source["X"].attrs.items():
+            file["X"].attrs[name] = value
+    config = changed(tiny_config, source={"scale": [0.001, -0.5, 1e-40]}, features={"select": []})
+    store_here(request_for(config, folder / "s.h5", folder / "s.zarr"))
+    return folder / "s.zarr"
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """The same structure, dtypes and bits."""
+    one, other = list(one), list(other)
+    assert len(one) == len(other)
+    for (inputs, *rest), (inputs_2, *rest_2) in zip(one, other, strict=True):
+        assert inputs.keys() == inputs_2.keys()
+        pairs = [(inputs[name], inputs_2[name]) for name in inputs]
+        for a, b in [*pairs, *zip(rest, rest_2, strict=True)]:
+            assert a.dtype == b.dtype
+            assert a.shape == b.shape
+            assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"labels": "one-hot", "augment": EVERYTHING, "balance": "class"},
+        {"feature_scaling": "standard", "drop_remainder": True, "class_weight_power": 0.5},
+        {"units": True, "augment": {"noise_probability": 1.0}, "inputs": "raw"},
+        {"inputs": "features", "balance": "group", "steps_per_epoch": 5},
+    ],
+)
+def test_arrays_have_the_bits_of_tensors(tiny_store: Path, options: dict[str, Any]) -> None:
+    data = dataset(tiny_store, **options)
+    for part in (data["train"], data["validation"], data["test"]):
+        arrays = list(part.numpy(epochs=2 if part is data["train"] else 1))
+        epochs = 2 if part is data["train"] else None
+        tensors = list(part.tf(epochs=epochs).as_numpy_iterator())
+        assert_same(arrays, tensors)
+        assert len(arrays) == len(part) * (epochs or 1)
+
+
+@pytest.mark.parametrize("augment", [{}, {"scale_probability": 1.0, "mask_probability": 0.5}])
+@pytest.mark.parametrize("units", [False, True])
+def test_whole_numbers_with_a_scale_have_the_bits_of_tensors(
+    scaled_store: Path, units: bool, augment: dict[str, float]
+) -> None:
+    if units:
+        augment = {key: value for key, value in augment.items() if "mask" not in key}
+    part = dataset(scaled_store, units=units, augment=augment)["train"]
+    assert list(part.empty_batch()[0]) == ["raw"]
+    if augment:
+        # TensorFlow takes subnormal numbers for 0 in every operation.
+        for one, other in zip(part.numpy(), part.tf(epochs=1).as_numpy_iterator(), strict=True):
+            np.testing.assert_allclose(one[0]["raw"], other[0]["raw"], atol=1e-37, rtol=1e-6)
+    else:
+        assert_same(part.numpy(), part.tf(epochs=1).as_numpy_iterator())
+
+
+def test_an_epoch_holds_every_window_of_its_folds_once_in_an_order_of_its_own(
+    tiny_store: Path,
+) -> None:
+    data = dataset(tiny_store, units=True, inputs="features")
+    store = headrace.open(tiny_store)
+    for name, folds in vars(data.split).items():
+        ranges = fold_ranges(store, folds)
+        rows = np.concatenate([store.read("features", start, stop) for start, stop in ranges])
+        epochs = [
+            np.concatenate([batch[0]["features"] for batch in data[name].numpy(start=first)])
+            for first in (0, len(data[name]))
+        ]
+        for found in epochs:
+            assert sorted(map(bytes, found)) == sorted(map(bytes, rows))
+        assert np.array_equal(*epochs) == (name != "train")
+        assert data[name].windows == len(rows)
+
+
+@pytest.mark.parametrize("route", ["numpy", "tf"])
+def test_any_step_is_gone_on_from(tiny_store: Path, route: str) -> None:
+    part = dataset(tiny_store, augment=EVERYTHING, labels="one-hot")["train"]
+    whole = list(part.numpy(epochs=2))
+    for step in (1, len(part) - 1, len(part), len(part) + 3):
+        state = json.loads(json.dumps(part.state(step)))
+        if route == "numpy":
+            rest = part.numpy(start=state, epochs=2)
+        else:
+            rest = part.tf(start=state, epochs=2).as_numpy_iterator()
+        assert_same(list(rest)[: len(whole) - step], whole[step:])
+
+
+def test_lengths_are_known(tiny_store: Path) -> None:
+    data = dataset(tiny_store)
+    assert (
+        int(data["test"].tf().cardinality()) == len(data["test"]) == len(list(data["test"].numpy()))
+    )
+    assert int(data["train"].tf(epochs=3, start=2).cardinality()) == 3 * len(data["train"]) - 2
+    assert int(data["train"].tf().cardinality()) == -1
+    assert "train" in repr(data)
+
+
+def test_ranks_share_the_windows(tiny_store: Path) -> None:
+    parts = [dataset(tiny_store, rank=rank, ranks=2, units=True)["train"] for rank in (0, 1)]
+    seen = [
+        {bytes(row) for batch in part.numpy() for row in batch[0]["features"]} for part in parts
+    ]
+    assert not seen[0] & seen[1]
+    assert len(parts[0]) == len(parts[1])
+
+
+def test_what_is_normalised_has_the_statistics_of_the_training_folds(tiny_store: Path) -> None:
+    split = {"train": ["1", "2", "3"], "validation": ["0"], "test": ["4"]}
+    data = dataset(tiny_store, split=split)
+    raw = np.concatenate([batch[0]["raw"] for batch in data["train"].numpy()])
+    np.testing.assert_allclose(raw.mean(axis=(0, 1)), 0, atol=1e-3)
+    np.testing.assert_allclose(raw.std(axis=(0, 1)), 1, atol=1e-3)
+    assert_same(data.folds(["4"]).numpy(), data["test"].numpy())
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        ({"split": {"train": ["0"], "test": ["0"]}}, GroupError, ("0", "split")),
+        ({"split": {"train": ["99"]}}, GroupError, ("99",)),
+        ({"split": {"trian": ["0"]}}, GroupError, ("trian", "train")),
+        ({"augment": {"nose_probability": 1}}, ConfigError, ("nose_probability",)),
+        ({"augment": {"mix_probability": 1}}, ConfigError, ("mix", "labels", "one-hot")),
+        ({"augment": {"mask_probability": 1}, "units": True}, ConfigError, ("mask", "units")),
+        ({"labels": "text"}, ConfigError, ("labels", "text")),
+        ({"batch": 0}, ConfigError, ("batch", "0")),
+        ({"rank": 2, "ranks": 2}, ConfigError, ("rank", "2")),
+        ({"budget": "1.8MiB"}, BudgetError, ("budget", "1.8 MiB", "buffer_chunks")),
+        ({"batch": 100_000, "drop_remainder": True}, GroupError, ("100000",)),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    tiny_store: Path, options: dict[str, Any], error: type[Exception], named: tuple[str, ...]
+) -> None:
+    with refused(error, *named) as raised:
+        len(dataset(tiny_store, **options)["train"])
+    assert "\n" not in str(raised.value)
+    assert isinstance(raised.value, headrace.UserError)
+
+
+def test_what_is_not_there_is_refused(tiny_store: Path, tmp_path: Path) -> None:
+    data = dataset(tiny_store)
+    with refused(GroupError, "tset", "test"):
+        data["tset"]
+    with refused(GroupError, "99"):
+        data.folds(["99"])
+    with refused(StoreError, "nowhere"):
+        headrace.Dataset(tmp_path / "nowhere")
+
+
+def test_the_state_of_another_stream_is_refused(tiny_store: Path, scaled_store: Path) -> None:
+    part = dataset(tiny_store)["train"]
+    with refused(RunError, "seed", "4", "5"):
+        part.numpy(start=dataset(tiny_store, seed=5)["train"].state(3))
+    with refused(RunError, "store"):
+        part.tf(start=dataset(scaled_store)["train"].state(3))
+    with refused(RunError, "folds"):
+        part.numpy(start=dataset(tiny_store)["test"].state(3))
+    with refused(RunError, "start", "-1"):
+        part.numpy(start=-1)
+
+
+def test_a_budget_bounds_what_is_read_ahead(tiny_store: Path) -> None:
+    least = dataset(tiny_store, read_threads=1, prefetch_batches=2)["train"].memory("tf")
+    part = dataset(tiny_store, budget=sum(least.values()) + 1)["train"]
+    assert sum(part.memory("tf").values()) <= sum(least.values()) + 1
+    ample = dataset(tiny_store, budget="1GiB")["train"]
+    assert sum(part.memory("tf").values()) < sum(ample.memory("tf").values())
+    assert_same(part.numpy(), ample.numpy())
+
+
+def test_an_augmentation_without_a_compiled_loop_is_for_tensors_alone(
+    tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = dataset(tiny_store, augment={"noise_probability": 1.0})["train"]
+    for each in registered():
+        monkeypatch.setitem(vars(each), "arrays", None)
+    with refused(ConfigError, "noise", "tf()"):
+        next(part.numpy())
+
+
+def test_arrays_load_neither_tensorflow_nor_dask(tiny_store: Path) -> None:
+    script = f"""
+import sys, headrace
+augment = {{"noise_probability": 1.0}}
+data = headrace.Dataset({str(tiny_store)!r}, batch=32, folds=4, augment=augment)
+assert len(list(data["train"].numpy())) == len(data["train"])
+heavy = {{"tensorflow", "keras", "dask", "distributed", "torch", "sklearn", "pandas", "matplotlib"}}
+print(heavy & set(sys.modules))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "set()\n"
