@@ -176,6 +176,18 @@ test-slower: tools ## Run .ci/run as on half of these cores, and with AVX2 alone
 test-docs: tools ## Run every command of the documentation's pages, and the notebook that trains (4 minutes)
 	@exec $(python) -m pytest -m docs
 
+# PyTorch and what it brings stands beside the environment, whose packages it sees.
+.torch-env/ready: requirements-dev.lock
+	@$(python) -m venv --clear .torch-env
+	@.torch-env/bin/python -m pip install --quiet --disable-pip-version-check "torch>=2.4" "torchdata>=0.11"
+	@$(python) -c 'import site; print(site.getsitepackages()[0])' \
+		>"$$(.torch-env/bin/python -c 'import site; print(site.getsitepackages()[0])')/headrace.pth"
+	@touch $@
+
+.PHONY: test-torch
+test-torch: tools .torch-env/ready ## Run the tests of batches for PyTorch, in an environment of its own (6 GB)
+	@exec .torch-env/bin/python -m pytest -m torch tests/pipeline/dataset/test_torch.py
+
 .PHONY: test-wheel
 test-wheel: tools ## Run every command of the installed wheel, beside modules named as its folders (6 minutes)
 	@exec $(python) -m pytest -m wheel tests/test_wheel.py

@@ -30,7 +30,7 @@ class TorchBatches(IterableDataset[TorchBatch]):
         self._part = part
         # Shared, so that workers which a DataLoader starts anew for each epoch count on.
         self._begun = torch.zeros(MOST_WORKERS, dtype=torch.int64).share_memory_()
-        self._first = torch.tensor([step]).share_memory_()
+        self._first = torch.full((MOST_WORKERS,), step).share_memory_()
         self._taken = 0
 
     def __len__(self) -> int:
@@ -47,7 +47,7 @@ class TorchBatches(IterableDataset[TorchBatch]):
                 "already; num_workers = 0 is as fast.",
                 stacklevel=2,
             )
-        steps, first = len(self._part), int(self._first)
+        steps, first = len(self._part), int(self._first[number])
         begun = int(self._begun[number])
         at = first if begun == 0 else (first // steps + begun) * steps
         self._begun[number] += 1
@@ -60,8 +60,7 @@ class TorchBatches(IterableDataset[TorchBatch]):
 
     def set_epoch(self, epoch: int) -> None:
         """Go on with that epoch, from its first batch."""
-        self._first[0] = epoch * len(self._part)
-        self._begun.zero_()
+        self._go_on(epoch * len(self._part))
 
     def state_dict(self) -> dict[str, Any]:
         """The state after the batches that were delivered."""
@@ -74,8 +73,13 @@ class TorchBatches(IterableDataset[TorchBatch]):
             UserError: it is another part's.
         """
         position = self._part.position(state)  # type: ignore[arg-type]
-        self._first[0] = position.epoch * len(self._part) + position.step
-        self._begun.zero_()
+        self._go_on(position.epoch * len(self._part) + position.step)
+
+    def _go_on(self, step: int) -> None:
+        """Begin there; a worker for itself, for each has its own state."""
+        worker = get_worker_info()
+        own = slice(None) if worker is None else worker.id
+        self._first[own], self._begun[own] = step, 0
 
 
 def _tensor(values: np.ndarray[Any, Any]) -> torch.Tensor:
