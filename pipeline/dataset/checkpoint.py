@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -263,14 +264,12 @@ def _list_around(callback: Checkpoint) -> keras.callbacks.CallbackList:
     Raises:
         UserError: something else calls.
     """
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     for _ in range(FRAMES):
-        if frame is None:
-            break
-        owner = frame.f_locals.get("self")
+        owner = None if frame is None else frame.f_locals.get("self")
         if isinstance(owner, keras.callbacks.CallbackList):
             return owner
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = None if frame is None else frame.f_back
     raise ConfigError(
         "A checkpoint is a callback of model.fit(part.tf(), callbacks=[part.checkpoint(...)]). A "
         "loop of your own keeps part.state(step), and begins at start=."

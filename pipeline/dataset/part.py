@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
@@ -162,7 +162,7 @@ class Part:
 
     def state(self, step: int) -> State:
         """Where a loop stands that has taken `step` batches, all epochs together: JSON-able."""
-        return State(step=step, **self._identity)
+        return cast(State, {"step": step, **self._identity})
 
     def position(self, start: int | State | None) -> Position:
         """Epoch and step of a state, or of a number of batches.
