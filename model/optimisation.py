@@ -40,6 +40,8 @@ def compile_network(
         jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
     )
     _build_metrics(network)
+    # Variables that are made while the first step is traced would have it traced twice.
+    network.optimizer.build(network.trainable_variables)
 
 
 def targets(
@@ -59,7 +61,7 @@ def training_variables(network: keras.Model) -> list[keras.Variable]:
     if not network.compiled:
         raise ValueError("The network is not compiled, so it has no optimizer to save.")
     optimizer = network.optimizer
-    if not optimizer.built:
+    if not optimizer.built:  # As `fit` leaves it before its first step.
         optimizer.build(network.trainable_variables)
     seen: dict[int, keras.Variable] = {}
     for variable in [*network.variables, *optimizer.variables, *network.metrics_variables]:
