@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import headrace
+from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore::UserWarning")]
 
@@ -87,3 +89,10 @@ def test_codes_are_what_a_loss_takes_and_no_tensorflow_is_loaded(tiny_store: Pat
     (loss * weight).mean().backward()
     assert network.weight.grad is not None
     assert "tensorflow" not in sys.modules
+
+
+def test_the_example_of_the_documentation_runs(tiny_store: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "own-loop.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    example = example.replace('"my.zarr", batch=64', f"{str(tiny_store)!r}, folds=4")
+    exec(example.replace("range(30)", "range(2)"), {"headrace": headrace})
