@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from headrace.stores.errors import CommandError
 from headrace.stores.text import format_bytes, format_seconds
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 10.0
 """Between progress lines where there is no terminal."""
+
+FILE_WIDTH = 160
+"""Of tables where there is no terminal: whoever reads a file or a pipe wants whole rows."""
 
 
 class Progress(Protocol):
@@ -48,6 +52,11 @@ class Console:
         """Whether text is held back."""
         return self.quiet or self.json
 
+    @property
+    def width(self) -> int:
+        """Letters of a line of a table."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else FILE_WIDTH
+
     def say(self, text: str) -> None:
         """Print a line of text."""
         if not self.silent:
@@ -69,11 +78,12 @@ class Console:
 
         table = Table(title=title, title_justify="left")
         for number, column in enumerate(columns):
-            table.add_column(column, justify="left" if number == 0 else "right")
+            justify: Literal["left", "right"] = "left" if number == 0 else "right"
+            table.add_column(column, justify=justify, overflow="fold")  # A cut path is no path.
         for row in rows:
             table.add_row(*row)
         with _written():
-            RichConsole(width=None if sys.stdout.isatty() else 100).print(table)
+            RichConsole(width=self.width).print(table)
 
     def memory_plan(self, title: str, plan: MemoryPlan, whole: bool = False) -> None:
         """Print a plan's largest sizes, or all of them; progress is then within its budget."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headrace.stores.io.places import Place
@@ -48,3 +48,22 @@ def positive_number(text: str) -> float:
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
     return value
+
+
+class Once(argparse.Action):
+    """Takes the one value of an option; argparse would drop the first of two without a word."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value, or refuse the second."""
+        given = vars(namespace).setdefault("given", {})
+        if self.dest in given:
+            former = given[self.dest]
+            raise argparse.ArgumentError(self, f"given twice, as {former} and {values}: keep one")
+        given[self.dest] = values
+        setattr(namespace, self.dest, values)

@@ -19,6 +19,13 @@ def init(options: argparse.Namespace) -> dict[str, Any]:
     return run_init(options.data, options.output or Path(f"{options.data.stem}.toml"), _to(options))
 
 
+def runs(options: argparse.Namespace) -> dict[str, Any]:
+    """List the runs in a folder."""
+    from headrace.pipeline.commands.runs import run_runs
+
+    return run_runs(options.folder, options.sort, options.all, _to(options))
+
+
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Show evaluated runs side by side."""
     from headrace.pipeline.experiments.compare import run_compare

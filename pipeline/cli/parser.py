@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from headrace.pipeline.cli.arguments import file_path, place, positive, positive_number
+from headrace.pipeline.cli.arguments import Once, file_path, place, positive, positive_number
 from headrace.pipeline.process import exit_codes
 
 
@@ -119,6 +119,11 @@ CLUSTER_OPTIONS = (
         help="of each of them: 600MiB",
     ),
 )  # fmt: skip
+SCORES = (
+    *("accuracy", "macro_f1", "views_accuracy", "views_macro_f1"),
+    *("val_loss", "val_accuracy", "val_macro_f1"),
+)
+"""What `runs` can be sorted by."""
 BASELINE = _flag("--baseline", help="score extra trees on the features too")
 
 
@@ -180,6 +185,21 @@ _ALL = (
         "init", "look at an HDF5 file, and write a commented first configuration for it",
         Option("data", type=file_path, metavar="SOURCE.h5", help="the file to look at"),
         Option("--output", type=file_path, metavar="FILE.toml", help="SOURCE.toml here"),
+        JSON,
+        QUIET,
+        DEBUG,
+    ),
+    _other(
+        "runs", "list the runs in a folder: state, scores, size, store, the latest first",
+        Option(
+            "folder", type=file_path, nargs="?", metavar="FOLDER", default=Path("runs"),
+            help="where to look (runs)",
+        ),
+        Option(
+            "--sort", choices=SCORES, help="the best first: of test folds, views averaged "
+            "(views_) or validation (val_)",
+        ),
+        _flag("--all", help="print all, not a screen"),
         JSON,
         QUIET,
         DEBUG,
@@ -249,7 +269,7 @@ def command_parser(chosen: str = "") -> argparse.ArgumentParser:
         text = command.help
         own = commands.add_parser(command.name, help=text, description=as_sentence(text))
         for option in command.options:
-            once = {"action": _Once} if option.named else {}
+            once = {"action": Once} if option.named else {}
             own.add_argument(*option.names, help=option.help, **once | option.settings)
     return parser
 
@@ -304,24 +324,6 @@ def _option_hint(name: str, command: Command | None) -> str:
 def _closest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f" Did you mean {close[0]}?" if close else ""
-
-
-class _Once(argparse.Action):
-    """Takes the one value of an option; argparse would drop the first of two without a word."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        given = vars(namespace).setdefault("given", {})
-        if self.dest in given:
-            former = given[self.dest]
-            raise argparse.ArgumentError(self, f"given twice, as {former} and {values}: keep one")
-        given[self.dest] = values
-        setattr(namespace, self.dest, values)
 
 
 class _Version(argparse.Action):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from headrace.model.figures import (
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.html_page import html_page
 from headrace.pipeline.evaluation.metrics import TITLES, Metrics, Mistake, Spread
+from headrace.pipeline.runs.history import read_history
 from headrace.pipeline.runs.record import recorded_versions
 from headrace.stores.io import disk
 from headrace.stores.views.window import read_window
@@ -66,7 +66,7 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown)
         metrics: of the run.
         shown: the rest.
     """
-    scores, history = metrics.tta, _history(run)
+    scores, history = metrics.tta, read_history(run.log)
     summary = scores.as_table()
     figures = {
         "curves": learning_curves(history),
@@ -130,15 +130,6 @@ def _comparable(window: Window) -> NDArray[np.float64]:
         spread = np.ptp(centred[:, units == unit], axis=0).max()
         centred[:, units == unit] /= spread or 1.0
     return centred
-
-
-def _history(run: RunFolder) -> list[dict[str, float]]:
-    with run.log.open(newline="") as stream:
-        return [
-            # Of what a training did not note, as before it noted that, the place is empty.
-            {key: float(value) for key, value in row.items() if value}
-            for row in csv.DictReader(stream)
-        ]
 
 
 def _tables(metrics: Metrics) -> dict[str, list[tuple[str, ...]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
 from headrace.model.scores import summarise_confusion
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.metrics import read_metrics
+from headrace.pipeline.runs.history import read_history
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ class Trained:
     @classmethod
     def read(cls, run: RunFolder) -> Trained:
         """Of a run that has just been evaluated."""
-        with run.log.open(newline="") as stream:
-            seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
+        seconds = [row["seconds"] for row in read_history(run.log)]
         return cls(str(run.path), read_metrics(run), len(seconds), sum(seconds))
 
 

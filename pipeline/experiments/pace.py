@@ -6,7 +6,6 @@ given too few epochs. So they are measured in processor time, which does not cou
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from headrace.pipeline.experiments.child_stages import run_stage
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.history import read_history
 from headrace.pipeline.runs.record import json_bytes
 from headrace.stores.errors import RunError
 from headrace.stores.io import disk
@@ -137,11 +137,10 @@ def _probe(request: Request, store: Store, config: Config, folder: Path) -> Epoc
     disk.remove_folder(run.path)
     quiet = dataclasses.replace(request, console=QUIET)
     run_stage("train", quiet, short, run, folder / "probe.toml")
-    with run.log.open(newline="") as stream:
-        *_, row = csv.DictReader(stream)
+    row = read_history(run.log)[-1]
     disk.remove_folder(run.path)
-    validation, trained = float(row["val_seconds"]), float(row["seconds"])
+    validation, trained = row["val_seconds"], row["seconds"]
     wall = (trained - validation) / probed * steps + validation
-    if not row["cpu_seconds"]:
+    if "cpu_seconds" not in row:
         return Epoch(wall, None)
-    return Epoch(wall, float(row["cpu_seconds"]) / probed * steps + float(row["val_cpu_seconds"]))
+    return Epoch(wall, row["cpu_seconds"] / probed * steps + row["val_cpu_seconds"])

@@ -84,7 +84,7 @@ SHORT = ("features",)
 ALL = (
     *("synth", "plan --measure", "features", "verify --source", "inspect", "features --repair"),
     *("train", "evaluate --baseline", "crossval", "predict", "export", "compare", "init"),
-    *("doctor", "ablation"),
+    *("doctor", "ablation", "runs"),
 )
 OUTSIDE = """
 set -eu
@@ -128,6 +128,7 @@ def packets_of_stages(stages: Sequence[str], source: Path, folder: Path) -> int:
         "evaluate --baseline": f"{options} --run {run}",
         "synth": "--windows 90 --output more.h5",
         "doctor": "",
+        "runs": ".",
         "ablation": f"{options} --minutes 0.01 --set model.inputs=features",
         "predict": f"--run {run} --input {source} --output p.parquet",
         "export": f"--run {run} --output exported",
