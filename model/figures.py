@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
 """Of the palette of Okabe and Ito (2008)."""
+MOST_DRAWN = 60
+"""Groups, or folds, in a figure: PNG and readers know an end."""
 
 Rows = Sequence[Mapping[str, float]]
 Summary = Mapping[str, Any]
@@ -40,6 +42,28 @@ def learning_curves(history: Rows) -> bytes:
     }
     _curves(accuracy, history, names)
     accuracy.set(xlabel="epoch", ylabel="score")
+    return _png(figure)
+
+
+def fold_curves(histories: Mapping[str, Rows]) -> bytes:
+    """Loss over the epochs of several trainings, drawn small, three in a row.
+
+    Args:
+        histories: title -> rows as of `learning_curves`; of more than MOST_DRAWN, the first are
+            drawn.
+    """
+    drawn = list(histories.items())[:MOST_DRAWN]
+    rows = -(-len(drawn) // 3)
+    figure = _figure(10, 2.4 * rows)
+    panels = figure.subplots(rows, 3, squeeze=False, sharex=True, sharey=True)
+    for place in panels.flat[len(drawn) :]:
+        place.set_axis_off()
+    for (title, history), place in zip(drawn, panels.flat, strict=False):
+        _curves(place, history, {"loss": "training loss", "val_loss": "validation loss"})
+        place.set_title(title, fontsize=8)
+        place.tick_params(labelsize=7)
+        if place.lines:
+            place.legend(fontsize=7)
     return _png(figure)
 
 
@@ -77,8 +101,11 @@ def class_bars(summary: Summary) -> bytes:
 
 
 def group_bars(summary: Summary) -> bytes:
-    """Accuracy and macro-F1 of each group of a `Scores.summary`."""
+    """Accuracy and macro-F1 of each group of a `Scores.summary`; of many groups, of the worst."""
     per_group = summary["per_group"]
+    if len(per_group) > MOST_DRAWN:
+        worst = sorted(per_group.items(), key=lambda item: item[1]["accuracy"])
+        per_group = dict(worst[:MOST_DRAWN])
     names = [f"{name} ({scores['windows']:,})" for name, scores in per_group.items()]
     columns = {
         key: [scores[key] for scores in per_group.values()] for key in ("accuracy", "macro_f1")

@@ -27,7 +27,7 @@ def runs(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
-    """Show evaluated runs side by side."""
+    """Show evaluated runs, or cross-validations, side by side."""
     from headrace.pipeline.experiments.compare import run_compare
 
     return run_compare(options.runs, _to(options))

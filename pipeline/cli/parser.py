@@ -205,8 +205,12 @@ _ALL = (
         DEBUG,
     ),
     _other(
-        "compare", "show evaluated runs side by side, and whether their difference may be chance",
-        Option("runs", type=file_path, nargs="+", metavar="RUN", help="run folders"),
+        "compare",
+        "show runs, or cross-validations, side by side, and whether differences may be chance",
+        Option(
+            "runs", type=file_path, nargs="+", metavar="RUN",
+            help="folders of evaluated runs, or of cross-validations",
+        ),
         JSON,
         QUIET,
         DEBUG,

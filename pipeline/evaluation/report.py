@@ -21,7 +21,20 @@ from headrace.model.figures import (
 )
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.html_page import html_page
-from headrace.pipeline.evaluation.metrics import TITLES, Metrics, Mistake, Spread
+from headrace.pipeline.evaluation.metrics import (
+    TITLES,
+    ClassifierScores,
+    Metrics,
+    Mistake,
+    Spread,
+)
+from headrace.pipeline.evaluation.tables import (
+    class_rows,
+    confusion_rows,
+    decimals,
+    group_rows,
+    mistake_rows,
+)
 from headrace.pipeline.runs.history import read_history
 from headrace.pipeline.runs.record import recorded_versions
 from headrace.stores.io import disk
@@ -45,13 +58,11 @@ class Shown:
     """What a report shows beside the metrics.
 
     Attributes:
-        classes: names in the order of the confusion counts.
         memory: of the stages so far.
         mistakes: the windows of the most confident mistakes, in their order.
         training_windows: in an epoch.
     """
 
-    classes: Sequence[str]
     memory: Sequence[MemoryRecord]
     mistakes: Sequence[Window]
     training_windows: int
@@ -67,14 +78,7 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown)
         shown: the rest.
     """
     scores, history = metrics.tta, read_history(run.log)
-    summary = scores.as_table()
-    figures = {
-        "curves": learning_curves(history),
-        "confusion": confusion_matrix(scores.confusion, shown.classes),
-        "classes": class_bars(summary),
-        "groups": group_bars(summary),
-        "calibration": calibration_curve(summary),
-    }
+    figures = {"curves": learning_curves(history), **figures_of(scores)}
     if shown.memory:
         figures["memory"] = memory_timelines([asdict(record) for record in shown.memory])
     if shown.mistakes:
@@ -90,7 +94,7 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown)
         versions=[f"{name} {found}" for name, found in recorded_versions(run).items()],
         commands=_commands(run),
         config=config_bytes(config).decode(),
-        **_tables(metrics),
+        tables=tables_of(scores, metrics.scores()),
     )
     disk.write_bytes(run.report, page)
 
@@ -132,35 +136,33 @@ def _comparable(window: Window) -> NDArray[np.float64]:
     return centred
 
 
-def _tables(metrics: Metrics) -> dict[str, list[tuple[str, ...]]]:
-    """Rows of the report's tables by name; of `classifiers` the first columns are compared."""
-    scores = metrics.tta
+def tables_of(scores: ClassifierScores, shown: Mapping[str, ClassifierScores]) -> dict[str, Any]:
+    """Rows of a report's tables by name.
+
+    Args:
+        scores: that all but one are of.
+        shown: classifiers that are compared in that one, by a key of TITLES.
+    """
     return {
         "classifiers": [
-            (
-                TITLES[name],
-                *each.texts(),
-                _mean_and_sd(each.group_accuracy),
-                *_decimals(each.ece),
-            )
-            for name, each in metrics.scores().items()
+            (TITLES[name], *each.texts(), _mean_and_sd(each.group_accuracy), *decimals(each.ece))
+            for name, each in shown.items()
         ],
-        "classes": [
-            (name, f"{each.windows:,}", *_decimals(each.precision, each.recall, each.f1))
-            for name, each in scores.per_class.items()
-        ],
-        "confusion": [
-            (name, *(f"{count:,}" for count in counts))
-            for name, counts in zip(scores.per_class, scores.confusion, strict=True)
-        ],
-        "groups": [
-            (name, f"{each.windows:,}", *_decimals(each.accuracy, each.macro_f1))
-            for name, each in scores.per_group.items()
-        ],
-        "mistakes": [
-            (str(each.source_index), each.label, each.predicted, *_decimals(each.confidence))
-            for each in scores.mistakes
-        ],
+        "classes": class_rows(scores.per_class),
+        "confusion": confusion_rows(scores.per_class, scores.confusion),
+        "groups": group_rows(scores.per_group),
+        "mistakes": mistake_rows(scores.mistakes),
+    }
+
+
+def figures_of(scores: ClassifierScores) -> dict[str, bytes]:
+    """Figures of the same, as PNG."""
+    summary = scores.as_table()
+    return {
+        "confusion": confusion_matrix(scores.confusion, list(scores.per_class)),
+        "classes": class_bars(summary),
+        "groups": group_bars(summary),
+        "calibration": calibration_curve(summary),
     }
 
 
@@ -181,10 +183,6 @@ def _commands(run: RunFolder) -> str:
     file = shlex.quote(str(run.config))
     stages = (("features", ""), ("train", " --run again"), ("evaluate", " --run again"))
     return "\n".join(f"headrace {stage} --config {file}{more}" for stage, more in stages)
-
-
-def _decimals(*scores: float) -> list[str]:
-    return [f"{score:.3f}" for score in scores]
 
 
 def _mean_and_sd(spread: Spread) -> str:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from headrace.model.baseline import fit_baseline
 from headrace.model.scores import Scores
 from headrace.pipeline.evaluation.metrics import ClassifierScores, Metrics
+from headrace.pipeline.evaluation.notes import notes_on
 from headrace.pipeline.evaluation.predictor import View, load_model, predictor, score_batches
 from headrace.pipeline.rows.ranges import cut_ranges, first_rows
-from headrace.pipeline.rows.split import fold_ranges, group_names, is_official
+from headrace.pipeline.rows.split import fold_ranges, group_names
 from headrace.pipeline.rows.statistics import sample_rows
 from headrace.pipeline.stream.augment import view
 from headrace.pipeline.stream.buffers import window_shape
@@ -51,13 +52,14 @@ def score_run(
     row_bytes = window_shape(store, config).stored_bytes
     with console.progress("evaluate", windows, row_bytes) as progress:
         loss = score_batches(predict, batches, wanted, progress.advance)
+    groups = group_names(store, split.test)
     return Metrics(
         digest=digest,
         plain=ClassifierScores(loss=loss["plain"], **plain.summary()),
         tta=ClassifierScores(loss=loss["tta"], **tta.summary()),
         views=names,
-        test_groups=group_names(store, split.test),
-        notes=_notes(store, split, config),
+        test_groups=groups,
+        notes=notes_on(store, config, groups),
     )
 
 
@@ -112,22 +114,3 @@ def _columns(rows: dict[str, NDArray[Any]], store: Store) -> NDArray[np.float32]
 def _test_windows(store: Store, split: Split, config: Config) -> int:
     ranges = first_rows(fold_ranges(store, split.test), config.evaluate.max_windows)
     return sum(stop - start for start, stop in ranges)
-
-
-def _notes(store: Store, split: Split, config: Config) -> list[str]:
-    """What a reader must know before trusting the scores."""
-    notes = []
-    if not store.manifest.grouped:
-        notes.append(
-            "Warning: the source has no groups, so windows of one person or machine may be on "
-            "both sides of the split. These scores are too high for new ones."
-        )
-    groups = group_names(store, split.test)
-    if not is_official(store.folds):
-        notes.append(
-            f"One fold of {len(groups)} group{'s' if len(groups) > 1 else ''} is a small sample; "
-            "headrace crossval gives the number that counts."
-        )
-    if config.evaluate.max_windows is not None:
-        notes.append(f"Only the first {config.evaluate.max_windows:,} test windows are scored.")
-    return notes

@@ -144,7 +144,7 @@ def _write_results(
         for fold in evaluation.store.folds
         if fold.name in evaluation.split.train
     )
-    shown = Shown(evaluation.store.classes, held, signals, windows)
+    shown = Shown(held, signals, windows)
     write_report(run, evaluation.config, metrics, shown)
     write_metrics(run, metrics)
 

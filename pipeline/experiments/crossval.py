@@ -6,22 +6,15 @@ no TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from headrace.model.scores import summarise_confusion
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.evaluation.metrics import (
-    HEADLINES,
-    TITLES,
-    ClassifierScores,
-    Metrics,
-    read_metrics,
-)
+from headrace.pipeline.evaluation.metrics import HEADLINES, TITLES, read_metrics
 from headrace.pipeline.experiments.child_stages import ensure_evaluated
+from headrace.pipeline.experiments.crossval_page import write_page
+from headrace.pipeline.experiments.crossval_result import RESULT, CrossvalResult, summarise
 from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.rows.split import class_table, crossval_splits, group_names, is_official
@@ -44,13 +37,12 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     A source with an official test part is divided inside its training part.
 
     Args:
-        request: `run`, if given, is the folder of crossval.json and of all folds.
+        request: `run`, if given, is the folder of crossval.json, the report and all folds.
         baseline: score the classic baseline of each fold too.
 
     Returns:
-        JSON-able, and crossval.json: for `plain` and `tta` (and `baseline`) the mean, standard
-        deviation (ddof 1) and values of accuracy, macro_f1 and balanced_accuracy over the folds,
-        and the scores of all groups pooled; each fold's run and test groups.
+        JSON-able: the paths of the report and of crossval.json, and what that holds
+        (`crossval_result`).
 
     Raises:
         UserError: the store cannot be divided so, or a fold was refused; its message is printed.
@@ -72,12 +64,14 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
         file = folder / f"fold-{number}.toml"
         ensure_evaluated(request, fold_config(config, number), fold, file, baseline=baseline)
         folds[str(fold.path)] = read_metrics(fold)
-    result = summarise(folds, store.classes)
-    disk.write_bytes(folder / "crossval.json", json_bytes(result))
+    result = {"store": store.fingerprint} | summarise(folds, store.classes)
+    page = write_page(folder, store, config, folds, CrossvalResult.model_validate(result))
+    disk.write_bytes(folder / RESULT, json_bytes(result))
     _print(request, result, len(folds))
-    request.console.say(f"Cross-validation: {folder / 'crossval.json'}")
+    request.console.say(f"Cross-validation: {folder / RESULT}\nReport: {page}")
     summary = {
-        "crossval": str(folder / "crossval.json"),
+        "crossval": str(folder / RESULT),
+        "report": str(page),
         "run": str(folder),
         "memory": plan.as_table(),
     }
@@ -87,25 +81,6 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
 def fold_config(config: Config, number: int) -> Config:
     """The config of one fold of a cross-validation."""
     return config.changed("split", test_fold=number)
-
-
-def summarise(folds: Mapping[str, Metrics], classes: Sequence[str]) -> dict[str, Any]:
-    """Spread over the folds and scores of all their test groups together.
-
-    Args:
-        folds: path of each fold's run -> its scores.
-        classes: names of the classes, in the order of the confusion counts.
-    """
-    scores = {run: fold.scores() for run, fold in folds.items()}
-    kinds = [kind for kind in TITLES if all(kind in fold for fold in scores.values())]
-    return {
-        "folds": [
-            {"run": run, "test_groups": fold.test_groups}
-            | {kind: scores[run][kind].headlines() for kind in kinds}
-            for run, fold in folds.items()
-        ],
-        **{kind: _spread([fold[kind] for fold in scores.values()], classes) for kind in kinds},
-    }
 
 
 def crossval_config(request: Request, store: Store) -> Config:
@@ -139,22 +114,3 @@ def _print(request: Request, result: Mapping[str, Any], folds: int) -> None:
 
 def _mean_and_sd(score: Mapping[str, float]) -> str:
     return f"{100 * score['mean']:.2f} +- {100 * score['sd']:.2f} %"
-
-
-def _spread(scores: Sequence[ClassifierScores], classes: Sequence[str]) -> dict[str, Any]:
-    values = {key: np.array([getattr(score, key) for score in scores]) for key in HEADLINES}
-    confusion = np.sum([score.confusion for score in scores], axis=0)
-    return {
-        **{
-            key: {
-                "mean": float(value.mean()),
-                "sd": float(value.std(ddof=1)) if len(value) > 1 else 0.0,
-                "folds": value.tolist(),
-            }
-            for key, value in values.items()
-        },
-        "pooled": summarise_confusion(confusion, classes),
-        "per_group": {
-            name: group.as_table() for score in scores for name, group in score.per_group.items()
-        },
-    }

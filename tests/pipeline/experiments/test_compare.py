@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,20 @@ import pytest
 from headrace.model.intervals import paired_accuracy
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes
+from headrace.pipeline.evaluation.metrics import write_metrics
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.stage import run_evaluate
+from headrace.pipeline.experiments.crossval_result import FIRST_FOLD, RESULT, summarise
 from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.inputs import ModelInputs
+from headrace.pipeline.runs.record import json_bytes, record_run
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import DiskError, RunError
+from headrace.stores.spec import WindowSpec
 from tests.conftest import changed, request_for
 from tests.failing_disk import FAILURE, FailingDisk, install
+from tests.pipeline.evaluation.scored import evaluated, scored
 from tests.refusals import assert_names, assert_refused, says
 
 
@@ -104,6 +112,74 @@ def test_other_windows_do_not_compare(
     assert main(["compare", str(runs[0].path), str(other.path)]) == 2
     evaluate = f"headrace evaluate --run {other.path}"
     assert_refused(capsys.readouterr().err, RunError, evaluate)
+
+
+def crossed(
+    config: Config, folder: Path, right: Sequence[int], folds: int = 2, store: str = "f" * 32
+) -> Path:
+    """A cross-validation that labels so many of 10 windows of each group rightly."""
+    scores = {
+        str(number): evaluated(
+            scored(
+                [[[each, 10 - each], [0, 0]] for each in right[number::folds]],
+                [f"g{group}" for group in range(number, len(right), folds)],
+            )
+        )
+        for number in range(folds)
+    }
+    folder.mkdir()
+    (folder / FIRST_FOLD).write_bytes(config_bytes(config))
+    (folder / RESULT).write_bytes(json_bytes({"store": store} | summarise(scores, ("0", "1"))))
+    return folder
+
+
+def test_two_cross_validations_are_compared_over_all_groups(
+    tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = crossed(tiny_config, tmp_path / "one", [5] * 8)
+    better = changed(tiny_config, train={"seed": 4})
+    two = crossed(better, tmp_path / "two", [7, 8, 7, 8, 7, 8, 7, 8])
+    assert main(["compare", "--json", str(one), str(two / RESULT)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (difference,) = found["differences"]
+    assert difference["crossval"] == str(two)
+    assert difference["accuracy"] == pytest.approx(0.25)
+    low, high = difference["interval"]
+    assert 0.2 <= low < 0.25 < high <= 0.3
+    assert found["crossvals"][1]["differing"] == {"train.seed": 4}
+    assert found["crossvals"][1]["accuracy"]["mean"] == pytest.approx(0.75)
+    assert main(["compare", str(one), str(two)]) == 0
+    assert says(capsys.readouterr().out, "+25.00")
+
+
+def test_cross_validations_that_do_not_compare_are_refused(
+    tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = crossed(tiny_config, tmp_path / "one", [5] * 8)
+    other = crossed(tiny_config, tmp_path / "store", [5] * 8, store="0" * 32)
+    folds = crossed(tiny_config, tmp_path / "folds", [5] * 8, folds=4)
+    windows = crossed(tiny_config, tmp_path / "windows", [5] * 8)
+    text = (windows / RESULT).read_text()
+    (windows / RESULT).write_text(text.replace('"windows": 10,', '"windows": 11,'))
+    half = crossed(tiny_config, tmp_path / "half", [5] * 8)
+    (half / RESULT).unlink()
+    damaged = crossed(tiny_config, tmp_path / "damaged", [5] * 8)
+    (damaged / RESULT).write_text('{"folds": []}')
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    signals = WindowSpec(4, 50.0, ("x",), ("g",), np.dtype(np.float32), (1.0,))
+    record_run(run, tiny_config, "f" * 32, {}, ModelInputs(signals, (), ("0", "1")))
+    write_metrics(run, evaluated(scored([[[5, 5], [0, 0]]], ["g0"])))
+    for path, *named in (
+        (other, "0" * 16, "f" * 16),
+        (folds, "split.folds", "4"),
+        (windows, "evaluate.max_windows"),
+        (half, f"headrace crossval --config {half / FIRST_FOLD}"),
+        (damaged, str(damaged / RESULT), "headrace crossval"),
+        (run.path, str(run.path), str(one)),
+    ):
+        assert main(["compare", str(one), str(path)]) == 2
+        assert_refused(capsys.readouterr().err, RunError, *named)
 
 
 def test_a_paired_difference_ignores_what_is_hard_for_both() -> None:

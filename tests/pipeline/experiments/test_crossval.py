@@ -13,11 +13,16 @@ import pytest
 
 from headrace import stores
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import load_config
 from headrace.pipeline.console import Console
+from headrace.pipeline.evaluation.metrics import read_metrics
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.experiments.child_stages import StageFailed, raise_for
-from headrace.pipeline.experiments.crossval import fold_config, run_crossval, summarise
+from headrace.pipeline.experiments.crossval import fold_config, run_crossval
+from headrace.pipeline.experiments.crossval_page import write_page
+from headrace.pipeline.experiments.crossval_result import read_crossval, summarise
 from headrace.pipeline.request import Request
+from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import RunError
 from tests.conftest import ROOT
@@ -68,6 +73,12 @@ def test_folds_are_summed_up_and_complete_ones_left_alone(
     assert result["plain"]["accuracy"]["mean"] == pytest.approx(np.mean(values))
     assert result["plain"]["accuracy"]["sd"] == pytest.approx(np.std(values, ddof=1))
     assert "baseline" not in result
+    assert result["report"] == str(folder / "crossval.html")
+    page = (folder / "crossval.html").read_bytes()
+    runs = {fold["run"]: read_metrics(RunFolder(Path(fold["run"]))) for fold in written["folds"]}
+    parsed, shared = read_crossval(folder), load_config(folder / "fold-0.toml")
+    again = shared.changed("stream", read_threads=7)
+    assert write_page(folder, store, again, runs, parsed).read_bytes() == page
 
 
 def test_a_fold_that_is_refused_refuses_the_whole(
