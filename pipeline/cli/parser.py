@@ -149,6 +149,10 @@ _ALL = (
     _stage(
         "evaluate", "score a run on its test folds, or on a labelled source that it did not see",
         BASELINE,
+        Option(
+            "--output", type=file_path, metavar="REPORT.html",
+            help="the report on such a source; default RUN/sources/CONTENT.html",
+        ),
     ),
     _stage("crossval", "train and evaluate every fold of groups, over the same store", BASELINE),
     _stage(

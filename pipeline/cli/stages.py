@@ -46,7 +46,7 @@ STAGES = {
     ),
     "evaluate": Stage(
         "headrace.pipeline.evaluation.stage:run_evaluate",
-        ("baseline",),
+        ("baseline", "output"),
         with_run=SCORING,
         reads_store=True,
         keeps_memory=True,

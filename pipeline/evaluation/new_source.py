@@ -1,9 +1,11 @@
-"""Scores a trained network on a labelled source that its run did not see; writes nothing."""
+"""Scores a trained network on a labelled source that its run did not see."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +39,7 @@ from headrace.stores.errors import (
 )
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.store import open_store
+from headrace.stores.text import counted as in_words
 from headrace.stores.text import listed
 
 if TYPE_CHECKING:
@@ -68,17 +71,22 @@ def names_new_source(request: Request) -> bool:
     return not _made_the_store(require_data(request), run, request)
 
 
-def score_new_source(request: Request, baseline: bool) -> dict[str, Any]:
-    """Score the network of `request.run` on every labelled window of `request.data`.
+def score_new_source(
+    request: Request, baseline: bool, output: Path | None = None
+) -> dict[str, Any]:
+    """Score the network of `request.run` on every labelled window of `request.data`; report it.
 
-    Windows, features and normalisation are those of the run. Classes are matched by name.
+    Windows, features and normalisation are those of the run. Classes are matched by name. The
+    run's own scores and report stay as they are.
 
     Args:
         request: names both.
         baseline: refused, as it would take the windows of the training.
+        output: the report; None: in the folder of the run.
 
     Returns:
-        JSON-able: network (the run), source, the scores as `plain`, and the memory plan.
+        JSON-able: network (the run), source, the report's path (None where the run's folder
+        cannot be written), the scores as `plain`, and the memory plan.
 
     Raises:
         UserError: the source has no labels, or a class that the network does not know; or it is
@@ -89,6 +97,9 @@ def score_new_source(request: Request, baseline: bool) -> dict[str, Any]:
             f"--baseline plays no part in scoring {request.data}, from which the run's store was "
             "not made. Leave it out, or leave out --data to score the run's own test folds."
         )
+    from headrace.pipeline.evaluation.new_source_page import require_page, write_source_report
+
+    require_page(output)
     run = complete_run(request.run)
     config = evaluation_config(run, request.config)
     data, console = require_data(request), request.console
@@ -98,10 +109,15 @@ def score_new_source(request: Request, baseline: bool) -> dict[str, Any]:
         plan = plan_new_source(applied, counted).require_fit()
         console.memory_plan("evaluate", plan)
         scores = _score(applied, counted, console)
-    _print(console, data, run, counted, scores)
+        notes = _notes(applied, counted, scores)
+        page = write_source_report(applied, scores, notes, request, output)
+    _print(console, data, run, scores, notes)
+    if page is not None:
+        console.say(f"Report: {page}")
     return {
         "network": str(run.path),
         "source": str(data),
+        "report": None if page is None else str(page),
         "plain": scores.as_table(),
         "memory": plan.as_table(),
     }
@@ -218,8 +234,27 @@ def _score(applied: Applied, counted: Counted, console: Console) -> ClassifierSc
     return ClassifierScores.model_validate(scores.summary())
 
 
+def _notes(applied: Applied, counted: Counted, scores: ClassifierScores) -> list[str]:
+    """What a reader must know before trusting the scores."""
+    notes, source = [], applied.source
+    limit = applied.config.evaluate.max_windows
+    read = min(source.windows, limit or source.windows)
+    if not counted.grouped:
+        notes.append(
+            "The source's groups are not known (source.groups), so the scores have no intervals."
+        )
+    if read < source.windows:
+        notes.append(f"Only the first {read:,} of {source.windows:,} windows are scored.")
+    if scores.windows < read:
+        notes.append(
+            f"{in_words(read - scores.windows, 'window')} that hold NaN or infinity are "
+            "left out (source.non_finite)."
+        )
+    return notes
+
+
 def _print(
-    console: Console, data: Place, run: RunFolder, counted: Counted, scores: ClassifierScores
+    console: Console, data: Place, run: RunFolder, scores: ClassifierScores, notes: Sequence[str]
 ) -> None:
     console.table(
         f"{scores.windows:,} windows of {data}",
@@ -230,10 +265,8 @@ def _print(
         console.say(
             "In brackets: where 95 % of scores lie when whole groups are drawn anew (bootstrap)."
         )
-    if not counted.grouped:
-        console.say(
-            "The source's groups are not known (source.groups), so the scores have no intervals."
-        )
+    for note in notes:
+        console.say(note)
     if scores.absent_classes:
         console.say(f"No window has the label {listed(scores.absent_classes)}.")
     console.say(f"The scores and the report of {run.path} itself are as they were.")

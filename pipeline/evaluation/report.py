@@ -82,7 +82,9 @@ def write_report(run: RunFolder, config: Config, metrics: Metrics, shown: Shown)
     if shown.memory:
         figures["memory"] = memory_timelines([asdict(record) for record in shown.memory])
     if shown.mistakes:
-        figures["mistakes"] = signal_panels(_panels(scores.mistakes, shown.mistakes))
+        raw = {each.source_index: each.raw for each in shown.mistakes}
+        first = shown.mistakes[0]
+        figures["mistakes"] = mistakes_figure(scores.mistakes, raw, first.time_s, first.units)
     for name, png in figures.items():
         disk.write_bytes(run.path / f"{name}.png", png)
     page = html_page(
@@ -113,24 +115,37 @@ def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Mistake]) ->
     return [read_window(store, row_of[number]) for number in wanted if number in row_of]
 
 
-def _panels(mistakes: Sequence[Mistake], windows: Sequence[Window]) -> list[Any]:
-    said = {each.source_index: each for each in mistakes}
-    return [
+def mistakes_figure(
+    mistakes: Sequence[Mistake],
+    windows: Mapping[int, NDArray[Any]],
+    time_s: NDArray[np.float64],
+    units: Sequence[str],
+) -> bytes:
+    """The windows of mistakes, as PNG.
+
+    Args:
+        mistakes: in the order of their panels; those without a window are left out.
+        windows: source index -> (T, C), in units.
+        time_s: (T,) seconds since the first sample.
+        units: C names.
+    """
+    panels = [
         (
-            f"{each.source_index}: {each.label}, taken for "
-            f"{said[each.source_index].predicted} ({said[each.source_index].confidence:.2f})",
-            each.time_s,
-            _comparable(each),
+            f"{each.source_index}: {each.label}, taken for {each.predicted} "
+            f"({each.confidence:.2f})",
+            time_s,
+            _comparable(windows[each.source_index], np.array(units)),
         )
-        for each in windows
+        for each in mistakes
+        if each.source_index in windows
     ]
+    return signal_panels(panels)
 
 
-def _comparable(window: Window) -> NDArray[np.float64]:
+def _comparable(raw: NDArray[Any], units: NDArray[np.str_]) -> NDArray[np.float64]:
     """Channels without their means, those of one unit divided by their largest spread."""
-    centred = window.raw - window.raw.mean(axis=0)
-    units = np.array(window.units)
-    for unit in set(window.units):
+    centred = np.asarray(raw, np.float64) - raw.mean(axis=0)
+    for unit in set(units.tolist()):
         spread = np.ptp(centred[:, units == unit], axis=0).max()
         centred[:, units == unit] /= spread or 1.0
     return centred

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import Config, digest
@@ -18,7 +19,7 @@ from headrace.pipeline.runs.folder import RunFolder, default_run, only_writer, s
 from headrace.pipeline.runs.record import recorded_fingerprint, recorded_split
 from headrace.pipeline.runs.resolve import evaluation_config, resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.stores.errors import RunError
+from headrace.stores.errors import CommandError, RunError
 from headrace.stores.io.places import Place
 from headrace.stores.store import open_store
 
@@ -40,15 +41,18 @@ class Evaluation:
     split: Split
 
 
-def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
+def run_evaluate(
+    request: Request, baseline: bool = False, output: Path | None = None
+) -> dict[str, Any]:
     """Score the run that `request` names or implies, and write metrics, figures and report.
 
     Nothing is done again when neither the model nor `evaluate.*` has changed. If `request.data`
-    is a source that the run did not see, that is scored instead, and nothing is written.
+    is a source that the run did not see, that is scored and reported instead.
 
     Args:
         request: `run` is the run folder; without one, the config and the store imply it.
         baseline: score the classic baseline on the same windows too.
+        output: the report on another source; refused for the run's own.
 
     Returns:
         JSON-able: the run's and the report's path, `plain` and `tta` (and `baseline`), each with
@@ -58,7 +62,12 @@ def run_evaluate(request: Request, baseline: bool = False) -> dict[str, Any]:
         UserError: there is no such run, it is incomplete, or the store is not its own.
     """
     if names_new_source(request):
-        return score_new_source(request, baseline)
+        return score_new_source(request, baseline, output)
+    if output is not None:
+        raise CommandError(
+            "--output plays no part in scoring a run's own test folds, whose report is in the "
+            "run's folder. Leave it out, or name a source that the run did not see with --data."
+        )
     evaluation = _find(request)
     run, wanted = evaluation.run, _digest(evaluation)
     metrics = _known_metrics(run, wanted)

@@ -83,6 +83,10 @@ class RunFolder:
         """The scores and figures in one self-contained page, HTML."""
         return self.path / "report.html"
 
+    def source_report(self, fingerprint: str) -> Path:
+        """The page of scores on another source, HTML; beside it the same as JSON."""
+        return self.path / "sources" / f"{fingerprint[:16]}.html"
+
     @property
     def complete(self) -> bool:
         """Whether the training reached its end."""

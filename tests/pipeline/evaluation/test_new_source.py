@@ -60,14 +60,20 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def own_files(run: RunFolder) -> dict[str, str]:
+    """Digests of all but the reports on other sources."""
+    found = hashes(run.path)
+    return {name: each for name, each in found.items() if not name.startswith("sources/")}
+
+
 def evaluate(
     capsys: pytest.CaptureFixture[str], run: RunFolder, source: Path, *more: str
 ) -> dict[str, Any]:
-    """The result of a command that must write nothing into the run."""
-    before = hashes(run.path)
+    """The result of a command that must leave the run's own files as they are."""
+    before = own_files(run)
     arguments = ["evaluate", "--json", "--run", str(run.path), "--data", str(source)]
     assert main([*arguments, *more]) == 0
-    assert hashes(run.path) == before
+    assert own_files(run) == before
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
@@ -228,3 +234,81 @@ def test_only_so_many_windows_are_scored_as_are_asked_for(
     assert (
         evaluate(capsys, run, other, "--set", "evaluate.max_windows=70")["plain"]["windows"] == 70
     )
+
+
+def test_each_source_has_a_report_of_its_own(
+    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluate(capsys, run, other)
+    page = Path(found["report"])
+    first = page.read_bytes()
+    assert json.loads(page.with_suffix(".json").read_text())["plain"] == found["plain"]
+    names = list(found["plain"]["per_class"])
+    fewer = edited(other, tmp_path / "fewer.h5")
+    with h5py.File(fewer, "r+") as file:
+        file["y"][file["y"][:] == 1] = 0
+    lacking = evaluate(capsys, run, fewer)
+    assert lacking["plain"]["absent_classes"] == [names[1]]
+    second = Path(lacking["report"]).read_text()
+    assert f"has the label {names[1]}" in second
+    assert page.read_bytes() == first
+    copy = edited(other, tmp_path / "other.h5")
+    assert evaluate(capsys, run, copy)["report"] == found["report"]
+    assert evaluate(capsys, run, other)["report"] == found["report"]
+    assert page.read_bytes() == first
+
+
+def test_the_report_shows_what_the_runs_own_shows_and_needs_no_other_file(
+    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluate(capsys, run, other)["plain"]
+    page = run.path / "sources"
+    (text,) = (each.read_text() for each in page.glob("*.html") if f"{other}," in each.read_text())
+    assert not re.search(r'(src|href)="(?!data:)', text)
+    for title in ("confusion matrix", "scores of each class", "scores of each group"):
+        assert f'alt="{title}' in text
+    assert 'alt="accuracy over confidence"' in text
+    assert 'alt="the windows of these mistakes"' in text
+    low, high = (100 * edge for edge in found["intervals"]["accuracy"])
+    assert f"{100 * found['accuracy']:.2f} % [{low:.1f}, {high:.1f}]" in text
+    for name, group in found["per_group"].items():
+        assert f"<td>{name}</td><td>{group['windows']}</td>" in text
+    for mistake in found["mistakes"]:
+        assert f"<td>{mistake['source_index']}</td>" in text
+    assert f"headrace evaluate --run {run.path} --data {other}" in text
+    alone = edited(other, tmp_path / "alone.h5", "groups")
+    bare = Path(evaluate(capsys, run, alone)["report"]).read_text()
+    assert "source.groups" in bare
+    assert "scores of each group" not in bare
+
+
+def test_the_report_goes_where_it_is_asked_for(
+    run: RunFolder,
+    other: Path,
+    tiny_source: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before, page = hashes(run.path), tmp_path / "new" / "other.html"
+    assert evaluate(capsys, run, other, "--output", str(page))["report"] == str(page)
+    assert hashes(run.path) == before
+    assert "<h1>" in page.read_text()
+    said = refused(capsys, run, other, "--output", str(tmp_path / "other.pdf"))
+    assert "--output" in said
+    assert "--output" in refused(capsys, run, tiny_source, "--output", str(page))
+
+
+def test_a_run_that_cannot_be_written_gives_scores_all_the_same(
+    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = RunFolder(tmp_path / "kept")
+    shutil.copytree(run.path, kept.path, ignore=shutil.ignore_patterns("sources"))
+    (kept.path / "sources").touch()
+    found = evaluate(capsys, kept, other)
+    assert found["report"] is None
+    assert found["plain"]["windows"] == 300
+    arguments = ["evaluate", "--run", str(kept.path), "--data", str(other)]
+    assert main(arguments) == 0
+    assert "--output" in capsys.readouterr().out
+    blocked = str(kept.path / "sources" / "page.html")
+    assert main([*arguments, "--output", blocked]) == 2
