@@ -192,6 +192,10 @@ test-torch: tools .torch-env/ready ## Run the tests of batches for PyTorch, in a
 test-wheel: tools ## Run every command of the installed wheel, beside modules named as its folders (6 minutes)
 	@exec $(python) -m pytest -m wheel tests/test_wheel.py
 
+.PHONY: test-experiments
+test-experiments: tools ## Run the scripts of docs/howto/experiments.md with Optuna, MLflow and W&B, which it fetches (4 minutes)
+	@exec $(python) -m pytest -m experiments tests/test_experiments.py
+
 .PHONY: docs
 docs: tools ## Write the documentation's site to docs/_build/html
 	$(python) -m docs.generate.reference docs/reference
