@@ -156,7 +156,7 @@ def _add(run: RunFolder, found: Found) -> None:
         except UserError as error:
             found.damaged[str(run.path)] = first_line(error)
     history = parts.get(run.log.name) or []
-    validated = [row for row in history if "val_loss" in row and "epoch" in row]
+    validated = [row for row in history if {"val_loss", "epoch"} <= row.keys() and _is_finite(row)]
     found.runs.append(
         FoundRun(
             run=run,
@@ -169,6 +169,10 @@ def _add(run: RunFolder, found: Found) -> None:
             parameters=parts.get(run.model.name),
         )
     )
+
+
+def _is_finite(row: Mapping[str, float]) -> bool:
+    return all(map(math.isfinite, row.values()))
 
 
 def _parameters(model: Path) -> int:

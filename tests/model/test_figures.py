@@ -13,6 +13,7 @@ from headrace.model.figures import (
     calibration_curve,
     class_bars,
     confusion_matrix,
+    fold_curves,
     group_bars,
     learning_curves,
 )
@@ -47,6 +48,17 @@ def test_a_figure_of_scores_has_ink(figure: Callable[[dict], bytes], count: int)
 def test_bars_grow_with_the_groups() -> None:
     few, many = pixels(group_bars(summary(groups=2))), pixels(group_bars(summary(groups=20)))
     assert many.shape[0] > 2 * few.shape[0]
+
+
+def test_of_more_groups_or_folds_than_a_figure_holds_some_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("headrace.model.figures.MOST_DRAWN", 3)
+    few, many = summary(groups=3), summary(groups=200)
+    assert pixels(group_bars(few)).shape == pixels(group_bars(many)).shape
+    rows = [{"epoch": 1, "loss": 1.0, "val_loss": 2.0}, {"epoch": 2, "loss": 0.5, "val_loss": 1.0}]
+    one, other = (fold_curves({str(number): rows for number in range(n)}) for n in (3, 4))
+    assert one == other
 
 
 @pytest.mark.parametrize("classes", [2, 12, 34])

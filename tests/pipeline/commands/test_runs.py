@@ -151,6 +151,7 @@ def test_what_is_damaged_or_foreign_is_named_and_the_rest_is_listed(
     (tiny / "better" / "metrics.json").write_text('{"plain": {}}')
     (tiny / "worse" / "model.keras").write_bytes(b"PK\x03\x04 no archive")
     (tiny / "half" / "log.csv").write_text(HEADER + "one,two\n")
+    (folder / "new" / "log.csv").write_text(HEADER + "inf,2,nan,0.5,0.4,\n")
     (tiny / "unknown" / "config.toml").write_bytes(b"\xff\x00")
     (folder / "headless").mkdir()
     (folder / "headless" / "model.keras").touch()
@@ -168,6 +169,7 @@ def test_what_is_damaged_or_foreign_is_named_and_the_rest_is_listed(
         **{"better": "complete", "worse": "evaluated"},
         **{"half": "interrupted", "new": "interrupted"},
     }
+    assert {each["best_epoch"] for each in found["runs"]} == {2, None}
     assert found["foreign"] == [str(folder / "photos")]
     assert main(["runs", str(folder)]) == 0
     said = capsys.readouterr()
