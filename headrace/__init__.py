@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.catalogue.custom import feature_function
     from headrace.pipeline.config.load import load_config
     from headrace.pipeline.dataset.dataset import Dataset
+    from headrace.pipeline.dataset.plan import plan
     from headrace.pipeline.extractor.transformer import FeatureExtractor
     from headrace.stores.errors import UserError
     from headrace.stores.store import Store
@@ -26,6 +27,7 @@ _HOMES = {
     "feature_function": ("headrace.pipeline.catalogue.custom", "feature_function"),
     "load_config": ("headrace.pipeline.config.load", "load_config"),
     "open": ("headrace.stores.views.notebook", "open_notebook_store"),
+    "plan": ("headrace.pipeline.dataset.plan", "plan"),
 }
 __all__ = [
     "Dataset",
@@ -35,6 +37,7 @@ __all__ = [
     "feature_function",
     "load_config",
     "open",
+    "plan",
 ]
 
 

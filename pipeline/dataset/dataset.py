@@ -99,6 +99,7 @@ class Dataset:
             UserError: there is no such store, an option is out of its range, a fold is unknown or
                 in two parts, or the budget is too small.
         """
+        self._given = {name: value for name, value in locals().items() if name != "self"}
         self.store = store if isinstance(store, Store) else open_store(store)
         stream = _given(
             drop_remainder=drop_remainder or ranks > 1,
@@ -151,6 +152,10 @@ class Dataset:
             folds = getattr(self.split, name)
             self._parts[name] = self._part(name, folds, training=name == "train")
         return self._parts[name]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What it was made of: another process opens the store itself."""
+        return _opened, (self.store.path, {**self._given, "store": None})
 
     def folds(self, names: Sequence[str]) -> Part:
         """All windows of the named folds, once, in the order of the store.
@@ -216,6 +221,10 @@ class Dataset:
             heads=None,
             sampling=drawn,
         )
+
+
+def _opened(path: Place, given: dict[str, Any]) -> Dataset:
+    return Dataset(**{**given, "store": path})
 
 
 def _given(**keys: Any) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from headrace.model.normaliser import SAMPLE_ROWS
-from headrace.pipeline.memory.fit import fitted
+from headrace.pipeline.memory.fit import StagePlan, fitted
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.stream.buffers import (
     array_buffers,
     buffer_rows,
+    evaluation_rows,
     store_buffers,
     stream_buffers,
     window_shape,
@@ -27,9 +28,12 @@ Route = Literal["tf", "numpy"]
 """How batches are delivered; torch takes those of NumPy."""
 
 
-def held_buffers(config: Config, store: Store, route: Route) -> dict[str, int]:
+def held_buffers(
+    config: Config, store: Store, route: Route, shuffled: bool = True
+) -> dict[str, int]:
     """Bytes that iterating holds at most, by name, TensorFlow and the network apart."""
-    window, rows = window_shape(store, config), buffer_rows(config, store)
+    window = window_shape(store, config)
+    rows = buffer_rows(config, store) if shuffled else evaluation_rows(store)
     quantiles = config.model.feature_scaling == "quantile"
     sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
     buffers = stream_buffers if route == "tf" else array_buffers
@@ -41,36 +45,37 @@ def held_buffers(config: Config, store: Store, route: Route) -> dict[str, int]:
     }
 
 
-def fitted_to_budget(config: Config, store: Store, route: Route) -> Config:
+def fitted_to_budget(config: Config, store: Store, route: Route, shuffled: bool) -> Config:
     """`config` reading ahead as much as its budget allows.
 
     Raises:
         UserError: the least does not fit; says which budget, or which smaller buffer or batch,
             would do.
     """
-    found, plan = fitted(lambda config, store: _plan(config, store, route), config, store)
+
+    def plan_of(config: Config, store: Store) -> MemoryPlan:
+        buffers, budget = held_buffers(config, store, route, shuffled), config.memory.budget
+        return MemoryPlan(
+            route, 0, "nothing", buffers, usable_budget(budget), total_memory(), key="budget"
+        )
+
+    found, plan = fitted(plan_of, config, store)
     if not plan.fits:
-        raise _too_small(found, store, route, plan)
+        raise _too_small(plan_of, found, store, plan)
     return found
 
 
-def _plan(config: Config, store: Store, route: Route) -> MemoryPlan:
-    budget = usable_budget(config.memory.budget)
-    buffers = held_buffers(config, store, route)
-    return MemoryPlan(route, 0, "nothing", buffers, budget, total_memory())
-
-
-def _too_small(config: Config, store: Store, route: Route, plan: MemoryPlan) -> BudgetError:
+def _too_small(plan_of: StagePlan, config: Config, store: Store, plan: MemoryPlan) -> BudgetError:
     worst = max(plan.buffers, key=lambda name: plan.buffers[name])
     ways = [f'budget = "{-(-plan.projected // MIB)}MiB"']
     chunks, smaller = buffer_chunks(config.stream), config
-    while chunks > 1 and not _plan(smaller, store, route).fits:
+    while chunks > 1 and not plan_of(smaller, store).fits:
         chunks //= 2
         smaller = smaller.changed("stream", buffer_chunks=chunks)
-    if _plan(smaller, store, route).fits:
+    if plan_of(smaller, store).fits:
         ways.append(f"buffer_chunks = {chunks} (windows are then mixed less)")
     return BudgetError(
-        f"Iterating by {route}() holds {format_bytes(plan.projected)}, above budget = "
+        f"Iterating by {plan.stage}() holds {format_bytes(plan.projected)}, above budget = "
         f"{format_bytes(plan.budget)}: the largest buffer is {worst} with "
         f"{format_bytes(plan.buffers[worst])}. Set {', or '.join(ways)}."
     )

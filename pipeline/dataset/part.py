@@ -181,7 +181,7 @@ class Part:
         Raises:
             UserError: that is more than the budget.
         """
-        return held_buffers(self._fitted(route), self.store, route)
+        return held_buffers(self._fitted(route), self.store, route, self._shuffled)
 
     def checkpoint(self, folder: str | Path, every: int = 100) -> Checkpoint:
         """A Keras callback that lets a killed `fit` of this part go on, to the bit.
@@ -212,7 +212,9 @@ class Part:
     def _fitted(self, route: Route) -> Config:
         """The configuration, reading ahead as much as the budget allows."""
         if route not in self._fitted_configs:
-            self._fitted_configs[route] = fitted_to_budget(self._config, self.store, route)
+            self._fitted_configs[route] = fitted_to_budget(
+                self._config, self.store, route, self._shuffled
+            )
         return self._fitted_configs[route]
 
     @cached_property

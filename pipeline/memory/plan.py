@@ -26,6 +26,7 @@ class MemoryPlan:
         limit: bytes that the machine and its control groups have in all; no budget is above it.
         remedies: settings besides the budget with which it would fit, most useful first.
         floor: bytes with every setting at its least, 0 if unknown.
+        key: what the budget is called where it is set.
     """
 
     stage: str
@@ -36,6 +37,11 @@ class MemoryPlan:
     limit: int
     remedies: tuple[str, ...] = ()
     floor: int = 0
+    key: str = "memory.budget"
+
+    def __str__(self) -> str:
+        """Every line of the plan, sizes in binary units."""
+        return "\n".join(f"{format_bytes(size):>10}  {name}" for name, size in self.lines())
 
     @property
     def projected(self) -> int:
@@ -84,7 +90,7 @@ class MemoryPlan:
             return self
         worst = max(self.buffers, key=lambda name: self.buffers[name])
         raise BudgetError(
-            f"{self.stage} needs {format_bytes(self.projected)}, above memory.budget = "
+            f"{self.stage} needs {format_bytes(self.projected)}, above {self.key} = "
             f"{format_bytes(self.budget)}: {format_bytes(self.reserved)} are reserved "
             f"({self.reserved_how}), and the largest buffer is {worst} with "
             f"{format_bytes(self.buffers[worst])}. {self._way_out()}"
@@ -93,7 +99,7 @@ class MemoryPlan:
     def _way_out(self) -> str:
         ways = list(self.remedies)
         if self.projected <= self.limit:
-            ways.insert(0, f"memory.budget = {-(-self.projected // MIB)}MiB")
+            ways.insert(0, f"{self.key} = {-(-self.projected // MIB)}MiB")
         said = [] if not ways else [f"Set {', or '.join(ways)}."]
         if self.floor > self.budget:
             said.append(f"No smaller batch or buffer takes it below {format_bytes(self.floor)}.")

@@ -92,6 +92,44 @@ def test_every_stage_keeps_within_a_cap_of_1_gib(folder: Path, cap: ControlGroup
     assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
 
 
+SCRIPT = """
+import sys
+import keras
+import headrace
+
+data = headrace.Dataset(sys.argv[1], batch=128, budget="200MiB", augment={"noise_probability": 1.0})
+train, validation = data["train"], data["validation"]
+inputs = {name: keras.Input(shape, name=name) for name, shape in data.inputs.items()}
+raw = keras.layers.GRU(16)(keras.layers.AveragePooling1D(8)(inputs["raw"]))
+joined = keras.layers.Concatenate()([raw, inputs["features"]])
+model = keras.Model(inputs, keras.layers.Dense(len(data.classes), activation="softmax")(joined))
+model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+model.fit(
+    train.tf(),
+    validation_data=validation.tf(),
+    steps_per_epoch=len(train),
+    callbacks=[train.checkpoint("state", every=100)],
+    shuffle=False,
+    verbose=2,
+)
+print(sum(len(target) for _, target, _ in train.numpy()), train.windows)
+"""
+
+
+def test_a_script_with_a_network_of_its_own_keeps_within_a_cap_of_1_gib(
+    folder: Path, cap: ControlGroup
+) -> None:
+    source = make_source(folder, DATA_BYTES)
+    store = source.with_suffix(".zarr")
+    if not store.exists():
+        run_stage(cap, "features", folder, source)
+    (folder / "script.py").write_text(SCRIPT)
+    done = cap.run([sys.executable, str(folder / "script.py"), str(store)], cwd=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    seen, windows = done.stdout.split()[-2:]
+    assert seen == windows
+
+
 def test_sixteen_times_the_data_takes_no_more_memory(folder: Path, cap: ControlGroup) -> None:
     peaks: dict[tuple[str, int], list[int]] = {}
     for share in (16, 1):
