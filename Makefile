@@ -193,7 +193,7 @@ test-wheel: tools ## Run every command of the installed wheel, beside modules na
 	@exec $(python) -m pytest -m wheel tests/test_wheel.py
 
 .PHONY: test-experiments
-test-experiments: tools ## Run the scripts of docs/howto/experiments.md with Optuna, MLflow and W&B, which it fetches (4 minutes)
+test-experiments: tools ## Run the scripts of docs/howto/experiments.md with Optuna, MLflow and W&B, which it fetches (5 minutes)
 	@exec $(python) -m pytest -m experiments tests/test_experiments.py
 
 .PHONY: docs

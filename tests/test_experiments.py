@@ -12,6 +12,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import sysconfig
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,24 @@ try:
     tune.train(Impatient(), Path("runs/pruned"), tune.FIXED | {"train.epochs": 400})
 except optuna.TrialPruned:
     sys.exit(7)
+"""
+STOPS = """
+import optuna
+import tune_fit
+
+class Impatient(optuna.trial.FixedTrial):
+    epochs = []
+
+    def report(self, value, step):
+        self.epochs.append(step)
+
+    def should_prune(self):
+        return len(self.epochs) == 2
+
+try:
+    tune_fit.objective(Impatient({"units": 8, "rate": 0.001}))
+except optuna.TrialPruned:
+    print(Impatient.epochs)
 """
 LOGGED = """
 import json, mlflow
@@ -94,14 +113,16 @@ def home(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(python: Path, folder: Path, *command: str, code: int = 0) -> str:
+def run(
+    python: Path, folder: Path, *command: str, code: int = 0, python_path: str | None = None
+) -> str:
     """Run a command with the environment's programs first; returns its standard output."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "WANDB", "MLFLOW"))}
     path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         command,
         cwd=folder,
-        env=kept | QUIET | {"PATH": path},
+        env=kept | QUIET | {"PATH": path} | ({"PYTHONPATH": python_path} if python_path else {}),
         capture_output=True,
         text=True,
         check=False,
@@ -155,3 +176,12 @@ def test_a_pruned_training_is_ended_and_can_go_on(python: Path, home: Path) -> N
     run(python, home, "headrace", "train", *again)
     assert (pruned / "model.keras").is_file()
     assert len((pruned / "log.csv").read_text().splitlines()) - 1 > done
+
+
+def test_a_callback_prunes_in_a_loop_of_the_users_own(python: Path, home: Path) -> None:
+    """Headrace and what it needs come first here, as where Optuna is installed beside it."""
+    beside = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+    said = run(python, home, "python", "-c", STOPS, python_path=beside)
+    assert said.splitlines()[-1] == "[0, 1]"
+    said = run(python, home, "python", "tune_fit.py", python_path=beside)
+    assert re.search(r"'units': \d+", said)
