@@ -176,6 +176,17 @@ def test_the_environment_has_the_dependencies_and_no_headrace_but_the_wheel(
 
 
 @BOTH_PATHS
+def test_a_command_starts_beside_modules_of_the_same_names(
+    installed: Environment, home: Path, python_path: str
+) -> None:
+    for line in ("headrace --version", "python -m headrace --version"):
+        installed.run(*line.split(), cwd=home, python_path=python_path)
+    synth(installed, home, python_path)
+    assert not executed(home)
+
+
+@pytest.mark.wheel
+@BOTH_PATHS
 def test_commands_run_beside_modules_of_the_same_names(
     installed: Environment, home: Path, python_path: str
 ) -> None:
@@ -232,6 +243,7 @@ def test_every_command_runs_beside_modules_of_the_same_names(
     assert json.loads((home / "ablation" / "ablation.json").read_text())["rows"]
 
 
+@pytest.mark.wheel
 def test_a_feature_of_the_users_is_the_one_module_of_theirs_that_is_executed(
     installed: Environment, home: Path
 ) -> None:
@@ -259,6 +271,7 @@ def test_the_names_of_our_folders_are_the_users_to_import(
     assert installed.run("python", "-c", OWNERS, cwd=tmp_path).split() == ["user"] * 3
 
 
+@pytest.mark.wheel
 def test_a_headrace_of_the_users_takes_no_place_in_the_children(
     installed: Environment, home: Path
 ) -> None:
