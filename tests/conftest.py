@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,11 @@ SMALL = {
     "features": {"triads": {"acc": ["ch0", "ch1", "ch2"]}, "accelerometers": ["acc"]},
     "stream": {"buffer_chunks": 4},
     "split": {"folds": 4},
-    "train": {"epochs": 2, "batch": 32, "tensorboard": False},
+    "train": {"epochs": 2, "batch": 32, "average": 0.0, "tensorboard": False},
     "model": {"filters": 8, "feature_units": [16, 8], "fusion_units": 8, "dilations": [1, 2]},
     "memory": {"budget": "4GiB"},
 }
-"""Options that keep every stage small: 9 shards of 64 windows, 2 epochs."""
+"""Options that keep every stage small: 9 shards of 64 windows, 2 epochs, little to trace."""
 
 
 WORKER_BYTES = 4 << 30
@@ -83,26 +85,50 @@ def tiny_config() -> Config:
     return config_from_table({"name": "tiny", **SMALL}, "tiny")
 
 
+Share = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def tiny_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Share:
+    """A folder by its name: the first process of tests that asks for it makes it, all read it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def folder(name: str, make: Callable[[Path], object]) -> Path:
+        found, made = base / name, base / f"{name}.made"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                shutil.rmtree(found, ignore_errors=True)
+                found.mkdir()
+                make(found)
+                made.touch()
+        return found
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_source(shared: Share) -> Path:
     """A synthetic source of 530 windows of 64 x 3, 8 groups."""
     from headrace.stores.datasets.synthetic import write_synthetic
 
-    path = tmp_path_factory.mktemp("source") / "tiny.h5"
-    write_synthetic(path, windows=530, time=64, channels=3, groups=8)
-    return path
+    def make(folder: Path) -> None:
+        write_synthetic(folder / "tiny.h5", windows=530, time=64, channels=3, groups=8)
+
+    return shared("source", make) / "tiny.h5"
 
 
 @pytest.fixture(scope="session")
-def tiny_store(
-    tiny_source: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def tiny_store(shared: Share, tiny_source: Path, tiny_config: Config) -> Path:
     """The complete store of `tiny_source`; read it, never write to it."""
     from tests.in_process import store_here
 
-    target = tmp_path_factory.mktemp("store") / "tiny.zarr"
-    store_here(request_for(tiny_config, tiny_source, target))
-    return target
+    def make(folder: Path) -> None:
+        store_here(request_for(tiny_config, tiny_source, folder / "tiny.zarr"))
+
+    return shared("store", make) / "tiny.zarr"
 
 
 def request_for(

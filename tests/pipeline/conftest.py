@@ -6,14 +6,16 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
-from headrace.pipeline.request import Request
 from headrace.pipeline.runs.folder import RunFolder
+from tests.conftest import Share, request_for
 
 
 @pytest.fixture(scope="session")
@@ -39,15 +41,35 @@ def cheap_config(stateful_config: Config) -> Config:
 
 
 @pytest.fixture(scope="session")
-def complete_run(
-    stateful_config: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory
-) -> RunFolder:
+def complete_run(shared: Share, stateful_config: Config, tiny_store: Path) -> RunFolder:
     """A training that nothing interrupted; read it, never write to it."""
     from headrace.pipeline.training.stage import run_train
 
-    run = RunFolder(tmp_path_factory.mktemp("runs") / "complete")
-    run_train(Request(stateful_config, None, tiny_store, run.path, Console(quiet=True)))
-    return run
+    def make(folder: Path) -> None:
+        run_train(request_for(stateful_config, None, tiny_store, folder / "run"))
+
+    return RunFolder(shared("complete", make) / "run")
+
+
+@pytest.fixture(scope="session")
+def cheap_run(
+    shared: Share, cheap_config: Config, tiny_source: Path, tiny_store: Path
+) -> RunFolder:
+    """A training of features alone, evaluated; read it, never write to it.
+
+    Its source is `known.h5` beside it, and `said.txt` is what it said.
+    """
+    from headrace.pipeline.evaluation.stage import run_evaluate
+    from headrace.pipeline.training.stage import run_train
+
+    def make(folder: Path) -> None:
+        source = Path(shutil.copy(tiny_source, folder / "known.h5"))
+        request = request_for(cheap_config, source, tiny_store, folder / "run")
+        with (folder / "said.txt").open("w") as said, redirect_stdout(said):
+            run_train(replace(request, console=Console()))
+        run_evaluate(request)
+
+    return RunFolder(shared("cheap", make) / "run")
 
 
 @pytest.fixture

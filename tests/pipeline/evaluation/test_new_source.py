@@ -16,7 +16,6 @@ import pytest
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.predictor import load_model
-from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
@@ -27,25 +26,16 @@ from tests.conftest import changed, hashes, request_for
 pytestmark = pytest.mark.usefixtures("made_here")
 
 
-@pytest.fixture(scope="module")
-def source(tiny_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def run(cheap_run: RunFolder) -> RunFolder:
+    """An evaluated run, which knows its source."""
+    return cheap_run
+
+
+@pytest.fixture
+def source(run: RunFolder) -> Path:
     """The source that the run records."""
-    return Path(shutil.copy(tiny_source, tmp_path_factory.mktemp("source") / "known.h5"))
-
-
-@pytest.fixture(scope="module")
-def run(
-    cheap_config: Config,
-    source: Path,
-    tiny_store: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> RunFolder:
-    """An evaluated run, which knows its source; read it, never write to it."""
-    found = RunFolder(tmp_path_factory.mktemp("runs") / "known")
-    config = changed(cheap_config, train={"epochs": 1})
-    run_train(request_for(config, source, tiny_store, found.path))
-    run_evaluate(request_for(config, source, tiny_store, found.path))
-    return found
+    return run.path.with_name("known.h5")
 
 
 @pytest.fixture(scope="module")

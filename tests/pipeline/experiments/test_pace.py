@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from headrace.pipeline.request import Request
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training.log import write_log
-from headrace.pipeline.training.stage import run_train
 from headrace.stores.store import open_store
 from tests.conftest import request_for
+from tests.pipeline.trained import log_of
 
 REFERENCE, BUSY, TWICE = "reference", "measured under load", "twice the work"
 WORK = {REFERENCE: 4.0, BUSY: 4.0, TWICE: 8.0}
@@ -88,10 +87,6 @@ def test_paces_by_the_wall_clock_go_on_by_it(
     assert pace_of(tiny_config, tiny_store, tmp_path / "old", monkeypatch) == clock
 
 
-def test_a_log_holds_the_processor_time_of_each_epoch(
-    cheap_config: Config, tiny_store: Path, tmp_path: Path
-) -> None:
-    run_train(request_for(cheap_config, None, tiny_store, tmp_path / "run"))
-    with RunFolder(tmp_path / "run").log.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
+def test_a_log_holds_the_processor_time_of_each_epoch(cheap_run: RunFolder) -> None:
+    rows = log_of(cheap_run)
     assert all(float(row[name]) > 0 for row in rows for name in ("cpu_seconds", "val_cpu_seconds"))
