@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 from unittest.mock import patch
 
 import keras
@@ -25,6 +26,13 @@ from tests.pipeline.trained import assert_same_model, assert_same_result
 from tests.refusals import assert_names, refused
 
 
+class Whole(NamedTuple):
+    """A training, and how often it called the disk."""
+
+    run: RunFolder
+    calls: int
+
+
 @pytest.fixture(scope="module")
 def brief(cheap_config: Config) -> Config:
     """An epoch whose state is written in its midst, with TensorBoard's events."""
@@ -32,26 +40,19 @@ def brief(cheap_config: Config) -> Config:
 
 
 @pytest.fixture(scope="module")
-def whole(brief: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def whole(brief: Config, tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """The training that nothing interrupted."""
-    run = RunFolder(tmp_path_factory.mktemp("whole") / "run")
-    train(brief, tiny_store, run)
-    return run
+    run, disk = RunFolder(tmp_path_factory.mktemp("whole") / "run"), FailingDisk(None)
+    with pytest.MonkeyPatch.context() as patch:
+        install(patch, disk)
+        train(brief, tiny_store, run)
+    return Whole(run, disk.calls)
 
 
 def train(config: Config, store: Path, run: RunFolder) -> None:
     # As in a process of its own, as far as names go.
     keras.backend.clear_session()
     run_train(request_for(config, None, store, run.path))
-
-
-def calls_of_a_training(config: Config, store: Path, run: RunFolder) -> int:
-    disk = FailingDisk(None)
-    with pytest.MonkeyPatch.context() as patch:
-        install(patch, disk)
-        train(config, store, run)
-    shutil.rmtree(run.path)
-    return disk.calls
 
 
 def fail_and_resume(
@@ -73,19 +74,18 @@ def fail_and_resume(
 
 
 def fail_each(
-    kind: str, most: int | None, config: Config, store: Path, run: RunFolder, whole: RunFolder
+    kind: str, most: int | None, config: Config, store: Path, run: RunFolder, whole: Whole
 ) -> None:
     """Every call in turn, or about `most` of them, the first half a step in."""
-    calls = calls_of_a_training(config, store, run)
-    assert calls > 50
-    step = calls // most if most else 1
-    for at in range(step // 2, calls, step):
-        fail_and_resume(at, kind, config, store, run, whole)
+    assert whole.calls > 50
+    step = whole.calls // most if most else 1
+    for at in range(step // 2, whole.calls, step):
+        fail_and_resume(at, kind, config, store, run, whole.run)
 
 
 @pytest.mark.parametrize("kind", [pytest.param("error", marks=pytest.mark.faults), "power"])
 def test_a_call_that_fails_loses_nothing_of_a_training(
-    kind: str, brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
+    kind: str, brief: Config, tiny_store: Path, whole: Whole, tmp_path: Path
 ) -> None:
     fail_each(kind, 1, brief, tiny_store, RunFolder(tmp_path / "run"), whole)
 
@@ -94,35 +94,35 @@ def test_a_call_that_fails_loses_nothing_of_a_training(
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("kind", ["error", "power"])
 def test_every_call_that_fails_loses_nothing_of_a_training(
-    kind: str, brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
+    kind: str, brief: Config, tiny_store: Path, whole: Whole, tmp_path: Path
 ) -> None:
     fail_each(kind, None, brief, tiny_store, RunFolder(tmp_path / "run"), whole)
 
 
 def test_a_state_of_another_run_is_not_resumed(
-    brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
+    brief: Config, tiny_store: Path, whole: Whole, tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
     other = changed(brief, train={"seed": 7})
     with (
         pytest.raises(KeyboardInterrupt),
-        patch("headrace.pipeline.training.loop._write_model", side_effect=KeyboardInterrupt),
+        patch("headrace.pipeline.training.stage._train", side_effect=KeyboardInterrupt),
     ):
         train(other, tiny_store, run)
-    shutil.copy(whole.state, run.state)
+    shutil.copytree(whole.run.state.parent, run.state.parent)
     with refused(RunError, "state.npz"):
         train(other, tiny_store, run)
 
 
 def test_a_run_that_came_meanwhile_is_not_gone_on_with(
-    brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
+    brief: Config, tiny_store: Path, whole: Whole, tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
 
     class Meanwhile(MemoryPlan):
         def require_fit(self) -> MemoryPlan:
             """Another process begins the run, and dies."""
-            shutil.copytree(whole.path, run.path)
+            shutil.copytree(whole.run.path, run.path)
             run.model.unlink()
             return self
 
@@ -135,10 +135,10 @@ def test_a_run_that_came_meanwhile_is_not_gone_on_with(
 
 
 def test_files_of_the_users_stay_in_a_run(
-    brief: Config, tiny_store: Path, whole: RunFolder, tmp_path: Path
+    brief: Config, tiny_store: Path, whole: Whole, tmp_path: Path
 ) -> None:
     run = RunFolder(tmp_path / "run")
-    shutil.copytree(whole.path, run.path)
+    shutil.copytree(whole.run.path, run.path)
     run.model.unlink()
     (run.path / "old.tmp").mkdir()
     (run.path / "report.tmpl.html").write_text("mine")
@@ -146,7 +146,7 @@ def test_files_of_the_users_stay_in_a_run(
     (run.path / "state" / "state.npz.123.tmp").write_text("ours")
     (run.path / "model.keras.123.tmp.keras").write_text("ours")
     train(brief, tiny_store, run)
-    assert_same_result(run, whole)
+    assert_same_result(run, whole.run)
     found = {path.name for path in run.path.rglob("*.tmp*")}
     assert found == {"old.tmp", "report.tmpl.html", "numbers.tmp"}
 

@@ -44,10 +44,10 @@ def bearings(tiny_config: Config, tmp_path: Path) -> Config:
     """A configuration for machines that each fail in one way, a fold each."""
     return changed(
         tiny_config,
-        features={"select": [], "triads": {}, "accelerometers": []},
+        features={"select": ["*mean"], "triads": {}, "accelerometers": []},
         folds={"by": "group"},
         split={"folds": 6},
-        model={"inputs": "raw", "filters": 4, "dilations": [1]},
+        model={"inputs": "features", "feature_units": [4]},
         train={"epochs": 1, "steps_per_epoch": 1},
         evaluate={"views": ["identity"]},
     )
