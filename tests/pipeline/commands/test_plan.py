@@ -17,6 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from headrace import stores
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.commands.plan import run_plan
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
@@ -44,6 +45,7 @@ from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
 from tests.conftest import changed, request_for
+from tests.pipeline.held import assert_record_of_memory
 from tests.refusals import assert_refused, refused, says
 
 pytestmark = pytest.mark.usefixtures("probed_here")
@@ -175,17 +177,18 @@ def test_without_store_and_source_the_way_out_is_named(tiny_config: Config, tmp_
         run_plan(request_for(tiny_config, None, tmp_path / "none.zarr"))
 
 
-def test_the_command_prints_all_plans_and_then_refuses(tiny_source: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "headrace", "plan", "--data", str(tiny_source)]
-    command += ["--store", str(tmp_path / "t.zarr")]
-    above = subprocess.run([*command, "--budget", "500MiB"], capture_output=True, text=True)
-    assert above.returncode == 2
+def test_the_command_prints_all_plans_and_then_refuses(
+    tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["plan", "--data", str(tiny_source), "--store", str(tmp_path / "t.zarr")]
+    assert main([*command, "--budget", "500MiB"]) == 2
+    above = capsys.readouterr()
     for stage in ("features", "train", "evaluate", "crossval"):
-        assert says(above.stdout, stage)
-    assert above.stderr.count("\n") == 1
-    assert_refused(above.stderr, BudgetError, "train", "memory.budget")
-    fitting = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(fitting.stdout)
+        assert says(above.out, stage)
+    assert above.err.count("\n") == 1
+    assert_refused(above.err, BudgetError, "train", "memory.budget")
+    assert main([*command, "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert found["stages"]["train"]["projected"] > 0
 
 
@@ -198,22 +201,27 @@ def test_a_plan_needs_no_tensorflow(tiny_source: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, *options], check=True)
 
 
-def test_stages_leave_what_they_held_beside_their_result(tiny_source: Path, tmp_path: Path) -> None:
-    store, run = tmp_path / "t.zarr", tmp_path / "run"
-    common = ["--quiet", "--data", str(tiny_source), "--store", str(store), "--run", str(run)]
-    quick = ["--set", "train.epochs=1", "--set", "train.steps_per_epoch=2"]
-    quick += ["--set", "model.inputs=features", "--set", "model.feature_units=[8]"]
-    for stage in ("features", "train", "evaluate"):
-        command = [sys.executable, "-m", "headrace", stage, *common, *quick]
-        subprocess.run(command, check=True, cwd=tmp_path)
-    for path in (
-        tmp_path / "t.zarr.memory.json", run / "memory-train.json", run / "memory-evaluate.json"
-    ):  # fmt: skip
-        record = json.loads(path.read_text())
-        assert max(held for _, held in record["timeline"]) <= record["measured_peak"]
-        assert 0 < record["measured_peak"] <= record["projected"] <= record["budget"]
-        assert record["mapped_files_peak"] > 0
-        assert record["page_cache_peak"] >= 0
+IN_ONE_PROCESS = """
+import json, sys
+from headrace.pipeline.cli.main import main
+print(json.dumps([main(command) for command in json.loads(sys.argv[1])]))
+"""
+
+
+def test_stages_leave_what_they_held_beside_their_result(tiny_store: Path, tmp_path: Path) -> None:
+    """For the features stage, see `memory/test_machine.py`."""
+    run = tmp_path / "run"
+    common = ["--quiet", "--store", str(tiny_store), "--run", str(run)]
+    common += ["--set", "train.epochs=1", "--set", "train.steps_per_epoch=2"]
+    common += ["--set", "train.average=0", "--set", 'evaluate.views=["identity"]']
+    common += ["--set", "model.inputs=features", "--set", "model.feature_units=[8]"]
+    commands = json.dumps([[stage, *common] for stage in ("train", "evaluate")])
+    # One process, as each would load TensorFlow; a small one, as what a process holds counts.
+    command = [sys.executable, "-c", IN_ONE_PROCESS, commands]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path)
+    assert json.loads(done.stdout) == [0, 0]
+    for stage in ("train", "evaluate"):
+        assert_record_of_memory(run / f"memory-{stage}.json")
     assert (run / "memory.png").is_file()
     assert "<h2>Memory</h2>" in (run / "report.html").read_text()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,9 @@ import pytest
 from benchmarks.control_groups import memory_cap
 from headrace.pipeline.memory import machine
 from headrace.pipeline.memory.plan import MIB
+from headrace.stores.errors import BudgetError
+from tests.pipeline.held import assert_record_of_memory
+from tests.refusals import assert_refused
 
 ASK = "from headrace.pipeline.memory import machine; print(machine.{})"
 
@@ -84,19 +86,18 @@ def test_the_limit_of_a_control_group_counts(tmp_path: Path) -> None:
 def test_a_stage_whose_plan_is_the_limit_itself_is_accepted(
     tiny_source: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "headrace", "features", "--json", "--data", str(tiny_source)]
-    store = tmp_path / "t.zarr"
+    given = ("--json", "--data", str(tiny_source), "--store", str(tmp_path / "t.zarr"), "--budget")
     with memory_cap(512 * MIB) as cap:
-        done = cap.run([*command, "--store", str(store), "--budget", "512MiB"])
+        done = cap.run([sys.executable, "-m", "headrace", "features", *given, "512MiB"])
         assert done.returncode == 0, done.stderr
-        memory = json.loads(done.stdout)["memory"]
-        assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == 512 * MIB
+        memory = assert_record_of_memory(tmp_path / "t.zarr.memory.json")
+        assert memory["budget"] == 512 * MIB
         if not cap.enforced:
             return
         assert 0 < memory["page_cache_peak"] <= 512 * MIB
-        named = cap.run([*command, "--store", str(tmp_path / "u.zarr"), "--budget", "8GiB"])
-    assert named.returncode == 0, named.stderr
-    assert json.loads(named.stdout)["memory"]["budget"] == 512 * MIB
+        named = cap.run([sys.executable, "-m", "headrace", "plan", *given, "8GiB"])
+    # Its networks need more.
+    assert_refused(named.stderr, BudgetError, "memory.budget", "512 MiB")
 
 
 def test_a_quota_of_cores_counts() -> None:
