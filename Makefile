@@ -173,7 +173,7 @@ test-slower: tools ## Run .ci/run as on half of these cores, and with AVX2 alone
 	$(python) -m benchmarks.slower --without-avx512 .ci/run
 
 .PHONY: test-docs
-test-docs: tools ## Run every command of the documentation's pages, and the notebook that trains (4 minutes)
+test-docs: tools ## Run every command of the documentation's pages, and the notebooks that load TensorFlow (4 minutes)
 	@exec $(python) -m pytest -m docs
 
 # PyTorch and what it brings stands beside the environment, whose packages it sees.

@@ -1,4 +1,4 @@
-"""What stages have done by other processes, done here: the tasks of workers, a look at a source.
+"""What is done by other processes, done here: tasks of workers, stages, a look at a source.
 
 For what a test only needs; how workers and children do it has tests of its own.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from typing import Any
 
 import pytest
 
+from headrace.pipeline.cli.main import main
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.features.task import close_workshop
 from headrace.pipeline.request import Request
@@ -41,6 +42,14 @@ def probes_here() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def stages_here() -> Iterator[None]:
+    """Let cross-validations and ablations run their stages where TensorFlow is loaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headrace.pipeline.experiments.child_stages.run_part", _part_here)
+        yield
+
+
 def store_here(request: Request) -> Place:
     """Make the store of a request, and say where it is."""
     with tasks_here():
@@ -55,6 +64,12 @@ def _probe_here(purpose: str, path: Place, given: str) -> subprocess.CompletedPr
         patch.setattr(sys, "stdin", StringIO(given))
         code = probe.main()
     return subprocess.CompletedProcess([], code, output.getvalue(), "")
+
+
+def _part_here(command: Sequence[str], **_: Any) -> subprocess.CompletedProcess[str]:
+    arguments = command[command.index("headrace.pipeline.launch") + 1 :]
+    with redirect_stdout(StringIO()):
+        return subprocess.CompletedProcess(command, main([*arguments]))
 
 
 def _tasks_here(

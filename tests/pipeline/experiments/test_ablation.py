@@ -28,6 +28,7 @@ from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import RunError
 from tests.conftest import changed, request_for
+from tests.in_process import stages_here
 from tests.pipeline.evaluation.scored import evaluated, scored
 from tests.refusals import assert_refused, refused, says
 
@@ -74,7 +75,7 @@ def test_a_quicker_network_gets_more_epochs_and_the_same_schedule(tiny_config: C
 
 @pytest.fixture(scope="module")
 def config(cheap_config: Config) -> Config:
-    return changed(cheap_config, train={"epochs": 1})
+    return changed(cheap_config, train={"epochs": 1, "average": 0.0})
 
 
 QUICK = ("features only", "without augmentation")
@@ -83,7 +84,6 @@ QUICK = ("features only", "without augmentation")
 def test_variants_are_trained_for_the_same_time_and_compared(
     config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     folder, store = tmp_path / "ablation", stores.open(tiny_store)
     request = request_for(config, None, tiny_store, folder)
     resolved = resolved_config(request, store)
@@ -102,7 +102,8 @@ def test_variants_are_trained_for_the_same_time_and_compared(
         if each is not found[1]:
             run_evaluate(request_for(timed, None, tiny_store, run))
     kept = (folder / "without-augmentation-seed-0-fold-0" / "model.keras").stat().st_mtime_ns
-    result = run_ablation(request, Extent(minutes=0.1))
+    with stages_here():
+        result = run_ablation(request, Extent(minutes=0.1))
     rows = {row["name"]: row for row in result["rows"]}
     assert list(rows) == [*(each.name for each in found), "features only, views averaged"]
     assert {name: row["epochs"] for name, row in rows.items()} == {

@@ -1,4 +1,4 @@
-"""Cross-validation: each fold in a process of its own, summed up over folds and groups."""
+"""Cross-validation: each fold a training of its own, summed up over folds and groups."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import RunError
 from tests.conftest import ROOT
+from tests.in_process import stages_here
 from tests.pipeline.evaluation.scored import evaluated, scored
 from tests.refusals import refused
 
@@ -48,7 +49,7 @@ def config(tiny_config: Config) -> Config:
 
 
 def test_folds_are_summed_up_and_complete_ones_left_alone(
-    config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
     folder, store = tmp_path / "crossval", stores.open(tiny_store)
     for number in range(3):
@@ -57,9 +58,9 @@ def test_folds_are_summed_up_and_complete_ones_left_alone(
         if number < 2:
             run_evaluate(fold)
     kept = (folder / "fold-0" / "model.keras").stat().st_mtime_ns
-    # Only the last fold is left to evaluate, in a process of its own.
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    result = run_crossval(request_for(config, tiny_store, folder))
+    # Only the last fold is left to evaluate.
+    with stages_here():
+        result = run_crossval(request_for(config, tiny_store, folder))
     assert (folder / "fold-0" / "model.keras").stat().st_mtime_ns == kept
     written = json.loads((folder / "crossval.json").read_text())
     assert [fold["run"] for fold in written["folds"]] == [
@@ -84,6 +85,7 @@ def test_folds_are_summed_up_and_complete_ones_left_alone(
 def test_a_fold_that_is_refused_refuses_the_whole(
     config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
+    """By a process of its own."""
     occupied = tmp_path / "crossval" / "fold-0"
     occupied.mkdir(parents=True)
     (occupied / "letter.txt").write_text("dear reader")
