@@ -102,7 +102,7 @@ def numpy_speed(store: Path, rounds: int) -> bool:
 
         loader = annbatch(headrace.open(store), 32)
         assert loader is not None
-        found["annbatch " + version("annbatch") + ", raw"] = (loader, NUMPY)
+        found[version("annbatch") + ", raw"] = (loader, NUMPY)
     else:
         print("annbatch is not here: it needs Python 3.12.\n")
     found["numpy(), raw, normalised"] = (lambda: eat(raw["train"].numpy()), None)

@@ -14,31 +14,30 @@ Floats = NDArray[np.float32]
 
 @exact_kernel
 def multiply(raw: Floats, factor: Floats) -> None:
-    """Multiply each window of `raw` (n, T, C) by its factor (n,)."""
+    """Multiply each window of `raw` (n, m) by its factor (n,)."""
+    # A window is one row: a loop over channels alone is too short to be vectorised.
     for row in range(raw.shape[0]):
-        for time in range(raw.shape[1]):
-            for channel in range(raw.shape[2]):
-                raw[row, time, channel] *= factor[row]
+        for column in range(raw.shape[1]):
+            raw[row, column] *= factor[row]
 
 
 @exact_kernel
 def add_rows(raw: Floats, table: Floats, chosen: NDArray[np.int32], size: Floats) -> None:
-    """Add rows of a table (rows, T, C), each times its size (n,), to windows (n, T, C)."""
+    """Add rows of a table (rows, m), each times its size (n,), to windows (n, m)."""
     for row in range(raw.shape[0]):
         if size[row] == 0:
             continue
-        for time in range(raw.shape[1]):
-            for channel in range(raw.shape[2]):
-                raw[row, time, channel] += table[chosen[row], time, channel] * size[row]
+        added = table[chosen[row]]
+        for column in range(raw.shape[1]):
+            raw[row, column] += added[column] * size[row]
 
 
 @exact_kernel
 def hide(raw: Floats, start: NDArray[np.int32], stop: NDArray[np.int32]) -> None:
-    """Multiply samples [start, stop) of each window of `raw` (n, T, C) by 0."""
+    """Multiply values [start, stop) of each window of `raw` (n, m) by 0."""
     for row in range(raw.shape[0]):
-        for time in range(start[row], stop[row]):
-            for channel in range(raw.shape[2]):
-                raw[row, time, channel] *= np.float32(0)
+        for column in range(start[row], stop[row]):
+            raw[row, column] *= np.float32(0)
 
 
 @exact_kernel

@@ -59,10 +59,10 @@ def mask(options: MaskOptions, setting: Setting) -> Apply:
 
 def mask_arrays(options: MaskOptions, setting: Setting) -> ApplyArrays:
     """The same for arrays."""
-    from headrace.pipeline.augmentations.kernels import hide
+    from headrace.pipeline.augmentations.kernels import as_rows, hide
     from headrace.pipeline.augmentations.levels import array_chances, whole
 
-    longest = int(options.fraction * setting.time)
+    longest, channels = int(options.fraction * setting.time), setting.deviations.size
 
     def apply(sample: dict[str, NDArray[Any]], epoch: int) -> None:
         if not longest:
@@ -71,7 +71,7 @@ def mask_arrays(options: MaskOptions, setting: Setting) -> ApplyArrays:
         length = np.int32(1) + whole(chance[1], longest)
         start = whole(chance[2], np.int32(setting.time + 1) - length)
         stop = start + np.where(chance[0] < options.probability, length, np.int32(0))
-        hide(sample["raw"], start, stop)
+        hide(as_rows(sample["raw"]), start * channels, stop * channels)
 
     return apply
 

@@ -53,17 +53,17 @@ def noise(options: NoiseOptions, setting: Setting, stream: int = STREAM) -> Appl
 
 def noise_arrays(options: NoiseOptions, setting: Setting) -> ApplyArrays:
     """The same for arrays."""
-    from headrace.pipeline.augmentations.kernels import add_rows
+    from headrace.pipeline.augmentations.kernels import add_rows, as_rows
     from headrace.pipeline.augmentations.levels import array_chances, whole
 
-    rows = noise_table(setting.time, setting.deviations, setting.seed)
+    rows = as_rows(noise_table(setting.time, setting.deviations, setting.seed))
     strength = np.float32(options.strength)
 
     def apply(sample: dict[str, NDArray[Any]], epoch: int) -> None:
         chance = array_chances(sample["source_index"], epoch, setting.seed, STREAM, 3)
         sign = np.where(chance[1] < 0.5, strength, -strength)
         size = np.where(chance[0] < options.probability, sign, np.float32(0))
-        add_rows(sample["raw"], rows, whole(chance[2], len(rows)), size)
+        add_rows(as_rows(sample["raw"]), rows, whole(chance[2], len(rows)), size)
 
     return apply
 

@@ -56,7 +56,7 @@ def scale(options: ScaleOptions, setting: Setting) -> Apply:
 
 def scale_arrays(options: ScaleOptions, setting: Setting) -> ApplyArrays:
     """The same for arrays."""
-    from headrace.pipeline.augmentations.kernels import multiply
+    from headrace.pipeline.augmentations.kernels import as_rows, multiply
     from headrace.pipeline.augmentations.levels import array_chances, normal_levels, whole
 
     deviations = (normal_levels() * options.strength).astype(np.float32)
@@ -65,7 +65,7 @@ def scale_arrays(options: ScaleOptions, setting: Setting) -> ApplyArrays:
         chance = array_chances(sample["source_index"], epoch, setting.seed, STREAM, 2)
         deviation = deviations[whole(chance[1], len(deviations))]
         chosen = np.where(chance[0] < options.probability, deviation, np.float32(0))
-        multiply(sample["raw"], np.float32(1) + chosen)
+        multiply(as_rows(sample["raw"]), np.float32(1) + chosen)
 
     return apply
 
