@@ -1,4 +1,4 @@
-"""Tables that chance is looked up in, and chance itself as arrays: NumPy only.
+"""Tables that chance is looked up in, and chance itself as arrays: no TensorFlow.
 
 Values are looked up in tables, never computed by `log` or `exp`, whose last bit depends on a
 window's place in the batch.

@@ -1,4 +1,4 @@
-"""What an augmentation declares, and those that there are: every file of this package is one.
+"""What an augmentation declares, and those that there are: each file here but `HELPERS` is one.
 
 A file declares options, a factory and an `Augmentation`, and hands it to `register`; nothing else
 names it. Code outside the package registers its own in the same way, before the configuration is
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Strength = Annotated[float, Field(ge=0.0)]
 
+HELPERS = ("registry", "chance", "kernels", "levels")
+"""Files of this package that are no augmentations, but what these are made of."""
 VIEW_STREAM = 4
 """Of the noise in views of an evaluation."""
 
@@ -137,12 +139,14 @@ def register(augmentation: Augmentation) -> None:
     Raises:
         ValueError: its name, its keys or its stream are another's.
     """
+    if augmentation.stream == VIEW_STREAM:
+        raise ValueError(f"stream = {VIEW_STREAM} is taken by the views of an evaluation.")
     for other in _REGISTERED.values():
         if other == augmentation:
             return
         if other.name == augmentation.name or other.keys.keys() & augmentation.keys.keys():
             raise ValueError(f"There is an augmentation {other.name!r} with such keys already.")
-        if augmentation.stream in (other.stream, VIEW_STREAM):
+        if augmentation.stream == other.stream:
             raise ValueError(f"stream = {augmentation.stream} is taken by {other.name!r}.")
     _REGISTERED[augmentation.name] = augmentation
 
@@ -184,5 +188,5 @@ def _load_package() -> None:
     package = __name__.rpartition(".")[0]
     path = importlib.import_module(package).__path__
     for module in pkgutil.iter_modules(path):
-        if module.name not in ("registry", "chance", "kernels", "levels"):
+        if module.name not in HELPERS:
             importlib.import_module(f"{package}.{module.name}")

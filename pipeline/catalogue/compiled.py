@@ -1,4 +1,4 @@
-"""How the catalogue's kernels are compiled: one set of flags, one place.
+"""How kernels are compiled, those of features and of the stream: one set of flags, one place.
 
 Kernels work on one signal (one row) at a time, so that a value depends on that row and on nothing
 else in the batch. Within a row LLVM may reorder a sum to vectorise it: the order is then fixed by

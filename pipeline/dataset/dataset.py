@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from headrace.pipeline.augmentations.registry import registered
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
-from headrace.pipeline.dataset.held import Route
+from headrace.pipeline.dataset.held import Feed
 from headrace.pipeline.dataset.part import Labels, Part
 from headrace.pipeline.rows.split import Split, choose_split, class_table
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from headrace.stores.io.places import Place
 
 PARTS = ("train", "validation", "test")
+SECTIONS = {
+    "stream": ("drop_remainder", "buffer_chunks", "read_threads", "prefetch_batches"),
+    "model": ("inputs", "feature_scaling"),
+    "train": ("batch", "seed", "balance", "class_weight_power", "steps_per_epoch"),
+    "split": ("test_fold", "folds"),
+    "memory": ("budget",),
+}
+"""Options of a data set that are keys of a configuration, by section."""
 
 
 class Dataset:
@@ -37,6 +45,29 @@ class Dataset:
     Inputs are a dict of float32 `raw` (B, T, C) and `features` (B, F); targets codes (B,) int32 or
     one-hot (B, K) float32; weights (B,) float32. The order is a function of the seed, the epoch
     and the step: any part starts at any batch, and gives the same bits as one that got there.
+
+    Args:
+        store: a store, or the path or address of one.
+        batch: B, windows of a batch.
+        seed: of the order and of augmentation.
+        budget: the most bytes that iterating one part may hold, a number or text such as
+            "1.5GiB"; reading ahead follows from it. None: three quarters of what is free.
+        inputs: arrays to deliver; None: raw, and features if the store has them.
+        units: leave raw in units and features as they were extracted.
+        labels: "codes", or "one-hot", which mixing needs.
+        augment: keys of the section `augment`, such as {"noise_probability": 1.0}, for the
+            training part; augmentations that are not named are off.
+        balance: draw training rows so that all classes, or all groups, come equally often.
+        class_weight_power: weight of a training window = windows of its class ** -power.
+        feature_scaling: how features are normalised.
+        test_fold, folds: which of how many folds tests; see `split` in the configuration.
+        split: names of the folds of "train", "validation" and "test", in place of these.
+        steps_per_epoch: truncates an epoch of training.
+        drop_remainder: drop the last, partial batch of an epoch of training.
+        buffer_chunks: chunks that are shuffled together.
+        read_threads: buffers that are read ahead at a time.
+        prefetch_batches: finished batches that wait, in tf.data.
+        rank, ranks: which of how many processes this is: they share the training rows.
 
     Attributes:
         store: the store.
@@ -72,60 +103,14 @@ class Dataset:
     ) -> None:
         """Open the store, divide its folds, and check that the budget holds what iterating takes.
 
-        Args:
-            store: a store, or the path or address of one.
-            batch: B, windows of a batch.
-            seed: of the order and of augmentation.
-            budget: the most bytes that iterating one part may hold, a number or text such as
-                "1.5GiB"; reading ahead follows from it. None: three quarters of what is free.
-            inputs: arrays to deliver; None: raw, and features if the store has them.
-            units: leave raw in units and features as they were extracted.
-            labels: "codes", or "one-hot", which mixing needs.
-            augment: keys of the section `augment`, such as {"noise_probability": 1.0}, for the
-                training part; augmentations that are not named are off.
-            balance: draw training rows so that all classes, or all groups, come equally often.
-            class_weight_power: weight of a training window = windows of its class ** -power.
-            feature_scaling: how features are normalised.
-            test_fold, folds: which of how many folds tests; see `split` in the configuration.
-            split: names of the folds of "train", "validation" and "test", in place of these.
-            steps_per_epoch: truncates an epoch of training.
-            drop_remainder: drop the last, partial batch of an epoch of training.
-            buffer_chunks: chunks that are shuffled together.
-            read_threads: buffers that are read ahead at a time.
-            prefetch_batches: finished batches that wait, in tf.data.
-            rank, ranks: which of how many processes this is: they share the training rows.
-
         Raises:
             UserError: there is no such store, an option is out of its range, a fold is unknown or
                 in two parts, or the budget is too small.
         """
+        # Before anything else: just what was given.
         self._given = {name: value for name, value in locals().items() if name != "self"}
         self.store = store if isinstance(store, Store) else open_store(store)
-        stream = _given(
-            drop_remainder=drop_remainder or ranks > 1,
-            buffer_chunks=buffer_chunks,
-            read_threads=read_threads,
-            prefetch_batches=prefetch_batches,
-        )
-        train = {
-            "batch": batch,
-            "seed": seed,
-            "balance": balance,
-            "class_weight_power": class_weight_power,
-            "steps_per_epoch": steps_per_epoch,
-        }
-        self._config = config_from_table(
-            {
-                "stream": stream,
-                "augment": _none_but(augment or {}),
-                "model": {"feature_scaling": feature_scaling}
-                | ({"inputs": inputs} if inputs else {}),
-                "train": train,
-                "split": {"test_fold": test_fold, "folds": folds},
-                "memory": {"budget": budget},
-            },
-            "Dataset",
-        )
+        self._config = config_from_table(_sections(self._given), "Dataset")
         self._labels, self._units = labels, units
         _check(self._config, labels, units, rank, ranks)
         self._rank = (rank, ranks)
@@ -181,10 +166,10 @@ class Dataset:
             part = self[name]
             folds = f"{len(part.folds)} fold{'s' * (len(part.folds) != 1)}"
             lines.append(f"  {name}: {part.windows:,} windows in {folds}, {len(part):,} batches")
-        routes: tuple[Route, ...] = ("tf", "numpy")
+        routes: tuple[Feed, ...] = ("tf", "numpy")
         held = [
-            f"{format_bytes(sum(self['train'].memory(route).values()))} by {route}()"
-            for route in routes
+            f"{format_bytes(sum(self['train'].memory(feed).values()))} by {feed}()"
+            for feed in routes
         ]
         lines.append(f"  iterating train holds {', '.join(held)}")
         return "\n".join(lines)
@@ -227,8 +212,15 @@ def _opened(path: Place, given: dict[str, Any]) -> Dataset:
     return Dataset(**{**given, "store": path})
 
 
-def _given(**keys: Any) -> dict[str, Any]:
-    return {key: value for key, value in keys.items() if value is not None}
+def _sections(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are keys of a configuration, in their sections; None: its default."""
+    table = {
+        name: {key: given[key] for key in keys if given[key] is not None}
+        for name, keys in SECTIONS.items()
+    }
+    # Every rank takes as many steps.
+    table["stream"]["drop_remainder"] |= given["ranks"] > 1
+    return table | {"augment": _none_but(given["augment"] or {})}
 
 
 def _none_but(given: Mapping[str, float]) -> dict[str, float]:

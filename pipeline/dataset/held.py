@@ -24,19 +24,17 @@ if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.stores import Store
 
-Route = Literal["tf", "numpy"]
+Feed = Literal["tf", "numpy"]
 """How batches are delivered; torch takes those of NumPy."""
 
 
-def held_buffers(
-    config: Config, store: Store, route: Route, shuffled: bool = True
-) -> dict[str, int]:
+def held_buffers(config: Config, store: Store, feed: Feed, shuffled: bool = True) -> dict[str, int]:
     """Bytes that iterating holds at most, by name, TensorFlow and the network apart."""
     window = window_shape(store, config)
     rows = buffer_rows(config, store) if shuffled else evaluation_rows(store)
     quantiles = config.model.feature_scaling == "quantile"
     sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
-    buffers = stream_buffers if route == "tf" else array_buffers
+    buffers = stream_buffers if feed == "tf" else array_buffers
     return {
         "quantile sample": sample if quantiles else 0,
         "tables of moments": 2 * store.manifest.table_bytes,
@@ -45,7 +43,7 @@ def held_buffers(
     }
 
 
-def fitted_to_budget(config: Config, store: Store, route: Route, shuffled: bool) -> Config:
+def fitted_to_budget(config: Config, store: Store, feed: Feed, shuffled: bool) -> Config:
     """`config` reading ahead as much as its budget allows.
 
     Raises:
@@ -54,9 +52,9 @@ def fitted_to_budget(config: Config, store: Store, route: Route, shuffled: bool)
     """
 
     def plan_of(config: Config, store: Store) -> MemoryPlan:
-        buffers, budget = held_buffers(config, store, route, shuffled), config.memory.budget
+        buffers, budget = held_buffers(config, store, feed, shuffled), config.memory.budget
         return MemoryPlan(
-            route, 0, "nothing", buffers, usable_budget(budget), total_memory(), key="budget"
+            feed, 0, "nothing", buffers, usable_budget(budget), total_memory(), key="budget"
         )
 
     found, plan = fitted(plan_of, config, store)

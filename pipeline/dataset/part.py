@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from headrace.pipeline.dataset.held import Route, fitted_to_budget, held_buffers
+from headrace.pipeline.dataset.held import Feed, fitted_to_budget, held_buffers
 from headrace.pipeline.dataset.position import State, step_of, stream_identity
 from headrace.pipeline.rows.in_order import rows_in_order
 from headrace.pipeline.rows.order import Position, training_order
@@ -65,7 +65,7 @@ class Part:
         self.name, self.store, self.folds = name, store, folds
         self._labels, self._config, self._make_delivery = labels, config, delivery
         self._shuffled, self._rank = shuffled, rank
-        self._fitted_configs: dict[Route, Config] = {}
+        self._fitted_configs: dict[Feed, Config] = {}
         self.resumed_step = 0
         """Step that an iterator of `tf()` begins at which names none: a checkpoint sets it."""
 
@@ -172,16 +172,16 @@ class Part:
         """
         return Position(*divmod(step_of(start, self._identity), len(self)))
 
-    def memory(self, route: Route = "tf") -> dict[str, int]:
+    def memory(self, feed: Feed = "tf") -> dict[str, int]:
         """Bytes that iterating holds at most, by name: TensorFlow and your network are not in it.
 
         Args:
-            route: "tf", or "numpy", which torch takes too.
+            feed: "tf", or "numpy", which torch takes too.
 
         Raises:
             UserError: that is more than the budget.
         """
-        return held_buffers(self._fitted(route), self.store, route, self._shuffled)
+        return held_buffers(self._fitted(feed), self.store, feed, self._shuffled)
 
     def checkpoint(self, folder: str | Path, every: int = 100) -> Checkpoint:
         """A Keras callback that lets a killed `fit` of this part go on, to the bit.
@@ -209,13 +209,13 @@ class Part:
         label = np.zeros(shape, np.float32 if one_hot else np.int32)
         return given, label, np.zeros(self.batch, np.float32)
 
-    def _fitted(self, route: Route) -> Config:
+    def _fitted(self, feed: Feed) -> Config:
         """The configuration, reading ahead as much as the budget allows."""
-        if route not in self._fitted_configs:
-            self._fitted_configs[route] = fitted_to_budget(
-                self._config, self.store, route, self._shuffled
+        if feed not in self._fitted_configs:
+            self._fitted_configs[feed] = fitted_to_budget(
+                self._config, self.store, feed, self._shuffled
             )
-        return self._fitted_configs[route]
+        return self._fitted_configs[feed]
 
     @cached_property
     def _order(self) -> BufferOrder:
@@ -231,5 +231,5 @@ class Part:
     def _identity(self) -> dict[str, Any]:
         return stream_identity(self.store, self.folds, self._config, self._labels, self._rank)
 
-    def _held_store(self, route: Route) -> Store:
-        return self.store.with_index_cache(self._fitted(route).stream.index_cache)
+    def _held_store(self, feed: Feed) -> Store:
+        return self.store.with_index_cache(self._fitted(feed).stream.index_cache)

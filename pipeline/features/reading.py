@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from headrace.stores.layout.layout import FoldOf, Layout
+from headrace.stores.layout.fold_index import FoldOf
+from headrace.stores.layout.layout import Layout
 from headrace.stores.source.source import Source
 
 SAMPLED_SHARDS = 8

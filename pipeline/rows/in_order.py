@@ -1,4 +1,4 @@
-"""Rows of some folds once, in the order of the store: what an evaluation goes through."""
+"""Rows of some folds once, in the order of the store: parts of a `Dataset` that do not train."""
 
 from __future__ import annotations
 

@@ -136,48 +136,59 @@ def _buffer_maker(
     store: Store, order: BufferOrder, config: Config, delivery: Delivery
 ) -> Callable[[int, int, int], ArrayBatch]:
     """Function (epoch, buffer, rows to skip) -> inputs, labels and weights of its rows."""
-    route = route_of(store, config)
-    inputs, classes, spec = route.inputs, len(store.classes), store.spec
+    route, classes = route_of(store, config), len(store.classes)
+    blended = (*route.inputs, "label", "weight")
+    deviations = channel_deviations(delivery.normaliser)
+    setting = Setting(store.spec.time, deviations, config.train.seed, blended)
+    augment, in_units = _on_raw(store, config, delivery, setting)
+    gathers = early_gathers(route, store, delivery)
+    if in_units:
+        gathers["raw"] = gather_in_units(store.spec)
+    else:
+        gathers["raw"] = gather_raw(delivery.normaliser, store.spec.time, store.spec.scale)
+    read = buffer_reader(store, order, route, gathers, delivery.sampling)
+    pairs = _augmentations(config, setting, Stage.PAIRS)
     weights = np.ones(classes) if delivery.class_weights is None else delivery.class_weights
     weights = weights.astype(np.float32)
-    blended = (*inputs, "label", "weight")
-    deviations = channel_deviations(delivery.normaliser)
-    setting = Setting(spec.time, deviations, config.train.seed, blended)
-    early = _augmentations(config, setting, Stage.UNITS) if "raw" in inputs else []
-    masks = _augmentations(config, setting, Stage.NORMALISED) if "raw" in inputs else []
-    pairs = _augmentations(config, setting, Stage.PAIRS)
-    gathers = early_gathers(route, store, delivery)
-    late = bool(early) and not delivery.units
-    if late or delivery.units:
-        gathers["raw"] = gather_in_units(spec)
-    else:
-        gathers["raw"] = gather_raw(delivery.normaliser, spec.time, spec.scale)
-    normalise = standardise_in_place(delivery.normaliser, spec.time) if late else None
-    read = buffer_reader(store, order, route, gathers, delivery.sampling)
-    block = block_rows(window_shape(store, config), config.train.batch)
 
     def make(epoch: int, buffer: int, skipped: int) -> ArrayBatch:
         columns = read(epoch, buffer, skipped)
-        # A block is small enough for a core's cache.
-        if early or masks:
-            for at in range(0, len(columns["label"]), block):
-                part = {name: columns[name][at : at + block] for name in ("raw", "source_index")}
-                for augment in early:
-                    augment(part, epoch)
-                if normalise is not None:
-                    normalise(part["raw"])
-                for augment in masks:
-                    augment(part, epoch)
+        augment(columns, epoch)
         columns["weight"] = weights[columns["label"]]
         if delivery.one_hot:
             columns["label"] = np.eye(classes, dtype=np.float32)[columns["label"]]
-        for augment in pairs:
-            augment(columns, epoch)
+        for blend in pairs:
+            blend(columns, epoch)
         kept = len(columns["label"]) - route.partners
-        given = {name: columns[name][:kept] for name in inputs}
+        given = {name: columns[name][:kept] for name in route.inputs}
         return given, columns["label"][:kept], columns["weight"][:kept]
 
     return make
+
+
+def _on_raw(
+    store: Store, config: Config, delivery: Delivery, setting: Setting
+) -> tuple[ApplyArrays, bool]:
+    """What is done to raw once its rows are in order, and whether it takes it in units.
+
+    Augmented in units, it is normalised here, a block that fits a core's cache at a time.
+    """
+    has_raw = "raw" in setting.blended
+    early = _augmentations(config, setting, Stage.UNITS) if has_raw else []
+    late = _augmentations(config, setting, Stage.NORMALISED) if has_raw else []
+    steps = [*early, *late]
+    if early and not delivery.units:
+        normalise = standardise_in_place(delivery.normaliser, setting.time)
+        steps = [*early, lambda sample, _: normalise(sample["raw"]), *late]
+    rows = block_rows(window_shape(store, config), config.train.batch)
+
+    def apply(columns: Columns, epoch: int) -> None:
+        for at in range(0, len(columns["label"]) if steps else 0, rows):
+            block = {name: columns[name][at : at + rows] for name in ("raw", "source_index")}
+            for step in steps:
+                step(block, epoch)
+
+    return apply, bool(early) or delivery.units
 
 
 def _augmentations(config: Config, setting: Setting, stage: Stage) -> list[ApplyArrays]:

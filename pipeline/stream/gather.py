@@ -1,6 +1,6 @@
 """Rows of a buffer put in their order, and normalised on the way.
 
-One pass over memory, without the interpreter's lock, to the bits of `model.normalisation`: the
+One pass over memory, without the interpreter's lock, to the bits of `normalisation_layers`: the
 layers of a saved model take six operations of TensorFlow for a quantile map, five times as long.
 TensorFlow's threads take subnormal numbers for 0, and so do these kernels in any thread.
 """

@@ -1,4 +1,4 @@
-"""One buffer of a stream: its rows read, drawn, put in their order and normalised. NumPy only."""
+"""One buffer of a stream: rows read, drawn, put in their order, normalised; no TensorFlow."""
 
 from __future__ import annotations
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import ConfigError
-from headrace.stores.layout.fold_index import CountIndex, FoldIndex, RunIndex
+from headrace.stores.layout.fold_index import CountIndex, FoldIndex, FoldOf, RunIndex
 from headrace.stores.layout.folds import Fold
 from headrace.stores.layout.permutation import mix_key, permutation
 from headrace.stores.shards.array_format import MOST_CHUNK_BYTES
@@ -18,7 +18,6 @@ _BLOCKS, _ROWS = 1, 2
 """What a key shuffles, so that the two shuffles share no key."""
 
 Integers = NDArray[np.int64]
-FoldOf = Callable[[int, int], NDArray[np.int64]]
 """(start, stop) -> fold number of each candidate in [start, stop), -1 where it is dropped."""
 
 

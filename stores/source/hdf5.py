@@ -33,6 +33,10 @@ OUTSIDE = (
     "outside of what the fingerprint covers. Copy the data into one file, for example with "
     "h5repack."
 )
+SLICE_BYTES = 4 << 20
+"""Of windows or rows that are read at a time."""
+GAP_BYTES = 64 << 10
+"""Between two reads, that are read too rather than asked for apart."""
 MOST_PACKED = 100_000
 """Times the bytes of its file that a dataset may have: Zstandard packs zeros 30,000 times."""
 

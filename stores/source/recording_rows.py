@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.stores.source.hdf5 import SLICE_BYTES
 from headrace.stores.source.resampling import Ratio
 
-SLICE_BYTES = 4 << 20
 FLOAT64_BYTES = 8
 
 

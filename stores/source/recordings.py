@@ -20,6 +20,7 @@ from headrace.stores.source.classes import (
     number_names,
 )
 from headrace.stores.source.hdf5 import (
+    GAP_BYTES,
     check_shape,
     check_signal_dtype,
     describe,
@@ -37,7 +38,6 @@ from headrace.stores.source.slices import contiguous_slices
 USUAL_SIGNALS = ("signals",)
 USUAL_LABELS = ("labels", "y", "label")
 COPIED_BYTES = 4 << 20
-GAP_BYTES = 64 << 10
 
 
 class RecordingsLayout:

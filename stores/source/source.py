@@ -27,7 +27,7 @@ from headrace.stores.source.hdf5 import (
     resolve,
 )
 from headrace.stores.source.labels import LabelRuns, Labels
-from headrace.stores.source.names import Codes, slices
+from headrace.stores.source.names import slices
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import USUAL_SIGNALS, RecordingsLayout
 from headrace.stores.source.slices import chunks_read
@@ -291,9 +291,6 @@ class Source:
     def __exit__(self, *raised: object) -> None:
         """Close the file."""
         self.close()
-
-    def _read_parts(self, start: int, stop: int) -> Codes:
-        return self._layout.read_labels(start, stop)[2]
 
     def _check_range(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= self.windows:

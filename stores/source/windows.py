@@ -20,6 +20,8 @@ from headrace.stores.source.classes import (
     number_names,
 )
 from headrace.stores.source.hdf5 import (
+    GAP_BYTES,
+    SLICE_BYTES,
     check_shape,
     check_signal_dtype,
     describe,
@@ -37,8 +39,6 @@ USUAL_GROUPS = ("groups", "group", "subjects", "subject")
 USUAL_SPLIT = ("split",)
 # After label selection, the rows that are left are counted per this many: 8 bytes each.
 COUNTED_ROWS = 4096
-SLICE_BYTES = 4 << 20
-GAP_BYTES = 64 << 10
 RECORDING_OPTIONS = (
     "signals",
     "recordings",
@@ -151,7 +151,7 @@ class WindowsLayout:
         return None
 
     def without_windows(self) -> tuple[int, list[str]]:
-        """None: there are no recordings."""
+        """No recordings, so none without windows."""
         return 0, []
 
     def tables(self) -> list[Any]:
