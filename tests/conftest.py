@@ -79,6 +79,12 @@ def made_here() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made and not drawn, which takes most of the time of a small evaluation."""
+    monkeypatch.setattr("headrace.model.figures._png", lambda figure: b"\x89PNG")
+
+
 @pytest.fixture(scope="session")
 def tiny_config() -> Config:
     """A configuration that keeps every stage small."""

@@ -36,6 +36,7 @@ from headrace.stores.build.writers import writer_versions
 from headrace.stores.errors import UserError
 from tests.conftest import ROOT, hashes, request_for
 
+pytestmark = pytest.mark.usefixtures("made_here")
 DIGEST = "c4ca8d14a5d4bd55"
 """Name that 0.1 gave the run's folder, from what decides its result."""
 

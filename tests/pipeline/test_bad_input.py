@@ -198,6 +198,7 @@ SETTINGS: dict[str, Case] = {
 }
 
 
+@pytest.mark.usefixtures("probed_here")
 @pytest.mark.parametrize("setting", [*AS_TYPED, *SETTINGS])
 def test_a_setting_that_cannot_be_meant(
     setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -754,9 +755,9 @@ def fuzz_bytes(cases: int) -> None:
 
 
 def test_readers_of_a_strangers_text_refuse_in_one_way(tiny_store: Path, tmp_path: Path) -> None:
-    fuzz_manifest(tiny_store, tmp_path / "fuzzed.zarr", 300)
-    fuzz_config(300)
-    fuzz_bytes(200)
+    fuzz_manifest(tiny_store, tmp_path / "fuzzed.zarr", 100)
+    fuzz_config(100)
+    fuzz_bytes(100)
 
 
 @pytest.mark.faults
@@ -863,6 +864,7 @@ def test_a_crash_of_hdf5_is_an_error_of_the_file(
         open_stranger(tmp_path / "source.h5", SourceOptions())
 
 
+@pytest.mark.usefixtures("made_here")
 def test_a_class_that_no_training_fold_has(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,7 +21,7 @@ from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import MemoryUse
 from headrace.pipeline.request import Request
 from headrace.pipeline.workers.run import local_client
-from tests.conftest import ROOT
+from tests.conftest import ROOT, changed
 
 LINE = (
     r"^\d\d:\d\d:\d\d features: 30 of 90 windows, 2\.93 KiB, [\d,]+ windows/s, \d+ s left, "
@@ -93,5 +93,6 @@ def test_dasks_dashboard_runs_and_its_link_is_said(
     with local_client(1) as client, urlopen(client.dashboard_link, timeout=1800) as page:
         assert page.status == 200
         assert b"bokeh" in page.read().lower()
-    run_features(Request(tiny_config, tiny_source, tmp_path / "tiny.zarr", None, Console()))
+    config = changed(tiny_config, features={"workers": 1})
+    run_features(Request(config, tiny_source, tmp_path / "tiny.zarr", None, Console()))
     assert re.search(r"Dask dashboard: http://127\.0\.0\.1:\d+/status", capsys.readouterr().out)

@@ -147,7 +147,7 @@ def test_a_run_trains_with_it_and_records_it(
     config = changed(
         tiny_config,
         augment={"flip_probability": 0.5},
-        model={"inputs": "raw"},
+        model={"inputs": "raw", "filters": 4, "dilations": [1]},
         train={"epochs": 1, "steps_per_epoch": 1},
     )
     assert run_train(request_for(config, None, tiny_store, tmp_path / "run"))["trained"]

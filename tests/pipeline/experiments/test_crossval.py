@@ -37,17 +37,19 @@ def request_for(config: Config, store: Path, run: Path | None = None) -> Request
 
 @pytest.fixture(scope="module")
 def config(tiny_config: Config) -> Config:
-    """Three folds of the cheapest network."""
+    """Three folds of the cheapest network, and the fewest views."""
     model = {"inputs": "features", "feature_units": (4,)}
     return tiny_config.model_copy(
         update={
             "train": tiny_config.train.model_copy(update={"epochs": 1}),
             "split": tiny_config.split.model_copy(update={"folds": 3}),
             "model": tiny_config.model.model_copy(update=model),
+            "evaluate": tiny_config.evaluate.model_copy(update={"views": ("identity",)}),
         }
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_folds_are_summed_up_and_complete_ones_left_alone(
     config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:

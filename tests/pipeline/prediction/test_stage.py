@@ -83,7 +83,7 @@ def run_of_recordings(
     spoken: Path, cheap_config: Config, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFolder:
     folder = tmp_path_factory.mktemp("run of recordings")
-    config = changed(cheap_config, source={"window_samples": 64}, train={"epochs": 1})
+    config = changed(cheap_config, source={"window_samples": 64}, train={"epochs": 1, "average": 0})
     store_here(request_for(config, spoken, folder / "r.zarr"))
     run_train(request_for(config, None, folder / "r.zarr", folder / "run"))
     return RunFolder(folder / "run")
@@ -312,14 +312,14 @@ def test_options_without_effect_are_refused(
 
 
 def test_a_run_that_does_not_record_what_it_takes_asks_its_store(
-    complete_run: RunFolder, tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cheap_run: RunFolder, tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     older = RunFolder(tmp_path / "older")
-    shutil.copytree(complete_run.path, older.path)
+    shutil.copytree(cheap_run.path, older.path)
     record = json.loads(older.store.read_bytes())
     del record["inputs"]
     older.store.write_text(json.dumps(record))
-    for run, name in ((complete_run, "new.csv"), (older, "old.csv")):
+    for run, name in ((cheap_run, "new.csv"), (older, "old.csv")):
         assert predict(run, tiny_source, tmp_path / name) == 0
     assert (tmp_path / "old.csv").read_bytes() == (tmp_path / "new.csv").read_bytes()
     older.store.write_text(json.dumps(record | {"fingerprint": "0" * 32}))
@@ -336,7 +336,7 @@ def test_windows_of_another_length_are_refused(
 
 
 def test_windows_with_nan_stop_it_or_are_left_out(
-    complete_run: RunFolder,
+    cheap_run: RunFolder,
     tiny_source: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -344,32 +344,32 @@ def test_windows_with_nan_stop_it_or_are_left_out(
     source = unlabelled(tiny_source, tmp_path / "new.h5")
     with h5py.File(source, "r+") as file:
         file["X"][7, 3, 1] = np.nan
-    assert predict(complete_run, source, tmp_path / "p.csv") == 2
+    assert predict(cheap_run, source, tmp_path / "p.csv") == 2
     assert_refused(capsys.readouterr().err, SourceContentError, "source.non_finite", "7", "530")
     assert not (tmp_path / "p.csv").exists()
     drop = ("--set", "source.non_finite=drop")
-    assert predict(complete_run, source, tmp_path / "p.csv", *drop) == 0
+    assert predict(cheap_run, source, tmp_path / "p.csv", *drop) == 0
     left = pd.read_csv(tmp_path / "p.csv")["window"].tolist()
     assert left == [*range(7), *range(8, 530)]
 
 
 def test_what_is_there_is_not_replaced_and_nothing_half_is_left(
-    complete_run: RunFolder,
+    cheap_run: RunFolder,
     tiny_source: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "p.csv").write_text("mine")
-    assert predict(complete_run, tiny_source, tmp_path / "p.csv") == 2
+    assert predict(cheap_run, tiny_source, tmp_path / "p.csv") == 2
     assert_refused(capsys.readouterr().err, CommandError, "p.csv", "--output")
-    assert predict(complete_run, tiny_source, tmp_path / "p.txt") == 2
+    assert predict(cheap_run, tiny_source, tmp_path / "p.txt") == 2
     endings = (".csv", ".parquet", ".zarr")
     assert_refused(capsys.readouterr().err, CommandError, "--output", "p.txt", *endings)
     for ending, calls in (("zarr", (0, 3, 9)), ("parquet", (0, 1)), ("csv", (0, 1))):
         for at in calls:
             with pytest.MonkeyPatch.context() as patch:
                 install(patch, FailingDisk(at))
-                assert predict(complete_run, tiny_source, tmp_path / f"q.{ending}") == 2
+                assert predict(cheap_run, tiny_source, tmp_path / f"q.{ending}") == 2
             assert_refused(capsys.readouterr().err, DiskError, FAILURE)
             assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
     assert (tmp_path / "p.csv").read_text() == "mine"

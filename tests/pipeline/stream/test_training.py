@@ -91,7 +91,7 @@ def fold_rows(store: Store, folds: tuple[str, ...]) -> NDArray[np.int64]:
     )
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=5)
 @given(
     batch=st.integers(1, 200),
     buffer_chunks=st.integers(1, 40),
@@ -137,7 +137,7 @@ def uninterrupted(store: Store, tiny_config: Config, normaliser: Normaliser) -> 
     return batches(store, changed(tiny_config, augment=EVERYTHING), normaliser, epochs=3)
 
 
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=4)
 @given(data=st.data())
 def test_a_stream_resumed_anywhere_gives_the_bits_of_the_uninterrupted_one(
     store: Store,
@@ -219,7 +219,7 @@ def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: 
         print("before the end")
     """
     source, store = tmp_path / "source.h5", tmp_path / "long.zarr"
-    write_synthetic(source, windows=20_000, time=16, channels=1, groups=8)
+    write_synthetic(source, windows=5_000, time=16, channels=1, groups=8)
     bare = {"select": [], "triads": {}, "accelerometers": []}
     config = changed(
         tiny_config, features=bare, store={"chunk_windows": 16}, model={"inputs": "raw"}

@@ -111,6 +111,7 @@ main()
 """A training that is killed when its state has been written so many times."""
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_training_killed_at_any_step_ends_with_the_same_bits(
     cheap_run: RunFolder, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
@@ -132,6 +133,7 @@ class Stopped(Exception):
     """Stands for a kill at one place in the program."""
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.faults
 @pytest.mark.parametrize("mix", [0.0, 0.5])
 def test_a_training_stopped_at_each_step_goes_on_from_that_very_step(
@@ -211,6 +213,7 @@ def test_damage_of_the_store_is_named_in_one_line(
     assert said.count("\n") == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_training_stops_early_and_another_run_stands_beside(
     cheap_config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,6 +288,7 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
     cheap_run: RunFolder, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:

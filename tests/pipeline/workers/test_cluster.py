@@ -36,6 +36,7 @@ from headrace.stores.errors import BudgetError, ClusterError
 from headrace.stores.io.places import place_of
 from headrace.stores.source.source import open_source
 from tests.conftest import ROOT, SMALL, changed, hashes, request_for
+from tests.in_process import store_here
 from tests.pipeline.faults import finished
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, free_port
 from tests.refusals import refused
@@ -105,9 +106,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(source: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store that processes of our own make."""
+    """The store that no cluster made."""
     target = tmp_path_factory.mktemp("whole") / "many.zarr"
-    run_features(request_for(tiny_config, source, target))
+    store_here(request_for(tiny_config, source, target))
     return target
 
 
@@ -221,7 +222,8 @@ def test_a_worker_with_too_little_memory_is_refused(
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     scheduler(start, port)
-    worker(start, address, "--nthreads", "1", "--memory-limit", "100MB")
+    # Without a nanny, which starts it anew whenever it takes too much.
+    worker(start, address, "--nthreads", "1", "--memory-limit", "100MB", "--no-nanny")
     config = changed(tiny_config, cluster={"scheduler": address})
     request = request_for(config, tiny_source, tmp_path / "tiny.zarr")
     # One that Dask has ended by now cannot be asked for its limit.
