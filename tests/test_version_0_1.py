@@ -103,14 +103,6 @@ def test_its_run_has_the_name_that_this_version_would_give(kept: Path) -> None:
     assert run_digest(recorded_config(run), recorded_fingerprint(run)) == DIGEST
 
 
-IN_ONE_PROCESS = """
-import json, sys
-from headrace.pipeline.cli.main import main
-print(json.dumps([main(command) for command in json.loads(sys.argv[1])]))
-"""
-"""Its runs were trained on one thread, which a process of TensorFlow keeps."""
-
-
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of it all, once its runs are scored, have predicted and are trained to the end."""
@@ -125,8 +117,10 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["predict", *store, str(folder / "complete"), *output],
         ["train", *store, str(folder / "interrupted"), "--config", str(folder / "config.toml")],
     ]
+    # Its runs were trained on one thread, which a process of TensorFlow keeps.
     done = subprocess.run(
-        [sys.executable, "-c", IN_ONE_PROCESS, json.dumps(commands)],
+        [sys.executable, "-m", "tests.one_process", json.dumps(commands)],
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         check=True,

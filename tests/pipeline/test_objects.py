@@ -91,7 +91,7 @@ def test_source_and_store_may_be_objects(
     server: S3Server, tiny_config: Config, tiny_source: Path, tiny_store: Path
 ) -> None:
     (server.bucket / "tiny.h5").write_bytes(tiny_source.read_bytes())
-    config = reached(tiny_config, server.endpoint)
+    config = reached(changed(tiny_config, features={"workers": 1}), server.endpoint)
     data, store = at(f"s3://{BUCKET}/tiny.h5", config), at(ADDRESS, config)
     console = Said()
     made = run_features(Request(config, data, store, None, console))

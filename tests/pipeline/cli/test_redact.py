@@ -120,7 +120,9 @@ def packets_sent(command: list[str], folder: Path) -> int:
 
 def packets_of_stages(stages: Sequence[str], source: Path, folder: Path) -> int:
     config = folder / "tiny.toml"
-    config.write_text(tomli_w.dumps({**SMALL, "name": "tiny"}))
+    config.write_text(
+        tomli_w.dumps({**SMALL, "name": "tiny", "features": {**SMALL["features"], "workers": 1}})
+    )
     options = f"--quiet --config {config} --data {source}"
     run = "trained"
     others = {

@@ -44,7 +44,7 @@ from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
-from tests.conftest import changed, request_for
+from tests.conftest import ROOT, changed, request_for
 from tests.pipeline.held import assert_record_of_memory
 from tests.refusals import assert_refused, refused, says
 
@@ -201,13 +201,6 @@ def test_a_plan_needs_no_tensorflow(tiny_source: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, *options], check=True)
 
 
-IN_ONE_PROCESS = """
-import json, sys
-from headrace.pipeline.cli.main import main
-print(json.dumps([main(command) for command in json.loads(sys.argv[1])]))
-"""
-
-
 def test_stages_leave_what_they_held_beside_their_result(tiny_store: Path, tmp_path: Path) -> None:
     """For the features stage, see `memory/test_machine.py`."""
     run = tmp_path / "run"
@@ -216,9 +209,9 @@ def test_stages_leave_what_they_held_beside_their_result(tiny_store: Path, tmp_p
     common += ["--set", "train.average=0", "--set", 'evaluate.views=["identity"]']
     common += ["--set", "model.inputs=features", "--set", "model.feature_units=[8]"]
     commands = json.dumps([[stage, *common] for stage in ("train", "evaluate")])
-    # One process, as each would load TensorFlow; a small one, as what a process holds counts.
-    command = [sys.executable, "-c", IN_ONE_PROCESS, commands]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path)
+    # Not in the tests' process: what it holds would count.
+    command = [sys.executable, "-m", "tests.one_process", commands]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
     assert json.loads(done.stdout) == [0, 0]
     for stage in ("train", "evaluate"):
         assert_record_of_memory(run / f"memory-{stage}.json")

@@ -318,14 +318,14 @@ def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
     )
 
 
+@pytest.mark.parametrize("rate", [1e30, pytest.param(1e6, marks=pytest.mark.faults)])
 def test_a_training_that_diverges_is_stopped_with_the_key_to_lower(
-    cheap_config: Config, tiny_store: Path, tmp_path: Path
+    rate: float, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
-    for rate in (1e6, 1e30):
-        train = {"learning_rate": rate, "warmup_epochs": 0, "average": 0.0}
-        config = changed(cheap_config, train=train)
-        with refused(RunError, "train.learning_rate"):
-            run_train(request_for(config, tiny_store, tmp_path / f"{rate:g}"))
+    train = {"learning_rate": rate, "warmup_epochs": 0, "average": 0.0}
+    config = changed(cheap_config, train=train)
+    with refused(RunError, "train.learning_rate"):
+        run_train(request_for(config, tiny_store, tmp_path / "run"))
 
 
 def test_an_error_lets_go_of_the_stream_at_once(
