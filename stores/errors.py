@@ -42,6 +42,12 @@ class ConfigError(UserError):
     heading = "configuration"
 
 
+class FunctionError(UserError):
+    """A function of the user's own cannot be found, fails, or is not what its key takes."""
+
+    heading = "your-own-functions"
+
+
 class SourceError(UserError):
     """The source is not what was said of it, or cannot be read."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -122,6 +123,7 @@ def build_catalogue(
     triads: Sequence[Triad] = (),
     select: Sequence[str] = ("*",),
     custom: Sequence[str | FeatureFunction] = (),
+    folder: Path | None = None,
 ) -> Catalogue:
     """Build the catalogue of a data set.
 
@@ -132,6 +134,7 @@ def build_catalogue(
         triads: Channels that belong together.
         select: Names or globs of columns to keep; a leading ``!`` excludes.
         custom: Functions decorated with `feature_function`, or ``module:function`` of them.
+        folder: Where their modules are looked for first; None for the working directory.
 
     Raises:
         ValueError: An argument out of range, a pattern that matches nothing, a function that
@@ -140,7 +143,7 @@ def build_catalogue(
     _check(channels, rate_hz, time, triads)
     names = column_names(channels, triads)
     selected = select_columns(names, select)
-    functions = load_custom(custom)
+    functions = load_custom(custom, folder or Path.cwd())
     chosen = (
         *(names[column] for column in selected),
         *(name for function in functions for name in function.names),

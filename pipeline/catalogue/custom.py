@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from headrace.pipeline.functions.load import load_function
+from headrace.pipeline.functions.reference import FunctionFault
+
+KEY = "features.custom"
 
 FeatureFunction = Callable[[NDArray[np.float32], float], ArrayLike]
 """Takes windows (n, time, channel) float32 and the rate in Hz, returns columns (n, k)."""
@@ -81,42 +86,33 @@ class CustomFeature:
         return columns
 
 
-def load_custom(given: Sequence[str | FeatureFunction]) -> tuple[CustomFeature, ...]:
-    """Take functions as they are, and import each ``module:function``.
+def load_custom(given: Sequence[str | FeatureFunction], folder: Path) -> tuple[CustomFeature, ...]:
+    """Take functions as they are; load each ``module:function`` of ``folder``, or of what is installed.
 
     Raises:
         ValueError: Malformed reference, no such module or function, or one without names.
     """
     return tuple(
-        _load(each)
+        _load(each, folder)
         if isinstance(each, str)
         else _named(each, getattr(each, "__qualname__", repr(each)))
         for each in given
     )
 
 
-def _load(reference: str) -> CustomFeature:
-    module_name, colon, function_name = reference.partition(":")
-    if not (module_name and colon and function_name):
-        raise ValueError(
-            f"features.custom: {reference!r} is not of the form module:function. "
-            f"Write for example mypackage.features:ends."
-        )
+def _load(reference: str, folder: Path) -> CustomFeature:
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"features.custom: {reference!r} cannot be imported ({error}). "
-            f"Install the module, or set PYTHONPATH to its folder."
-        ) from error
+        function = load_function(KEY, reference, folder)
+    except FunctionFault as error:
+        raise ValueError(str(error)) from error
     return _named(function, reference)
 
 
 def _named(function: FeatureFunction, reference: str) -> CustomFeature:
     names = getattr(function, "names", None)
-    if not callable(function) or not names:
+    if not names:
         raise ValueError(
-            f"features.custom: {reference!r} does not name its columns. "
+            f"{KEY}: {reference!r} does not name its columns. "
             f"Decorate it with headrace.feature_function."
         )
     return CustomFeature(reference, tuple(names), function)

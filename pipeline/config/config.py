@@ -9,15 +9,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-from headrace.model.options import NetworkOptions
 from headrace.pipeline.config.augment import AugmentOptions, augment_section, with_known_keys
 from headrace.pipeline.config.marks import Affects, Resource, Says, affects, left_out
 from headrace.pipeline.config.sections import (
     ClusterOptions,
+    CodeOptions,
     EvaluateOptions,
     FeatureOptions,
     FoldOptions,
     MemoryOptions,
+    ModelOptions,
     PathOptions,
     Section,
     SplitOptions,
@@ -48,8 +49,9 @@ class Config(Section):
     augment: Annotated[
         SerializeAsAny[AugmentOptions], BeforeValidator(with_known_keys), Affects.RUN
     ] = Field(default_factory=lambda: augment_section()())
-    model: Annotated[NetworkOptions, Affects.RUN] = NetworkOptions()
+    model: Annotated[ModelOptions, Affects.RUN] = ModelOptions()
     train: Annotated[TrainOptions, Affects.RUN] = TrainOptions()
+    code: Annotated[CodeOptions, Affects.RUN] = CodeOptions()
     evaluate: Annotated[EvaluateOptions, Affects.SCORES] = EvaluateOptions()
     memory: Resource[MemoryOptions] = MemoryOptions()
     cluster: Resource[ClusterOptions] = ClusterOptions()
@@ -110,11 +112,13 @@ class Config(Section):
             for name, field in Config.model_fields.items()
             if affects(field) is result
         }
-        return self.model_dump(
+        found = self.model_dump(
             mode="json",
             include=set(sections),
             exclude={name: left_out(section) for name, section in sections.items()},
         )
+        # A section that came later is left out like its keys.
+        return {name: keys for name, keys in found.items() if keys}
 
 
 def digest(keys: Mapping[str, Any]) -> str:

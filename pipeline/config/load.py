@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.functions import named_functions
 from headrace.pipeline.config.marks import Says
 from headrace.stores.errors import ConfigError
 
@@ -47,7 +49,9 @@ def load_config(
         if key in given:
             raise ConfigError(f"{key} is given twice, as {given[key]} and {value}: keep one.")
         given[key] = value
-    return config_from_table(table, "the command line") if given else config
+    if given:
+        config = config_from_table(table, "the command line")
+    return _with_code_folder(config, file)
 
 
 def config_from_table(table: Mapping[str, Any], where: str) -> Config:
@@ -77,6 +81,16 @@ def toml_value(value: Any) -> str:
         return "[" + ", ".join(map(toml_value, value)) + "]"
     # JSON's text is TOML's, but for DEL, and for the pairs that JSON writes large code points as.
     return json.dumps(value, default=str, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _with_code_folder(config: Config, file: Path | None) -> Config:
+    """Where the user's own functions are, if any are named: beside the file, unless it says."""
+    if not (named_functions(config) or config.features.custom):
+        return config
+    # What a shell makes of <(command) is in no folder of the user's.
+    beside = file.parent if file is not None and file.is_file() else Path()
+    folder = Path(os.path.abspath(beside / (config.code.folder or "")))
+    return config.changed("code", folder=folder)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -60,5 +60,8 @@ def left_out(section: BaseModel) -> set[str]:
         key
         for key, field in type(section).model_fields.items()
         if affects(field) is not None
-        or (AddedLater in field.metadata and getattr(section, key) == field.default)
+        or (
+            AddedLater in field.metadata
+            and getattr(section, key) == field.get_default(call_default_factory=True)
+        )
     }

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from headrace.model.options import NetworkOptions
 from headrace.pipeline.augmentations.registry import Strength
 from headrace.pipeline.config.marks import AddedLater, Affects, Resource, Says
 from headrace.stores.io.object_path import ObjectPath
@@ -142,6 +143,39 @@ class StreamOptions(Section):
     """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks."""
 
 
+OwnFunction = Annotated[
+    str,
+    Field(pattern=r"^\w+(\.\w+)*:\w+$"),
+    Says("a function is named module:function, such as net:build for build in net.py"),
+]
+"""A function of the user's: in a file of the configuration's folder, or installed."""
+
+
+class ModelOptions(NetworkOptions):
+    """The network: the default's shape and regularisation, or one of your own.
+
+    The default is of two branches, about 160,000 parameters as it stands. For a network of your
+    own `inputs`, `feature_scaling` and `mixed_precision` hold too, and `auxiliary_weight` unless
+    it is compiled; the other keys play no part.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    build: Annotated[OwnFunction | None, AddedLater] = None
+    """Your own network, `"module:function"`: (inputs, target) -> Keras model. `net:build` is
+    `build` in `net.py` in the configuration's folder; an installed module's function is named in
+    full: `headrace.model.zoo.inception:build`."""
+
+
+class CodeOptions(Section):
+    """Where your own functions are, and what they were. A run fills both in."""
+
+    folder: Resource[LocalPath | None] = None
+    """Where `module:function` is looked for first; default: the configuration's folder."""
+    sources: Annotated[dict[str, str], AddedLater] = Field(default_factory=dict)
+    """File or module -> digest of its content: an edited file makes another run."""
+
+
 class TrainOptions(Section):
     """The training recipe."""
 
@@ -188,6 +222,14 @@ class TrainOptions(Section):
     """Train once more, from the start, on training and validation groups together, for as many
     epochs as the first training ran, and keep the last average of weights. Twice the time; worth
     it where groups are few: on the watch data validation takes one subject in nine."""
+    loss: Annotated[OwnFunction | None, AddedLater] = None
+    """Your own loss, `"module:function"`: a Keras loss (called without arguments it gives one), or
+    a function of labels (B, K) and probabilities (B, K). Default: cross-entropy."""
+    metrics: Annotated[tuple[OwnFunction, ...], AddedLater] = ()
+    """Your own metrics, each named and given like a loss; logged for training and validation."""
+    callbacks: Annotated[tuple[OwnFunction, ...], AddedLater] = ()
+    """Keras callbacks, each `"module:function"` that gives one: of nothing, or of the run's folder
+    if it takes an argument."""
     tensorboard: Resource[bool] = True
     """Write TensorBoard's events into the run."""
     state_steps: Resource[int | None] = Field(default=None, ge=1)

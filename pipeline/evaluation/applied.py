@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.evaluation.blocks import BLOCKS_HELD, Block, read_blocks
 from headrace.pipeline.features.catalogue import BATCH_WINDOWS, make_catalogue
 from headrace.pipeline.features.checks import require_finite
@@ -219,7 +220,11 @@ def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:
     if not inputs.features:
         return None
     found = make_catalogue(
-        config.features.model_dump(), inputs.spec.channels, inputs.spec.rate_hz, inputs.spec.time
+        config.features.model_dump(),
+        inputs.spec.channels,
+        inputs.spec.rate_hz,
+        inputs.spec.time,
+        code_folder(config),
     )
     if found is None or found.names != inputs.features:
         raise PredictionError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,25 @@ BATCH_WINDOWS = 256
 """Windows converted to units, extracted and summed up at a time: about what a cache holds."""
 
 
-def catalogue_of(manifest: Manifest) -> Catalogue | None:
+def catalogue_of(manifest: Manifest, folder: Path | None = None) -> Catalogue | None:
     """The kernels that a manifest's configuration asks for; None when it selects no feature."""
     options = manifest.config["features"]
-    return make_catalogue(options, manifest.channels, manifest.rate_hz, manifest.time)
+    return make_catalogue(options, manifest.channels, manifest.rate_hz, manifest.time, folder)
 
 
 def make_catalogue(
-    options: dict[str, Any], channels: tuple[str, ...], rate_hz: float, time: int
+    options: dict[str, Any],
+    channels: tuple[str, ...],
+    rate_hz: float,
+    time: int,
+    folder: Path | None = None,
 ) -> Catalogue | None:
     """The kernels for windows of `time` samples of `channels`.
 
     Args:
         options: `FeatureOptions` as a table.
         channels, rate_hz, time: of the windows.
+        folder: where functions of the user's are looked for first; None: the working directory.
 
     Raises:
         UserError: an unknown channel, triad or feature.
@@ -54,7 +60,13 @@ def make_catalogue(
         )
     try:
         return build_catalogue(
-            channels, rate_hz, time, triads, tuple(options["select"]), tuple(options["custom"])
+            channels,
+            rate_hz,
+            time,
+            triads,
+            tuple(options["select"]),
+            tuple(options["custom"]),
+            folder,
         )
     except (ValueError, ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"features: {error}") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.features.catalogue import make_catalogue
 from headrace.pipeline.features.memory import Making, plan_features, worker_need
@@ -130,7 +131,13 @@ def draft_store(config: Config, source: Source) -> StoreDraft:
     """
     options = config.store
     spec = _stored_spec(source, config)
-    catalogue = make_catalogue(config.features.model_dump(), spec.channels, spec.rate_hz, spec.time)
+    catalogue = make_catalogue(
+        config.features.model_dump(),
+        spec.channels,
+        spec.rate_hz,
+        spec.time,
+        code_folder(config),
+    )
     geometry = make_geometry(
         spec.stored_bytes,
         options.chunk_windows,

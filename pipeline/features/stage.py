@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.pipeline.catalogue.kernel_cache import kernels_are_cached
 from headrace.pipeline.catalogue.warm import compile_in_child
+from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.disk import require_disk
 from headrace.pipeline.features.plan import PlannedBuild, plan_build
@@ -83,7 +84,15 @@ def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBu
     planned = plan_build(config, source, console, uploads=storage_of(target).is_remote)
     _describe(console, source, planned.manifest)
     console.memory_plan("features", planned.memory)
-    job = ShardJob(source.path, state, planned.workers, planned.need, config.cluster, console)
+    job = ShardJob(
+        source.path,
+        state,
+        planned.workers,
+        planned.need,
+        config.cluster,
+        console,
+        code_folder(config) if config.features.custom else None,
+    )
     return planned, job
 
 

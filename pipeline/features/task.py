@@ -6,6 +6,7 @@ import platform
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,9 @@ class MadeRows:
     filled: NDArray[np.int64]
 
 
-def extract_shard(target: Place, source: Place, state: State, shard: int) -> dict[str, int]:
+def extract_shard(
+    target: Place, source: Place, state: State, shard: int, code: Path | None = None
+) -> dict[str, int]:
     """Make one shard of the store `target`.
 
     Args:
@@ -66,6 +69,7 @@ def extract_shard(target: Place, source: Place, state: State, shard: int) -> dic
         source: the HDF5 file.
         state: of the source when the stage began.
         shard: which.
+        code: folder of the user's own feature functions.
 
     Returns:
         shard, windows, bytes written.
@@ -73,7 +77,7 @@ def extract_shard(target: Place, source: Place, state: State, shard: int) -> dic
     Raises:
         UserError: non-finite values, a source that changed, a full disk.
     """
-    shop = open_workshop(target, source, state)
+    shop = open_workshop(target, source, state, code)
     made = make_rows(shop, source, state, shard)
     written = shop.build.write_shard(
         shard, made.columns, made.recipe.order, made.records, made.filled
@@ -112,15 +116,17 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
     return MadeRows(recipe, columns, records(columns["label"]), filled)
 
 
-def try_shard(target: Place, source: Place, state: State, shard: int) -> dict[str, int] | UserError:
+def try_shard(
+    target: Place, source: Place, state: State, shard: int, code: Path | None = None
+) -> dict[str, int] | UserError:
     """`extract_shard`, with what is the user's to mend returned: a raise would be logged too."""
     try:
-        return extract_shard(target, source, state, shard)
+        return extract_shard(target, source, state, shard, code)
     except UserError as error:
         return error
 
 
-def open_workshop(target: Place, source: Place, state: State) -> Workshop:
+def open_workshop(target: Place, source: Place, state: State, code: Path | None = None) -> Workshop:
     """What this thread needs for any shard of a build; kept for the next one.
 
     A worker of a cluster may run tasks in several threads, and builds of the same name one after
@@ -138,10 +144,10 @@ def open_workshop(target: Place, source: Place, state: State) -> Workshop:
             f"({first_line(error)}). Put source and store on a disk that all workers see at the "
             "same path."
         ) from error
-    wanted = (target, source, state, plan)
+    wanted = (target, source, state, plan, code)
     if getattr(_KEPT, "of", None) != wanted:
         close_workshop()
-        _KEPT.shop, _KEPT.of = _opened_workshop(target, source), wanted
+        _KEPT.shop, _KEPT.of = _opened_workshop(target, source, code), wanted
     shop: Workshop = _KEPT.shop
     return shop
 
@@ -151,7 +157,7 @@ def close_workshop() -> None:
     vars(_KEPT).clear()
 
 
-def _opened_workshop(target: Place, path: Place) -> Workshop:
+def _opened_workshop(target: Place, path: Place, code: Path | None) -> Workshop:
     build = site_of(target).load()
     manifest = build.manifest
     differing = [
@@ -175,7 +181,7 @@ def _opened_workshop(target: Place, path: Place) -> Workshop:
         source,
         layout_of(manifest, build.index()),
         FoldReader(source, fold_of_group, dropped),
-        catalogue_of(manifest),
+        catalogue_of(manifest, code),
     )
 
 

@@ -65,7 +65,13 @@ def compare_with_source(
 
 
 def compare_shard(
-    target: Place, source: Place, state: State, shard: int, store: Place, exact: bool
+    target: Place,
+    source: Place,
+    state: State,
+    shard: int,
+    code: Path | None,
+    store: Place,
+    exact: bool,
 ) -> tuple[int, list[Wrong]] | UserError:
     """Compare one shard of a finished store with what the source gives.
 
@@ -74,6 +80,7 @@ def compare_shard(
         source: the HDF5 file.
         state: of the source when the stage began.
         shard: which.
+        code: folder of the user's own feature functions.
         store: the finished store.
         exact: whether its writers were of these versions: then features and moments are the
             same bits; else nearly.
@@ -82,7 +89,7 @@ def compare_shard(
         Rows compared, and what differs; or what is the user's to mend.
     """
     try:
-        shop = open_workshop(target, source, state)
+        shop = open_workshop(target, source, state, code)
         made = make_rows(shop, source, state, shard)
         manifest = shop.build.manifest
         opened = open_store(store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
@@ -91,7 +92,8 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
                 "it anew."
             )
         cluster = request.config.cluster
-        job = ShardJob(data, state, planned.workers, planned.need, cluster, console)
+        code = code_folder(request.config) if request.config.features.custom else None
+        job = ShardJob(data, state, planned.workers, planned.need, cluster, console, code)
         return compare_with_source(store, planned, job, console), plan
 
 

@@ -44,6 +44,11 @@ class RunFolder:
         return self.path / "versions.json"
 
     @property
+    def code(self) -> Path:
+        """Copies of the files that the user's own functions are made of; none without any."""
+        return self.path / "code"
+
+    @property
     def log(self) -> Path:
         """One row an epoch, CSV."""
         return self.path / "log.csv"

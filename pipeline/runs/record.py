@@ -14,11 +14,12 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.functions import copied_sources
 from headrace.pipeline.config.load import config_bytes, load_config
 from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.folder import RunFolder, sweep
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
-from headrace.stores.errors import RunError, first_line
+from headrace.stores.errors import FunctionError, RunError, first_line
 from headrace.stores.io import disk
 
 BIT_DECIDING = ("tensorflow", "keras", "numpy", "numba")
@@ -59,6 +60,7 @@ def record_run(
         inputs: what the network takes.
     """
     if not run.config.is_file():
+        config = _with_own_code(run, config)
         disk.write_bytes(run.versions, json_bytes(current_versions()))
         trained_on = {
             "fingerprint": fingerprint,
@@ -70,6 +72,25 @@ def record_run(
         # Last of the three: it marks the folder as a run.
         disk.write_bytes(run.config, config_bytes(config))
     sweep(run)
+
+
+def _with_own_code(run: RunFolder, config: Config) -> Config:
+    """Copy the files of the user's functions into the run, which is used with those from then on.
+
+    Raises:
+        UserError: one was changed since the run's name was made of it.
+    """
+    sources = copied_sources(config)
+    if not sources.digests():
+        return config
+    known = config.code.sources
+    if any(digest != known.get(name, digest) for name, digest in sources.digests().items()):
+        raise FunctionError("A file of your own functions was changed meanwhile. Start again.")
+    for path, content in sources.files.items():
+        disk.make_folder((run.code / path).parent)
+        disk.write_bytes(run.code / path, content)
+    # Relative to the run's own config.
+    return config.changed("code", folder=Path(run.code.name))
 
 
 def recorded_config(run: RunFolder) -> Config:
@@ -169,8 +190,8 @@ def json_bytes(value: Mapping[str, Any]) -> bytes:
 
 
 def _refuse_foreign(path: Path) -> None:
-    # A start that was cut short leaves these two, or one of them under a temporary name.
-    ours = ("versions.json", "store.json", "config.toml.")
+    # A start that was cut short leaves some of these, or one of them under a temporary name.
+    ours = ("versions.json", "store.json", "config.toml.", "code")
     found = [child.name for child in path.iterdir()] if path.is_dir() else []
     if path.is_file() or not all(name.startswith(ours) for name in found):
         raise RunError(

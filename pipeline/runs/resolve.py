@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.functions import with_sources
 from headrace.pipeline.config.marks import resource_keys
 from headrace.pipeline.config.sections import StreamOptions
 from headrace.pipeline.memory.machine import usable_cores
@@ -31,9 +32,11 @@ def resolved_config(request: Request, store: Store) -> Config:
 
     Raises:
         UserError: the config names something else for the store than it was made with, or
-            features for the network that the store does not hold.
+            features for the network that the store does not hold; a function of the user's cannot
+            be found.
     """
     config = store_config(request.config, store.manifest.config)
+    config = with_sources(config)
     config = config.changed("model", inputs=network_inputs(store, config.model))
     config = config.changed("stream", buffer_chunks=buffer_chunks(config.stream))
     return config.changed("paths", data=_absolute(request.data), store=_absolute(store.path))

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ class ShardJob:
         need: what a worker takes.
         cluster: where they run.
         console: where the link to Dask's dashboard is said.
+        code: folder of the user's own feature functions.
     """
 
     source: Place
@@ -56,6 +58,7 @@ class ShardJob:
     need: WorkerNeed
     cluster: ClusterOptions
     console: Console
+    code: Path | None = None
 
 
 class _SchedulerLost(Exception):
@@ -71,7 +74,7 @@ def run_tasks(
     *given: Any,
     done: Callable[[int], bool] = lambda shard: False,
 ) -> Iterator[Any]:
-    """Run `task(target, source, state, shard, *given)` on workers for each shard.
+    """Run `task(target, source, state, shard, code, *given)` on workers for each shard.
 
     One task runs and one waits per thread, so the scheduler holds a few tasks however many
     shards there are. A cluster's scheduler that is lost is looked for again, and what it had in
@@ -93,7 +96,7 @@ def run_tasks(
         UserError: what a task returned as such, no worker can do it, or the scheduler stays away.
     """
     first = target.absolute(), job.source.absolute(), job.state
-    flow, waiting, lost = _Flow(task, name, first, given), iter(shards), 0
+    flow, waiting, lost = _Flow(task, name, first, (job.code, *given)), iter(shards), 0
     while True:
         try:
             with _connected(job) as client:

@@ -1,0 +1,1 @@
+"""Functions of the user's own, named `module:function`: found, followed to their files, loaded."""
