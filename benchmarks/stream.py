@@ -61,7 +61,7 @@ from headrace.pipeline.rows.order import buffer_chunks, training_order
 from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.stream.training import training_stream
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.pipeline.training.prepare import optimiser_options
+from headrace.pipeline.training.network import optimiser_options
 from headrace.stores import Store
 
 TRIAD = {"acc": ["ch0", "ch1", "ch2"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,12 +10,10 @@ import keras
 import tensorflow as tf
 from keras import layers, regularizers
 
+from headrace.model.interface import LABEL
 from headrace.model.normalisation_layers import FeatureNormalisation, RawNormalisation
 from headrace.model.normaliser import Normaliser
 from headrace.model.options import NetworkOptions
-
-LABEL = "label"
-"""Name of the output that counts; the branches' own are `raw_label` and `feature_label`."""
 
 
 def build_network(
@@ -29,7 +27,7 @@ def build_network(
     training alone. Raises ValueError for a shape that holds nothing.
     """
     _check_shape(options, time, channels, features, classes)
-    with _precision(options.mixed_precision):
+    with precision(options.mixed_precision):
         inputs, branches = {}, {}
         if options.inputs != "features":
             inputs["raw"] = keras.Input((time, channels), name="raw", dtype="float32")
@@ -50,22 +48,29 @@ def build_network(
         return keras.Model(inputs, outputs, name="headrace")
 
 
-def with_normalisation(network: keras.Model, normaliser: Normaliser) -> keras.Model:
+def with_normalisation(
+    network: keras.Model,
+    normaliser: Normaliser,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> keras.Model:
     """Wrap a trained network for use: raw and features as the store holds them, to `label` alone.
 
     Returns a model from the dict of inputs to float32 probabilities (batch, K). It shares the
     network's weights; saved as `.keras` it loads with `safe_mode=True` once `model.network` has
-    been imported. Raises ValueError when the normaliser was fitted to other columns.
+    been imported. `shapes` are those of its inputs, where it is not made of inputs and outputs.
+    Raises ValueError when the normaliser was fitted to other columns.
     """
     inputs, normalised = {}, {}
     fitted = {"raw": normaliser.raw_mean.size, "features": normaliser.feature_mean.size}
-    for name, tensor in network.input.items():
-        if tensor.shape[-1] != fitted[name]:
+    if shapes is None:
+        shapes = {name: tuple(tensor.shape[1:]) for name, tensor in network.input.items()}
+    for name, shape in shapes.items():
+        if shape[-1] != fitted[name]:
             raise ValueError(
-                f"The network takes {tensor.shape[-1]} columns of {name}, the normaliser was "
+                f"The network takes {shape[-1]} columns of {name}, the normaliser was "
                 f"fitted to {fitted[name]}: use the two of one run."
             )
-        inputs[name] = keras.Input(tensor.shape[1:], name=name, dtype="float32")
+        inputs[name] = keras.Input(shape, name=name, dtype="float32")
         layer = (
             RawNormalisation(name="raw_normalisation")
             if name == "raw"
@@ -73,7 +78,9 @@ def with_normalisation(network: keras.Model, normaliser: Normaliser) -> keras.Mo
         )
         normalised[name] = layer(inputs[name])
         layer.assign(normaliser)
-    return keras.Model(inputs, network(normalised)[LABEL], name="headrace_normalised")
+    given = network(normalised)
+    label = given[LABEL] if isinstance(given, dict) else given
+    return keras.Model(inputs, label, name="headrace_normalised")
 
 
 def _check_shape(
@@ -88,7 +95,7 @@ def _check_shape(
 
 
 @contextmanager
-def _precision(mixed: bool) -> Iterator[None]:
+def precision(mixed: bool) -> Iterator[None]:
     """Layers built inside use float16 or float32; the policy of before is put back."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from headrace.model.network import LABEL
+from headrace.model.interface import LABEL
 from headrace.model.options import NetworkOptions, OptimiserOptions
+
+
+@dataclass(frozen=True)
+class OwnFunctions:
+    """What a training of the user's own loss and metrics takes in place of, or beside, ours."""
+
+    loss: Any = None
+    """A Keras loss, or a function of labels and probabilities (B, K); None: cross-entropy."""
+    metrics: tuple[Any, ...] = ()
+    """Keras metrics, or such functions."""
+
+
+NO_FUNCTIONS = OwnFunctions()
 
 
 def compile_network(
@@ -19,6 +33,7 @@ def compile_network(
     options: OptimiserOptions,
     steps_per_epoch: int,
     epochs: int,
+    own: OwnFunctions = NO_FUNCTIONS,
 ) -> None:
     """Compile for `epochs` x `steps_per_epoch` steps on soft labels (batch, K).
 
@@ -27,21 +42,40 @@ def compile_network(
     `class_weight` would take the argmax of a soft label.
     """
     outputs = list(network.output)
-    optimizer = _optimizer(network, options, steps_per_epoch, epochs)
-    loss = keras.losses.CategoricalCrossentropy
-    network.compile(
-        optimizer=optimizer,
-        loss={name: loss(label_smoothing=options.label_smoothing, name=name) for name in outputs},
-        loss_weights={
-            name: 1.0 if name == LABEL else network_options.auxiliary_weight for name in outputs
-        },
-        weighted_metrics={LABEL: [keras.metrics.CategoricalAccuracy(name="accuracy")]},
-        # XLA on a CPU was measured at 54-70 ms a step against 2-4 ms without.
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
-    )
+    compile_heads(network, outputs, network_options, options, steps_per_epoch, epochs, own)
     _build_metrics(network)
     # Variables that are made while the first step is traced would have it traced twice.
     network.optimizer.build(network.trainable_variables)
+
+
+def compile_heads(
+    network: keras.Model,
+    outputs: Sequence[str] | None,
+    network_options: NetworkOptions,
+    options: OptimiserOptions,
+    steps_per_epoch: int,
+    epochs: int,
+    own: OwnFunctions = NO_FUNCTIONS,
+) -> None:
+    """Compile a network of the outputs named so; None: of one output without a name."""
+    cross_entropy = keras.losses.CategoricalCrossentropy
+    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy"), *own.metrics]
+
+    def loss(name: str) -> Any:
+        smoothing = options.label_smoothing
+        return own.loss or cross_entropy(label_smoothing=smoothing, name=name)
+
+    weights = {
+        name: 1.0 if name == LABEL else network_options.auxiliary_weight for name in outputs or ()
+    }
+    network.compile(
+        optimizer=_optimizer(network, options, steps_per_epoch, epochs),
+        loss=loss(LABEL) if outputs is None else {name: loss(name) for name in outputs},
+        loss_weights=None if outputs is None else weights,
+        weighted_metrics=metrics if outputs is None else {LABEL: metrics},
+        # XLA on a CPU was measured at 54-70 ms a step against 2-4 ms without.
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+    )
 
 
 def targets(
@@ -151,14 +185,17 @@ def _optimizer(
     network: keras.Model, options: OptimiserOptions, steps_per_epoch: int, epochs: int
 ) -> keras.optimizers.Optimizer:
     warmup = round(options.warmup_epochs * steps_per_epoch)
-    optimizer = AveragingAdamW(
-        learning_rate=keras.optimizers.schedules.CosineDecay(
+    learning_rate: Any = options.learning_rate
+    if not (options.settable and warmup == 0 and options.final_fraction == 1):
+        learning_rate = keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=options.learning_rate / max(warmup, 1),
             warmup_target=options.learning_rate,
             warmup_steps=max(warmup, 1),
             decay_steps=max(steps_per_epoch * epochs - warmup, 1),
             alpha=options.final_fraction,
-        ),
+        )
+    optimizer = AveragingAdamW(
+        learning_rate=learning_rate,
         weight_decay=options.weight_decay,
         clipnorm=options.clip_norm,
         use_ema=options.average > 0,

@@ -82,6 +82,10 @@ class OptimiserOptions(BaseModel):
         description="Momentum of the weight average that is validated and kept: 0.99 spans "
         "about 1 / (1 - 0.99) = 100 steps; 0 keeps none.",
     )
+    settable: bool = Field(
+        default=False,
+        description="A constant learning rate is a variable, which callbacks may set.",
+    )
     label_smoothing: float = Field(
         default=0.05, ge=0.0, lt=1.0, description="Share of each label spread over all classes."
     )

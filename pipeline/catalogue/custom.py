@@ -110,7 +110,7 @@ def _load(reference: str, folder: Path) -> CustomFeature:
 
 def _named(function: FeatureFunction, reference: str) -> CustomFeature:
     names = getattr(function, "names", None)
-    if not names:
+    if not callable(function) or not names:
         raise ValueError(
             f"{KEY}: {reference!r} does not name its columns. "
             f"Decorate it with headrace.feature_function."

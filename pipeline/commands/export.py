@@ -60,6 +60,8 @@ def run_export(path: Path, output: Path, console: Console) -> dict[str, Any]:
             if file.is_file():
                 with disk.whole_file(temporary / file.name) as copy:
                     shutil.copyfile(file, copy)
+        if run.code.is_dir():
+            _copy_code(run, RunFolder(temporary))
         disk.write_bytes(temporary / run.store.name, json_bytes(record))
         disk.write_bytes(temporary / NORMALISATION, json_bytes(normalisation_of(run, inputs)))
         disk.write_bytes(temporary / CARD, json_bytes(card))
@@ -67,6 +69,15 @@ def run_export(path: Path, output: Path, console: Console) -> dict[str, Any]:
         console.say(f"Warning: not evaluated, so no scores: headrace evaluate --run {run.path}")
     console.say(f"Exported: {output}. Use it: headrace predict --run {output} --input NEW.h5 ...")
     return card
+
+
+def _copy_code(run: RunFolder, exported: RunFolder) -> None:
+    """The files of the user's own functions: layers of theirs are made with them."""
+    for file in sorted(run.code.rglob("*")):
+        if file.is_file():
+            target = exported.code / file.relative_to(run.code)
+            disk.make_folder(target.parent)
+            disk.write_bytes(target, file.read_bytes())
 
 
 def normalisation_of(run: RunFolder, inputs: ModelInputs) -> dict[str, Any]:

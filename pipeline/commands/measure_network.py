@@ -47,7 +47,7 @@ def _run(stage: str, config: Config, shape: dict[str, int]) -> None:
 
     from headrace.model.network import build_network
     from headrace.model.optimisation import compile_network
-    from headrace.pipeline.training.prepare import optimiser_options
+    from headrace.pipeline.training.network import optimiser_options
 
     network = build_network(config.model, **shape)
     if stage == "train":

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.functions.load import explained, load_function, load_module
+from headrace.pipeline.functions.load import fault, load_function, load_module, users_line
 from headrace.pipeline.functions.reference import Found, FunctionFault, find
 from headrace.pipeline.functions.sources import Sources, sources_of
-from headrace.stores.errors import FunctionError
+from headrace.stores.errors import FunctionError, UserError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -100,14 +100,29 @@ def loaded_modules(config: Config) -> list[ModuleType]:
 
 
 @contextmanager
-def users_code(config: Config, key: str) -> Iterator[None]:
-    """Say of an error inside, which runs the function that `key` names, which line it comes from.
+def users_code(config: Config, key: str | None = None) -> Iterator[None]:
+    """Say of an error inside, which runs functions of the user's, which line it comes from.
+
+    Args:
+        config: names them; nothing happens where it names none.
+        key: of what alone runs inside, so that any error is its; None: ours runs there too, and
+            an error without a line of the user's stays what it is.
 
     Raises:
-        UserError: something was raised.
+        UserError: something was raised that is not one already.
     """
-    with as_user_errors(), explained(key, users_files(config)):
+    if not named_functions(config):
         yield
+        return
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        where = users_line(users_files(config), error)
+        if where is None and key is None:
+            raise
+        raise FunctionError(fault(where or str(key), error)) from error
 
 
 def users_files(config: Config) -> list[Path]:

@@ -246,6 +246,15 @@ class TrainOptions(Section):
         return self
 
     @model_validator(mode="after")
+    def _called_back_once(self) -> TrainOptions:
+        if self.refit and self.callbacks:
+            raise ValueError(
+                "refit and callbacks do not go together: nothing is validated in the second "
+                "training, and what callbacks did in the first would be left out of it. Keep one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _balanced_once(self) -> TrainOptions:
         if self.balance != "none" and self.class_weight_power > 0:
             raise ValueError(

@@ -12,8 +12,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from headrace.model.normalisation_layers import FeatureNormalisation, RawNormalisation
+from headrace.model.own_network import own_objects
 from headrace.model.scores import Scores
-from headrace.stores.errors import ARCHIVE_ERRORS, RunError, first_line
+from headrace.pipeline.config.functions import loaded_modules
+from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.record import recorded_config
+from headrace.stores.errors import ARCHIVE_ERRORS, FunctionError, RunError, first_line
 
 if TYPE_CHECKING:
     from headrace.pipeline.runs.inputs import ModelInputs
@@ -29,14 +33,22 @@ LEAST_PROBABILITY = 1e-7
 def load_model(path: Path) -> keras.Model:
     """The model of a complete run: raw and features as the store holds them, to probabilities.
 
-    Only layers of Keras and of this program are made: no function of the file's is run.
+    Layers of Keras and of this program are made, and no function of the file's is run. Where the
+    network has layers of the user's own, the run's copy of their files is.
 
     Raises:
         UserError: the file is damaged, or not a model of this program.
     """
-    known = {each.__name__: each for each in (RawNormalisation, FeatureNormalisation)}
     try:
-        model = keras.models.load_model(path, custom_objects=known, compile=False, safe_mode=True)
+        try:
+            model = _loaded(path, {})
+        except ARCHIVE_ERRORS:
+            objects = _own_objects(path)
+            if not objects:
+                raise
+            model = _loaded(path, objects)
+    except FunctionError:
+        raise
     except ARCHIVE_ERRORS as error:
         raise RunError(
             f"{path} is damaged or no model of this program ({first_line(error)}). Train again: "
@@ -48,6 +60,20 @@ def load_model(path: Path) -> keras.Model:
             "Train again: headrace train --new."
         )
     return model
+
+
+def _loaded(path: Path, objects: Mapping[str, Any]) -> keras.Model:
+    known = {each.__name__: each for each in (RawNormalisation, FeatureNormalisation)}
+    with keras.saving.custom_object_scope(dict(objects)):
+        return keras.saving.load_model(path, custom_objects=known, compile=False, safe_mode=True)
+
+
+def _own_objects(path: Path) -> dict[str, Any]:
+    """Classes and functions of the user's that the run of a model names; none without a run."""
+    run = RunFolder(path.parent)
+    if not run.config.is_file():
+        return {}
+    return own_objects(loaded_modules(recorded_config(run)))
 
 
 def predictor(model: keras.Model, views: Sequence[View], batches: tf.data.Dataset) -> Predictor:

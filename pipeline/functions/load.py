@@ -68,10 +68,10 @@ def load_module(
 ) -> types.ModuleType:
     """Run a function's module, once for each content; `load_function` explains."""
     if not found.own:
-        with explained(key, [found.file] if found.file else []):
+        with _explained(key, [found.file] if found.file else []):
             return importlib.import_module(found.module)
     digests = sources_of([found], folder).digests()
-    with explained(key, [folder / path for path in digests]):
+    with _explained(key, [folder / path for path in digests]):
         changed = [path for path in digests if expected and digests[path] != expected.get(path)]
         if changed:
             raise FunctionFault(
@@ -158,12 +158,12 @@ _FINDER = _Finder()
 
 
 @contextmanager
-def explained(key: str, places: Sequence[Path]) -> Iterator[None]:
+def _explained(key: str, files: Sequence[Path]) -> Iterator[None]:
     """Say of an error inside which line of the user's it comes from.
 
     Args:
         key: of the configuration, where no line is known.
-        places: files of the user's.
+        files: of the user's.
 
     Raises:
         FunctionFault: something was raised that is not one already.
@@ -173,39 +173,34 @@ def explained(key: str, places: Sequence[Path]) -> Iterator[None]:
     except FunctionFault:
         raise
     except (Exception, SystemExit) as error:
-        raise FunctionFault(fault(key, places, error)) from error
+        raise FunctionFault(fault(users_line(files, error) or key, error)) from error
 
 
-def fault(key: str, places: Sequence[Path], error: BaseException) -> str:
-    """File, line and reason of an error in one line; the key where no line is the user's."""
+def fault(where: str, error: BaseException) -> str:
+    """An error in one line, after where it comes from."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     kind = type(error).__name__
     # TensorFlow tells of what it traces in the message, and puts the reason last.
-    traced = lines[:1] == ["in user code:"]
-    reason = (lines[-1].strip() if traced else lines[0]) if lines else kind
-    where = _users_line(places, error) or (_told_line(places, str(error)) if traced else None)
-    said = reason if reason.startswith(kind) else f"{kind}: {reason}"
-    return f"{where or key}: {said}"
+    reason = (lines[-1].strip() if _is_traced(error) else lines[0]) if lines else kind
+    return f"{where}: {reason if reason.startswith(kind) else f'{kind}: {reason}'}"
 
 
-def _users_line(places: Sequence[Path], error: BaseException) -> str | None:
-    """`file:line` of the innermost frame that is of one of the files."""
+def users_line(files: Sequence[Path], error: BaseException) -> str | None:
+    """`file:line` of the innermost line of some files that an error came through; None: of none."""
+    places = {str(file) for file in files}
     found, trace = None, error.__traceback__
     while trace is not None:
-        file = trace.tb_frame.f_code.co_filename
-        if _is_in(places, file):
-            found = f"{file}:{trace.tb_lineno}"
+        if trace.tb_frame.f_code.co_filename in places:
+            found = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
         trace = trace.tb_next
-    if isinstance(error, SyntaxError) and error.filename and _is_in(places, error.filename):
+    if isinstance(error, SyntaxError) and error.filename in places:
         found = f"{error.filename}:{error.lineno}"
+    if _is_traced(error):
+        told = re.findall(r'File "([^"]+)", line (\d+)', str(error))
+        own = [f"{file}:{line}" for file, line in told if file in places]
+        found = own[-1] if own else found
     return found
 
 
-def _told_line(places: Sequence[Path], message: str) -> str | None:
-    told = re.findall(r'File "([^"]+)", line (\d+)', message)
-    own = [f"{file}:{line}" for file, line in told if _is_in(places, file)]
-    return own[-1] if own else None
-
-
-def _is_in(places: Sequence[Path], file: str) -> bool:
-    return any(Path(file) == place for place in places)
+def _is_traced(error: BaseException) -> bool:
+    return str(error).lstrip().startswith("in user code:")

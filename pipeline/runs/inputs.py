@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from headrace.model.interface import NetworkInputs
 from headrace.stores.errors import PredictionError, first_line
 from headrace.stores.spec import WindowSpec
 
@@ -50,6 +51,18 @@ def inputs_of(store: Store) -> ModelInputs:
     """What a network that is trained on `store` takes."""
     in_units = (1.0,) * len(store.spec.channels)
     return ModelInputs(replace(store.spec, scale=in_units), store.feature_names, store.classes)
+
+
+def described(inputs: ModelInputs, kinds: str) -> NetworkInputs:
+    """What a network is given of `inputs`: `kinds` is `model.inputs`, resolved."""
+    shapes = {"raw": inputs.spec.shape, "features": (len(inputs.features),)}
+    names = tuple(shapes) if kinds == "hybrid" else (kinds,)
+    return NetworkInputs(
+        {name: shapes[name] for name in names},
+        inputs.spec.channels,
+        inputs.features,
+        inputs.spec.rate_hz,
+    )
 
 
 def inputs_from_table(table: Mapping[str, Any], where: Path) -> ModelInputs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,13 @@ from headrace.stores.errors import first_line
 from headrace.stores.io import disk
 from headrace.stores.text import format_seconds
 
+TIME_COLUMNS = (
+    "seconds",
+    "wait_seconds",
+    "val_seconds",
+    "cpu_seconds",
+    "val_cpu_seconds",
+)
 COLUMNS = (
     "epoch",
     "loss",
@@ -29,11 +37,7 @@ COLUMNS = (
     "val_accuracy",
     "val_macro_f1",
     "learning_rate",
-    "seconds",
-    "wait_seconds",
-    "val_seconds",
-    "cpu_seconds",
-    "val_cpu_seconds",
+    *TIME_COLUMNS,
 )
 """Epochs count from 1. Of `seconds`, `wait_seconds` is how long steps waited for their batch, and
 `val_seconds` how long the validation took. `cpu_seconds` and `val_cpu_seconds` are what all threads
@@ -41,9 +45,13 @@ worked in the steps and in the validation, whatever else the machine does; empty
 
 
 def write_log(path: Path, history: Sequence[Row]) -> None:
-    """Replace a log by all finished epochs; columns that a training does not have stay empty."""
+    """Replace a log by all finished epochs; columns that a training does not have stay empty.
+
+    What only the user's own network or metrics log is in further columns, last.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    more = dict.fromkeys(name for row in history for name in row if name not in COLUMNS)
+    writer = csv.DictWriter(text, (*COLUMNS, *more), lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
     disk.write_bytes(path, text.getvalue().encode())
@@ -58,7 +66,7 @@ def epoch_line(row: Row, epochs: int, best: bool) -> str:
         f"val_loss {row['val_loss']:.4f}  val accuracy {row['val_accuracy']:.1%}  "
         f"val macro-F1 {row['val_macro_f1']:.3f}  "
         if "val_loss" in row
-        else f"accuracy {row['accuracy']:.1%}  "
+        else f"accuracy {row.get('accuracy', math.nan):.1%}  "
     )
     return (
         f"epoch {row['epoch']:>3.0f}/{epochs}  loss {row['loss']:.4f}  {validation}"

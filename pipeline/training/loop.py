@@ -17,13 +17,15 @@ import numpy as np
 import tensorflow as tf
 
 from headrace.model.figures import learning_curves
-from headrace.model.network import with_normalisation
 from headrace.model.optimisation import averaged_weights, training_variables
+from headrace.pipeline.config.functions import users_code
 from headrace.pipeline.rows.order import Position
 from headrace.pipeline.rows.statistics import class_weights, sampling
 from headrace.pipeline.stream.training import training_stream
+from headrace.pipeline.training.callbacks import Callbacks
 from headrace.pipeline.training.devices import Devices
-from headrace.pipeline.training.log import TensorBoardLog, epoch_line, write_log
+from headrace.pipeline.training.log import TIME_COLUMNS, TensorBoardLog, epoch_line, write_log
+from headrace.pipeline.training.network import BUILD, model_to_save
 from headrace.pipeline.training.prepare import Training, prepare, prepare_refit
 from headrace.pipeline.training.state import Progress, Row, StateKeeper, TrainingState, read_state
 from headrace.stores.errors import RunError
@@ -48,6 +50,7 @@ class Course:
 
     progress: Progress
     best: list[np.ndarray[Any, Any]]
+    callbacks: Callbacks
 
 
 def train_network(
@@ -75,7 +78,7 @@ def train_network(
             training = prepare_refit(run, store, split, config, found.progress.epoch)
             fitted = _fit(training, run, store, config, console, devices)
     disk.write_bytes(run.curves, learning_curves(found.progress.history))
-    _write_model(run, training, fitted)
+    _write_model(run, training, fitted, config)
     return found.progress
 
 
@@ -87,13 +90,20 @@ def _fit(
     console: Console,
     devices: Devices,
 ) -> Course:
-    course = _resume(training, console)
+    state = _known_state(training)
+    callbacks = Callbacks(
+        config, run.path, training.network, training.epochs, training.steps_per_epoch
+    )
+    course = Course(Progress(), [], callbacks)
+    if state is not None:
+        course = Course(state.progress, list(state.best), callbacks)
     progress = course.progress
     watched = training.validate is not None
     events = None
     if config.train.tensorboard and watched:
         events = TensorBoardLog(run.tensorboard, progress.history)
     batches, step = _steps(training, store, config, progress, devices)
+    _restore(training, state, callbacks, console)
     keeper = StateKeeper(training.state, config.train.state_steps)
     while progress.epoch < training.epochs and not progress.stopped:
         with _epoch_shown(training, progress, console, store) as shown:
@@ -104,21 +114,30 @@ def _fit(
         if events is not None:
             events.write(row)
         console.say(epoch_line(row, training.epochs, watched and progress.stale_epochs == 0))
+    callbacks.tell("on_train_end", _logs(progress.history[-1]))
     if events is not None:
         events.close()
     return course
 
 
-def _resume(training: Training, console: Console) -> Course:
-    """Restore the training's state, if there is one."""
+def _known_state(training: Training) -> TrainingState | None:
+    """The state that the training goes on from, if there is one."""
     state = read_state(training.state)
-    if state is None:
-        return Course(Progress(), [])
-    if state.run not in ("", training.identity):
+    if state is not None and state.run not in ("", training.identity):
         raise RunError(
             f"{training.state} is the state of another run. Put this run's own back, or start the "
             "training afresh with --new."
         )
+    return state
+
+
+def _restore(
+    training: Training, state: TrainingState | None, callbacks: Callbacks, console: Console
+) -> None:
+    """Put the variables and callbacks of a training back to what its state says."""
+    if state is None:
+        callbacks.begin((), ())
+        return
     variables = training_variables(training.network)
     shapes = [(tuple(variable.shape), variable.dtype) for variable in variables]
     if shapes != [(value.shape, value.dtype.name) for value in state.variables]:
@@ -128,11 +147,11 @@ def _resume(training: Training, console: Console) -> Course:
         )
     for variable, value in zip(variables, state.variables, strict=True):
         variable.assign(value)
+    callbacks.begin(state.callbacks, state.callback_arrays)
     progress = state.progress
     write_log(training.log, progress.history)
     where = f"epoch {progress.epoch}" + (f" and {progress.step} steps" if progress.step else "")
     console.say(f"Resuming after {where}.")
-    return Course(progress, list(state.best))
 
 
 def _steps(
@@ -147,15 +166,25 @@ def _steps(
         training.normaliser,
         class_weights(counts, config.train.class_weight_power),
         sampling=sampling(store, training.folds, config.train.balance),
-        heads=tuple(training.network.output),
+        heads=training.fitted.heads.names,
         start=Position(progress.epoch, progress.step),
     )
+    fitted, take = training.fitted, devices.step(training.network)
+
+    def taken(batch: Any) -> Any:
+        return take(fitted.batch(batch))
+
+    if training.network.run_eagerly:
+        return iter(batches), taken
     # One signature for full and partial batches: traced, and compiled, once.
     step = tf.function(
-        devices.step(training.network),
+        taken,
         input_signature=[batches.element_spec],
         jit_compile=bool(training.network.jit_compile),
     )
+    if fitted.own:
+        with users_code(config, BUILD):
+            fitted.require_loss(step.get_concrete_function().structured_outputs)
     return iter(batches), step
 
 
@@ -168,24 +197,25 @@ def _run_epoch(
     advance: Callable[[int], None],
 ) -> Row:
     """The rest of an epoch; its loss and accuracy are means over the whole of it."""
-    progress, network = course.progress, training.network
+    progress, network, callbacks = course.progress, training.network, course.callbacks
     begun, waited, worked = time.perf_counter(), 0.0, time.process_time()
     if progress.step == 0:
         network.reset_metrics()
-    while progress.step < training.steps_per_epoch:
+        callbacks.tell("on_epoch_begin", progress.epoch)
+    while progress.step < training.steps_per_epoch and not callbacks.stopped:
         asked = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - asked
-        logs = step(batch)
+        callbacks.tell("on_train_batch_begin", progress.step)
+        logs = training.fitted.logged(step(batch))
+        callbacks.tell("on_train_batch_end", progress.step, logs)
         progress.step += 1
         advance(training.options.batch)
-        if progress.step < training.steps_per_epoch and keeper.due():
+        if progress.step < training.steps_per_epoch and keeper.due() and not callbacks.stopped:
             keeper.write(lambda: _state(training, course))
-    row = {name: float(value) for name, value in logs.items()}
     return {
         "epoch": progress.epoch + 1,
-        "loss": row["loss"],
-        "accuracy": row.get("label_accuracy", row.get("accuracy", math.nan)),
+        **{name: float(value) for name, value in logs.items()},
         "learning_rate": float(network.optimizer.learning_rate),
         "seconds": time.perf_counter() - begun,
         "wait_seconds": waited,
@@ -207,7 +237,9 @@ def _epoch_shown(
     name = f"epoch {progress.epoch + 1}/{training.epochs}"
     windows = (training.steps_per_epoch - progress.step) * training.options.batch
     row_bytes = sum(
-        array.row_bytes for array in store.manifest.arrays() if array.name in training.network.input
+        array.row_bytes
+        for array in store.manifest.arrays()
+        if array.name in training.fitted.inputs.shapes
     )
     return console.progress(name, windows, row_bytes, passing=True)
 
@@ -221,7 +253,9 @@ def _finish_epoch(training: Training, row: Row, course: Course) -> None:
     with averaged_weights(training.network):
         _refuse_divergence(training, row)
         if training.validate is not None:
+            course.callbacks.tell("on_test_begin")
             row |= training.validate()
+            course.callbacks.tell("on_test_end", _logs(row))
             _refuse_divergence(training, row)
         if training.validate is None or row["val_loss"] < progress.best_loss:
             progress.best_loss, progress.best_epoch = row.get("val_loss", 0.0), progress.epoch
@@ -231,14 +265,24 @@ def _finish_epoch(training: Training, row: Row, course: Course) -> None:
     row |= _processor_time("val_cpu_seconds", worked)
     progress.history.append(row)
     progress.epoch, progress.step = progress.epoch + 1, 0
-    progress.stopped = progress.stale_epochs >= training.options.patience
+    course.callbacks.tell("on_epoch_end", progress.epoch - 1, _logs(row))
+    progress.stopped = (
+        progress.stale_epochs >= training.options.patience or course.callbacks.stopped
+    )
+
+
+def _logs(row: Row) -> Row:
+    """What callbacks are told of an epoch: all but how long it took."""
+    return {
+        name: value for name, value in row.items() if name != "epoch" and name not in TIME_COLUMNS
+    }
 
 
 def _refuse_divergence(training: Training, row: Row) -> None:
     """Stop a training that has come to nothing, before its network is asked for probabilities."""
     loss, weights = max(row["loss"], row.get("val_loss", 0.0)), training.network.weights
     sound = math.isfinite(row["loss"]) and all(np.isfinite(w.numpy()).all() for w in weights)
-    if not (sound and loss < MOST_LOSS):
+    if not (sound and (loss < MOST_LOSS or training.has_own_loss)):
         raise RunError(
             f"The training diverges: the loss is {loss:g} in epoch {row['epoch']:.0f}. Lower "
             f"train.learning_rate (now {training.options.learning_rate:g}) and train again."
@@ -247,14 +291,13 @@ def _refuse_divergence(training: Training, row: Row) -> None:
 
 def _state(training: Training, course: Course) -> TrainingState:
     variables = [variable.numpy() for variable in training_variables(training.network)]
-    return TrainingState(course.progress, variables, course.best, training.identity)
+    return TrainingState(
+        course.progress, variables, course.best, training.identity, *course.callbacks.state()
+    )
 
 
-def _write_model(run: RunFolder, training: Training, fitted: Course) -> None:
+def _write_model(run: RunFolder, training: Training, fitted: Course, config: Config) -> None:
     """Write the kept weights' model: its presence says that all is there."""
-    # A copy that was never compiled, for `clone_model` compiles: whoever loads the model would
-    # need the training's optimizer.
-    network = keras.Model.from_config(training.network.get_config())
-    network.set_weights(fitted.best)
+    model = model_to_save(training.fitted, training.normaliser, fitted.best, config)
     with disk.whole_file(run.model, ending=run.model.suffix) as draft:
-        with_normalisation(network, training.normaliser).save(draft)
+        model.save(draft)

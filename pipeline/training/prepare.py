@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
-from headrace.model.network import build_network, with_normalisation
 from headrace.model.normaliser import Normaliser
-from headrace.model.optimisation import compile_network
-from headrace.model.options import OptimiserOptions
 from headrace.model.scores import Scores
 from headrace.pipeline.config.config import digest
 from headrace.pipeline.evaluation.predictor import predictor, score_batches
-from headrace.pipeline.memory.measured import network_shape
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.runs.folder import run_digest
+from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.stream.evaluation import evaluation_stream
+from headrace.pipeline.training.network import Fitted, make_network, require_savable
 from headrace.pipeline.training.state import Row
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Training:
     folds: tuple[str, ...]
     epochs: int
     options: TrainOptions
-    network: keras.Model
+    fitted: Fitted
     normaliser: Normaliser
     steps_per_epoch: int
     validate: Callable[[], Row] | None
@@ -47,6 +47,16 @@ class Training:
     log: Path
     identity: str
     """Digest of what decides the result; a state of another one is not resumed."""
+
+    @property
+    def has_own_loss(self) -> bool:
+        """Whether it is the user's, which may be of any size."""
+        return self.fitted.own or self.options.loss is not None
+
+    @property
+    def network(self) -> keras.Model:
+        """What is trained; it takes normalised inputs."""
+        return self.fitted.model
 
 
 def prepare(run: RunFolder, store: Store, split: Split, config: Config) -> Training:
@@ -76,29 +86,43 @@ def _prepare(
 ) -> Training:
     """Build and compile the network, with every variable that the training will change."""
     normaliser = fit_normaliser(store, folds, config)
-    network = build_network(config.model, **network_shape(store))
     order = training_order(store, folds, config)
     steps = order.steps(
         config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch
     )
-    compile_network(network, config.model, optimiser_options(config.train), steps, epochs)
-    kept = with_normalisation(network, normaliser)
+    fitted = make_network(config, inputs_of(store), steps, epochs)
+    require_savable(fitted, normaliser, config)
+    kept = fitted.for_use(normaliser)
     return Training(
         folds=folds,
         epochs=epochs,
         options=config.train,
-        network=network,
+        fitted=fitted,
         normaliser=normaliser,
         steps_per_epoch=steps,
-        validate=_validation(kept, store, validation, config) if validation else None,
+        validate=_validation(kept, fitted, store, validation, config) if validation else None,
         state=state,
         log=log,
         identity=digest({"run": run_digest(config, store.fingerprint), "folds": folds}),
     )
 
 
+@dataclass(frozen=True)
+class _OwnMetrics:
+    """Metrics of the user's, updated like scores."""
+
+    metrics: tuple[keras.metrics.Metric, ...]
+    classes: int
+
+    def update(
+        self, probability: NDArray[Any], label: NDArray[Any], group: NDArray[Any], index: Any
+    ) -> None:
+        for each in self.metrics:
+            each.update_state(np.eye(self.classes, dtype=np.float32)[label], probability)
+
+
 def _validation(
-    kept: keras.Model, store: Store, folds: tuple[str, ...], config: Config
+    kept: keras.Model, fitted: Fitted, store: Store, folds: tuple[str, ...], config: Config
 ) -> Callable[[], Row]:
     """A function that scores the validation folds with the weights of the moment."""
     batches = evaluation_stream(store, folds, config)
@@ -106,25 +130,15 @@ def _validation(
 
     def validate() -> Row:
         scores = Scores(store.classes, store.groups)
-        loss = score_batches(predict, batches, {"plain": (scores, [0])})["plain"]
+        own = _OwnMetrics(tuple(make() for make in fitted.metrics), len(store.classes))
+        wanted = {"plain": (scores, [0])} | ({"own": (own, [0])} if own.metrics else {})
+        loss = score_batches(predict, batches, wanted)["plain"]
         found = scores.summary(intervals=False)
         return {
             "val_loss": loss,
             "val_accuracy": found["accuracy"],
             "val_macro_f1": found["macro_f1"],
+            **{f"val_{each.name}": float(each.result()) for each in own.metrics},
         }
 
     return validate
-
-
-def optimiser_options(options: TrainOptions) -> OptimiserOptions:
-    """The optimiser's part of the training options."""
-    return OptimiserOptions(
-        learning_rate=options.learning_rate,
-        final_fraction=options.final_learning_rate,
-        warmup_epochs=options.warmup_epochs,
-        weight_decay=options.weight_decay,
-        clip_norm=options.clip_norm,
-        average=options.average,
-        label_smoothing=options.label_smoothing,
-    )

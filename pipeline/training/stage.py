@@ -157,9 +157,12 @@ def _summary(run: RunFolder, trained: bool) -> dict[str, Any]:
 def _ending(summary: Mapping[str, Any], config: Config) -> str:
     """What was kept, why the training ended there, and what comes next."""
     best, epochs = summary["best"], summary["epochs"]
-    early = f", {config.train.patience} epochs without a better one" * (
-        epochs < config.train.epochs
-    )
+    early = ""
+    if epochs < config.train.epochs:
+        stale = best and epochs - best["epoch"] >= config.train.patience
+        early = ", ended by a callback"
+        if stale:
+            early = f", {config.train.patience} epochs without a better one"
     kept = f"{best['epoch']:.0f} of {epochs} epochs" if best else f"{epochs} epochs"
     return (
         f"Trained{early}: the weights after {kept} are the run's. Evaluate it: headrace evaluate "

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -57,13 +58,23 @@ class TrainingState:
     """The kept network's weights at the best epoch; empty before the first epoch ends."""
     run: str = ""
     """Digest of what decides the training's result; empty in states of before it was kept."""
+    callbacks: Sequence[Mapping[str, Any]] = ()
+    """Of the user's, what `training.callbacks` keeps, and the arrays that it refers to."""
+    callback_arrays: Sequence[Array] = ()
 
 
 def write_state(path: Path, state: TrainingState) -> None:
     """Replace the state on disk, whole or not at all."""
     progress = json.dumps(vars(state.progress) | {"run": state.run}).encode()
     arrays: dict[str, Array] = {"progress": np.frombuffer(progress, np.uint8)}
-    for kind, values in (("variable", state.variables), ("best", state.best)):
+    if state.callbacks:
+        arrays["callbacks"] = np.frombuffer(json.dumps(list(state.callbacks)).encode(), np.uint8)
+    kinds = {
+        "variable": state.variables,
+        "best": state.best,
+        "callback": state.callback_arrays,
+    }
+    for kind, values in kinds.items():
         arrays |= {f"{kind}_{number}": value for number, value in enumerate(values)}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -107,12 +118,16 @@ def read_state(path: Path) -> TrainingState | None:
             found = json.loads(archive["progress"].tobytes())
             run = str(found.pop("run", ""))
             progress = Progress(**found)
-            variables, best = (_numbered(archive, kind) for kind in ("variable", "best"))
+            kinds = ("variable", "best", "callback")
+            variables, best, callback_arrays = (_numbered(archive, kind) for kind in kinds)
+            callbacks = ()
+            if "callbacks" in archive.files:
+                callbacks = json.loads(archive["callbacks"].tobytes())
     except ARCHIVE_ERRORS as error:
         raise RunError(
             f"{path} is damaged ({first_line(error)}). Start the training afresh with --new."
         ) from error
-    return TrainingState(progress, variables, best, run)
+    return TrainingState(progress, variables, best, run, callbacks, callback_arrays)
 
 
 def _numbered(archive: NpzFile, kind: str) -> list[Array]:
