@@ -1,55 +1,25 @@
-"""Measures what each stage takes before any data, in processes of their own: `plan --measure`."""
+"""Measures what making a store takes before any data, in processes of their own."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headrace.child import child_command
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.config.sections import StoreOptions
-from headrace.pipeline.memory.measured import (
-    NETWORK_STAGES,
-    keep_reserved,
-    keep_worker_reserved,
-    network_shape,
-)
-from headrace.pipeline.process.environment import stage_environment
-from headrace.pipeline.process.parts import raise_if_ended, run_part
+from headrace.pipeline.memory.measured import keep_worker_reserved
+from headrace.pipeline.runs.measure import MARGIN, run_measured
 from headrace.stores.datasets.synthetic import write_synthetic
-from headrace.stores.errors import BudgetError
 from headrace.stores.source.options import SourceOptions
 
 if TYPE_CHECKING:
-    from headrace.stores import Store
     from headrace.stores.manifest import Manifest
 
-MARGIN = 1.06
-"""Peaks of equal runs were seen to differ by up to 4 %."""
 FEW = 512
 """Windows that the features stage is measured with."""
-
-
-def measure_reserved(config: Config, store: Store) -> None:
-    """Run a few steps of each stage with a network on noise, in processes of their own.
-
-    Kept is the peak, anonymous + shared, of the interpreter, its libraries and the network with
-    what it holds for one batch.
-    """
-    task = {"config": config.model_dump(mode="json"), "shape": network_shape(store)}
-
-    def measure(stage: str) -> int:
-        asked = json.dumps(task | {"stage": stage})
-        return int(_run("headrace.pipeline.commands.measure_network", (), asked).split()[-1])
-
-    found = {stage: int(MARGIN * measure(stage)) for stage in NETWORK_STAGES}
-    keep_reserved(config, store, found)
 
 
 def measure_worker_reserved(config: Config, manifest: Manifest) -> None:
@@ -97,22 +67,6 @@ def _peak_of_features(folder: Path, workers: int) -> int:
     command = ["features", "--json", "--config", str(folder / "few.toml")]
     command += ["--data", str(folder / "few.h5"), "--store", str(folder / f"{workers}.zarr")]
     summary = json.loads(
-        _run("headrace.pipeline.launch", [*command, "--set", f"features.workers={workers}"])
+        run_measured("headrace.pipeline.launch", [*command, "--set", f"features.workers={workers}"])
     )
     return int(summary["memory"]["measured_peak"])
-
-
-def _run(module: str, arguments: Sequence[str], given: str = "") -> str:
-    """What a module prints that runs in a process of its own."""
-    done = run_part(
-        child_command(module, *arguments),
-        given,
-        stage_environment(os.environ),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    raise_if_ended(done.returncode)
-    if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise BudgetError(f"Measuring failed: {reason[0]} Plan without --measure, or mend that.")
-    return done.stdout

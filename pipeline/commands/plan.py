@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.commands.measure import measure_reserved, measure_worker_reserved
+from headrace.pipeline.commands.measure import measure_worker_reserved
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.memory import plan_evaluate
 from headrace.pipeline.experiments.memory import plan_crossval
@@ -26,6 +26,8 @@ from headrace.pipeline.request import Request
 from headrace.pipeline.rows.order import buffer_chunks, training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
 from headrace.pipeline.rows.split import choose_split, class_table
+from headrace.pipeline.runs.inputs import inputs_of
+from headrace.pipeline.runs.measure import measure_reserved, require_measured
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training.memory import plan_train
 from headrace.stores import Store
@@ -70,7 +72,8 @@ def run_plan(
     config = resolved_config(request, store)
     if measure:
         request.console.say("Measuring what TensorFlow and this network take, some 30 seconds.")
-        measure_reserved(config, store)
+        measure_reserved(config, inputs_of(store))
+    require_measured(config, inputs_of(store), request.console)
     network_stages: dict[str, StagePlan] = {
         "train": plan_train,
         "evaluate": partial(plan_evaluate, baseline=baseline),

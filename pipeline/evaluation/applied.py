@@ -14,8 +14,11 @@ from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.evaluation.blocks import BLOCKS_HELD, Block, read_blocks
 from headrace.pipeline.features.catalogue import BATCH_WINDOWS, make_catalogue
 from headrace.pipeline.features.checks import require_finite
-from headrace.pipeline.memory.plan import MIB
+from headrace.pipeline.memory.fit import RESERVED
+from headrace.pipeline.memory.measured import known_reserved, shape_of
+from headrace.pipeline.memory.plan import MIB, TYPICAL
 from headrace.pipeline.runs.inputs import refuse_other_signals
+from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.resolve import inputs_of_run
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.stores.errors import PredictionError
@@ -27,6 +30,7 @@ from headrace.stores.source.windows import RECORDING_OPTIONS, USUAL_WINDOWS
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
     from headrace.pipeline.config.config import Config
+    from headrace.pipeline.console import Console
     from headrace.pipeline.runs.folder import RunFolder
     from headrace.pipeline.runs.inputs import ModelInputs
     from headrace.stores.source.options import SourceOptions
@@ -57,6 +61,14 @@ class Applied:
     source: Source
     catalogue: Catalogue | None
 
+    def reserved(self) -> tuple[int, str]:
+        """Bytes of TensorFlow and the network, and where the figure comes from."""
+        if self.config.model.build is None:
+            return RESERVED, TYPICAL
+        inputs = self.inputs
+        shape = shape_of(inputs.spec, inputs.features, inputs.classes)
+        return known_reserved(self.config, shape)["evaluate"], "measured"
+
     @property
     def block_rows(self) -> int:
         """Windows of a block."""
@@ -81,20 +93,22 @@ class Applied:
         return buffers
 
 
-def apply_run(run: RunFolder, config: Config, source: Source) -> Applied:
+def apply_run(run: RunFolder, config: Config, source: Source, console: Console) -> Applied:
     """The network of a run, for `source`.
 
     Args:
         run: complete.
         config: `evaluation_config` of it.
         source: open.
+        console: where to say what is measured.
 
     Raises:
         UserError: the source does not deliver what the network takes, or this version gives
-            other features.
+            other features; the network is the user's, and does not fit the budget.
     """
     inputs = inputs_of_run(run, config)
     refuse_other_signals(inputs, source)
+    require_measured(config, inputs, console)
     return Applied(run, config, inputs, source, _catalogue(config, inputs))
 
 

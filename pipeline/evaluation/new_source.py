@@ -21,9 +21,8 @@ from headrace.pipeline.evaluation.applied import (
     unlabelled_options,
 )
 from headrace.pipeline.evaluation.metrics import TITLES, ClassifierScores
-from headrace.pipeline.memory.fit import RESERVED
 from headrace.pipeline.memory.machine import total_memory, usable_budget
-from headrace.pipeline.memory.plan import TYPICAL, MemoryPlan
+from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.request import require_data
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint
@@ -104,7 +103,7 @@ def score_new_source(
     config = evaluation_config(run, request.config)
     data, console = require_data(request), request.console
     with _open(data, config.source, request.config.source, run) as source:
-        applied = apply_run(run, config, source)
+        applied = apply_run(run, config, source, console)
         counted = _counted(applied)
         plan = plan_new_source(applied, counted).require_fit()
         console.memory_plan("evaluate", plan)
@@ -148,7 +147,7 @@ def plan_new_source(applied: Applied, counted: Counted) -> MemoryPlan:
         "confusion counts": (3 * len(counted.groups) + 4 * DRAWN) * cells,
     }
     budget = usable_budget(applied.config.memory.budget)
-    return MemoryPlan("evaluate", RESERVED, TYPICAL, buffers, budget, total_memory())
+    return MemoryPlan("evaluate", *applied.reserved(), buffers, budget, total_memory())
 
 
 def _made_the_store(data: Place, run: RunFolder, request: Request) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import keras
 import numpy as np
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from headrace.model.normalisation_layers import FeatureNormalisation, RawNormalisation
 from headrace.model.own_network import own_objects
-from headrace.model.scores import Scores
 from headrace.pipeline.config.functions import loaded_modules
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config
@@ -21,6 +20,20 @@ from headrace.stores.errors import ARCHIVE_ERRORS, FunctionError, RunError, firs
 
 if TYPE_CHECKING:
     from headrace.pipeline.runs.inputs import ModelInputs
+
+
+class Updated(Protocol):
+    """What takes the predictions of a batch, as `Scores` does."""
+
+    def update(
+        self,
+        probability: NDArray[np.float64],
+        label: NDArray[np.int32],
+        group: NDArray[np.int32],
+        index: NDArray[np.int64],
+    ) -> None:
+        """Probabilities (n, K); the rest (n,)."""
+
 
 Batch = dict[str, tf.Tensor]
 View = Callable[[Batch], Batch]
@@ -130,7 +143,7 @@ def block_predictor(
 def score_batches(
     predict: Predictor,
     batches: Iterable[Batch],
-    scores: Mapping[str, tuple[Scores, Sequence[int]]],
+    scores: Mapping[str, tuple[Updated, Sequence[int]]],
     advance: Callable[[int], None] = lambda windows: None,
 ) -> dict[str, float]:
     """Run all batches through `predict` and update every score with the mean of its views.

@@ -16,6 +16,8 @@ from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.memory.record import read_record, record_of
 from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.folder import RunFolder, default_run, only_writer, sweep
+from headrace.pipeline.runs.inputs import inputs_of
+from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.record import recorded_fingerprint, recorded_split
 from headrace.pipeline.runs.resolve import evaluation_config, resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
@@ -75,6 +77,7 @@ def run_evaluate(
         request.console.say(f"{run.path} is evaluated already: nothing has changed since.")
         return _finish(request, run, metrics)
     store = evaluation.store
+    require_measured(evaluation.config, inputs_of(store), request.console)
     config, plan = fitted(partial(plan_evaluate, baseline=baseline), evaluation.config, store)
     plan.require_fit()
     store = store.with_index_cache(config.stream.index_cache)

@@ -19,6 +19,8 @@ from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.rows.split import class_table, crossval_splits, group_names, is_official
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
+from headrace.pipeline.runs.inputs import inputs_of
+from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.record import json_bytes
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.stores.io import disk
@@ -52,6 +54,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     store = open_store(request.store)
     config = crossval_config(request, store)
     splits = crossval_splits(store.folds, class_table(store), config.split)
+    require_measured(config, inputs_of(store), request.console)
     config, plan = fitted(partial(plan_crossval, baseline=baseline), config, store)
     plan.require_fit()
     request.console.memory_plan("crossval, one fold after another", plan)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.pipeline.memory.machine import total_memory, usable_budget
-from headrace.pipeline.memory.measured import known_reserved
+from headrace.pipeline.memory.measured import known_reserved, network_shape
 from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
 from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.stream.buffers import LEAST_PREFETCHED
@@ -103,7 +103,7 @@ def network_plan(
     stage: str, buffers: Mapping[str, int], config: Config, store: Store
 ) -> MemoryPlan:
     """The plan of a stage that holds `buffers` beside TensorFlow."""
-    measured = known_reserved(config, store).get(stage)
+    measured = known_reserved(config, network_shape(store)).get(stage)
     budget, limit = usable_budget(config.memory.budget), total_memory()
     if measured is None:
         return MemoryPlan(stage, RESERVED, TYPICAL, buffers, budget, limit)

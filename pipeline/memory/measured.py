@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.stores import Store
     from headrace.stores.manifest import Manifest
+    from headrace.stores.spec import WindowSpec
 
 NETWORK_STAGES = ("train", "evaluate")
+WEIGHTS = "weights"
 
 
-def known_reserved(config: Config, store: Store) -> dict[str, int]:
-    """Stage -> bytes measured for this network, batch and these versions; empty: not measured."""
-    return _known(_network_key(config, store), NETWORK_STAGES)
+def known_reserved(config: Config, shape: Mapping[str, int]) -> dict[str, int]:
+    """Stage -> bytes measured for this network, batch and these versions; empty: not measured.
+
+    Of a network of the user's own `WEIGHTS` too: bytes of its weights.
+    """
+    names = NETWORK_STAGES if config.model.build is None else (*NETWORK_STAGES, WEIGHTS)
+    return _known(_network_key(config, shape), names)
 
 
 def known_worker_reserved(manifest: Manifest) -> tuple[int, int] | None:
@@ -44,9 +51,9 @@ def keep_rate(manifest: Manifest, rate: float) -> None:
     _keep(f"{_workers_key(manifest)}-rate", {"rate": round(rate)})
 
 
-def keep_reserved(config: Config, store: Store, found: dict[str, int]) -> None:
+def keep_reserved(config: Config, shape: Mapping[str, int], found: dict[str, int]) -> None:
     """Keep what was measured of this network: `known_reserved` gives it from now on."""
-    _keep(_network_key(config, store), found)
+    _keep(_network_key(config, shape), found)
 
 
 def keep_worker_reserved(manifest: Manifest, main: int, worker: int) -> None:
@@ -56,25 +63,32 @@ def keep_worker_reserved(manifest: Manifest, main: int, worker: int) -> None:
 
 def network_shape(store: Store) -> dict[str, int]:
     """What the network's shape depends on: arguments of `build_network`."""
-    time, channels = store.spec.shape
+    return shape_of(store.spec, store.feature_names, store.classes)
+
+
+def shape_of(spec: WindowSpec, features: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
+    """The same of what a run records."""
+    time, channels = spec.shape
     return {
         "time": time,
         "channels": channels,
-        "features": len(store.feature_names),
-        "classes": len(store.classes),
+        "features": len(features),
+        "classes": len(classes),
     }
 
 
-def _network_key(config: Config, store: Store) -> str:
+def _network_key(config: Config, shape: Mapping[str, int]) -> str:
     """What the figures of a network depend on."""
     parts: dict[str, Any] = {
         "versions": _versions("tensorflow", "keras", "numpy", "numba", "headrace"),
         "threads": config.train.threads or usable_cores(),
-        "model": config.model.model_dump(mode="json"),
+        "model": config.model.model_dump(mode="json", exclude_none=True),
         "batch": config.train.batch,
         "evaluate": [config.evaluate.batch, len(config.evaluate.views)],
-        "shape": network_shape(store),
+        "shape": dict(shape),
     }
+    if config.code.sources:
+        parts["sources"] = config.code.sources
     return digest(parts)
 
 

@@ -14,9 +14,8 @@ from headrace.pipeline.evaluation.applied import (
     predicted_blocks,
     unlabelled_options,
 )
-from headrace.pipeline.memory.fit import RESERVED
 from headrace.pipeline.memory.machine import total_memory, usable_budget
-from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
+from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.prediction.files import prediction_file, refuse_output, timeline_path
 from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.request import require_data
@@ -55,7 +54,7 @@ def run_predict(request: Request, output: Path) -> dict[str, Any]:
     config = evaluation_config(run, request.config)
     data, console = require_data(request), request.console
     with open_as(data, config.source, request.config.source, unlabelled_options) as source:
-        applied = apply_run(run, config, source)
+        applied = apply_run(run, config, source, console)
         plan = plan_predict(applied).require_fit()
         console.memory_plan("predict", plan)
         counts = _predict(applied, output, console)
@@ -84,7 +83,7 @@ def plan_predict(applied: Applied) -> MemoryPlan:
     buffers = applied.buffers()
     buffers["files being written"] = FILES + 4 * applied.block_rows * 8 * (classes + 6)
     budget = usable_budget(applied.config.memory.budget)
-    return MemoryPlan("predict", RESERVED, TYPICAL, buffers, budget, total_memory())
+    return MemoryPlan("predict", *applied.reserved(), buffers, budget, total_memory())
 
 
 def _predict(applied: Applied, output: Path, console: Console) -> NDArray[np.int64]:

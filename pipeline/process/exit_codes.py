@@ -14,3 +14,7 @@ MEANINGS = {
 def in_words() -> str:
     """All of them: `0 done, 1 ...`."""
     return ", ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items())
+
+
+OVER_BUDGET = 9
+"""Of a process that measures a network, which holds more than it may."""

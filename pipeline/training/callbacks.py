@@ -2,8 +2,8 @@
 
 They are told what `fit` tells them. Of each its plain attributes are kept: numbers, texts, arrays
 and lists or tables of these, as `EarlyStopping.wait` and `best` are, and functions of modules, as
-its `monitor_op` is. What is anything else, as an open file is, a resumed training makes again in
-`on_train_begin`.
+its `monitor_op` is; of these, those that have changed since `on_train_begin`. What is anything
+else, as an open file is, a resumed training makes again there.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Callbacks:
         Raises:
             UserError: one cannot be made, or is no callback.
         """
-        self._config, self._network, self._folder = config, network, str(folder)
+        self._config, self._network = config, network
         self._each = [_made(config, name, folder) for name in config.train.callbacks]
-        self._list = None
+        self._list, self._begun = None, [_plain(each) for each in self._each]
         if self._each:
             with users_code(config, KEY):
                 self._list = keras.callbacks.CallbackList(
@@ -73,6 +73,7 @@ class Callbacks:
             return
         self._network.stop_training = False
         self.tell("on_train_begin")
+        self._begun = [_plain(each) for each in self._each]
         if kept and [each["class"] for each in kept] != [_class(each) for each in self._each]:
             raise RunError(
                 f"The state is of other callbacks than {KEY} names. Start the training afresh with "
@@ -95,17 +96,21 @@ class Callbacks:
         """What is kept of each: JSON-able, and the arrays that it refers to."""
         arrays: list[Array] = []
         found = []
-        for each in self._each:
-            attributes = {
-                name: coded
-                for name, value in vars(each).items()
-                if name not in SET_BY_KERAS
-                # A path into the run: it may be moved before it goes on.
-                and not (isinstance(value, str) and value.startswith(self._folder))
-                and (coded := _coded(value, arrays)) is not NOT_PLAIN
-            }
+        for each, begun in zip(self._each, self._begun, strict=True):
+            changed = [name for name, value in _plain(each).items() if begun.get(name) != value]
+            attributes = {name: _coded(vars(each)[name], arrays) for name in changed}
             found.append({"class": _class(each), "attributes": attributes})
         return found, arrays
+
+
+def _plain(callback: Any) -> dict[str, Any]:
+    """Its attributes that are kept, as they are now: each a value that can be compared."""
+    found = {}
+    for name, value in vars(callback).items():
+        arrays: list[Array] = []
+        if name not in SET_BY_KERAS and (coded := _coded(value, arrays)) is not NOT_PLAIN:
+            found[name] = coded, [(each.dtype.str, each.shape, each.tobytes()) for each in arrays]
+    return found
 
 
 def _made(config: Config, reference: str, folder: Path) -> keras.callbacks.Callback:

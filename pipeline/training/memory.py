@@ -17,7 +17,8 @@ from headrace.pipeline.memory.fit import (
     network_plan,
     with_remedies,
 )
-from headrace.pipeline.memory.measured import network_shape
+from headrace.pipeline.memory.measured import WEIGHTS as MEASURED_WEIGHTS
+from headrace.pipeline.memory.measured import known_reserved, network_shape
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.stream.buffers import (
     buffer_rows,
@@ -62,6 +63,8 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
     if config.model.feature_scaling == "quantile":
         sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
     weights = 4 * parameters(config.model, **shape)
+    if config.model.build is not None:
+        weights = known_reserved(config, shape).get(MEASURED_WEIGHTS, weights)
     activations = activation_bytes(config.model, **shape, training=True)
     return {
         "quantile sample": sample,

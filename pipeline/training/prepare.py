@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from headrace.model.normaliser import Normaliser
 from headrace.model.scores import Scores
 from headrace.pipeline.config.config import digest
-from headrace.pipeline.evaluation.predictor import predictor, score_batches
+from headrace.pipeline.evaluation.predictor import Updated, predictor, score_batches
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.runs.folder import run_digest
@@ -131,7 +131,9 @@ def _validation(
     def validate() -> Row:
         scores = Scores(store.classes, store.groups)
         own = _OwnMetrics(tuple(make() for make in fitted.metrics), len(store.classes))
-        wanted = {"plain": (scores, [0])} | ({"own": (own, [0])} if own.metrics else {})
+        wanted: dict[str, tuple[Updated, list[int]]] = {"plain": (scores, [0])}
+        if own.metrics:
+            wanted["own"] = own, [0]
         loss = score_batches(predict, batches, wanted)["plain"]
         found = scores.summary(intervals=False)
         return {

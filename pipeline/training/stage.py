@@ -17,6 +17,7 @@ from headrace.pipeline.rows.split import (
 )
 from headrace.pipeline.runs.folder import RunFolder, default_run, next_run, only_writer
 from headrace.pipeline.runs.inputs import inputs_of
+from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.record import record_run, recorded_split, refuse_unfit
 from headrace.pipeline.runs.resolve import resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
@@ -61,7 +62,9 @@ def run_train(request: Request) -> dict[str, Any]:
     if run.config.is_file():
         split = recorded_split(run)
     _require_every_class(store, split, config.train.refit)
-    config, plan = fitted(plan_train, with_threads(run, config), store)
+    config = with_threads(run, config)
+    require_measured(config, inputs_of(store), request.console)
+    config, plan = fitted(plan_train, config, store)
     plan.require_fit()
     store = store.with_index_cache(config.stream.index_cache)
     request.console.memory_plan("train", plan)

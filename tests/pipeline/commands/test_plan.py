@@ -27,7 +27,7 @@ from headrace.pipeline.features.catalogue import catalogue_of
 from headrace.pipeline.features.memory import Making, plan_features
 from headrace.pipeline.features.plan import plan_store
 from headrace.pipeline.memory.fit import fitted
-from headrace.pipeline.memory.measured import known_reserved
+from headrace.pipeline.memory.measured import known_reserved, network_shape
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import tree_memory, watch_memory
 from headrace.pipeline.rows.order import Order
@@ -232,7 +232,7 @@ def test_a_damaged_record_of_what_was_measured_is_measured_anew(
     (tmp_path / "headrace").mkdir()
     for text in ("", "[]", '{"cut'):
         (tmp_path / "headrace" / "reserved.json").write_text(text)
-        assert known_reserved(tiny_config, stores.open(tiny_store)) == {}
+        assert known_reserved(tiny_config, network_shape(stores.open(tiny_store))) == {}
 
 
 def calls_of(run: Callable[[], Any]) -> tuple[int, Any]:

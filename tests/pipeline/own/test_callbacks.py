@@ -20,10 +20,13 @@ from tests.pipeline.own.networks import config_of
 from tests.pipeline.trained import assert_same_result, log_of
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("measured_here")
+
 CALLBACKS = """
 import keras
 import numpy as np
 from keras import callbacks
+
 
 
 def network(inputs, target):
@@ -35,7 +38,7 @@ def network(inputs, target):
 
 
 def stopping():
-    return callbacks.EarlyStopping("val_accuracy", patience=2, start_from_epoch=1, verbose=0)
+    return callbacks.EarlyStopping("val_accuracy", min_delta=1, patience=9, start_from_epoch=1)
 
 
 def plateau():

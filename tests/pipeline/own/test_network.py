@@ -19,6 +19,8 @@ from tests.pipeline.own.networks import config_of, write_networks
 from tests.pipeline.trained import log_of
 from tests.refusals import refused
 
+pytestmark = pytest.mark.usefixtures("measured_here")
+
 ONCE = {"epochs": 1, "steps_per_epoch": 3}
 
 
