@@ -230,6 +230,13 @@ class TrainOptions(Section):
     callbacks: Annotated[tuple[OwnFunction, ...], AddedLater] = ()
     """Keras callbacks, each `"module:function"` that gives one: of nothing, or of the run's folder
     if it takes an argument."""
+    initial: Resource[LocalPath | None] = None
+    """Begin with the weights of another run, its folder, or of a model, its file: of each layer of
+    the same name and shapes. `initial_weights` says which they were."""
+    initial_weights: Annotated[str | None, AddedLater] = None
+    """Digest of that model; filled in by the run, whose name it is a part of."""
+    freeze: Annotated[tuple[str, ...], AddedLater] = ()
+    """Layers that are not trained, by name; globs, such as `["stem*"]`."""
     tensorboard: Resource[bool] = True
     """Write TensorBoard's events into the run."""
     state_steps: Resource[int | None] = Field(default=None, ge=1)

@@ -216,15 +216,24 @@ def _refuse_other_run(run: RunFolder, config: Config, fingerprint: str) -> None:
         )
 
 
-def _refuse_other_versions(run: RunFolder) -> None:
+def same_versions(run: RunFolder) -> bool:
+    """Whether what decides a weight's last bit is of the versions that a run was started with."""
+    return not _changed_versions(run)
+
+
+def _changed_versions(run: RunFolder) -> list[str]:
     recorded = recorded_versions(run)
     current = current_versions()
-    changed = [
+    return [
         f"{name} {recorded.get(name)}, now {current.get(name)}"
         # Runs of before Numba normalised batches do not name it.
         for name in (*(each for each in BIT_DECIDING if each in recorded), ORDER)
         if recorded.get(name) != current.get(name)
     ]
+
+
+def _refuse_other_versions(run: RunFolder) -> None:
+    changed = _changed_versions(run)
     if changed:
         raise RunError(
             f"The run {run.path} was started with {'; '.join(changed)}: resumed, it would not "

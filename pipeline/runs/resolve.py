@@ -9,6 +9,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.functions import with_sources
 from headrace.pipeline.config.marks import resource_keys
 from headrace.pipeline.config.sections import StreamOptions
+from headrace.pipeline.functions.sources import content_digest
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.runs.folder import RunFolder
@@ -36,10 +37,49 @@ def resolved_config(request: Request, store: Store) -> Config:
             be found.
     """
     config = store_config(request.config, store.manifest.config)
-    config = with_sources(config)
+    config = _with_initial(with_sources(config))
     config = config.changed("model", inputs=network_inputs(store, config.model))
     config = config.changed("stream", buffer_chunks=buffer_chunks(config.stream))
     return config.changed("paths", data=_absolute(request.data), store=_absolute(store.path))
+
+
+def _with_initial(config: Config) -> Config:
+    """With the digest of the weights that a training begins with, as they are now.
+
+    Raises:
+        UserError: they are not there, or others than a run records.
+    """
+    path, known = config.train.initial, config.train.initial_weights
+    if path is None:
+        return config
+    file = (RunFolder(path).model if path.is_dir() else path).absolute()
+    if not file.is_file():
+        if known is not None:  # A run that has begun goes on from its state.
+            return config
+        raise RunError(
+            f"train.initial: there is no trained network in {path}. Name a complete run's folder, "
+            "or a .keras file."
+        )
+    found = content_digest(file.read_bytes())
+    if known not in (None, found):
+        raise RunError(
+            f"train.initial: {file} is not the model that this run was started from (its digest is "
+            f"{found}, not {known}). Restore it, or start another run."
+        )
+    return config.changed("train", initial=file, initial_weights=found)
+
+
+def initial_model(config: Config) -> Path:
+    """The file of the model whose weights a training begins with.
+
+    Raises:
+        UserError: it is gone.
+    """
+    resolved = _with_initial(config)
+    file = resolved.train.initial
+    if file is None or not file.is_file():
+        raise RunError(f"train.initial: {file} is gone. Restore it, or start another run.")
+    return file
 
 
 def store_config(config: Config, recorded: dict[str, Any]) -> Config:

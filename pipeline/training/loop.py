@@ -24,6 +24,7 @@ from headrace.pipeline.rows.statistics import class_weights, sampling
 from headrace.pipeline.stream.training import training_stream
 from headrace.pipeline.training.callbacks import Callbacks
 from headrace.pipeline.training.devices import Devices
+from headrace.pipeline.training.initial import shorter_state, take_initial
 from headrace.pipeline.training.log import TIME_COLUMNS, TensorBoardLog, epoch_line, write_log
 from headrace.pipeline.training.network import BUILD, model_to_save
 from headrace.pipeline.training.prepare import Training, prepare, prepare_refit
@@ -66,7 +67,8 @@ def train_network(
     devices = Devices(config.train.devices)
     with devices.scope():
         training = prepare(run, store, split, config)
-        found = fitted = _fit(training, run, store, config, console, devices)
+        known = _known_state(training) or shorter_state(run, training, split, config, console)
+        found = fitted = _fit(training, known, run, store, config, console, devices)
     if config.train.refit:
         console.say(
             f"Training again on the training and validation groups, {found.progress.epoch} epochs."
@@ -76,7 +78,7 @@ def train_network(
         keras.utils.set_random_seed(config.train.seed)
         with devices.scope():
             training = prepare_refit(run, store, split, config, found.progress.epoch)
-            fitted = _fit(training, run, store, config, console, devices)
+            fitted = _fit(training, _known_state(training), run, store, config, console, devices)
     disk.write_bytes(run.curves, learning_curves(found.progress.history))
     _write_model(run, training, fitted, config)
     return found.progress
@@ -84,13 +86,15 @@ def train_network(
 
 def _fit(
     training: Training,
+    state: TrainingState | None,
     run: RunFolder,
     store: Store,
     config: Config,
     console: Console,
     devices: Devices,
 ) -> Course:
-    state = _known_state(training)
+    if state is None:
+        take_initial(training, config, console)
     callbacks = Callbacks(
         config, run.path, training.network, training.epochs, training.steps_per_epoch
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from headrace.model.interface import LABEL, NetworkInputs, NetworkTarget
+from headrace.model.layers_by_name import freeze, fresh_names
 from headrace.model.network import build_network, precision, with_normalisation
 from headrace.model.optimisation import OwnFunctions, compile_heads, compile_network
 from headrace.model.options import OptimiserOptions
@@ -24,7 +25,7 @@ from headrace.model.own_network import (
 )
 from headrace.pipeline.config.functions import load_named, loaded_modules, users_code
 from headrace.pipeline.runs.inputs import described
-from headrace.stores.errors import FunctionError
+from headrace.stores.errors import ConfigError, FunctionError
 
 if TYPE_CHECKING:
     from headrace.model.normaliser import Normaliser
@@ -44,6 +45,7 @@ class Fitted:
         inputs, target: what it is given and gives.
         heads: its outputs.
         own: it is the user's.
+        compiled_by_user: so is its optimizer.
         weighted: batches have sample weights. Without class weights all are 1, and a `train_step`
             of the user's may unpack two parts of a batch.
         metrics: the user's, each called for a new one.
@@ -55,6 +57,7 @@ class Fitted:
     target: NetworkTarget
     heads: Heads
     own: bool
+    compiled_by_user: bool
     weighted: bool
     metrics: tuple[Callable[[], keras.metrics.Metric], ...] = ()
     metric_names: tuple[str, ...] = ()
@@ -116,12 +119,15 @@ def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epoc
         network = build_network(
             config.model, time, channels, len(inputs.features), len(inputs.classes)
         )
+        _freeze(network, config)
         with users_code(config, "train.loss"):
             compile_network(network, config.model, options, steps_per_epoch, epochs, own)
         heads = Heads(tuple(network.output), bare=False)
-        return Fitted(network, given, target, heads, own=False, weighted=True, **measured)
+        return Fitted(network, given, target, heads, False, False, weighted=True, **measured)
     network, heads = _own_network(config, given, target)
-    if not network.compiled:
+    compiled = bool(network.compiled)
+    _freeze(network, config)
+    if not compiled:
         outputs = None if heads.bare else list(heads.names)
         compile_heads(network, outputs, config.model, options, steps_per_epoch, epochs, own)
     elif config.train.loss or metrics:
@@ -131,11 +137,18 @@ def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epoc
             "it out, or do not compile."
         )
     weighted = config.train.class_weight_power > 0
-    fitted = Fitted(network, given, target, heads, own=True, weighted=weighted, **measured)
+    fitted = Fitted(network, given, target, heads, True, compiled, weighted, **measured)
     with users_code(config, BUILD):
         # What `fit` does before its first step: variables of the loss, metrics and optimizer.
         network._symbolic_build(data_batch=_symbolic_batch(fitted))
     return fitted
+
+
+def _freeze(network: keras.Model, config: Config) -> None:
+    try:
+        freeze(network, config.train.freeze)
+    except ValueError as error:
+        raise ConfigError(f"train.freeze: {error}.") from error
 
 
 def require_savable(fitted: Fitted, normaliser: Normaliser, config: Config) -> None:
@@ -184,7 +197,7 @@ def _own_network(
     assert reference is not None
     build = load_named(config, BUILD, reference)
     with _fits(config, BUILD, reference):
-        with precision(config.model.mixed_precision):
+        with precision(config.model.mixed_precision), fresh_names():
             network = build(inputs, target)
         return network, check_network(network, inputs, target)
 
