@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from headrace.pipeline.augmentations.chance import uniform
     from headrace.pipeline.catalogue.custom import feature_function
     from headrace.pipeline.config.load import load_config
     from headrace.pipeline.dataset.dataset import Dataset
@@ -28,6 +29,7 @@ _HOMES = {
     "load_config": ("headrace.pipeline.config.load", "load_config"),
     "open": ("headrace.stores.views.notebook", "open_notebook_store"),
     "plan": ("headrace.pipeline.dataset.plan", "plan"),
+    "uniform": ("headrace.pipeline.augmentations.chance", "uniform"),
 }
 __all__ = [
     "Dataset",
@@ -38,6 +40,7 @@ __all__ = [
     "load_config",
     "open",
     "plan",
+    "uniform",
 ]
 
 

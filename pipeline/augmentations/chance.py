@@ -7,6 +7,9 @@ window's place in the batch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
 import tensorflow as tf
 
 Sample = dict[str, tf.Tensor]
@@ -16,12 +19,38 @@ int64, `epoch` () int64, and what else the stream carries."""
 
 def chances(sample: Sample, seed: int, stream: int, count: int) -> tf.Tensor:
     """Float32 (count, n), uniform in [0, 1): splitmix64 (Steele et al. 2014), chained."""
+    return _uniform(_state(sample, seed), [stream * 16 + each for each in range(count)])
+
+
+def seeds(sample: Sample, seed: int, stream: int) -> tf.Tensor:
+    """Int32 (n, 2): what `tf.random.stateless_*`, or `uniform`, draws from for each window."""
+    hashed = _splitmix(_xor(_state(sample, seed), _splitmix(_uint64(stream * 16))))
+    return tf.bitcast(hashed, tf.int32)
+
+
+def uniform(seeds: tf.Tensor, count: int) -> list[tf.Tensor]:
+    """Draw numbers for each window of a block from its seeds.
+
+    Args:
+        seeds: int32 (n, 2), as a function of `augment.custom` is given them.
+        count: of numbers.
+
+    Returns:
+        That many tensors float32 (n,), uniform in [0, 1), the same whatever block a window is in.
+    """
+    return tf.unstack(_uniform(tf.bitcast(seeds, tf.uint64), range(count)))
+
+
+def _state(sample: Sample, seed: int) -> tf.Tensor:
     index = tf.cast(sample["source_index"], tf.uint64)
     epoch = tf.cast(sample.get("epoch", tf.constant(0, tf.int64)), tf.uint64)
     key = _splitmix(_xor(_splitmix(_uint64(seed)), epoch))
-    state = _splitmix(_xor(key, index))
-    streams = tf.constant([[stream * 16 + each] for each in range(count)], tf.uint64)
-    hashed = _splitmix(_xor(state, _splitmix(streams)))
+    return _splitmix(_xor(key, index))
+
+
+def _uniform(state: tf.Tensor, streams: Iterable[int]) -> tf.Tensor:
+    numbered = tf.constant([[each] for each in streams], tf.uint64)
+    hashed = _splitmix(_xor(state, _splitmix(numbered)))
     # The upper 24 bits are what float32 holds exactly.
     upper = tf.bitwise.right_shift(hashed, _uint64(40))
     return tf.cast(tf.cast(upper, tf.int32), tf.float32) * 2.0**-24

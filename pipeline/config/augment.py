@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import (
     SerializerFunctionWrapHandler,
@@ -20,13 +20,18 @@ from headrace.pipeline.augmentations.registry import (
     registered,
     unrecorded_keys,
 )
-from headrace.pipeline.config.sections import Section
+from headrace.pipeline.config.marks import AddedLater
+from headrace.pipeline.config.sections import OwnFunction, Section
 
 S = TypeVar("S", bound=Section)
 
 
 class _Augmentations(Section):
     """What holds for the section, whatever keys it has."""
+
+    custom: Annotated[tuple[OwnFunction, ...], AddedLater] = ()
+    """Your own functions, `"module:function"`: (dict of arrays, seeds) -> dict, in training alone:
+    normalised raw (n, T, C) and features (n, F), label (n, K); seeds int32 (n, 2)."""
 
     @model_validator(mode="after")
     def _paired_once(self) -> _Augmentations:
@@ -41,7 +46,7 @@ class _Augmentations(Section):
     @model_serializer(mode="wrap")
     def _recorded(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         found: dict[str, Any] = dump(self)
-        unused = unrecorded_keys(vars(self))
+        unused = unrecorded_keys(vars(self)) | (set() if self.custom else {"custom"})
         return {key: value for key, value in found.items() if key not in unused}
 
 

@@ -26,7 +26,7 @@ def named_functions(config: Config) -> tuple[tuple[str, str], ...]:
     several = (
         ("train.metrics", config.train.metrics),
         ("train.callbacks", config.train.callbacks),
-        ("augment.custom", getattr(config.augment, "custom", ())),
+        ("augment.custom", config.augment.custom),
     )
     return (
         *((key, name) for key, name in single if name is not None),
@@ -129,8 +129,8 @@ def users_files(config: Config) -> list[Path]:
     """The files of the functions that decide a run."""
     folder = code_folder(config)
     found = [find(key, name, folder) for key, name in named_functions(config)]
-    installed = [each.file for each in found if each.file is not None and not each.own]
-    return [*(folder / path for path in config.code.sources), *installed]
+    modules = [each.file for each in found if each.file is not None]
+    return [*(folder / path for path in config.code.sources), *modules]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.augmentations.registry import Augmentation, Stage, registered
 
@@ -47,13 +47,18 @@ def variants(config: Config, features: Sequence[str]) -> list[Variant]:
     # Pairs are blended in both branches; the others touch raw alone.
     known = [each for each in registered() if each.stage is Stage.PAIRS or inputs != "features"]
     used = [each.name for each in known if each.chosen(config.augment).on]
-    if used:
-        none = {f"{each.name}_probability": 0.0 for each in registered()}
+    own = bool(config.augment.custom)
+    if used or own:
+        none: dict[str, Any] = {f"{each.name}_probability": 0.0 for each in registered()}
+        none["custom"] = ()
         found.append(Variant("without augmentation", config.changed("augment", **none)))
-    if len(used) > 1:
+    if len(used) + own > 1:
         for name in used:
             less = config.changed("augment", **{f"{name}_probability": 0.0})
             found.append(Variant(f"without {name}", less))
+        if own:
+            less = config.changed("augment", custom=())
+            found.append(Variant("without your own augmentation", less))
     found += [
         Variant(f"with {each.name}", _with(config, each)) for each in known if each.name not in used
     ]

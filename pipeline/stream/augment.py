@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,7 @@ def partners(section: AugmentOptions) -> int:
 
 def augments(section: AugmentOptions) -> bool:
     """Whether anything is drawn by chance."""
-    return bool(chosen(section, *Stage))
+    return bool(chosen(section, *Stage) or section.custom)
 
 
 def augmentations_in_units(section: AugmentOptions, setting: Setting) -> list[Apply]:
@@ -42,11 +43,14 @@ def augmentations_in_units(section: AugmentOptions, setting: Setting) -> list[Ap
     return [each.make(options, setting) for each, options in chosen(section, Stage.UNITS)]
 
 
-def augmentations_once_normalised(section: AugmentOptions, setting: Setting) -> list[Apply]:
-    """Those that are on and take normalised arrays, in order: mask, mix."""
-    found = chosen(section, Stage.NORMALISED) if "raw" in setting.blended else []
-    found += chosen(section, Stage.PAIRS)
-    return [each.make(options, setting) for each, options in found]
+def augmentations_once_normalised(
+    section: AugmentOptions, setting: Setting, own: Sequence[Apply] = ()
+) -> list[Apply]:
+    """Those that are on and take normalised arrays, in order: mask, the user's own, mix."""
+    alone = chosen(section, Stage.NORMALISED) if "raw" in setting.blended else []
+    pairs = chosen(section, Stage.PAIRS)
+    made = [[each.make(options, setting) for each, options in some] for some in (alone, pairs)]
+    return [*made[0], *own, *made[1]]
 
 
 def view(spec: str, time: int, std: NDArray[np.float32], strength: float, seed: int) -> Apply:

@@ -29,6 +29,7 @@ from headrace.pipeline.stream.graph import (
     in_units,
     with_bounds,
 )
+from headrace.pipeline.stream.own_augment import own_augmentations, own_faults
 from headrace.pipeline.stream.reader import (
     BufferOrder,
     Delivery,
@@ -145,7 +146,8 @@ def batch_stream(
         return tf.data.Dataset.range(at["epoch"], epochs).flat_map(lambda epoch: batches(epoch, at))
 
     held = stream_buffers(config, window_shape(store, config), buffer_rows(config, store))
-    every = tf.data.Dataset.range(1).flat_map(resumed)
+    with own_faults():
+        every = tf.data.Dataset.range(1).flat_map(resumed)
     return with_bounds(every, config.stream, config.stream.prefetch_batches, held)
 
 
@@ -230,7 +232,8 @@ def _preparation(
     blended = (*inputs, "label", "weight")
     setting = Setting(time, channel_deviations(delivery.normaliser), seed, blended)
     early = augmentations_in_units(config.augment, setting) if "raw" in inputs else []
-    late = augmentations_once_normalised(config.augment, setting)
+    own = own_augmentations(config, inputs)
+    late = augmentations_once_normalised(config.augment, setting, own)
     statistics = _for_each_sample(delivery.normaliser, time)
     held = route.rows + route.partners
 
