@@ -167,6 +167,10 @@ test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on G
 test-faults: tools ## Kill, tear and damage by the hundred (counts in docs/reliability.md; ONLY=ended: those)
 	@exec $(python) -m pytest -m faults $(if $(ONLY),-k $(call quote,$(ONLY)))
 
+.PHONY: test-own
+test-own: tools ## Train networks of a user's own through whole stages (5 minutes)
+	@exec $(python) -m pytest --numprocesses auto --dist loadfile -m own
+
 .PHONY: test-slower
 test-slower: tools ## Run .ci/run as on half of these cores, and with AVX2 alone (as root; an hour and a half)
 	$(python) -m benchmarks.slower --share 50 .ci/run

@@ -55,8 +55,9 @@ def with_sources(config: Config) -> Config:
     known = config.code.sources
     changed = sorted(path for path in {*known, *digests} if known.get(path) != digests.get(path))
     if known and changed:
+        what = folder / changed[0] if changed[0].endswith(".py") else changed[0]
         raise FunctionError(
-            f"{folder / changed[0]} is not what it was when this run, or the one that it is a part "
+            f"{what} is not what it was when this run, or the one that it is a part "
             "of, was started. Restore it, or start again from the configuration: the edited file "
             "makes another run."
         )

@@ -31,8 +31,11 @@ from headrace.pipeline.experiments.pace import measured_pace
 from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.rows.split import class_table, crossval_splits
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
+from headrace.pipeline.runs.inputs import inputs_of
+from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.record import json_bytes
 from headrace.pipeline.runs.resolve import resolved_config
+from headrace.stores.errors import FunctionError
 from headrace.stores.io import disk
 from headrace.stores.store import open_store
 from headrace.stores.text import format_seconds
@@ -95,7 +98,8 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
     """
     store = open_store(request.store)
     config, folds = _base(request, store, extent.crossval)
-    plan, found = _fitted(variants(config, store.feature_names), store, extent.baseline)
+    possible = _possible(variants(config, store.feature_names), store, request.console)
+    plan, found = _fitted(possible, store, extent.baseline)
     plan.require_fit()
     request.console.memory_plan("ablation, one training after another", plan)
     identity = run_digest(config, store.fingerprint)
@@ -171,6 +175,25 @@ def _base(request: Request, store: Store, crossval: bool) -> tuple[Config, list[
         return config, list(range(len(splits)))
     config = resolved_config(request, store)
     return config, [config.split.test_fold]
+
+
+def _possible(found: Sequence[Variant], store: Store, console: Console) -> list[Variant]:
+    """The variants but those that a network of the user's own is not made for.
+
+    Raises:
+        UserError: the reference is one, or one does not fit the budget.
+    """
+    possible: list[Variant] = []
+    for each in found:
+        try:
+            require_measured(each.config, inputs_of(store), console)
+        except FunctionError as error:
+            if not possible:
+                raise
+            console.say(f"Left out: {each.name}. {error}")
+            continue
+        possible.append(each)
+    return possible
 
 
 def _fitted(

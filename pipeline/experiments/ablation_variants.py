@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.augmentations.registry import Augmentation, Stage, registered
+from headrace.pipeline.config.functions import with_sources
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
@@ -51,13 +52,14 @@ def variants(config: Config, features: Sequence[str]) -> list[Variant]:
     if used or own:
         none: dict[str, Any] = {f"{each.name}_probability": 0.0 for each in registered()}
         none["custom"] = ()
-        found.append(Variant("without augmentation", config.changed("augment", **none)))
+        without = _named_anew(config.changed("augment", **none))
+        found.append(Variant("without augmentation", without))
     if len(used) + own > 1:
         for name in used:
             less = config.changed("augment", **{f"{name}_probability": 0.0})
             found.append(Variant(f"without {name}", less))
         if own:
-            less = config.changed("augment", custom=())
+            less = _named_anew(config.changed("augment", custom=()))
             found.append(Variant("without your own augmentation", less))
     found += [
         Variant(f"with {each.name}", _with(config, each)) for each in known if each.name not in used
@@ -81,6 +83,11 @@ def in_time(config: Config, seconds: float, epoch_seconds: float) -> Config:
         warmup_epochs=config.train.warmup_epochs * share,
         patience=max(1, round(config.train.patience * share)),
     )
+
+
+def _named_anew(config: Config) -> Config:
+    """With the sources of the functions that it names now."""
+    return with_sources(config.changed("code", sources={}))
 
 
 def _with(config: Config, augmentation: Augmentation) -> Config:

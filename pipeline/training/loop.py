@@ -110,7 +110,7 @@ def _fit(
     _restore(training, state, callbacks, console)
     keeper = StateKeeper(training.state, config.train.state_steps)
     while progress.epoch < training.epochs and not progress.stopped:
-        with _epoch_shown(training, progress, console, store) as shown:
+        with users_code(config), _epoch_shown(training, progress, console, store) as shown:
             row = _run_epoch(training, batches, step, course, keeper, shown.advance)
         _finish_epoch(training, row, course)
         keeper.write(lambda: _state(training, course))

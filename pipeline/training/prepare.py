@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from headrace.model.normaliser import Normaliser
 from headrace.model.scores import Scores
 from headrace.pipeline.config.config import digest
+from headrace.pipeline.config.functions import users_code
 from headrace.pipeline.evaluation.predictor import Updated, predictor, score_batches
 from headrace.pipeline.rows.order import training_order
 from headrace.pipeline.rows.statistics import fit_normaliser
@@ -113,12 +114,15 @@ class _OwnMetrics:
 
     metrics: tuple[keras.metrics.Metric, ...]
     classes: int
+    config: Config
 
     def update(
         self, probability: NDArray[Any], label: NDArray[Any], group: NDArray[Any], index: Any
     ) -> None:
-        for each in self.metrics:
-            each.update_state(np.eye(self.classes, dtype=np.float32)[label], probability)
+        target = np.eye(self.classes, dtype=np.float32)[label]
+        with users_code(self.config, "train.metrics"):
+            for each in self.metrics:
+                each.update_state(target, probability.astype(np.float32))
 
 
 def _validation(
@@ -130,7 +134,7 @@ def _validation(
 
     def validate() -> Row:
         scores = Scores(store.classes, store.groups)
-        own = _OwnMetrics(tuple(make() for make in fitted.metrics), len(store.classes))
+        own = _OwnMetrics(tuple(make() for make in fitted.metrics), len(store.classes), config)
         wanted: dict[str, tuple[Updated, list[int]]] = {"plain": (scores, [0])}
         if own.metrics:
             wanted["own"] = own, [0]

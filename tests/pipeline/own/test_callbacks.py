@@ -142,6 +142,7 @@ def test_a_killed_training_goes_on_with_its_callbacks_to_the_same_bits(
     assert {"loss", "accuracy", "val_loss", "val_accuracy"} <= set(rows[0])
 
 
+@pytest.mark.own
 def test_a_callback_may_stop_a_training_and_write_into_its_run(
     folder: Path, tiny_config: Config, tiny_store: Path
 ) -> None:
@@ -155,7 +156,10 @@ def test_a_callback_may_stop_a_training_and_write_into_its_run(
 
 @pytest.mark.parametrize(
     ("name", "named"),
-    [("Fails", ("mine.py", "KeyError", "mine")), ("none", ("mine:none", "int"))],
+    [
+        pytest.param("Fails", ("mine.py", "KeyError", "mine"), marks=pytest.mark.own),
+        ("none", ("mine:none", "int")),
+    ],
 )
 def test_a_callback_that_fails_is_named_with_its_line(
     name: str, named: tuple[str, ...], folder: Path, tiny_config: Config, tiny_store: Path

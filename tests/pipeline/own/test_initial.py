@@ -64,6 +64,7 @@ def weights(run: RunFolder, name: str) -> list[Any]:
     return [each.numpy() for each in inner.get_layer(name).weights]
 
 
+@pytest.mark.own
 def test_a_run_begins_with_the_weights_of_another_and_keeps_those_that_are_frozen(
     tmp_path: Path,
     tiny_config: Config,
@@ -103,6 +104,7 @@ def test_a_run_begins_with_the_weights_of_another_and_keeps_those_that_are_froze
         run_train(request_for(unknown, None, tiny_store, tmp_path / "third"))
 
 
+@pytest.mark.own
 @pytest.mark.usefixtures("measured_here")
 @pytest.mark.parametrize("build", [None, "compiled"])
 def test_more_epochs_go_on_from_a_run_where_no_step_depends_on_how_many_there_are(
@@ -126,6 +128,7 @@ def test_more_epochs_go_on_from_a_run_where_no_step_depends_on_how_many_there_ar
     assert times[:2] == [row["seconds"] for row in _rows(RunFolder(tmp_path / "beside/two"))]
 
 
+@pytest.mark.own
 def test_a_schedule_that_spans_all_epochs_begins_anew(
     tmp_path: Path, tiny_config: Config, tiny_store: Path
 ) -> None:

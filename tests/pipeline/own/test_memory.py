@@ -9,9 +9,15 @@ import pytest
 
 from headrace.pipeline.commands.plan import run_plan
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.console import Console
+from headrace.pipeline.experiments import ablation
+from headrace.pipeline.experiments.ablation_variants import variants
 from headrace.pipeline.runs import measure
+from headrace.pipeline.runs.inputs import ModelInputs
 from headrace.pipeline.runs.measure import require_measured
+from headrace.pipeline.runs.resolve import resolved_config
 from headrace.stores.errors import BudgetError, FunctionError
+from headrace.stores.store import open_store
 from tests.conftest import request_for
 from tests.pipeline.own.networks import config_of, write_networks
 from tests.refusals import refused
@@ -19,6 +25,7 @@ from tests.refusals import refused
 MIB = 1 << 20
 
 
+@pytest.mark.own
 def test_a_plan_measures_it_once_for_each_content_of_its_files(
     tmp_path: Path, tiny_config: Config, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,6 +48,7 @@ def test_a_plan_measures_it_once_for_each_content_of_its_files(
     assert len(processes) == 2
 
 
+@pytest.mark.own
 def test_one_that_does_not_fit_its_inputs_or_the_budget_is_refused(
     tmp_path: Path, tiny_config: Config, tiny_store: Path
 ) -> None:
@@ -54,6 +62,32 @@ def test_one_that_does_not_fit_its_inputs_or_the_budget_is_refused(
     config = config_of(folder, tiny_config, model={"build": "net:bare"}, memory=small)
     with refused(BudgetError, "model.build", "memory.budget", "100 MiB"):
         run_plan(request_for(config, None, tiny_store))
+
+
+def test_an_ablation_leaves_out_what_the_network_is_not_made_for(
+    tmp_path: Path,
+    tiny_config: Config,
+    tiny_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "mine.py").write_text("def flip(sample, seeds):\n    return {}\n")
+    model, augment = {"build": "net:bare"}, {"custom": ["mine:flip"]}
+    config = config_of(write_networks(tmp_path), tiny_config, model=model, augment=augment)
+    store = open_store(tiny_store)
+    config = resolved_config(request_for(config, None, tiny_store), store)
+
+    def measured(config: Config, inputs: ModelInputs, console: Console) -> None:
+        if config.model.inputs == "features":
+            raise FunctionError("net.py:3: KeyError: raw")
+
+    monkeypatch.setattr(ablation, "require_measured", measured)
+    found = variants(config, store.feature_names)
+    possible = ablation._possible(found, store, Console())
+    assert {each.name for each in found} - {each.name for each in possible} == {"features only"}
+    assert "features only" in capsys.readouterr().out
+    (without,) = (each for each in found if each.name == "without your own augmentation")
+    assert set(without.config.code.sources) == set(config.code.sources) - {"mine.py"}
 
 
 def test_ours_is_not_measured(tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_networks(tmp_path_factory.mktemp("own"))
 
 
-@pytest.mark.parametrize("build", ["bare", "heads", "stepping", "compiled", "subclassed"])
+OWN = pytest.mark.own
+BUILDS = [
+    "heads",
+    *(pytest.param(name, marks=OWN) for name in ("bare", "stepping", "compiled", "subclassed")),
+]
+
+
+@pytest.mark.parametrize("build", BUILDS)
 def test_a_network_is_trained_and_scored_once_its_folder_is_gone(
     build: str, tmp_path: Path, tiny_config: Config, tiny_store: Path
 ) -> None:
