@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import tensorflow as tf
 
 Sample = dict[str, tf.Tensor]

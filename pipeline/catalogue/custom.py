@@ -87,7 +87,7 @@ class CustomFeature:
 
 
 def load_custom(given: Sequence[str | FeatureFunction], folder: Path) -> tuple[CustomFeature, ...]:
-    """Take functions as they are; load each ``module:function`` of ``folder``, or of what is installed.
+    """Take functions as they are, and load each ``module:function`` of ``folder`` or installed.
 
     Raises:
         ValueError: Malformed reference, no such module or function, or one without names.
