@@ -21,14 +21,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.model.callback_state import (
+    Known,
+    changed_attributes,
+    coded,
+    decoded,
+    known_attributes,
+)
 from headrace.model.optimisation import training_variables
 from headrace.pipeline.config.config import digest
-from headrace.pipeline.dataset.callback_state import (
-    changed_attributes,
-    packed,
-    plain_attributes,
-    unpacked,
-)
 from headrace.pipeline.dataset.position import differences
 from headrace.stores.errors import ARCHIVE_ERRORS, ConfigError, RunError, first_line
 from headrace.stores.io.archive import read_archive, write_archive
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.dataset.part import Part
 
 Array = NDArray[Any]
+TABLE = "training"
 ARRAYS = ("variable", "final", "callback")
 UNLIKE = re.compile(r" at 0x\w+|'shared_object_id': \d+|(?<=[a-z])_\d+(?=')")
 """What tells objects apart, not what they are."""
@@ -99,7 +101,7 @@ class _Keeper(keras.callbacks.Callback):
         self._every, self._checkpoint = checkpoint.every, checkpoint
         self._pool = ThreadPoolExecutor(1, "headrace-checkpoint")
         self._writing: Future[None] | None = None
-        self._begun: list[dict[str, Any]] = []
+        self._begun: list[Known] = []
         self._described: dict[str, str] = {}
         self._hidden: list[Any] = []
         self._resumed: dict[str, Any] | None = None
@@ -108,7 +110,7 @@ class _Keeper(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Restore what was saved, and say where `fit` begins."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._begun = [plain_attributes(each) for each in self._others().values()]
+        self._begun = [known_attributes(each) for each in self._others().values()]
         # Keras leaves this to the first step, and a state holds every variable.
         self.model._symbolic_build(data_batch=self._part.empty_batch())
         self._described = _described(self.model)
@@ -160,7 +162,7 @@ class _Keeper(keras.callbacks.Callback):
             table, arrays = self._read()
             table["stopped"] = bool(self.model.stop_training) or table["stopped"]
             final = _values(training_variables(self.model))
-            write_archive(self._path, table, arrays | {"final": final})
+            write_archive(self._path, {TABLE: table}, arrays | {"final": final})
         self.list.callbacks.remove(self)
         self._pool.shutdown()
         self._checkpoint._last = None
@@ -195,7 +197,7 @@ class _Keeper(keras.callbacks.Callback):
         variables = _values(training_variables(self.model))
         held: list[Array] = []
         known = [
-            [name, packed(changed, held)]
+            [name, coded(changed, held)]
             for (name, each), begun in zip(self._others().items(), self._begun, strict=True)
             if (changed := changed_attributes(each, begun))
         ]
@@ -211,7 +213,7 @@ class _Keeper(keras.callbacks.Callback):
         }
         self._wait()
         arrays = {"variable": variables, "callback": held}
-        self._writing = self._pool.submit(write_archive, self._path, table, arrays)
+        self._writing = self._pool.submit(write_archive, self._path, {TABLE: table}, arrays)
         self._since = 0
 
     def _wait(self) -> None:
@@ -222,7 +224,8 @@ class _Keeper(keras.callbacks.Callback):
 
     def _read(self) -> tuple[dict[str, Any], dict[str, list[Array]]]:
         try:
-            table, arrays = read_archive(self._path, ARRAYS)
+            tables, arrays = read_archive(self._path, (TABLE,), ARRAYS)
+            table = tables[TABLE]
             differing = self._differing(table)
         except ARCHIVE_ERRORS as error:
             raise RunError(
@@ -254,7 +257,7 @@ class _Keeper(keras.callbacks.Callback):
             variable.assign(value)
         others = self._others()
         for name, known in table["callbacks"]:
-            vars(others[name]).update(unpacked(known, arrays["callback"]))
+            vars(others[name]).update(decoded(known, arrays["callback"]))
         _restore_seeds(table["seeds"], arrays["callback"])
 
 
@@ -297,10 +300,10 @@ def _described(model: keras.Model) -> dict[str, str]:
 def _seeds(arrays: list[Array]) -> Any:
     """States of Python's and NumPy's generators."""
     name, keys, *rest = np.random.get_state(legacy=True)
-    return packed([list(random.getstate()), [name, keys, *rest]], arrays)
+    return coded([list(random.getstate()), [name, keys, *rest]], arrays)
 
 
 def _restore_seeds(table: Any, arrays: list[Array]) -> None:
-    (version, internal, gauss), numpy_state = unpacked(table, arrays)
+    (version, internal, gauss), numpy_state = decoded(table, arrays)
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(numpy_state))

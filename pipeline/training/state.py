@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from headrace.stores.errors import ARCHIVE_ERRORS, RunError, first_line
-from headrace.stores.io import disk
+from headrace.stores.io.archive import read_archive, write_archive
 
 Array = NDArray[np.generic]
 Row = dict[str, float]
+ARRAYS = ("variable", "best", "callback")
+"""Names of the arrays of a state."""
 COST = 0.005
 """Share of the time that writing the state may take."""
 LEAST_SECONDS = 5.0
@@ -65,20 +64,11 @@ class TrainingState:
 
 def write_state(path: Path, state: TrainingState) -> None:
     """Replace the state on disk, whole or not at all."""
-    progress = json.dumps(vars(state.progress) | {"run": state.run}).encode()
-    arrays: dict[str, Array] = {"progress": np.frombuffer(progress, np.uint8)}
+    tables: dict[str, Any] = {"progress": vars(state.progress) | {"run": state.run}}
     if state.callbacks:
-        arrays["callbacks"] = np.frombuffer(json.dumps(list(state.callbacks)).encode(), np.uint8)
-    kinds = {
-        "variable": state.variables,
-        "best": state.best,
-        "callback": state.callback_arrays,
-    }
-    for kind, values in kinds.items():
-        arrays |= {f"{kind}_{number}": value for number, value in enumerate(values)}
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    disk.write_bytes(path, buffer.getbuffer())
+        tables["callbacks"] = list(state.callbacks)
+    values = (state.variables, state.best, state.callback_arrays)
+    write_archive(path, tables, dict(zip(ARRAYS, values, strict=True)))
 
 
 class StateKeeper:
@@ -114,22 +104,15 @@ def read_state(path: Path) -> TrainingState | None:
     if not path.is_file():
         return None
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            found = json.loads(archive["progress"].tobytes())
-            run = str(found.pop("run", ""))
-            progress = Progress(**found)
-            kinds = ("variable", "best", "callback")
-            variables, best, callback_arrays = (_numbered(archive, kind) for kind in kinds)
-            callbacks = ()
-            if "callbacks" in archive.files:
-                callbacks = json.loads(archive["callbacks"].tobytes())
+        tables, arrays = read_archive(path, ("progress", "callbacks"), ARRAYS)
+        found = tables["progress"]
+        run = str(found.pop("run", ""))
+        progress = Progress(**found)
     except ARCHIVE_ERRORS as error:
         raise RunError(
             f"{path} is damaged ({first_line(error)}). Start the training afresh with --new."
         ) from error
-    return TrainingState(progress, variables, best, run, callbacks, callback_arrays)
-
-
-def _numbered(archive: NpzFile, kind: str) -> list[Array]:
-    count = sum(name.startswith(f"{kind}_") for name in archive.files)
-    return [archive[f"{kind}_{number}"] for number in range(count)]
+    variables, best, callback_arrays = (arrays[name] for name in ARRAYS)
+    return TrainingState(
+        progress, variables, best, run, tables.get("callbacks", ()), callback_arrays
+    )

@@ -1,4 +1,4 @@
-"""A table and numbered arrays in one file, whole or not at all; no pickle."""
+"""Tables and numbered arrays in one file, whole or not at all; no pickle."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from headrace.stores.io import disk
 Array = NDArray[Any]
 
 
-def write_archive(path: Path, table: Any, arrays: Mapping[str, Sequence[Array]]) -> None:
+def write_archive(
+    path: Path, tables: Mapping[str, Any], arrays: Mapping[str, Sequence[Array]]
+) -> None:
     """Replace a file, whole or not at all.
 
     Args:
         path: the file; its folder is there.
-        table: JSON-able.
+        tables: by name, each JSON-able.
         arrays: by name, each a list of arrays of any shape and dtype but objects.
     """
-    held: dict[str, Array] = {"table": np.frombuffer(json.dumps(table).encode(), np.uint8)}
+    held: dict[str, Array] = {
+        name: np.frombuffer(json.dumps(table).encode(), np.uint8) for name, table in tables.items()
+    }
     for name, values in arrays.items():
         held |= {f"{name}_{number}": value for number, value in enumerate(values)}
     buffer = io.BytesIO()
@@ -32,16 +36,20 @@ def write_archive(path: Path, table: Any, arrays: Mapping[str, Sequence[Array]])
     disk.write_bytes(path, buffer.getbuffer())
 
 
-def read_archive(path: Path, names: Sequence[str]) -> tuple[Any, dict[str, list[Array]]]:
-    """The table and the arrays that were written.
+def read_archive(
+    path: Path, tables: Sequence[str], arrays: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, list[Array]]]:
+    """The tables of these names that are there, and the arrays; a list is empty if none is there.
 
     Raises:
-        one of ARCHIVE_ERRORS: it is damaged.
+        one of ARCHIVE_ERRORS: the file is damaged.
     """
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        table = json.loads(archive["table"].tobytes())
-        found = {}
-        for name in names:
+        found = {
+            name: json.loads(archive[name].tobytes()) for name in tables if name in archive.files
+        }
+        listed = {}
+        for name in arrays:
             count = sum(each.startswith(f"{name}_") for each in archive.files)
-            found[name] = [archive[f"{name}_{number}"] for number in range(count)]
-    return table, found
+            listed[name] = [archive[f"{name}_{number}"] for number in range(count)]
+    return found, listed
