@@ -66,10 +66,12 @@ def config_from_table(table: Mapping[str, Any], where: str) -> Config:
         raise ConfigError(f"{where}: {_first_problem(error)}") from error
 
 
-def config_bytes(config: Config) -> bytes:
-    """A config as TOML that `load_config` reads back to an equal one."""
+def config_bytes(config: Config, left_out: Mapping[str, set[str]] | None = None) -> bytes:
+    """A config as TOML that `load_config` reads back to an equal one, but for keys left out."""
     # TOML has no null: a key that is None is left out, None being its default.
-    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)).encode()
+    return tomli_w.dumps(
+        config.model_dump(mode="json", exclude_none=True, exclude=dict(left_out or {}))
+    ).encode()
 
 
 def toml_value(value: Any) -> str:

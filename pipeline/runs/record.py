@@ -16,6 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.functions import copied_sources
 from headrace.pipeline.config.load import config_bytes, load_config
+from headrace.pipeline.config.marks import resource_keys
+from headrace.pipeline.config.sections import StreamOptions
 from headrace.pipeline.rows.split import Split
 from headrace.pipeline.runs.folder import RunFolder, sweep
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
@@ -60,17 +62,19 @@ def record_run(
         inputs: what the network takes.
     """
     if not run.config.is_file():
-        config = _with_own_code(run, config)
+        # How far to read ahead is the affair of each start's own budget.
+        read_ahead = set(resource_keys(StreamOptions))
+        recorded = config_bytes(_with_own_code(run, config), {"stream": read_ahead})
         disk.write_bytes(run.versions, json_bytes(current_versions()))
         trained_on = {
             "fingerprint": fingerprint,
             "split": split,
             "inputs": inputs.as_table(),
-            "config": hashlib.sha256(config_bytes(config)).hexdigest(),
+            "config": hashlib.sha256(recorded).hexdigest(),
         }
         disk.write_bytes(run.store, json_bytes(trained_on))
         # Last of the three: it marks the folder as a run.
-        disk.write_bytes(run.config, config_bytes(config))
+        disk.write_bytes(run.config, recorded)
     sweep(run)
 
 

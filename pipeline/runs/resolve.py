@@ -136,7 +136,7 @@ def evaluation_config(run: RunFolder, given: Config) -> Config:
         own = getattr(given, name)
         update = {key: getattr(own, key) for key in own.model_fields_set}
         sections[name] = getattr(recorded, name).model_copy(update=update)
-    # A run records all keys; how far to read ahead is this budget's affair, unless it is given.
+    # Runs of version 0.1 record how far was read ahead: that is this budget's affair.
     free = set(resource_keys(StreamOptions))
     stream = recorded.stream.model_dump(exclude=free) | given.stream.model_dump(
         include=given.stream.model_fields_set & free

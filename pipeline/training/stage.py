@@ -79,6 +79,7 @@ def run_train(request: Request) -> dict[str, Any]:
         request.console.say(f"Training {run.path} ({_sizes(store, split)}).")
         if said := _validation_said(split, lacking):
             request.console.say(said)
+        request.console.say("Loading TensorFlow, and tracing the network's first step.")
         _train(run, store, split, config, request)
     summary = _summary(run, trained=True)
     request.console.say(_ending(summary, config))
