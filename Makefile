@@ -193,7 +193,7 @@ test-torch: tools .torch-env/ready ## Run the tests of batches for PyTorch, in a
 	@exec .torch-env/bin/python -m pytest -m torch tests/pipeline/dataset/test_torch.py
 
 .PHONY: test-wheel
-test-wheel: tools ## Run every command of the installed wheel, beside modules named as its folders (6 minutes)
+test-wheel: tools ## Run every command of the installed wheel, beside modules named as its folders (7 minutes)
 	@exec $(python) -m pytest -m wheel tests/test_wheel.py
 
 .PHONY: test-experiments
