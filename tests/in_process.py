@@ -82,7 +82,7 @@ def _tasks_here(
     **_: Any,
 ) -> Iterator[Any]:
     for shard in shards:
-        record = task(target, job.source, job.state, shard, *given)
+        record = task(target, job.source, job.state, shard, job.code, *given)
         if isinstance(record, UserError):
             raise record
         yield shard, record

@@ -443,7 +443,7 @@ def test_every_consistent_edit_is_found_by_the_source(
         shutil.copytree(tiny_store, store)
         name, rows = rewrite_consistently(store, random.Random(seed))
         shard = rows.start // manifest.shard
-        found = compare_shard(target, tiny_source, state, shard, store, exact=True)
+        found = compare_shard(target, tiny_source, state, shard, None, store, exact=True)
         assert isinstance(found, tuple)
         assert [wrong for wrong in found[1] if wrong[0] == name and wrong[2] in rows], name
         shutil.rmtree(store)
