@@ -148,6 +148,11 @@ def _buffer_maker(
         gathers["raw"] = gather_raw(delivery.normaliser, store.spec.time, store.spec.scale)
     read = buffer_reader(store, order, route, gathers, delivery.sampling)
     pairs = _augmentations(config, setting, Stage.PAIRS)
+    if config.augment.custom:
+        raise ConfigError(
+            f"The augmentation {config.augment.custom[0]} is for tf.data alone: use tf(), or leave "
+            "augment.custom out."
+        )
     weights = np.ones(classes) if delivery.class_weights is None else delivery.class_weights
     weights = weights.astype(np.float32)
 

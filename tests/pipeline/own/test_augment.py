@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.dataset.dataset import Dataset
 from headrace.pipeline.rows.order import BEGINNING, Position
 from headrace.pipeline.rows.split import choose_split, class_table
 from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.stream.training import training_stream
-from headrace.stores.errors import FunctionError
+from headrace.stores.errors import ConfigError, FunctionError
 from headrace.stores.store import Store, open_store
 from tests.pipeline.own.networks import config_of
 from tests.refusals import refused
@@ -98,6 +99,17 @@ def test_a_stream_that_begins_later_gives_the_same_bits(
         np.testing.assert_array_equal(one["raw"], two["raw"])
     plain = batches(store, config_with(folder, tiny_config))
     assert not np.array_equal(plain[0]["raw"], one["raw"])
+
+
+def test_arrays_without_tensorflow_refuse_what_is_for_its_graph(
+    folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    data = Dataset(store, batch=16, augment={"custom": ["mine:marked"]})
+    with refused(ConfigError, "mine:marked", "augment.custom"):
+        next(iter(data["train"].numpy()))
+    inputs, _, _ = next(iter(data["train"].tf()))
+    assert float(inputs["raw"][0, 0, 0]) == float(inputs["raw"][0, -1, -1])
 
 
 @pytest.mark.parametrize(
