@@ -32,6 +32,14 @@ def exact_kernel(function: Kernel) -> Kernel:
     return _compiled(function, set())
 
 
+def part_of_kernel(function: Kernel) -> Kernel:
+    """A part of a kernel, of its own name: compiled where it stands in the kernel, as one piece.
+
+    A call costs a tenth of the kernel on short windows.
+    """
+    return cast(Kernel, numba.njit(inline="always", error_model="numpy")(function))
+
+
 def _compiled(function: Kernel, flags: set[str]) -> Kernel:
     compile_it = numba.njit(cache=True, nogil=True, fastmath=flags, error_model="numpy")
     given = numba.config.CACHE_DIR

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.catalogue.compiled import kernel
+from headrace.pipeline.catalogue.compiled import kernel, part_of_kernel
 from headrace.pipeline.catalogue.plan import LAGS_AT_ONCE, LEAD, VECTOR
 from headrace.pipeline.catalogue.registry import SIGNAL_POSITION as _AT
 
@@ -60,6 +60,47 @@ def trend(
         table[s, SLOPE] = lever / spread * rate_hz * scale[s]
 
 
+@part_of_kernel
+def _sum_products(
+    row: NDArray[np.float32], time: int, first: int, last: int, products: NDArray[np.float32]
+) -> None:
+    """Write the sums of a signal's products with itself, from lag ``first - 1`` on.
+
+    Twelve lags, lag + 4 j + r, share three loads (j) and four (r) of the signal for twelve
+    products; the zeros around the signal make every sum a whole number of vectors.
+    """
+    zero = np.float32(0.0)
+    # Unsigned indices: signed ones carry a test for negatives, which bars vectors.
+    four, eight, one, two, three = np.uintp(4), np.uintp(8), np.uintp(1), np.uintp(2), np.uintp(3)
+    for lag in range(first - 1, last + 2, LAGS_AT_ONCE):
+        a0, a1, a2, a3 = zero, zero, zero, zero
+        b0, b1, b2, b3 = zero, zero, zero, zero
+        c0, c1, c2, c3 = zero, zero, zero, zero
+        offset = np.uintp(LEAD + lag)
+        for t in range(np.uintp((time - lag + VECTOR - 1) // VECTOR * VECTOR)):
+            a, b, c = row[t + eight], row[t + four], row[t]
+            ahead = t + offset
+            v0, v1, v2, v3 = row[ahead], row[ahead + one], row[ahead + two], row[ahead + three]
+            a0 += a * v0
+            a1 += a * v1
+            a2 += a * v2
+            a3 += a * v3
+            b0 += b * v0
+            b1 += b * v1
+            b2 += b * v2
+            b3 += b * v3
+            c0 += c * v0
+            c1 += c * v1
+            c2 += c * v2
+            c3 += c * v3
+        at = lag - first + 1
+        products[at], products[at + 1], products[at + 2], products[at + 3] = a0, a1, a2, a3
+        at += 4
+        products[at], products[at + 1], products[at + 2], products[at + 3] = b0, b1, b2, b3
+        at += 4
+        products[at], products[at + 1], products[at + 2], products[at + 3] = c0, c1, c2, c3
+
+
 @kernel
 def autocorrelation_peak(
     centred: NDArray[np.float32],
@@ -72,10 +113,8 @@ def autocorrelation_peak(
 ) -> None:
     """Write autocorr_peak and autocorr_peak_lag by direct sums over the lags searched.
 
-    Twelve lags, lag + 4 j + r, share three loads (j) and four (r) of the signal for twelve
-    products; the zeros around the signal make every sum a whole number of vectors. On long rows
-    this runs at what the core can multiply and add, and beats a padded FFT and its inverse at
-    every length tried from 64 to 2,048 samples with up to 260 lags (not with 26,000).
+    On long rows this runs at what the core can multiply and add, and beats a padded FFT and its
+    inverse at every length tried from 64 to 2,048 samples with up to 260 lags (not with 26,000).
 
     Args:
         centred: (signals, LEAD + time + `Lags.zeros`) mean removed, in [-1, 1], zero around the
@@ -91,40 +130,10 @@ def autocorrelation_peak(
         table[:, PEAK] = 0.0
         table[:, PEAK_LAG] = 0.0
         return
-    zero = np.float32(0.0)
-    # Unsigned indices: signed ones carry a test for negatives, which bars vectors.
-    four, eight, one, two, three = np.uintp(4), np.uintp(8), np.uintp(1), np.uintp(2), np.uintp(3)
     products = np.empty(last - first + 3 + LAGS_AT_ONCE, dtype=np.float32)
     patterns = products.view(np.int32)
     for s in range(centred.shape[0]):
-        row = centred[s]
-        for lag in range(first - 1, last + 2, LAGS_AT_ONCE):
-            a0, a1, a2, a3 = zero, zero, zero, zero
-            b0, b1, b2, b3 = zero, zero, zero, zero
-            c0, c1, c2, c3 = zero, zero, zero, zero
-            offset = np.uintp(LEAD + lag)
-            for t in range(np.uintp((time - lag + VECTOR - 1) // VECTOR * VECTOR)):
-                a, b, c = row[t + eight], row[t + four], row[t]
-                ahead = t + offset
-                v0, v1, v2, v3 = row[ahead], row[ahead + one], row[ahead + two], row[ahead + three]
-                a0 += a * v0
-                a1 += a * v1
-                a2 += a * v2
-                a3 += a * v3
-                b0 += b * v0
-                b1 += b * v1
-                b2 += b * v2
-                b3 += b * v3
-                c0 += c * v0
-                c1 += c * v1
-                c2 += c * v2
-                c3 += c * v3
-            at = lag - first + 1
-            products[at], products[at + 1], products[at + 2], products[at + 3] = a0, a1, a2, a3
-            at += 4
-            products[at], products[at + 1], products[at + 2], products[at + 3] = b0, b1, b2, b3
-            at += 4
-            products[at], products[at + 1], products[at + 2], products[at + 3] = c0, c1, c2, c3
+        _sum_products(centred[s], time, first, last, products)
         # Keys as in the spectrum; sums may be negative, and bits of those run the other way.
         best = np.int64(_NO_PEAK)
         for place in range(1, last - first + 2):
@@ -136,7 +145,7 @@ def autocorrelation_peak(
             best = max(best, key)
         chosen = -best & _LAG_MASK
         peak_lag = first - 1 + chosen if best > _NO_PEAK else 0
-        peak = products[chosen] if best > _NO_PEAK else zero
+        peak = products[chosen] if best > _NO_PEAK else np.float32(0.0)
         share = np.float64(peak) / energy[s] if best > _NO_PEAK else 0.0
         table[s, PEAK] = min(max(share, -1.0), 1.0)
         table[s, PEAK_LAG] = peak_lag / rate_hz
