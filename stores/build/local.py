@@ -115,6 +115,9 @@ class LocalSite:
             raise StoreError(
                 f"{store} leads nowhere ({first_line(error)}). Name another --store."
             ) from error
+        # From Python 3.13 on, a circle of links is resolved to a link, not refused.
+        if target.is_symlink():
+            raise StoreError(f"{store} leads nowhere. Name another --store.")
         if target.exists() and not target.is_dir():
             raise StoreError(f"{store} is a file. A store is a folder: name another --store.")
         if target.is_mount():
