@@ -14,7 +14,7 @@ from headrace.pipeline.dataset.part import Labels, Part
 from headrace.pipeline.rows.split import Split, choose_split, class_table
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.stream.reader import Delivery
-from headrace.pipeline.stream.route import input_names
+from headrace.pipeline.stream.route import input_shapes
 from headrace.stores.errors import ConfigError, GroupError
 from headrace.stores.layout.folds import named_folds
 from headrace.stores.store import Store, open_store
@@ -114,9 +114,7 @@ class Dataset:
         self._labels, self._units = labels, units
         _check(self._config, labels, units, rank, ranks)
         self._rank = (rank, ranks)
-        names = input_names(self.store, self._config)
-        shapes = {"raw": self.store.spec.shape, "features": (len(self.store.feature_names),)}
-        self.inputs = {name: shapes[name] for name in names}
+        self.inputs = input_shapes(self.store, self._config)
         self.classes = self.store.classes
         self.split = _split(self.store, self._config, split)
         self._parts: dict[str, Part] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from headrace.model.normaliser import SAMPLE_ROWS
 from headrace.pipeline.memory.fit import StagePlan, fitted
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
@@ -13,6 +12,7 @@ from headrace.pipeline.stream.buffers import (
     array_buffers,
     buffer_rows,
     evaluation_rows,
+    quantile_sample_bytes,
     store_buffers,
     stream_buffers,
     window_shape,
@@ -32,11 +32,9 @@ def held_buffers(config: Config, store: Store, feed: Feed, shuffled: bool = True
     """Bytes that iterating holds at most, by name, TensorFlow and the network apart."""
     window = window_shape(store, config)
     rows = buffer_rows(config, store) if shuffled else evaluation_rows(store)
-    quantiles = config.model.feature_scaling == "quantile"
-    sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
     buffers = stream_buffers if feed == "tf" else array_buffers
     return {
-        "quantile sample": sample if quantiles else 0,
+        "quantile sample": quantile_sample_bytes(config, store),
         "tables of moments": 2 * store.manifest.table_bytes,
         **store_buffers(config, store),
         **buffers(config, window, rows),

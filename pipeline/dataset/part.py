@@ -17,7 +17,7 @@ from headrace.pipeline.rows.split import fold_ranges
 from headrace.pipeline.stream.arrays import ArrayBatch, array_batches
 from headrace.pipeline.stream.buffers import evaluation_rows
 from headrace.pipeline.stream.reader import BufferOrder, Delivery
-from headrace.pipeline.stream.route import input_names
+from headrace.pipeline.stream.route import input_shapes
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -199,10 +199,9 @@ class Part:
 
     def empty_batch(self) -> ArrayBatch:
         """A batch of zeros, of the shapes and dtypes that batches have."""
-        shapes = {"raw": self.store.spec.shape, "features": (len(self.store.feature_names),)}
         given = {
-            name: np.zeros((self.batch, *shapes[name]), np.float32)
-            for name in input_names(self.store, self._config)
+            name: np.zeros((self.batch, *shape), np.float32)
+            for name, shape in input_shapes(self.store, self._config).items()
         }
         one_hot = self._labels == "one-hot"
         shape = (self.batch, len(self.store.classes)) if one_hot else (self.batch,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 if TYPE_CHECKING:
     from headrace.pipeline.dataset.part import Part
+    from headrace.pipeline.dataset.position import State
 
 MOST_WORKERS = 256
 TorchBatch = tuple[dict[str, torch.Tensor], torch.Tensor, torch.Tensor]
@@ -72,7 +73,7 @@ class TorchBatches(IterableDataset[TorchBatch]):
         Raises:
             UserError: it is another part's.
         """
-        position = self._part.position(state)  # type: ignore[arg-type]
+        position = self._part.position(cast("State", state))
         self._go_on(position.epoch * len(self._part) + position.step)
 
     def _go_on(self, step: int) -> None:

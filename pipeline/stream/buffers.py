@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from headrace.model.normaliser import SAMPLE_ROWS
 from headrace.pipeline.augmentations.registry import Stage, chosen
 from headrace.pipeline.rows.order import buffer_chunks
 
@@ -121,6 +122,17 @@ def _tables(config: Config, window: WindowShape) -> dict[str, int]:
         for each, _ in chosen(config.augment, *Stage)
         if each.held and window.raw is not None
     }
+
+
+def quantile_sample_bytes(config: Config, store: Store) -> int:
+    """Bytes of the rows that quantiles are taken of: as float32, and twice as float64.
+
+    10,000 rows, or all of a small store; 283 features make 54 MiB.
+    """
+    if config.model.feature_scaling != "quantile":
+        return 0
+    features = window_shape(store, config).features
+    return min(SAMPLE_ROWS, store.windows) * features * (4 + 8 + 8)
 
 
 def evaluation_rows(store: Store) -> int:

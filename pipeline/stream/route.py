@@ -63,6 +63,16 @@ def route_of(store: Store, config: Config) -> Route:
     return Route(inputs, carried, scaled_early, partners(section), rows)
 
 
+def input_shapes(store: Store, config: Config) -> dict[str, tuple[int, ...]]:
+    """Shape of a window of each array that the network takes: `raw` (T, C), `features` (F,).
+
+    Raises:
+        UserError: as `network_inputs`.
+    """
+    shapes = {"raw": store.spec.shape, "features": (len(store.feature_names),)}
+    return {name: shapes[name] for name in input_names(store, config)}
+
+
 def input_names(store: Store, config: Config) -> tuple[str, ...]:
     """Arrays that the network takes: `raw`, `features` or both.
 

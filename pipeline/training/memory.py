@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.model.normaliser import SAMPLE_ROWS
 from headrace.model.sizes import activation_bytes, parameters
 from headrace.pipeline.memory.fit import (
     ACTIVATIONS,
@@ -24,6 +23,7 @@ from headrace.pipeline.stream.buffers import (
     buffer_rows,
     evaluation_buffers,
     evaluation_rows,
+    quantile_sample_bytes,
     store_buffers,
     stream_buffers,
     window_shape,
@@ -59,15 +59,12 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
     moments, the average and the best so far; a state is a copy of four of these and its archive.
     """
     window, shape = window_shape(store, config), network_shape(store)
-    sample = 0
-    if config.model.feature_scaling == "quantile":
-        sample = min(SAMPLE_ROWS, store.windows) * window.features * (4 + 8 + 8)
     weights = 4 * parameters(config.model, **shape)
     if config.model.build is not None:
         weights = known_reserved(config, shape).get(MEASURED_WEIGHTS, weights)
     activations = activation_bytes(config.model, **shape, training=True)
     return {
-        "quantile sample": sample,
+        "quantile sample": quantile_sample_bytes(config, store),
         WEIGHTS: 7 * weights,
         "graphs of more devices": DEVICE_BYTES * (config.train.devices - 1),
         "state being written": 10 * weights,

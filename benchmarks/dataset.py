@@ -1,6 +1,6 @@
 """`headrace.Dataset` against the ways that users feed NumPy, torch and Keras, side by side.
 
-    python -m benchmarks.library [--windows 60000] [--rounds 5] [--only numpy|torch|keras]
+    python -m benchmarks.dataset [--windows 60000] [--rounds 5] [--only numpy|torch|keras]
 
 128 x 9 float32 with 283 features, batches of 128, page cache warm; every batch is touched. Each
 round runs every contender for one epoch; medians after a round that is not counted. annbatch needs
