@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 
 from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
-from headrace.pipeline.stream.gather import LANES, gather, gather_features, gather_raw
+from headrace.pipeline.stream.gather import (
+    LANES,
+    Floats,
+    Gather,
+    gather,
+    gather_features,
+    gather_in_units,
+    gather_raw,
+)
+from headrace.stores.spec import WindowSpec
 
 ROWS = 5 * LANES + 3
 
@@ -74,3 +83,31 @@ def test_rows_of_any_shape_are_gathered_as_they_are(shape: tuple[int, ...]) -> N
     np.testing.assert_array_equal(found, values[rows])
     assert found.dtype == np.int16
     assert found.ctypes.data % 64 == 0
+
+
+def test_bits_are_those_of_tensorflows_threads_for_the_smallest_numbers() -> None:
+    """Those threads take subnormal numbers for 0."""
+    rng = np.random.default_rng(0)
+    rows = np.arange(200)
+    features = (rng.normal(size=(200, 4)) * 3e-38).astype(np.float32)
+    zero, one = np.zeros(3), np.ones(3)
+    moments = features.mean(0, np.float64), features.std(0, np.float64)
+    normaliser = Normaliser.fit(zero, one, *moments, features.astype(np.float64), "quantile")
+    raw = (rng.normal(size=(200, 8, 3)) * 3e-38).astype(np.float32)
+    spec = WindowSpec(8, 50.0, ("a", "b", "c"), ("",) * 3, np.dtype(np.float32), (0.5,) * 3)
+    gathers = [
+        (gather_features(normaliser), features),
+        (gather_in_units(spec), raw),
+        (gather_raw(normaliser, 8), raw),
+        (gather_raw(normaliser, 8, spec.scale), raw),
+    ]
+    for function, source in gathers:
+
+        def inside(_: object, function: Gather = function, source: Floats = source) -> Floats:
+            return function(source, rows)
+
+        there = tf.data.Dataset.range(1).map(
+            lambda number, inside=inside: tf.numpy_function(inside, [number], tf.float32)
+        )
+        (expected,) = there.as_numpy_iterator()
+        assert function(source, rows).tobytes() == expected.tobytes()
