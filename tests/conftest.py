@@ -46,6 +46,7 @@ WORKER_BYTES = 4 << 30
 """What a process of tests may take, with the trainings that it starts."""
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Processes that share the files of tests: one a core, where memory allows."""
     return max(1, min(usable_cores(), available_memory() // WORKER_BYTES))
@@ -77,12 +78,6 @@ def made_here() -> Iterator[None]:
 
     with tasks_here():
         yield
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are made and not drawn, which takes most of the time of a small evaluation."""
-    monkeypatch.setattr("headrace.model.figures._png", lambda figure: b"\x89PNG")
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def predictor(model: keras.Model, views: Sequence[View], batches: tf.data.Datase
     """
     names = list(model.input)
 
-    @tf.function(input_signature=[batches.element_spec])
+    @tf.function(input_signature=[batches.element_spec], autograph=False)
     def predict(batch: Batch) -> tf.Tensor:
         seen = [view(batch) for view in views]
         return tf.stack([model({name: each[name] for name in names}) for each in seen])
@@ -122,7 +122,9 @@ def block_predictor(
     names = list(model.input)
 
     # One signature for full and partial batches: traced once.
-    @tf.function(input_signature=[{n: tf.TensorSpec((None, *shapes[n])) for n in names}])
+    signature = [{n: tf.TensorSpec((None, *shapes[n])) for n in names}]
+
+    @tf.function(input_signature=signature, autograph=False)
     def probabilities(given: Batch) -> tf.Tensor:
         return model(given)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,7 @@ def _workers_key(manifest: Manifest) -> str:
     return digest(parts)
 
 
+@cache
 def _versions(*names: str) -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 

@@ -57,13 +57,18 @@ def evaluation_stream(
         columns = store.read_many(names, [pieces[int(number)]])
         return [columns[name] for name in names]
 
+    @tf.autograph.experimental.do_not_convert
     def raw_in_units(sample: Sample) -> Sample:
         return sample | {"raw": in_units(sample["raw"], store.spec)} if "raw" in sample else sample
+
+    @tf.autograph.experimental.do_not_convert
+    def tensors(number: tf.Tensor) -> Sample:
+        return columns_from_graph(store, names, read, [number])
 
     return with_bounds(
         tf.data.Dataset.range(len(pieces))
         .map(
-            lambda number: columns_from_graph(store, names, read, [number]),
+            tensors,
             num_parallel_calls=config.stream.read_threads,
             deterministic=True,
         )

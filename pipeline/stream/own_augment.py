@@ -67,9 +67,7 @@ def _applied(config: Config, reference: str, stream: int, inputs: Sequence[str])
             _FAULTS.append(error)
             raise
 
-    # Their Python is run as it stands, with its `if` and `for`.
-    applied: Apply = tf.autograph.experimental.do_not_convert(apply)
-    return applied
+    return apply
 
 
 def _checked(found: object, given: Sample, reference: str) -> Sample:

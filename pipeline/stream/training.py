@@ -140,6 +140,8 @@ def batch_stream(
 
     columns = [(name, (), np.dtype(np.int64)) for name in ("epoch", "step", "buffer", "rows")]
 
+    # All that it calls, the user's Python too, is run as it stands, with its `if` and `for`.
+    @tf.autograph.experimental.do_not_convert
     def resumed(number: tf.Tensor) -> tf.data.Dataset:
         found = call_from_graph(begin, [number], columns)
         at = {name: value[0] for name, value in found.items()}

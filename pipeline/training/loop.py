@@ -184,6 +184,7 @@ def _steps(
     step = tf.function(
         taken,
         input_signature=[batches.element_spec],
+        autograph=False,
         jit_compile=bool(training.network.jit_compile),
     )
     if fitted.own:

@@ -83,6 +83,7 @@ def _run(stage: str, config: Config, inputs: ModelInputs) -> int:
             step = tf.function(
                 lambda given: network.train_step(fitted.batch(given)),
                 input_signature=[batches.element_spec],
+                autograph=False,
             )
             if fitted.own:
                 fitted.require_loss(step.get_concrete_function().structured_outputs)
@@ -96,7 +97,9 @@ def _run(stage: str, config: Config, inputs: ModelInputs) -> int:
             found = network(batch)
             return found if fitted.heads.bare else found["label"]
 
-        predict = tf.function(lambda batch: tf.stack([seen(batch) for _ in range(views)]))
+        predict = tf.function(
+            lambda batch: tf.stack([seen(batch) for _ in range(views)]), autograph=False
+        )
         for _ in range(STEPS):
             predict(given).numpy()
     _finish(stage, network, fitted.target.count)

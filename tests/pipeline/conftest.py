@@ -18,6 +18,12 @@ from headrace.pipeline.runs.folder import RunFolder
 from tests.conftest import Share, request_for
 
 
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made and not drawn, which takes most of the time of a small evaluation."""
+    monkeypatch.setattr("headrace.model.figures._png", lambda figure: b"\x89PNG")
+
+
 @pytest.fixture(scope="session")
 def stateful_config(tiny_config: Config) -> Config:
     """Three epochs with everything on that carries state or chance from step to step."""

@@ -106,7 +106,7 @@ HARMS = {"make": None, "mend": harm_least}
 @pytest.mark.parametrize("kind", ["error", "power"])
 @pytest.mark.parametrize("what", HARMS)
 def test_a_call_that_fails_loses_nothing(kind: str, what: str, least: Job, tmp_path: Path) -> None:
-    fail_each(kind, replace(least, harm=HARMS[what]), tmp_path / "least.zarr", 10)
+    fail_each(kind, replace(least, harm=HARMS[what]), tmp_path / "least.zarr", 5)
 
 
 @pytest.mark.faults
@@ -193,7 +193,7 @@ def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path, here: bool) ->
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("name", [name for name in ENDS if name.startswith("kill")])
+@pytest.mark.parametrize("name", ["kill -9", "kill -9 of a worker"])
 def test_a_stage_that_is_ended_loses_nothing(name: str, tiny: Job, tmp_path: Path) -> None:
     job = replace(tiny, harm=ENDS[name].harm)
     after_four_shards = 23

@@ -201,6 +201,7 @@ def test_a_plan_needs_no_tensorflow(tiny_source: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, *options], check=True)
 
 
+@pytest.mark.faults
 def test_stages_leave_what_they_held_beside_their_result(tiny_store: Path, tmp_path: Path) -> None:
     """For the features stage, see `memory/test_machine.py`."""
     run = tmp_path / "run"

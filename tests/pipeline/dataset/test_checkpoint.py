@@ -48,7 +48,7 @@ def deterministic() -> Iterator[None]:
     keras.backend.clear_session()
 
 
-def network(data: headrace.Dataset, units: int = 6) -> keras.Model:
+def network(data: headrace.Dataset, units: int = 6, compiled: bool = False) -> keras.Model:
     keras.utils.set_random_seed(1)
     inputs = {name: keras.Input(shape, name=name) for name, shape in data.inputs.items()}
     raw = keras.layers.GlobalAveragePooling1D()(keras.layers.Conv1D(units, 5)(inputs["raw"]))
@@ -57,7 +57,10 @@ def network(data: headrace.Dataset, units: int = 6) -> keras.Model:
         keras.layers.BatchNormalization()(joined)
     )
     model = keras.Model(inputs, output)
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    # XLA has a program to make for each `fit`.
+    model.compile(
+        "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=compiled
+    )
     return model
 
 
@@ -71,11 +74,16 @@ def callbacks() -> list[keras.callbacks.Callback]:
 
 
 def fit(
-    store: Path, folder: Path | None, *more: Any, epochs: int = EPOCHS, **options: Any
+    store: Path,
+    folder: Path | None,
+    *more: Any,
+    epochs: int = EPOCHS,
+    compiled: bool = False,
+    **options: Any,
 ) -> tuple[list[bytes], dict[str, list[float]]]:
     """Weights and history of a training, as a script that is started would make them."""
     data = headrace.Dataset(store, **{"batch": 32, "folds": 4, "buffer_chunks": 4} | options)
-    model, train = network(data), data["train"]
+    model, train = network(data, compiled=compiled), data["train"]
     kept = [] if folder is None else [train.checkpoint(folder, every=3)]
     history = model.fit(
         train.tf(),
@@ -117,7 +125,7 @@ def test_the_state_of_another_training_is_refused(tiny_store: Path, tmp_path: Pa
         fit(tiny_store, tmp_path, seed=1)
     with pytest.MonkeyPatch.context() as patch:
         smaller = network
-        patch.setitem(globals(), "network", lambda data: smaller(data, units=5))
+        patch.setitem(globals(), "network", lambda data, compiled: smaller(data, units=5))
         with refused(RunError, "variables"):
             fit(tiny_store, tmp_path)
     (tmp_path / "state.npz").write_bytes(b"torn")
@@ -141,7 +149,7 @@ from tests.pipeline.dataset.test_checkpoint import fit
 from pathlib import Path
 tf.config.experimental.enable_op_determinism()
 print("begun", flush=True)
-weights, history = fit(Path(sys.argv[1]), Path(sys.argv[2]), epochs=12)
+weights, history = fit(Path(sys.argv[1]), Path(sys.argv[2]), epochs=12, compiled=True)
 print(hashlib.sha256(b"".join(weights)).hexdigest(), history)
 """
 

@@ -23,7 +23,7 @@ from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.store import open_store
 from tests.conftest import changed, hashes, request_for
 
-pytestmark = pytest.mark.usefixtures("made_here", "undrawn")
+pytestmark = pytest.mark.usefixtures("made_here")
 
 
 @pytest.fixture

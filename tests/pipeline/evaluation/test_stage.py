@@ -144,7 +144,6 @@ def test_the_windows_of_mistakes_are_those_of_their_source_index(
     assert [each.label for each in windows] == [each.label for each in mistakes]
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_damaged_metrics_are_worked_out_again(
     cheap_run: RunFolder, config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
@@ -165,7 +164,6 @@ def test_a_second_evaluation_does_nothing(run: RunFolder, config: Config, tiny_s
     assert first == second
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_other_options_of_evaluation_score_again_and_keep_the_model(
     config: Config, run: RunFolder, tiny_store: Path, tmp_path: Path
 ) -> None:

@@ -81,7 +81,6 @@ def config(cheap_config: Config) -> Config:
 QUICK = ("features only", "without augmentation")
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_variants_are_trained_for_the_same_time_and_compared(
     config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

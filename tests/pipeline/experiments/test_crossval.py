@@ -49,7 +49,6 @@ def config(tiny_config: Config) -> Config:
     )
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_folds_are_summed_up_and_complete_ones_left_alone(
     config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:

@@ -53,7 +53,6 @@ def bare_store(
     return target
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_store_without_features_is_planned_trained_scored_and_used_as_raw_alone(
     bare_config: Config, bare_store: Path, tiny_source: Path, tmp_path: Path
 ) -> None:

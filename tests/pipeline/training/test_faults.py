@@ -25,8 +25,6 @@ from tests.failing_disk import FAILURE, FailingDisk, PowerLoss, install
 from tests.pipeline.trained import assert_same_model, assert_same_result
 from tests.refusals import assert_names, refused
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 class Whole(NamedTuple):
     """A training, and how often it called the disk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import os
 import re
 import shutil
 import signal
@@ -111,7 +112,6 @@ main()
 """A training that is killed when its state has been written so many times."""
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_training_killed_at_any_step_ends_with_the_same_bits(
     cheap_run: RunFolder, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
@@ -119,8 +119,12 @@ def test_a_training_killed_at_any_step_ends_with_the_same_bits(
     file.write_bytes(config_bytes(cheap_config))
     options = ["train", "--quiet", "--config", str(file), "--store", str(tiny_store)]
     options += ["--run", str(run.path), "--set", "train.state_steps=1"]
-    killed = subprocess.run([sys.executable, "-c", KILLED, *options], check=False)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    killed = subprocess.run([sys.executable, "-c", KILLED, *options], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
+    assert not list(temporary.iterdir())
     state = read_state(run.state)
     assert state is not None
     assert (state.progress.epoch, state.progress.step) == (0, 5)
@@ -133,7 +137,6 @@ class Stopped(Exception):
     """Stands for a kill at one place in the program."""
 
 
-@pytest.mark.usefixtures("undrawn")
 @pytest.mark.faults
 @pytest.mark.parametrize("mix", [0.0, 0.5])
 def test_a_training_stopped_at_each_step_goes_on_from_that_very_step(
@@ -213,7 +216,6 @@ def test_damage_of_the_store_is_named_in_one_line(
     assert said.count("\n") == 1
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_training_stops_early_and_another_run_stands_beside(
     cheap_config: Config, tiny_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,7 +290,6 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
     cheap_run: RunFolder, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:

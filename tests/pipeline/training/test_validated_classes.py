@@ -25,7 +25,6 @@ from headrace.stores.errors import RunError
 from tests.conftest import changed, request_for
 from tests.in_process import store_here
 
-pytestmark = pytest.mark.usefixtures("undrawn")
 WINDOWS = 24
 
 
