@@ -56,7 +56,8 @@ def test_a_quota_is_said_in_one_line_and_gone_on_from(
     assert hashes(target) == hashes(tiny_store)
 
 
-@pytest.mark.parametrize("stage", ["features", pytest.param("train", marks=pytest.mark.faults)])
+@pytest.mark.faults
+@pytest.mark.parametrize("stage", ["features", "train"])
 def test_a_limit_on_the_size_of_files_is_said_in_one_line(
     stage: str, tiny_source: Path, tiny_store: Path, stateful_config: Config, tmp_path: Path
 ) -> None:

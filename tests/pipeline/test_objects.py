@@ -278,11 +278,11 @@ def test_requests_are_made_side_by_side(
     monkeypatch.setattr("headrace.stores.shards.reader.WHOLE_SHARD", 1024)
     for requests in (1, 12):
         config = reached(tiny_config, wire.endpoint, requests=requests)
-        store = stores.open(ADDRESS, config.objects)
-        store.read_many(["raw", "features"], [(0, store.windows)])
+        store, rows = stores.open(ADDRESS, config.objects), (0, 128)
+        store.read_many(["raw", "features"], [rows])
         # The indexes are kept now. No chunk is sent before so many are asked for.
         wire.await_requests(requests)
-        store.read_many(["raw", "features"], [(0, store.windows)])
+        store.read_many(["raw", "features"], [rows])
         # An answer may be read, and the next request made, before the wire has counted it out.
         assert requests <= wire.most_in_flight <= 2 * requests
 

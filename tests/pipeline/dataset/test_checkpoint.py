@@ -101,8 +101,8 @@ def test_a_training_that_is_ended_again_and_again_ends_with_the_same_bits(
     tiny_store: Path, tmp_path: Path
 ) -> None:
     whole = fit(tiny_store, None)
-    # In the first epoch, after its end, and in the midst of the second.
-    for step in (5, 10, 4):
+    # In the first epoch, and in the midst of the second.
+    for step in (5, 10):
         with pytest.raises(Killed):
             fit(tiny_store, tmp_path, KillAt(step))
         random.random()
