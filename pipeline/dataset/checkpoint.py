@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from headrace.pipeline.dataset.part import Part
 
 Array = NDArray[Any]
+Saved = tuple[dict[str, Any], dict[str, list[Array]]]
+"""What a state holds: its table, and the arrays of `ARRAYS`."""
 TABLE = "training"
 ARRAYS = ("variable", "final", "callback")
 UNLIKE = re.compile(r" at 0x\w+|'shared_object_id': \d+|(?<=[a-z])_\d+(?=')")
@@ -104,7 +106,8 @@ class _Keeper(keras.callbacks.Callback):
         self._begun: list[Known] = []
         self._described: dict[str, str] = {}
         self._hidden: list[Any] = []
-        self._resumed: dict[str, Any] | None = None
+        self._resumed: Saved | None = None
+        self._ended: Saved | None = None
         self._epoch = self._since = self._skip = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -114,7 +117,7 @@ class _Keeper(keras.callbacks.Callback):
         # Keras leaves this to the first step, and a state holds every variable.
         self.model._symbolic_build(data_batch=self._part.empty_batch())
         self._described = _described(self.model)
-        self._resumed, self._skip, self._since = None, 0, 0
+        self._resumed, self._ended, self._skip, self._since = None, None, 0, 0
         if not self._path.is_file():
             return
         table, arrays = self._read()
@@ -123,7 +126,7 @@ class _Keeper(keras.callbacks.Callback):
         self.model._initial_epoch = self.params["epochs"] if ended else table["epoch"]
         self._part.resumed_step = table["epoch"] * self.params["steps"] + table["step"]
         if not ended and table["step"]:
-            self._resumed = {"table": table, "arrays": arrays}
+            self._resumed = table, arrays
         where = f"epoch {table['epoch'] + 1}, step {table['step']}"
         print(f"{self._path}: {'trained to its end' if ended else f'going on at {where}'}.")
 
@@ -133,8 +136,7 @@ class _Keeper(keras.callbacks.Callback):
         self.model._initial_epoch = 0
         if self._resumed is None:
             return
-        table, arrays = self._resumed["table"], self._resumed["arrays"]
-        self._resumed = None
+        (table, arrays), self._resumed = self._resumed, None
         self._assign(table, arrays, "variable")
         self._skip_steps(table["step"])
 
@@ -151,18 +153,20 @@ class _Keeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Save after all others have judged the epoch."""
-        self._save(epoch + 1, 0)
+        written = self._save(epoch + 1, 0)
+        if self.model.stop_training or epoch + 1 >= self.params["epochs"]:
+            self._ended = written
 
     def on_train_end(self, logs: Any = None) -> None:
         """Add what the training came to: averages and best weights are put in place by now."""
         self._part.resumed_step = 0
         self.model._initial_epoch = 0
         self._wait()
-        if self._path.is_file():
-            table, arrays = self._read()
-            table["stopped"] = bool(self.model.stop_training) or table["stopped"]
+        if self._ended is not None:
+            table, arrays = self._ended
             final = _values(training_variables(self.model))
             write_archive(self._path, {TABLE: table}, arrays | {"final": final})
+            self._ended = None
         self.list.callbacks.remove(self)
         self._pool.shutdown()
         self._checkpoint._last = None
@@ -193,7 +197,8 @@ class _Keeper(keras.callbacks.Callback):
                 found[f"{name} {number + 1}" if number else name] = each
         return found
 
-    def _save(self, epoch: int, step: int) -> None:
+    def _save(self, epoch: int, step: int) -> Saved:
+        """Write the training as it is, beside its next steps."""
         variables = _values(training_variables(self.model))
         held: list[Array] = []
         known = [
@@ -215,6 +220,7 @@ class _Keeper(keras.callbacks.Callback):
         arrays = {"variable": variables, "callback": held}
         self._writing = self._pool.submit(write_archive, self._path, {TABLE: table}, arrays)
         self._since = 0
+        return table, arrays
 
     def _wait(self) -> None:
         """Until the last state is written; raise what stood in its way."""
@@ -222,7 +228,7 @@ class _Keeper(keras.callbacks.Callback):
             self._writing.result()
             self._writing = None
 
-    def _read(self) -> tuple[dict[str, Any], dict[str, list[Array]]]:
+    def _read(self) -> Saved:
         try:
             tables, arrays = read_archive(self._path, (TABLE,), ARRAYS)
             table = tables[TABLE]
