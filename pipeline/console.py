@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LOG_SECONDS = 10.0
 """Between progress lines where there is no terminal."""
+SLOW_BEGINNING = 1.0
+"""Seconds to the first windows from which on a line says that they are done."""
 
 FILE_WIDTH = 160
 """Of tables where there is no terminal: whoever reads a file or a pipe wants whole rows."""
@@ -148,23 +150,30 @@ class _Lines:
     ) -> None:
         self._description, self._windows, self._bytes = description, windows, window_bytes
         self._passing, self._memory = passing, memory
-        self._done, self._begun = 0, time.monotonic()
+        self._done, self._before, self._begun = 0, 0, time.monotonic()
         self._said = self._begun
 
     def advance(self, windows: int) -> None:
+        first = not self._done
         self._done += windows
         now = time.monotonic()
         ended = self._done >= self._windows
-        if (ended and self._passing) or (not ended and now - self._said < LOG_SECONDS):
-            return
-        self._said = now
-        rate = self._done / max(now - self._begun, 1e-9)
-        left = (self._windows - self._done) / rate
+        if first and not ended and now - self._begun >= SLOW_BEGINNING:
+            self._say(f"the first after {format_seconds(now - self._begun)}")
+            # What comes before the first, as tracing does, tells nothing of what is left.
+            self._begun, self._before, self._said = now, self._done, now
+        elif ended and not self._passing or (not ended and now - self._said >= LOG_SECONDS):
+            self._said = now
+            rate = (self._done - self._before) / max(now - self._begun, 1e-9)
+            left = (self._windows - self._done) / rate
+            self._say(f"{rate:,.0f} windows/s, {format_seconds(left)} left")
+
+    def _say(self, pace: str) -> None:
         held = _held(self._memory)
         print(
             f"{time.strftime('%H:%M:%S')} {self._description}: {self._done:,} of "
             f"{self._windows:,} windows, {format_bytes(self._done * self._bytes)}, "
-            f"{rate:,.0f} windows/s, {format_seconds(left)} left{held and f', {held}'}",
+            f"{pace}{held and f', {held}'}",
             file=sys.stderr,
             flush=True,
         )

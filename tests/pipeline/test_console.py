@@ -44,6 +44,14 @@ def test_lines_say_rate_time_left_and_memory_against_the_budget(
     with Console().progress("epoch 1/2", 90, 100, passing=True) as progress:
         progress.advance(90)
     assert capsys.readouterr().err == ""
+    # Tracing comes before the first batch: a line says that it is over.
+    monkeypatch.setattr(console, "LOG_SECONDS", 60.0)
+    monkeypatch.setattr(console, "SLOW_BEGINNING", 0.0)
+    with Console().progress("epoch 1/2", 90, 100, passing=True) as progress:
+        for _ in range(3):
+            progress.advance(30)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "30 of 90" in line
     with Console(quiet=True, memory=use).progress("features", 90, 100) as progress:
         progress.advance(90)
     assert capsys.readouterr().err == ""
