@@ -162,7 +162,7 @@ class _Lines:
             self._say(f"the first after {format_seconds(now - self._begun)}")
             # What comes before the first, as tracing does, tells nothing of what is left.
             self._begun, self._before, self._said = now, self._done, now
-        elif ended and not self._passing or (not ended and now - self._said >= LOG_SECONDS):
+        elif (ended and not self._passing) or (not ended and now - self._said >= LOG_SECONDS):
             self._said = now
             rate = (self._done - self._before) / max(now - self._begun, 1e-9)
             left = (self._windows - self._done) / rate
