@@ -6,7 +6,9 @@ They are told what `fit` tells them; what is kept of each says `model.callback_s
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,13 @@ from headrace.model.callback_state import (
     known_attributes,
 )
 from headrace.pipeline.config.functions import load_named, users_code
+from headrace.pipeline.memory.watch import tree_memory
 from headrace.pipeline.training.network import takes_nothing
 from headrace.stores.errors import FunctionError, RunError
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
+    from headrace.pipeline.memory.plan import MemoryPlan
     from headrace.pipeline.training.state import Array
 
 KEY = "train.callbacks"
@@ -45,6 +49,7 @@ class Callbacks:
             UserError: one cannot be made, or is no callback.
         """
         self._config, self._network = config, network
+        self._before = tree_memory(os.getpid())[0] if config.train.callbacks else 0
         self._each = [_made(config, name, folder) for name in config.train.callbacks]
         self._list, self._begun = None, [known_attributes(each) for each in self._each]
         if self._each:
@@ -60,6 +65,17 @@ class Callbacks:
     def stopped(self) -> bool:
         """Whether one of them has set `model.stop_training`."""
         return self._list is not None and bool(self._network.stop_training)
+
+    def planned(self, plan: MemoryPlan) -> MemoryPlan:
+        """`plan`, with what they and their libraries took until here.
+
+        Making them, and `on_train_begin`, does what no other process may do for a measurement: it
+        can begin a run elsewhere.
+        """
+        if self._list is None:
+            return plan
+        held = max(0, tree_memory(os.getpid())[0] - self._before)
+        return replace(plan, buffers={**plan.buffers, KEY: held})
 
     def begin(self, kept: Sequence[Mapping[str, Any]], arrays: Sequence[Array]) -> None:
         """`on_train_begin`, then what a state has kept of them.

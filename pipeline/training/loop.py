@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
     from headrace.pipeline.console import Progress as EpochProgress
+    from headrace.pipeline.memory.plan import MemoryPlan
     from headrace.pipeline.rows.split import Split
     from headrace.pipeline.runs.folder import RunFolder
     from headrace.stores import Store
@@ -47,28 +48,30 @@ MOST_LOSS = 1e6
 
 @dataclass
 class Course:
-    """How far a training is, and the weights that are kept of it so far."""
+    """How far a training is, the weights that are kept of it so far, and what it may hold."""
 
     progress: Progress
     best: list[np.ndarray[Any, Any]]
     callbacks: Callbacks
+    plan: MemoryPlan
 
 
 def train_network(
-    run: RunFolder, store: Store, split: Split, config: Config, console: Console
-) -> Progress:
+    run: RunFolder, store: Store, split: Split, config: Config, console: Console, plan: MemoryPlan
+) -> MemoryPlan:
     """Train to the end from wherever the run's state stands, then write the model.
 
     With `train.refit` a second training, on training and validation folds, makes the weights.
+    Returns the plan, with what the user's callbacks hold.
 
     Raises:
-        UserError: the loss is no longer finite, or the state is damaged.
+        UserError: the loss is no longer finite, the state is damaged, or the callbacks do not fit.
     """
     devices = Devices(config.train.devices)
     with devices.scope():
         training = prepare(run, store, split, config)
         known = _known_state(training) or shorter_state(run, training, split, config, console)
-        found = fitted = _fit(training, known, run, store, config, console, devices)
+        found = fitted = _fit(training, known, run, store, config, console, devices, plan)
     if config.train.refit:
         console.say(
             f"Training again on the training and validation groups, {found.progress.epoch} epochs."
@@ -78,10 +81,11 @@ def train_network(
         keras.utils.set_random_seed(config.train.seed)
         with devices.scope():
             training = prepare_refit(run, store, split, config, found.progress.epoch)
-            fitted = _fit(training, _known_state(training), run, store, config, console, devices)
+            state = _known_state(training)
+            fitted = _fit(training, state, run, store, config, console, devices, plan)
     disk.write_bytes(run.curves, learning_curves(found.progress.history))
     _write_model(run, training, fitted, config)
-    return found.progress
+    return found.plan
 
 
 def _fit(
@@ -92,15 +96,16 @@ def _fit(
     config: Config,
     console: Console,
     devices: Devices,
+    plan: MemoryPlan,
 ) -> Course:
     if state is None:
         take_initial(training, config, console)
     callbacks = Callbacks(
         config, run.path, training.network, training.epochs, training.steps_per_epoch
     )
-    course = Course(Progress(), [], callbacks)
+    course = Course(Progress(), [], callbacks, plan)
     if state is not None:
-        course = Course(state.progress, list(state.best), callbacks)
+        course = Course(state.progress, list(state.best), callbacks, plan)
     progress = course.progress
     watched = training.validate is not None
     events = None
@@ -108,6 +113,7 @@ def _fit(
         events = TensorBoardLog(run.tensorboard, progress.history)
     batches, step = _steps(training, store, config, progress, devices)
     _restore(training, state, callbacks, console)
+    course.plan = callbacks.planned(plan).require_fit()
     keeper = StateKeeper(training.state, config.train.state_steps)
     while progress.epoch < training.epochs and not progress.stopped:
         with users_code(config), _epoch_shown(training, progress, console, store) as shown:

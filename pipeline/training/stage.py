@@ -28,6 +28,7 @@ from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
+    from headrace.pipeline.memory.plan import MemoryPlan
     from headrace.pipeline.request import Request
     from headrace.pipeline.rows.split import Split
     from headrace.stores import Store
@@ -80,7 +81,7 @@ def run_train(request: Request) -> dict[str, Any]:
         if said := _validation_said(split, lacking):
             request.console.say(said)
         request.console.say("Loading TensorFlow, and tracing the network's first step.")
-        _train(run, store, split, config, request)
+        plan = _train(run, store, split, config, request, plan)
     summary = _summary(run, trained=True)
     request.console.say(_ending(summary, config))
     return summary | {"memory": plan.as_table()}
@@ -91,7 +92,9 @@ def _chosen_run(request: Request, config: Config, fingerprint: str) -> RunFolder
     return next_run(run) if request.new and run.path.exists() else run
 
 
-def _train(run: RunFolder, store: Store, split: Split, config: Config, request: Request) -> None:
+def _train(
+    run: RunFolder, store: Store, split: Split, config: Config, request: Request, plan: MemoryPlan
+) -> MemoryPlan:
     set_up_tensorflow(config.train)
     # Here, not above: `plan` and `crossval` import this module and must stay without TensorFlow.
     from headrace.pipeline.stream.graph import store_errors
@@ -100,7 +103,7 @@ def _train(run: RunFolder, store: Store, split: Split, config: Config, request: 
 
     claim_devices(config.train.devices)
     with store_errors():
-        train_network(run, store, split, config, request.console)
+        return train_network(run, store, split, config, request.console, plan)
 
 
 def _require_every_class(store: Store, split: Split, refit: bool) -> None:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from headrace import stores
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.training.memory import plan_train
 from headrace.pipeline.training.stage import run_train
 from headrace.pipeline.training.state import StateKeeper, TrainingState, read_state
-from headrace.stores.errors import FunctionError
+from headrace.stores.errors import BudgetError, FunctionError
 from tests.conftest import request_for
 from tests.pipeline.own.networks import config_of
 from tests.pipeline.trained import assert_same_result, log_of
@@ -79,6 +81,11 @@ class Stops(callbacks.Callback):
 class Fails(callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         raise KeyError("mine")
+
+
+class Hoards(callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        self._held = np.ones(96 << 20, np.uint8)
 
 
 def none():
@@ -152,9 +159,22 @@ def test_a_callback_may_stop_a_training_and_write_into_its_run(
     board = ["board"] if importlib.util.find_spec("tensorboard") else []
     config = config_with(folder, tiny_config, "Stops", *board, build=None)
     run = RunFolder(folder / "run")
-    assert run_train(request_for(config, None, tiny_store, run.path))["epochs"] == 1
+    summary = run_train(request_for(config, None, tiny_store, run.path))
+    assert summary["epochs"] == 1
+    assert "train.callbacks" in summary["memory"]
     assert run.complete
     assert not board or list((run.path / "mine" / "train").iterdir())
+
+
+def test_callbacks_that_hold_more_than_the_budget_leaves_are_refused_before_a_step(
+    folder: Path, tiny_config: Config, tiny_store: Path
+) -> None:
+    config, run = config_with(folder, tiny_config, "Hoards", build=None), folder / "run"
+    room = plan_train(config, stores.open(tiny_store)).projected + (48 << 20)
+    config = config.changed("memory", budget=room)
+    with refused(BudgetError, "train.callbacks", "memory.budget"):
+        run_train(request_for(config, None, tiny_store, run))
+    assert not RunFolder(run).log.exists()
 
 
 @pytest.mark.parametrize(
