@@ -48,7 +48,7 @@ def store_of(windows: int, folder: Path) -> tuple[Path, Path]:
 
 
 def _make(windows: int, folder: Path) -> None:
-    from benchmarks.stream import make_store
+    from benchmarks.stream_data import make_store
 
     make_store(windows, folder)
 
@@ -138,7 +138,8 @@ def torch_speed(store: Path, source: Path, folder: Path, rounds: int) -> bool:
 
 def keras_speed(store: Path, rounds: int) -> bool:
     """Batches as tensors against the stage's stream, and what a checkpoint costs a `fit`."""
-    from benchmarks.stream import consumed, make_config, ours
+    from benchmarks.stream import consumed
+    from benchmarks.stream_data import make_config, ours
     from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 
     set_up_tensorflow(make_config().train)

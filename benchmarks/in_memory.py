@@ -160,25 +160,24 @@ def train_original(source: Path, epochs: int) -> float:
     return accuracy(network, views, label["test"])
 
 
-def train_optimised(source: Path, epochs: int) -> float:
-    """Arrays in memory, augmentation batch by batch; returns the accuracy."""
+def augmented_batches(part: Part, target: dict[str, Floats], batch: int) -> Any:
+    """A PyDataset of batches of a part."""
     import keras
 
     class Batches(keras.utils.PyDataset):
         """Batches of a part, copied and augmented sample by sample."""
 
-        def __init__(self, part: Part, target: dict[str, Floats], batch: int) -> None:
+        def __init__(self) -> None:
             super().__init__()
-            self.part, self.target, self.batch = part, target, batch
             self.rng = np.random.default_rng(0)
             self.order = self.rng.permutation(len(part["raw"]))
 
         def __len__(self) -> int:
-            return -(-len(self.order) // self.batch)
+            return -(-len(self.order) // batch)
 
         def __getitem__(self, number: int) -> tuple[Part, dict[str, Floats]]:
-            rows = self.order[number * self.batch : (number + 1) * self.batch]
-            raw = self.part["raw"][rows]
+            rows = self.order[number * batch : (number + 1) * batch]
+            raw = part["raw"][rows]
             for sample in raw:
                 if self.rng.random() < 0.5:
                     start = self.rng.integers(len(sample) - len(sample) // 10)
@@ -187,12 +186,17 @@ def train_optimised(source: Path, epochs: int) -> float:
                     sample *= self.rng.normal(1, 0.05)
                 if self.rng.random() < 0.5:
                     sample += self.rng.normal(0, 0.05, sample.shape)
-            target = {name: value[rows] for name, value in self.target.items()}
-            return {"raw": raw, "features": self.part["features"][rows]}, target
+            own = {name: value[rows] for name, value in target.items()}
+            return {"raw": raw, "features": part["features"][rows]}, own
 
         def on_epoch_end(self) -> None:
             self.rng.shuffle(self.order)
 
+    return Batches()
+
+
+def train_optimised(source: Path, epochs: int) -> float:
+    """Arrays in memory, augmentation batch by batch; returns the accuracy."""
     begin("load")
     raw, label, rate, windows = divided(source)
     rng, classes = np.random.default_rng(0), int(max(map(np.max, label.values()))) + 1
@@ -217,7 +221,7 @@ def train_optimised(source: Path, epochs: int) -> float:
     goal = targets(network, label["train"], classes)
     checked = targets(network, label["validation"], classes)
     network.fit(
-        Batches(parts["train"], goal, 128),
+        augmented_batches(parts["train"], goal, 128),
         epochs=epochs,
         validation_data=(parts["validation"], checked),
         verbose=0,

@@ -12,12 +12,9 @@ and are left out elsewhere. Exit code 1: a ratio is below its floor.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib.util
 import multiprocessing
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,12 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from benchmarks.stage import source_of
+from benchmarks.stream_data import make_config, make_store, ours
+from benchmarks.stream_network import fit, start_and_hunger
 from benchmarks.stream_peers import (
-    BATCH,
     NAMES,
     Epoch,
     MappedStore,
@@ -45,38 +41,13 @@ from benchmarks.stream_peers import (
     tfrecord,
 )
 from benchmarks.timing import machine, table, version
-from headrace import stores
-from headrace.model.network import build_network
-from headrace.model.normaliser import Normaliser
-from headrace.model.optimisation import compile_network
-from headrace.pipeline.config.config import Config
-from headrace.pipeline.config.load import config_from_table
-from headrace.pipeline.console import Console
-from headrace.pipeline.features.stage import run_features
-from headrace.pipeline.memory.measured import network_shape
 from headrace.pipeline.memory.plan import MIB
 from headrace.pipeline.memory.watch import watch_memory
-from headrace.pipeline.request import Request
 from headrace.pipeline.rows.order import buffer_chunks, training_order
-from headrace.pipeline.rows.statistics import fit_normaliser
-from headrace.pipeline.stream.training import training_stream
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
-from headrace.pipeline.training.network import optimiser_options
 from headrace.stores import Store
 
-TRIAD = {"acc": ["ch0", "ch1", "ch2"]}
-SELECT = ["*", "!ch?__mad", "!ch?__iqr"]
-"""301 features less 18: 283."""
-PLAIN = {"mask_probability": 0.0, "scale_probability": 0.0, "noise_probability": 0.0}
-SAMPLES, FITTED = 2_000, 20_000
-STARTED = 0.3
-"""Of the time in which TensorFlow makes the graph of a step, until the first batch is there: 0.10
-on a busy machine."""
-EATEN = 0.4
-"""Of the rate at which batches are to be had, that an eater eats at by the clock."""
-FED, LATE, WAITING = 0.998, 0.001, 0.02
-"""Of its rate, that an eater must reach which nothing keeps waiting; of its batches, that may come
-late; of an epoch through the network, that may be spent waiting."""
+SAMPLES = 2_000
 
 
 @dataclass(frozen=True)
@@ -90,34 +61,6 @@ class Contender:
     in_python: Epoch | None = None
     against: str = "headrace"
     floor: float | None = None
-
-
-def make_config(inputs: str = "hybrid", augment: bool = False, scaling: str = "standard") -> Config:
-    """The default configuration, but for what is compared."""
-    return config_from_table(
-        {
-            "features": {"triads": TRIAD, "select": SELECT},
-            "augment": {} if augment else PLAIN,
-            "model": {"inputs": inputs, "feature_scaling": scaling},
-            "train": {"batch": BATCH},
-        },
-        "the benchmark",
-    )
-
-
-def make_store(windows: int, folder: Path) -> tuple[Store, Path]:
-    """The store of a synthetic source, made if it is not there, and the source."""
-    source, target = source_of(windows, folder), folder / f"stream-{windows}.zarr"
-    if not target.exists():
-        run_features(Request(make_config(), source, target, None, Console(quiet=True)))
-    return stores.open(target), source
-
-
-def ours(store: Any, config: Config) -> tf.data.Dataset:
-    """One epoch of the training stream over all folds, as TensorFlow tensors."""
-    folds = [fold.name for fold in store.folds]
-    normaliser = fit_normaliser(store, folds, config)
-    return training_stream(store, folds, config, normaliser, epochs=1)
 
 
 def consumed(
@@ -221,153 +164,6 @@ def _peak(store: Store, with_insitubatch: bool) -> int:
         for _ in range(2):
             run()
     return use.peak
-
-
-def start_and_hunger(store: Store) -> bool:
-    """Print how soon the first batch comes, and how often an eater waits; by the stream's own rate.
-
-    Late is a batch by more than a sleeper wakes late, one time in a thousand, beside busy cores.
-    """
-    config = make_config(augment=True, scaling="quantile")
-    folds = [fold.name for fold in store.folds]
-    normaliser = fit_normaliser(store, folds, config)
-    firsts = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        next(iter(training_stream(store, folds, config, normaliser)))
-        firsts.append(time.perf_counter() - begun)
-    traced = _traced(store, folds, config, normaliser)
-    rate = _eat(training_stream(store, folds, config, normaliser, epochs=2), 0.0, 0.0)[0]
-    pause, slice_seconds = BATCH / (EATEN * rate), _wakes_late()
-    stream = training_stream(store, folds, config, normaliser, epochs=2)
-    eaten, late, batches = _eat(stream, pause, slice_seconds)
-    first = statistics.median(firsts)
-    print(
-        f"First batch after {first:.2f} s, {first / traced:.2f} of the time until a step of the "
-        f"network has its graph (at most {STARTED}). Batches in Python, every default on: "
-        f"{rate:,.0f} windows/s; an eater of {BATCH / pause:,.0f} windows/s ate {eaten:,.0f}, and "
-        f"waited more than {1e3 * (pause + slice_seconds):.1f} ms for {late} of {batches} (at most "
-        f"{LATE:.1%}).\n"
-    )
-    fed = eaten >= FED * BATCH / pause and late <= LATE * batches
-    return first <= STARTED * traced and fed
-
-
-def _traced(store: Store, folds: list[str], config: Config, normaliser: Normaliser) -> float:
-    """Seconds in which the network and the graph of its training step are made; of three times."""
-    taken = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        network = _network(store, config)
-        compile_network(network, config.model, optimiser_options(config.train), 1, 1)
-        heads = tuple(network.output)
-        seconds = time.perf_counter() - begun
-        element = training_stream(store, folds, config, normaliser, heads=heads).element_spec
-        begun = time.perf_counter()
-        tf.function(network.train_step, input_signature=[element]).get_concrete_function()
-        taken.append(seconds + time.perf_counter() - begun)
-    return statistics.median(taken)
-
-
-def _network(store: Store, config: Config) -> Any:
-    return build_network(config.model, **network_shape(store))
-
-
-def _eat(data: tf.data.Dataset, pause: float, slice_seconds: float) -> tuple[float, int, int]:
-    """Windows/s of an eater that takes `pause` seconds for a batch; late batches, and all."""
-    late = batches = 0
-    stream = iter(data)
-    next(stream)
-    # As timeit does: collecting what is above would be the eater's pause, not the stream's.
-    gc.collect()
-    gc.disable()
-    begun = asked = time.perf_counter()
-    for _ in stream:
-        late += time.perf_counter() - asked > pause + slice_seconds
-        batches += 1
-        # By the clock, so that what one pause takes too long is caught up in the next.
-        while time.perf_counter() < begun + batches * pause:
-            time.sleep(0.0002)
-        asked = time.perf_counter()
-    gc.enable()
-    return batches * BATCH / (time.perf_counter() - begun), late, batches
-
-
-def _wakes_late() -> float:
-    """Seconds by which a sleeper wakes late one time in a thousand, beside two busy ones a core."""
-    spin = [sys.executable, "-c", "while True: pass"]
-    busy = [subprocess.Popen(spin) for _ in range(2 * len(os.sched_getaffinity(0)))]
-    late = []
-    try:
-        for _ in range(4000):
-            begun = time.perf_counter()
-            time.sleep(0.0002)
-            late.append(time.perf_counter() - begun)
-    finally:
-        for each in busy:
-            each.kill()
-            each.wait()
-    return sorted(late)[-4]
-
-
-def fit(store: Store, rounds: int) -> bool:
-    """Print an epoch of the real network by `fit` on arrays and by the stream; 0.98 or better."""
-    config = make_config(augment=False)
-    folds = [fold.name for fold in store.folds]
-    normaliser = fit_normaliser(store, folds, config)
-    network = _network(store, config)
-    steps = FITTED // BATCH
-    compile_network(network, config.model, optimiser_options(config.train), steps, rounds)
-    arrays, labels = _normalised(store, normaliser, network)
-    steps_config = config.model_copy(
-        update={"train": config.train.model_copy(update={"steps_per_epoch": steps})}
-    )
-    stream = training_stream(
-        store, folds, steps_config, normaliser, heads=tuple(network.output), epochs=rounds + 1
-    )
-    batches = iter(stream)
-    step = tf.function(network.train_step, input_signature=[stream.element_spec])
-    waited: list[float] = []
-
-    def by_stream() -> None:
-        waited.append(0.0)
-        for _ in range(steps):
-            asked = time.perf_counter()
-            batch = next(batches)
-            waited[-1] += time.perf_counter() - asked
-            step(batch)
-
-    taken: dict[str, list[float]] = {"fit": [], "stream": []}
-    for number in range(rounds + 1):
-        for name, run in (
-            ("fit", lambda: network.fit(arrays, labels, batch_size=BATCH, verbose=0)),
-            ("stream", by_stream),
-        ):
-            begun = time.perf_counter()
-            run()
-            if number:
-                taken[name].append(time.perf_counter() - begun)
-    by_fit, own = (statistics.median(taken[name]) for name in ("fit", "stream"))
-    share = statistics.median(waited[1:]) / own
-    print(
-        f"An epoch of {steps * BATCH:,} windows through the network: model.fit on arrays "
-        f"{by_fit:.1f} s, the stream {own:.1f} s: ratio {by_fit / own:.2f} (floor 0.98); "
-        f"{100 * share:.1f} % of the time waiting for data (at most 2 %).\n"
-    )
-    return by_fit / own >= 0.98 and share <= WAITING
-
-
-def _normalised(store: Store, normaliser: Normaliser, network: Any) -> tuple[Any, Any]:
-    """FITTED windows as `fit` takes them: all in memory, normalised."""
-    from headrace.model.normalisation_layers import normalise_features, normalise_raw
-
-    rows = {name: store.read(name, 0, FITTED // BATCH * BATCH) for name in NAMES}
-    arrays = {
-        "raw": normalise_raw(rows["raw"], normaliser).numpy(),
-        "features": normalise_features(rows["features"], normaliser).numpy(),
-    }
-    hot = np.eye(len(store.classes), dtype=np.float32)[rows["label"]]
-    return arrays, dict.fromkeys(network.output, hot)
 
 
 def main() -> int:
