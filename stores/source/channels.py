@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.hdf5 import SHOWN_DATASETS, attribute, check_text, describe
+from headrace.stores.source.arrays import SHOWN_ARRAYS, check_text
+from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.spec import WindowSpec, numbered_channels
 
@@ -48,68 +49,68 @@ class ChannelInfo:
         return WindowSpec(time, self.rate_hz, self.channels, self.units, dtype, scale)
 
 
-def read_channel_info(dataset: Any, options: SourceOptions) -> ChannelInfo:
-    """Rate, channel names, units and scale of `dataset` (..., C), from options or attributes.
+def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
+    """Rate, channel names, units and scale of `data` (..., C), from options or attributes.
 
-    Attributes are looked up on the dataset, then on the file.
+    Attributes are looked up on the array, then on the file.
 
     Raises:
         UserError: no rate, a count that differs from C, names that repeat, or a bad value.
     """
-    count = int(dataset.shape[-1])
-    channels = _texts(dataset, "channels", options.channels, count)
+    count = int((data.shape or (0,))[-1])
+    channels = _texts(data, "channels", options.channels, count)
     if channels is None:
         channels = numbered_channels(count)
     for channel in channels:
-        where = f"{describe(dataset)} names a channel"
+        where = f"{data.where} names a channel"
         check_text(channel, where, "source.channels", "/\\")
     if len(set(channels)) < count or "" in channels:
         raise SourceError(
-            f"{describe(dataset)} names its channels {', '.join(channels)}; each needs a name of "
+            f"{data.where} names its channels {', '.join(channels)}; each needs a name of "
             "its own. Set source.channels."
         )
-    scale = _scale(dataset, options.scale, count)
-    units = _units(dataset, options.units, count, scaled=scale is not None)
+    scale = _scale(data, options.scale, count)
+    units = _units(data, options.units, count, scaled=scale is not None)
     for unit in units:
-        check_text(unit, f"{describe(dataset)} names a unit", "source.units")
+        check_text(unit, f"{data.where} names a unit", "source.units")
     return ChannelInfo(
         channels=channels,
         units=units,
         scale=np.ones(count) if scale is None else scale,
-        rate_hz=_rate(dataset, options.rate_hz),
+        rate_hz=_rate(data, options.rate_hz),
     )
 
 
-def _rate(dataset: Any, given: float | None) -> float:
+def _rate(data: SourceArray, given: float | None) -> float:
     if given is not None:
         return given
-    value = attribute(dataset, "sampling_rate_hz")
+    value = data.attribute("sampling_rate_hz")
     if value is None:
         raise SourceError(
-            f"{describe(dataset)} says no sampling rate: neither it nor the file has the "
+            f"{data.where} says no sampling rate: neither it nor the file has the "
             "attribute sampling_rate_hz. Set source.rate_hz, in Hz."
         )
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise SourceError(
-            f"{describe(dataset)} has the sampling_rate_hz {value!r}, which is not a number. "
+            f"{data.where} has the sampling_rate_hz {value!r}, which is not a number. "
             "Set source.rate_hz, in Hz."
         )
     # A float32 51.2 means 51.2, not 51.2000008.
     rate = float(str(array.reshape(-1)[0]))
     if not MIN_RATE <= rate <= MAX_RATE:
         raise SourceError(
-            f"{describe(dataset)} has a sampling_rate_hz of {rate:g}; it must be above 0, from "
+            f"{data.where} has a sampling_rate_hz of {rate:g}; it must be above 0, from "
             f"{MIN_RATE:g} to {MAX_RATE:g}. Set source.rate_hz, in Hz."
         )
     return rate
 
 
 def _texts(
-    dataset: Any, name: str, given: Sequence[str] | None, count: int
+    data: SourceArray, name: str, given: Sequence[str] | None, count: int
 ) -> tuple[str, ...] | None:
     """`count` texts from the option or the attribute `name`; one text may list them by commas."""
-    values: Any = given if given is not None else attribute(dataset, name)
+    values: Any = given if given is not None else data.attribute(name)
     if values is None:
         return None
     array = np.asarray(values)
@@ -119,8 +120,8 @@ def _texts(
     if len(texts) != count:
         origin = f"source.{name}" if given is not None else f"The attribute {name}"
         raise SourceError(
-            f"{origin} gives {len(texts)} ({', '.join(texts[:SHOWN_DATASETS])}) for the {count} "
-            f"channels of {describe(dataset)}. Set source.{name} to {count} of them."
+            f"{origin} gives {len(texts)} ({', '.join(texts[:SHOWN_ARRAYS])}) for the {count} "
+            f"channels of {data.where}. Set source.{name} to {count} of them."
         )
     return texts
 
@@ -129,14 +130,16 @@ def _text(value: Any) -> str:
     return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
 
 
-def _units(dataset: Any, given: Sequence[str] | None, count: int, scaled: bool) -> tuple[str, ...]:
+def _units(
+    data: SourceArray, given: Sequence[str] | None, count: int, scaled: bool
+) -> tuple[str, ...]:
     if given is None:
-        value = attribute(dataset, "units")
+        value = data.attribute("units")
         if value is not None and np.size(value) == 1 and count > 1:
             text = _text(np.asarray(value).reshape(-1)[0])
             if "," not in text:
                 return _known_units((text,) * count, scaled)
-    return _known_units(_texts(dataset, "units", given, count) or ("",) * count, scaled)
+    return _known_units(_texts(data, "units", given, count) or ("",) * count, scaled)
 
 
 def _known_units(units: tuple[str, ...], scaled: bool) -> tuple[str, ...]:
@@ -146,8 +149,10 @@ def _known_units(units: tuple[str, ...], scaled: bool) -> tuple[str, ...]:
     return tuple("" if unit.lower() in RAW_COUNT_UNITS else unit for unit in units)
 
 
-def _scale(dataset: Any, given: Sequence[float] | None, count: int) -> NDArray[np.float64] | None:
-    value: Any = given if given is not None else attribute(dataset, "scale_to_units")
+def _scale(
+    data: SourceArray, given: Sequence[float] | None, count: int
+) -> NDArray[np.float64] | None:
+    value: Any = given if given is not None else data.attribute("scale_to_units")
     if value is None or (given is not None and len(given) == 0):
         return None
     raw = np.asarray(value)
@@ -155,13 +160,13 @@ def _scale(dataset: Any, given: Sequence[float] | None, count: int) -> NDArray[n
         raw = np.repeat(raw.reshape(-1), count)
     if raw.shape != (count,) or raw.dtype.kind not in "fiu":
         raise SourceError(
-            f"The scale of {describe(dataset)} has {raw.size} values for {count} channels. "
+            f"The scale of {data.where} has {raw.size} values for {count} channels. "
             f"Set source.scale to {count} numbers."
         )
     scale = raw.astype(np.float64)
     if not np.all(np.isfinite(scale)) or np.any(scale == 0):
         raise SourceError(
-            f"The scale of {describe(dataset)} is {scale.tolist()}; factors must be finite and "
+            f"The scale of {data.where} is {scale.tolist()}; factors must be finite and "
             "not 0. Set source.scale."
         )
     return scale

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError, SourceError, UserError
-from headrace.stores.source.hdf5 import attribute, contents, describe, find_dataset, require_dataset
+from headrace.stores.source.arrays import find_array, require_array
+from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.names import Codes, NameColumn, OneName, distinct, natural_order
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.text import shown
@@ -30,9 +31,9 @@ class NameColumns:
     group: NameColumn | None
     part: NameColumn | None
 
-    def stored_labels(self) -> list[Any]:
-        """The dataset of labels, if there is one."""
-        return [self.label.dataset] if isinstance(self.label, NameColumn) else []
+    def stored_labels(self) -> list[SourceArray]:
+        """The array of labels, if there is one."""
+        return [self.label.array] if isinstance(self.label, NameColumn) else []
 
 
 class LabelSelection:
@@ -207,7 +208,7 @@ def number_names(
     selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
     if len(used) == 0:
         raise SourceError(
-            f"No window of {describe(columns.label.dataset)} has a label that is kept. The labels "
+            f"No window of {columns.label.array.where} has a label that is kept. The labels "
             f"are: {shown(labels)}. Change source.class_map or source.exclude_labels."
         )
     classes = number_classes(labels, np.unique(used[:, 0]), selection, declared)
@@ -236,26 +237,28 @@ def combinations(codes: NDArray[np.int32]) -> set[tuple[int, ...]]:
     return {tuple(row) for row in rows.tolist()}
 
 
-def declared_classes(file: Any, owners: Sequence[Any], named: str | None) -> tuple[str, ...] | None:
-    """The names that integer labels index: a dataset, else an attribute of `owners`, else None.
+def declared_classes(
+    file: SourceNode, owners: Sequence[SourceArray], named: str | None
+) -> tuple[str, ...] | None:
+    """The names that integer labels index: an array, else an attribute of `owners`, else None.
 
     Raises:
-        UserError: the named dataset is missing, or holds something else than strings.
+        UserError: the named array is missing, or holds something else than strings.
     """
-    dataset = find_dataset(file, "classes", named, ("classes",))
-    if dataset is not None:
-        return _text_list(dataset[()])
+    array = find_array(file, "classes", named, ("classes",))
+    if array is not None:
+        return _text_list(array.whole())
     if named == "":
         return None
     for owner in owners:
-        value = attribute(owner, "classes")
+        value = owner.attribute("classes")
         if value is not None:
             return _text_list(value)
     return None
 
 
 def label_column(
-    file: Any, data: Any, usual: Sequence[str], options: SourceOptions
+    file: SourceNode, data: SourceArray, usual: Sequence[str], options: SourceOptions
 ) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
     """The labels of the rows of `data`, and the classes that the file lists.
 
@@ -265,7 +268,7 @@ def label_column(
     """
     if options.labels == "":
         return OneName(data, UNLABELLED), None
-    labels = require_dataset(file, "labels", options.labels, usual)
+    labels = require_array(file, "labels", options.labels, usual)
     declared = declared_classes(file, (labels, data), options.classes)
     return NameColumn(labels, "labels", declared), declared
 
@@ -293,11 +296,11 @@ def check_groups_in_one_part(
         )
 
 
-def no_groups(node: Any, usual: Sequence[str]) -> UserError:
+def no_groups(node: SourceNode, usual: Sequence[str]) -> UserError:
     """The error for a source that does not say whom its windows come from."""
     return GroupError(
-        f"{node.file.filename} has no groups (looked for {', '.join(usual)}), so train and test "
-        f"could share a person or machine. Name one of its datasets ({contents(node)}) with "
+        f"{node.where} has no groups (looked for {', '.join(usual)}), so train and test "
+        f"could share a person or machine. Name one of its datasets ({node.contents()}) with "
         "source.groups, or set source.split_by_window = true and read the scores as too high: "
         "they leak."
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import numpy as np
 
 from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.channels import ChannelInfo
+from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.names import slices
 
 SAMPLED_SLICES = 64
@@ -16,11 +17,11 @@ SLICE_BYTES = 64 << 10
 
 
 def fingerprint(
-    path: Place, data: Any, tables: list[Any], classes: list[str], info: ChannelInfo
+    path: Place, data: SourceArray, tables: list[SourceArray], classes: list[str], info: ChannelInfo
 ) -> str:
     """A hex digest of 32 characters.
 
-    Covers the file's size; name, shape and type of the datasets read; rate, channels, units,
+    Covers the file's size; name, shape and type of the arrays read; rate, channels, units,
     scale and list of classes; the whole of `tables` (labels, groups, recordings); and 64 evenly
     spaced slices of `data`, of up to 64 KiB each. Never a time stamp or a path outside the file.
     """
@@ -35,10 +36,10 @@ def fingerprint(
     described += [classes, *((d.name, d.shape, str(d.dtype)) for d in (data, *tables))]
     digest.update(repr(described).encode())
     for table in tables:
-        for start, stop in slices(table.shape[0]):
+        for start, stop in slices(rows_of(table)):
             digest.update(_bytes(table, start, stop))
-    rows = int(data.shape[0])
-    row_bytes = max(1, int(np.prod(data.shape[1:])) * data.dtype.itemsize)
+    rows, inner = rows_of(data), (data.shape or ())[1:]
+    row_bytes = max(1, int(np.prod(inner)) * data.dtype.itemsize)
     length = min(rows, max(1, SLICE_BYTES // row_bytes))
     for number in range(SAMPLED_SLICES):
         start = (rows - length) * number // (SAMPLED_SLICES - 1)
@@ -46,8 +47,8 @@ def fingerprint(
     return digest.hexdigest()
 
 
-def _bytes(dataset: Any, start: int, stop: int) -> bytes:
-    if dataset.dtype.kind in "SO":
-        return "\0".join(dataset.asstr()[start:stop].tolist()).encode()
-    content: bytes = np.ascontiguousarray(dataset[start:stop]).tobytes()
+def _bytes(array: SourceArray, start: int, stop: int) -> bytes:
+    if array.dtype.kind in "SOU":
+        return "\0".join(array.texts(start, stop).tolist()).encode()
+    content: bytes = np.ascontiguousarray(array.read(start, stop)).tobytes()
     return content

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError
 from headrace.stores.source.classes import LabelSelection
-from headrace.stores.source.hdf5 import describe
 from headrace.stores.source.names import SLICE_ROWS, NameColumn, OneName
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import RecordingTable
@@ -167,7 +166,7 @@ def _no_window(column: NameColumn | OneName, stretches: Stretches, window: int) 
     kept = stretches.length[stretches.label != LEFT_OUT]
     if len(kept) == 0:
         return SourceError(
-            f"No row of {describe(column.dataset)} has a label that is kept. The labels are: "
+            f"No row of {column.array.where} has a label that is kept. The labels are: "
             f"{shown(column.names)}. Change source.class_map or source.exclude_labels."
         )
     if isinstance(column, OneName):
@@ -177,7 +176,7 @@ def _no_window(column: NameColumn | OneName, stretches: Stretches, window: int) 
         )
     return SourceError(
         f"A window of {window} samples is longer than every stretch of one label in "
-        f"{describe(column.dataset)} (the longest has {int(kept.max())}). Set a shorter "
+        f"{column.array.where} (the longest has {int(kept.max())}). Set a shorter "
         'source.window_s, or source.label_rule = "majority".'
     )
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError
-from headrace.stores.source.hdf5 import check_text, describe
+from headrace.stores.source.arrays import check_text, rows_of
+from headrace.stores.source.formats.interface import SourceArray
 
 Codes = NDArray[np.int32]
 # Names of a slice take 40 bytes a row as integers, about 120 as short strings.
@@ -20,34 +21,34 @@ MAX_NAMES = 1 << 20
 
 
 class NameColumn:
-    """A dataset of one name per row: strings, or integers that may index a list of names.
+    """An array of one name per row: strings, or integers that may index a list of names.
 
     Reading gives codes: each different name gets the next number when it is first met, so codes
     are stable once every row was seen in order. `names[code]` is the name.
     """
 
-    def __init__(self, dataset: Any, option: str, index: Sequence[str] | None = None) -> None:
-        """Check type and shape of `dataset`; `index` are the names that integers count into.
+    def __init__(self, array: SourceArray, option: str, index: Sequence[str] | None = None) -> None:
+        """Check type and shape of `array`; `index` are the names that integers count into.
 
         Raises:
             UserError: not one-dimensional, or neither strings nor integers.
         """
-        self.dataset = dataset
+        self.array = array
         self.names: list[str] = []
         self._index = index
         self._option = option
         self._codes: dict[str, int] = {}
-        if dataset.shape is None or len(dataset.shape) != 1:
+        if array.shape is None or len(array.shape) != 1:
             raise SourceError(
-                f"{describe(dataset)} has shape {dataset.shape}; one value per row is needed. "
-                f"Name another dataset with source.{option}{_flattened(dataset.shape)}."
+                f"{array.where} has shape {array.shape}; one value per row is needed. "
+                f"Name another dataset with source.{option}{_flattened(array.shape)}."
             )
-        if dataset.dtype.kind not in "biufSOU":
+        if array.dtype.kind not in "biufSOU":
             raise self._wrong_type()
 
     def __len__(self) -> int:
-        """Rows of the dataset."""
-        return int(self.dataset.shape[0])
+        """Rows of the array."""
+        return rows_of(self.array)
 
     def read(self, start: int, stop: int) -> Codes:
         """Codes of the rows `start` to `stop`, int32.
@@ -60,17 +61,17 @@ class NameColumn:
         return np.array(codes, dtype=np.int32)[inverse]
 
     def _values(self, start: int, stop: int) -> NDArray[Any]:
-        if self.dataset.dtype.kind in "SOU":
+        if self.array.dtype.kind in "SOU":
             try:
-                return np.asarray(self.dataset.asstr()[start:stop]).astype(np.str_)
+                return self.array.texts(start, stop)
             except UnicodeDecodeError as error:
                 raise SourceError(
-                    f"{describe(self.dataset)} holds a name that is not UTF-8 ({error}). Write it "
+                    f"{self.array.where} holds a name that is not UTF-8 ({error}). Write it "
                     f"anew, or name another dataset with source.{self._option}."
                 ) from error
             except TypeError as error:
                 raise self._wrong_type() from error
-        values: NDArray[Any] = self.dataset[start:stop]
+        values = self.array.read(start, stop)
         if values.dtype.kind == "b":
             return values.astype(np.int64)
         if values.dtype.kind == "f":
@@ -83,10 +84,10 @@ class NameColumn:
     def _code(self, value: int | str) -> int:
         name = str(value) if self._index is None or isinstance(value, str) else self._at(value)
         if name not in self._codes:
-            check_text(name, f"{describe(self.dataset)} holds a name", f"source.{self._option}")
+            check_text(name, f"{self.array.where} holds a name", f"source.{self._option}")
             if len(self.names) == MAX_NAMES:
                 raise SourceError(
-                    f"{describe(self.dataset)} holds more than {MAX_NAMES} different values; "
+                    f"{self.array.where} holds more than {MAX_NAMES} different values; "
                     f"it names no {self._option}. Name another dataset with "
                     f"source.{self._option}."
                 )
@@ -98,7 +99,7 @@ class NameColumn:
         assert self._index is not None
         if not 0 <= value < len(self._index):
             raise SourceError(
-                f"{describe(self.dataset)} holds the label {value}, but there are "
+                f"{self.array.where} holds the label {value}, but there are "
                 f"{len(self._index)} classes, counted from 0. Correct the file, or set "
                 'source.classes = "" to use the numbers as names.'
             )
@@ -106,7 +107,7 @@ class NameColumn:
 
     def _wrong_type(self) -> UserError:
         return SourceError(
-            f"{describe(self.dataset)} holds {self.dataset.dtype}; strings or whole numbers are "
+            f"{self.array.where} holds {self.array.dtype}; strings or whole numbers are "
             f"needed. Name another dataset with source.{self._option}."
         )
 
@@ -114,14 +115,14 @@ class NameColumn:
 class OneName:
     """In place of a `NameColumn` where the file has none: every row has the same name."""
 
-    def __init__(self, data: Any, name: str) -> None:
-        """Rows of `data`, h5py, all called `name`."""
-        self.dataset = data
+    def __init__(self, data: SourceArray, name: str) -> None:
+        """Rows of `data`, all called `name`."""
+        self.array = data
         self.names = [name]
 
     def __len__(self) -> int:
         """Rows of the data."""
-        return int(self.dataset.shape[0])
+        return rows_of(self.array)
 
     def read(self, start: int, stop: int) -> Codes:
         """Zeros."""

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from headrace.child import child_command
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.places import Place, storage_of, unpacked
-from headrace.stores.source.hdf5 import HDF5_ERRORS, check_own, open_file
+from headrace.stores.source.formats.hdf5 import HDF5_ERRORS, check_own, open_hdf5
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 
@@ -80,7 +81,7 @@ def look_at(path: Place) -> Contents:
     child = _run_child("contents", path, "")
     found = json.loads(child.stdout)
     if "error" in found:
-        open_file(path).close()  # It says better what is wrong, if it is the whole file.
+        open_hdf5(path).close()  # It says better what is wrong, if it is the whole file.
         raise SourceError(
             f"The source {path} cannot be read as HDF5 ({found['error']}). Name an HDF5 file."
         )
@@ -145,8 +146,8 @@ def _try_to_open(packed_source: str) -> int:
 def _print_contents(packed_source: str) -> int:
     """Print what the file holds as JSON."""
     try:
-        with open_file(unpacked(packed_source)) as file:
-            print(json.dumps(_contents(file)))
+        with closing(open_hdf5(unpacked(packed_source))) as file:
+            print(json.dumps(_contents(file.node)))
     except (UserError, *HDF5_ERRORS) as error:
         print(json.dumps({"error": first_line(error)}))
     return 0

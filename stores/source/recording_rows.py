@@ -7,18 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.source.hdf5 import SLICE_BYTES
+from headrace.stores.source.arrays import SLICE_BYTES
+from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.resampling import Ratio
 
 FLOAT64_BYTES = 8
 
 
 class RecordingRows:
-    """Contiguous slices of one dataset `signals` (S, C); holds nothing between two reads."""
+    """Contiguous slices of one array `signals` (S, C); holds nothing between two reads."""
 
     def __init__(
         self,
-        data: Any,
+        data: SourceArray,
         stored_dtype: np.dtype[Any],
         ratio: Ratio | None,
         scale: NDArray[np.float64],
@@ -27,7 +28,7 @@ class RecordingRows:
         """Set what is done to rows as they are read.
 
         Args:
-            data: h5py dataset (S, C).
+            data: (S, C).
             stored_dtype: its type in native byte order.
             ratio: change of rate; None delivers rows as stored.
             scale: (C,) factors, applied before resampling and only there.
@@ -38,7 +39,7 @@ class RecordingRows:
         self._ratio = ratio
         self._scale = scale
         self._fill = fill
-        channels = int(data.shape[1])
+        channels = self._channels = int((data.shape or (0, 0))[1])
         self.row_bytes = channels * stored_dtype.itemsize
         # Rows as delivered that make about 4 MiB of what is held: the source rows in float64.
         row = self.row_bytes
@@ -80,8 +81,8 @@ class RecordingRows:
             infinity went into the row; None where that cannot be or is not asked for.
         """
         first, stop = self.source_span(origin, rows, low, high)
-        stored = np.empty((stop - first, self._data.shape[1]), dtype=self._dtype)
-        self._data.read_direct(stored, np.s_[first:stop])
+        stored = np.empty((stop - first, self._channels), dtype=self._dtype)
+        self._data.read_into(stored, first)
         bad = self._mark_and_fill(stored, marks)
         if self._ratio is None:
             return stored, bad

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.arrays import find_array, require_array, rows_of
 from headrace.stores.source.classes import no_groups
-from headrace.stores.source.hdf5 import contents, describe, find_dataset, require_dataset, resolve
+from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.names import Codes, NameColumn
 from headrace.stores.source.options import SourceOptions
 
@@ -32,7 +31,7 @@ class RecordingTable:
         group: column of group names, None when splits are by window.
         part: column of the official split, None without one.
         group_code, part_code: (R,) int32 codes of these columns, -1 without one.
-        datasets: the h5py datasets of the columns that are used.
+        arrays: the columns that are used.
     """
 
     start: NDArray[np.int64]
@@ -41,10 +40,10 @@ class RecordingTable:
     part: NameColumn | None
     group_code: Codes
     part_code: Codes
-    datasets: tuple[Any, ...]
+    arrays: tuple[SourceArray, ...]
 
 
-def read_table(file: Any, rows: int, options: SourceOptions) -> RecordingTable:
+def read_table(file: SourceNode, rows: int, options: SourceOptions) -> RecordingTable:
     """Read the table of recordings into signals of `rows` rows.
 
     Raises:
@@ -52,64 +51,66 @@ def read_table(file: Any, rows: int, options: SourceOptions) -> RecordingTable:
             outside the signals, or two overlap.
     """
     node = _table_group(file, options)
-    start = _whole_numbers(node, "start_column", options.start_column)
-    length = _whole_numbers(node, "length_column", options.length_column)
+    places = [
+        _whole_numbers(node, option, getattr(options, option))
+        for option in ("start_column", "length_column")
+    ]
     group = None
     if not options.split_by_window:
-        found = find_dataset(node, "groups", options.groups, USUAL_GROUPS)
+        found = find_array(node, "groups", options.groups, USUAL_GROUPS)
         if found is None:
             raise no_groups(node, USUAL_GROUPS)
         group = NameColumn(found, "groups")
-    found = find_dataset(node, "split", options.split, USUAL_SPLIT)
+    found = find_array(node, "split", options.split, USUAL_SPLIT)
     part = None if found is None else NameColumn(found, "split")
-    columns = [column.dataset for column in (group, part) if column is not None]
-    datasets = (node[options.start_column], node[options.length_column], *columns)
-    _check_lengths(datasets)
+    columns = [column.array for column in (group, part) if column is not None]
+    arrays = (*places, *columns)
+    _check_lengths(arrays)
+    start, length = (each.read(0, rows_of(each)).astype(np.int64) for each in places)
     _check_places(node, start, length, rows)
     return RecordingTable(
-        start, length, group, part, _codes(group, len(start)), _codes(part, len(start)), datasets
+        start, length, group, part, _codes(group, len(start)), _codes(part, len(start)), arrays
     )
 
 
-def _table_group(file: Any, options: SourceOptions) -> Any:
+def _table_group(file: SourceNode, options: SourceOptions) -> SourceNode:
     name = options.recordings or USUAL_TABLE
-    node = resolve(file, name)
-    if not isinstance(node, h5py.Group):
+    node = file.group(name)
+    if node is None:
         raise SourceError(
-            f"{file.filename} has no group {name} with the columns {options.start_column} and "
-            f"{options.length_column}, one entry per recording. It holds: {contents(file)}. Name "
+            f"{file.where} has no group {name} with the columns {options.start_column} and "
+            f"{options.length_column}, one entry per recording. It holds: {file.contents()}. Name "
             "the group with source.recordings."
         )
     return node
 
 
-def _whole_numbers(node: Any, option: str, name: str) -> NDArray[np.int64]:
-    dataset = require_dataset(node, option, None, (name,))
-    if dataset.dtype.kind not in "iu" or len(dataset.shape) != 1 or dataset.shape[0] == 0:
+def _whole_numbers(node: SourceNode, option: str, name: str) -> SourceArray:
+    array = require_array(node, option, None, (name,))
+    if array.dtype.kind not in "iu" or len(array.shape or ()) != 1 or rows_of(array) == 0:
         raise SourceError(
-            f"{describe(dataset)} is {dataset.dtype} {dataset.shape}; one whole number per "
+            f"{array.where} is {array.dtype} {array.shape}; one whole number per "
             f"recording is needed. Name another column with source.{option}."
         )
-    values: NDArray[np.int64] = dataset[()].astype(np.int64)
-    return values
+    return array
 
 
 def _codes(column: NameColumn | None, rows: int) -> Codes:
     return np.full(rows, -1, dtype=np.int32) if column is None else column.read(0, rows)
 
 
-def _check_lengths(columns: Sequence[Any]) -> None:
+def _check_lengths(columns: Sequence[SourceArray]) -> None:
     for column in columns:
-        if column.shape[0] != columns[0].shape[0]:
+        if rows_of(column) != rows_of(columns[0]):
             raise SourceError(
-                f"{describe(column)} has {column.shape[0]} entries, "
-                f"{columns[0].name} has {columns[0].shape[0]}: one per recording is needed. "
+                f"{column.where} has {rows_of(column)} entries, "
+                f"{columns[0].name} has {rows_of(columns[0])}: one per recording is needed. "
                 "Correct the file, or name another column."
             )
 
 
 def _check_places(
-    node: Any, start: NDArray[np.int64], length: NDArray[np.int64], rows: int
+    node: SourceNode, start: NDArray[np.int64], length: NDArray[np.int64], rows: int
 ) -> None:
     outside = np.flatnonzero((start < 0) | (length < 0) | (length > rows - start))
     if len(outside) > 0:
@@ -129,11 +130,11 @@ def _check_places(
 
 
 def _rows_of(
-    node: Any, rows: NDArray[np.int64], start: NDArray[np.int64], length: NDArray[np.int64]
+    node: SourceNode, rows: NDArray[np.int64], start: NDArray[np.int64], length: NDArray[np.int64]
 ) -> str:
     listed = ", ".join(
         f"{row} (rows {start[row]} to {int(start[row]) + int(length[row])})"
         for row in rows[:SHOWN_ROWS].tolist()
     )
     more = ", ..." if len(rows) > SHOWN_ROWS else ""
-    return f"In {node.file.filename} {node.name} the recordings {listed}{more} lie"
+    return f"In {node.where} the recordings {listed}{more} lie"

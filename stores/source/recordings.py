@@ -10,6 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.arrays import (
+    GAP_BYTES,
+    check_shape,
+    check_signal_dtype,
+    require_array,
+    rows_of,
+)
 from headrace.stores.source.channels import read_channel_info
 from headrace.stores.source.classes import (
     LabelSelection,
@@ -19,14 +26,7 @@ from headrace.stores.source.classes import (
     label_column,
     number_names,
 )
-from headrace.stores.source.hdf5 import (
-    GAP_BYTES,
-    check_shape,
-    check_signal_dtype,
-    describe,
-    require_dataset,
-    with_chunk_cache,
-)
+from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.label_runs import plan_runs
 from headrace.stores.source.names import Codes, slices
 from headrace.stores.source.options import SourceOptions
@@ -43,8 +43,8 @@ COPIED_BYTES = 4 << 20
 class RecordingsLayout:
     """Candidates are the windows of all recordings that the label rule keeps, in table order."""
 
-    def __init__(self, file: Any, options: SourceOptions) -> None:
-        """Find and check the datasets, read all labels once, in slices, and plan the windows.
+    def __init__(self, file: SourceFile, options: SourceOptions) -> None:
+        """Find and check the arrays, read all labels once, in slices, and plan the windows.
 
         Raises:
             UserError: see `open_source`.
@@ -54,21 +54,21 @@ class RecordingsLayout:
                 "source.windows names a dataset of windows, but source.layout is recordings. "
                 "Remove one of them."
             )
-        data = require_dataset(file, "signals", options.signals, USUAL_SIGNALS)
-        check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
+        data = require_array(file, "signals", options.signals, USUAL_SIGNALS)
+        rows, _ = check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
         dtype = check_signal_dtype(data)
         self.info = read_channel_info(data, options)
         labels, declared = label_column(file, data, USUAL_LABELS, options)
-        if len(labels) != data.shape[0]:
+        if len(labels) != rows:
             raise SourceError(
-                f"{describe(labels.dataset)} has shape {labels.dataset.shape} for the "
-                f"{data.shape[0]} rows of {data.name}; one label per row is needed. Name another "
+                f"{labels.array.where} has shape {labels.array.shape} for the "
+                f"{rows} rows of {data.name}; one label per row is needed. Name another "
                 "dataset with source.labels."
             )
         self.declared = declared or ()
-        self._table = read_table(file, int(data.shape[0]), options)
+        self._table = read_table(file, rows, options)
         self._set_windows(dtype, options)
-        self.data = with_chunk_cache(data)
+        self.data = data.ready()
         self._rows = RecordingRows(
             self.data,
             dtype,
@@ -132,7 +132,7 @@ class RecordingsLayout:
             for a, _, low, high in self._slices(recording, row)
         ]
 
-    def label_spans(self, start: int, stop: int) -> list[tuple[Any, int, int]]:
+    def label_spans(self, start: int, stop: int) -> list[tuple[SourceArray, int, int]]:
         """None: labels are held, as runs."""
         return []
 
@@ -160,9 +160,9 @@ class RecordingsLayout:
             lost = [str(table.group.names[code]) for code in codes]
         return len(table.start) - len(used), lost
 
-    def tables(self) -> list[Any]:
-        """Datasets whose whole content belongs to the fingerprint."""
-        return [*self.columns.stored_labels(), *self._table.datasets]
+    def tables(self) -> list[SourceArray]:
+        """Arrays whose whole content belongs to the fingerprint."""
+        return [*self.columns.stored_labels(), *self._table.arrays]
 
     def _set_windows(self, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: resampling applies the scale and gives float32."""
@@ -222,7 +222,7 @@ class RecordingsLayout:
     def _place(self, recording: int) -> tuple[int, int]:
         """Origin and number of source rows that rows of `_candidates` count in."""
         if self._ratio is None:
-            return 0, int(self.data.shape[0])
+            return 0, rows_of(self.data)
         return int(self._table.start[recording]), int(self._table.length[recording])
 
 

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Self
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import SourceError, first_line
-from headrace.stores.io.object_file import HELD_BYTES, READ_AHEAD, ObjectFile
-from headrace.stores.io.places import Place, storage_of
+from headrace.stores.errors import SourceError
+from headrace.stores.io.object_file import READ_AHEAD
+from headrace.stores.io.places import Place
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.fingerprint import fingerprint
-from headrace.stores.source.hdf5 import (
-    MIN_CHUNK_CACHE,
-    attribute,
-    byte_spans,
-    cache_bytes,
-    chunk_row_bytes,
-    contents,
-    explains_reads,
-    open_file,
-    resolve,
-)
+from headrace.stores.source.formats.hdf5 import open_hdf5
+from headrace.stores.source.formats.interface import SourceFile
 from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.names import slices
 from headrace.stores.source.options import SourceOptions
@@ -39,7 +28,6 @@ LABEL_SLICE = 1 << 18
 """Candidates whose labels are read at a time: a few MiB."""
 
 
-@explains_reads
 def open_source(path: Place, options: SourceOptions) -> Source:
     """Open `path`, find its datasets and plan its candidate windows.
 
@@ -50,15 +38,9 @@ def open_source(path: Place, options: SourceOptions) -> Source:
             shape, type or length; there is no rate, no group or no window; a class, channel or
             recording is ill-defined; a group stands in two parts. The message names the option.
     """
+    file = open_hdf5(path)
     try:
-        fetched = storage_of(path).for_hdf5()
-    except OSError as error:
-        raise SourceError(
-            f"The source {path} cannot be read ({first_line(error)}). Name an HDF5 file."
-        ) from error
-    file = open_file(path, fetched)
-    try:
-        return Source(path, file, options, fetched)
+        return Source(path, file, options)
     except BaseException:
         file.close()
         raise
@@ -83,15 +65,9 @@ class Source:
         grouped: False when splits are by window, which leaks.
     """
 
-    def __init__(
-        self, path: Place, file: Any, options: SourceOptions, fetched: ObjectFile | None = None
-    ) -> None:
-        """Take over the open `file`, and the object that it reads; see `open_source`."""
+    def __init__(self, path: Place, file: SourceFile, options: SourceOptions) -> None:
+        """Take over the open `file`; see `open_source`."""
         self.path = path
-        self._fetched = fetched
-        if fetched is not None:
-            # HDF5 closes what is left open when no Python is there any more to read it with.
-            weakref.finalize(self, file.close)
         self.options = options
         self._file = file
         self.layout: LayoutName = _find_layout(file, options)
@@ -113,13 +89,8 @@ class Source:
 
     @property
     def chunk_cache_bytes(self) -> int:
-        """Bytes that HDF5 may hold: one row of chunks, and what does not fit its cache."""
-        data = self._layout.data
-        if data.chunks is None:
-            return MIN_CHUNK_CACHE
-        chunk = int(np.prod(data.chunks)) * int(data.dtype.itemsize)
-        # A filtered chunk is decoded into memory of its own, beside its stored bytes.
-        return cache_bytes(data) + 2 * chunk
+        """Bytes that the format may hold: one row of chunks, and what does not fit its cache."""
+        return self._layout.data.cache_bytes + self._layout.data.decode_bytes
 
     @property
     def buffer_bytes(self) -> int:
@@ -129,14 +100,13 @@ class Source:
     @property
     def fetched_bytes(self) -> int:
         """Bytes held of an object, as it has no system that keeps what was read; 0 of a file."""
-        return 0 if self._fetched is None else HELD_BYTES
+        return self._file.fetched_bytes
 
     @property
     def table_bytes(self) -> int:
         """Bytes that the source holds while it is open: where its candidates are."""
         return self._layout.table_bytes
 
-    @explains_reads
     def read_labels(self, start: int, stop: int) -> Labels:
         """Labels, groups and parts of the candidates `start` to `stop`.
 
@@ -164,7 +134,6 @@ class Source:
             heads = np.flatnonzero(np.append(True, (np.diff(columns) != 0).any(axis=0)))
             yield LabelRuns(low + heads, low + np.append(heads[1:], high - low), labels.take(heads))
 
-    @explains_reads
     def read_windows(self, start: int, stop: int) -> NDArray[Any]:
         """Candidates `start` to `stop`, (n, T, C) of `spec.dtype`, C-contiguous, freshly allocated.
 
@@ -176,7 +145,6 @@ class Source:
         self._check_range(start, stop)
         return self._layout.read_windows(start, stop, marks=False)[0]
 
-    @explains_reads
     def fetch(self, ranges: Sequence[tuple[int, int]], labels: bool = False) -> int:
         """Fetch side by side what reading these candidates will ask for; of a file nothing.
 
@@ -187,7 +155,7 @@ class Source:
         Returns:
             How many of the ranges, from the first on, are worth fetching at a time.
         """
-        if self._fetched is None:
+        if not self._file.fetched_bytes:
             return len(ranges)
         count = len(ranges)
         if not labels:
@@ -198,14 +166,13 @@ class Source:
         for start, stop in ranges[:count]:
             if labels:
                 for data, low, high in self._layout.label_spans(start, stop):
-                    spans.update(byte_spans(data, low, high))
+                    spans.update(data.byte_spans(low, high))
                 continue
             for low, high in self._layout.row_spans(start, stop):
-                spans.update(byte_spans(self._layout.data, low, high))
-        self._fetched.fetch(spans)
+                spans.update(self._layout.data.byte_spans(low, high))
+        self._file.fetch(spans)
         return count
 
-    @explains_reads
     def read_marked_windows(self, start: int, stop: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """`read_windows`, and (n,) bool: True where NaN or infinity went into the window.
 
@@ -218,7 +185,6 @@ class Source:
         self._check_range(start, stop)
         return self._layout.read_windows(start, stop, marks=True)
 
-    @explains_reads
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """Where the candidates lie in the file; None for the windows layout.
 
@@ -236,7 +202,6 @@ class Source:
         """How many recordings give no window, and the groups that have no other."""
         return self._layout.without_windows()
 
-    @explains_reads
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
         """When the candidates begin, in seconds since their recording did; None for windows.
 
@@ -252,14 +217,14 @@ class Source:
         return frozenset(
             option
             for option, name in ATTRIBUTES.items()
-            if attribute(self._layout.data, name) is not None
+            if self._layout.data.attribute(name) is not None
         )
 
     def bytes_read(self, ranges: Sequence[tuple[int, int]]) -> int:
         """Decoded bytes that reading these candidates takes, one range after another.
 
-        HDF5 decodes whole chunks, and again those that its cache lost in between. Of a dataset
-        that is not chunked: the bytes of the rows read.
+        Whole pieces are decoded (chunks of HDF5), and again those that the cache lost in between.
+        Where any row can be read alone: the bytes of the rows read.
 
         Raises:
             IndexError: a range is not within 0 to N.
@@ -268,12 +233,11 @@ class Source:
         for start, stop in ranges:
             self._check_range(start, stop)
             spans += self._layout.row_spans(start, stop)
-        row = chunk_row_bytes(data)
-        if data.chunks is None:
-            return row * sum(stop - start for start, stop in spans)
-        return row * chunks_read(spans, int(data.chunks[0]), cache_bytes(data) // row)
+        if data.piece_rows is None:
+            return data.row_bytes * sum(stop - start for start, stop in spans)
+        piece = data.row_bytes * data.piece_rows
+        return piece * chunks_read(spans, data.piece_rows, data.cache_bytes // piece)
 
-    @explains_reads
     def fingerprint(self) -> str:
         """Hex digest of the content: see `stores.source.fingerprint`."""
         layout = self._layout
@@ -297,7 +261,7 @@ class Source:
             raise IndexError(f"Candidates {start} to {stop} are not within 0 to {self.windows}.")
 
 
-def _find_layout(file: Any, options: SourceOptions) -> LayoutName:
+def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
     """The layout asked for, or the one whose main dataset is named or there."""
     if options.layout != "auto":
         return options.layout
@@ -306,19 +270,19 @@ def _find_layout(file: Any, options: SourceOptions) -> LayoutName:
         named
         if any(named)
         else tuple(
-            any(isinstance(resolve(file, name), h5py.Dataset) for name in usual)
+            any(file.array(name) is not None for name in usual)
             for usual in (USUAL_WINDOWS, USUAL_SIGNALS)
         )
     )
     if all(there):
         raise SourceError(
-            f"{file.filename} has both windows and recordings. Set source.layout to "
+            f"{file.where} has both windows and recordings. Set source.layout to "
             '"windows" or "recordings".'
         )
     if not any(there):
         raise SourceError(
-            f"{file.filename} has neither {' nor '.join((USUAL_WINDOWS[0], *USUAL_SIGNALS))}. "
-            f"It holds: {contents(file)}. Name the data with source.windows (window, time, "
+            f"{file.where} has neither {' nor '.join((USUAL_WINDOWS[0], *USUAL_SIGNALS))}. "
+            f"It holds: {file.contents()}. Name the data with source.windows (window, time, "
             "channel) or source.signals (row, channel)."
         )
     return "windows" if there[0] else "recordings"

@@ -9,6 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.arrays import (
+    GAP_BYTES,
+    SLICE_BYTES,
+    check_shape,
+    check_signal_dtype,
+    find_array,
+    require_array,
+    rows_of,
+)
 from headrace.stores.source.channels import read_channel_info
 from headrace.stores.source.classes import (
     LabelSelection,
@@ -19,16 +28,7 @@ from headrace.stores.source.classes import (
     no_groups,
     number_names,
 )
-from headrace.stores.source.hdf5 import (
-    GAP_BYTES,
-    SLICE_BYTES,
-    check_shape,
-    check_signal_dtype,
-    describe,
-    find_dataset,
-    require_dataset,
-    with_chunk_cache,
-)
+from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.slices import contiguous_slices
@@ -54,25 +54,25 @@ RECORDING_OPTIONS = (
 class WindowsLayout:
     """Candidates are the rows of X whose label is kept, in order."""
 
-    def __init__(self, file: Any, options: SourceOptions) -> None:
-        """Find and check the datasets, and read every label, group and part once, in slices.
+    def __init__(self, file: SourceFile, options: SourceOptions) -> None:
+        """Find and check the arrays, and read every label, group and part once, in slices.
 
         Raises:
             UserError: see `open_source`.
         """
         _refuse_recording_options(options)
-        data = require_dataset(file, "windows", options.windows, USUAL_WINDOWS)
-        check_shape(
+        data = require_array(file, "windows", options.windows, USUAL_WINDOWS)
+        _, time, _ = check_shape(
             data,
             ("window", "time", "channel"),
             "Headrace extracts its features from signals itself: name those with source.windows.",
         )
         dtype = check_signal_dtype(data)
         self.info = read_channel_info(data, options)
-        self.spec = self.info.window_spec(int(data.shape[1]), dtype)
+        self.spec = self.info.window_spec(time, dtype)
         self.columns, declared = _columns(file, data, options)
         self.declared = declared or ()
-        self.data = with_chunk_cache(data)
+        self.data = data.ready()
         self._fill = options.fill_value if options.non_finite == "fill" else None
         row_bytes = self.spec.stored_bytes
         self._slice_rows = max(1, SLICE_BYTES // row_bytes)
@@ -118,10 +118,10 @@ class WindowsLayout:
         for a, b, low, high in self._slices(rows):
             part = windows[a:b]
             if high - low == b - a:
-                self.data.read_direct(part, np.s_[low:high])
+                self.data.read_into(part, low)
             else:
                 slab = np.empty((high - low, *self.spec.shape), dtype=self.spec.dtype)
-                self.data.read_direct(slab, np.s_[low:high])
+                self.data.read_into(slab, low)
                 np.take(slab, rows[a:b] - low, axis=0, out=part)
             if looks:
                 marked[a:b] = _mark_and_fill(part, self._fill)
@@ -131,8 +131,8 @@ class WindowsLayout:
         """Rows of X that are read for the candidates, as `(start, stop)` spans."""
         return [(low, high) for _, _, low, high in self._slices(self._rows(start, stop))]
 
-    def label_spans(self, start: int, stop: int) -> list[tuple[Any, int, int]]:
-        """Datasets and rows `(low, high)` of them that are read for the candidates' labels."""
+    def label_spans(self, start: int, stop: int) -> list[tuple[SourceArray, int, int]]:
+        """Arrays and rows `(low, high)` of them that are read for the candidates' labels."""
         low, high = start, stop
         if self._selection.selects:
             first = int(np.searchsorted(self._kept_before, start, side="right")) - 1
@@ -140,7 +140,7 @@ class WindowsLayout:
             low = first * COUNTED_ROWS
             high = min(last * COUNTED_ROWS, len(self.columns.label))
         columns = (self.columns.label, self.columns.group, self.columns.part)
-        return [(each.dataset, low, high) for each in columns if isinstance(each, NameColumn)]
+        return [(each.array, low, high) for each in columns if isinstance(each, NameColumn)]
 
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """None: there are no recordings."""
@@ -154,12 +154,12 @@ class WindowsLayout:
         """No recordings, so none without windows."""
         return 0, []
 
-    def tables(self) -> list[Any]:
-        """Datasets whose whole content belongs to the fingerprint."""
+    def tables(self) -> list[SourceArray]:
+        """Arrays whose whole content belongs to the fingerprint."""
         others = (self.columns.group, self.columns.part)
         return [
             *self.columns.stored_labels(),
-            *(column.dataset for column in others if column is not None),
+            *(column.array for column in others if column is not None),
         ]
 
     def _slices(self, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, int, int]]:
@@ -212,25 +212,25 @@ class WindowsLayout:
 
 
 def _columns(
-    file: Any, data: Any, options: SourceOptions
+    file: SourceFile, data: SourceArray, options: SourceOptions
 ) -> tuple[NameColumns, tuple[str, ...] | None]:
     """The columns of names, each as long as `data`, and the classes that the file lists."""
     labels, declared = label_column(file, data, USUAL_LABELS, options)
     groups = None
     if not options.split_by_window:
-        groups = find_dataset(file, "groups", options.groups, USUAL_GROUPS)
+        groups = find_array(file, "groups", options.groups, USUAL_GROUPS)
         if groups is None:
             raise no_groups(file, USUAL_GROUPS)
-    split = find_dataset(file, "split", options.split, USUAL_SPLIT)
+    split = find_array(file, "split", options.split, USUAL_SPLIT)
     columns = NameColumns(
         labels,
         None if groups is None else NameColumn(groups, "groups"),
         None if split is None else NameColumn(split, "split"),
     )
     for column in (columns.label, columns.group, columns.part):
-        if column is not None and len(column) != data.shape[0]:
+        if column is not None and len(column) != rows_of(data):
             raise SourceError(
-                f"{describe(column.dataset)} has {len(column)} entries for the {data.shape[0]} "
+                f"{column.array.where} has {len(column)} entries for the {rows_of(data)} "
                 f"windows of {data.name}. Correct the file, or name another dataset."
             )
     return columns, declared

@@ -66,7 +66,9 @@ def test_rows_and_chunks_of_one_window_are_read_once(
 def test_it_is_what_the_making_decodes(
     tmp_path: Path, raw_config: Config, monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
-    monkeypatch.setattr("headrace.stores.source.hdf5.MIN_CHUNK_CACHE", 1)  # One row is kept.
+    monkeypatch.setattr(
+        "headrace.stores.source.formats.hdf5.MIN_CHUNK_CACHE", 1
+    )  # One row is kept.
     source = source_of(tmp_path, STRETCHES, (rows, TIME, CHANNELS))
     config = changed(raw_config, store={"shard_windows": 128})
     read: list[tuple[int, int]] = []
@@ -88,7 +90,7 @@ def test_it_is_what_the_making_decodes(
 def test_larger_blocks_read_less(
     tmp_path: Path, raw_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.stores.source.hdf5.MIN_CHUNK_CACHE", 1)
+    monkeypatch.setattr("headrace.stores.source.formats.hdf5.MIN_CHUNK_CACHE", 1)
     source = source_of(tmp_path, STRETCHES, (64, TIME, CHANNELS))
     small, large = (
         planned(changed(raw_config, store={"block_windows": rows}), source, tmp_path)

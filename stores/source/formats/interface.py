@@ -1,0 +1,124 @@
+"""What a format of files gives of one: its arrays, by name, read by rows.
+
+A format is one file of this folder. Nothing else knows it: what a source takes from a file it
+takes through `SourceNode` and `SourceArray`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SourceArray(Protocol):
+    """One array, of numbers or of texts, rows first.
+
+    Attributes:
+        name: its path within the file.
+        where: the file and that path, as errors name it.
+        shape: None of an array that has no values.
+        dtype: of its values; kind "S", "O" or "U" of texts.
+        piece_rows: rows that are decoded together; None: any row can be read alone.
+        cache_bytes: of decoded rows that are kept between two reads.
+        decode_bytes: held while a piece is decoded, beside what is kept.
+        row_bytes: decoded bytes of one row, with what is decoded around it.
+    """
+
+    name: str
+    where: str
+    shape: tuple[int, ...] | None
+    dtype: np.dtype[Any]
+    piece_rows: int | None
+    cache_bytes: int
+    decode_bytes: int
+    row_bytes: int
+
+    def ready(self) -> SourceArray:
+        """The same array, ready for many reads of rows that follow each other.
+
+        This must be the only handle to it, and is closed.
+        """
+        ...
+
+    def attribute(self, name: str) -> Any | None:
+        """An attribute of the array, else of its file; None: neither has it."""
+        ...
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop`, of numbers, freshly allocated."""
+        ...
+
+    def whole(self) -> Any:
+        """All of a short array, of whatever shape; texts as bytes or str."""
+        ...
+
+    def read_into(self, out: NDArray[Any], start: int) -> None:
+        """Fill `out` (n, ...) with the rows from `start` on; of its type, C-contiguous."""
+        ...
+
+    def texts(self, start: int, stop: int) -> NDArray[np.str_]:
+        """Rows `start` to `stop`, of texts.
+
+        Raises:
+            UnicodeDecodeError: one is not UTF-8.
+            TypeError: they are no texts.
+        """
+        ...
+
+    def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """Bytes (start, stop) of the file that hold rows `low` to `high`; none if unknown."""
+        ...
+
+
+class SourceNode(Protocol):
+    """A file, or a group of arrays within one.
+
+    Attributes:
+        name: its path within the file; "/" of the file itself.
+        where: the file and, of a group, that path, as errors name it.
+    """
+
+    name: str
+    where: str
+
+    def array(self, name: str) -> SourceArray | None:
+        """The array of that name; None: there is none.
+
+        Raises:
+            UserError: it cannot be opened, takes its values from elsewhere, or cannot be as large
+                as it says.
+        """
+        ...
+
+    def group(self, name: str) -> SourceNode | None:
+        """The group of that name; None: there is none.
+
+        Raises:
+            UserError: it cannot be opened, or stands in another file.
+        """
+        ...
+
+    def contents(self) -> str:
+        """The arrays below with shape and type, at most 12, in one line."""
+        ...
+
+
+class SourceFile(SourceNode, Protocol):
+    """An open file.
+
+    Attributes:
+        fetched_bytes: held of an object, as it has no system that keeps what was read; 0 of a file.
+    """
+
+    fetched_bytes: int
+
+    def fetch(self, spans: set[tuple[int, int]]) -> bool:
+        """Fetch these bytes side by side; False: there is nothing to fetch, it is a file."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
