@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,10 @@ class LocalStorage:
     def parts(self) -> Iterator[bytes]:
         """See `Storage`."""
         return disk.parts_of(self.path)
+
+    def open(self) -> io.RawIOBase:
+        """See `Storage`."""
+        return self.path.open("rb", buffering=0)
 
     def for_numpy(self) -> Path:
         """The path."""

@@ -48,9 +48,13 @@ class ObjectStorage:
         """The whole object."""
         return io.BytesIO(self.path.read_bytes())
 
-    def for_hdf5(self) -> ObjectFile:
+    def open(self) -> ObjectFile:
         """See `Storage`."""
         return ObjectFile(self.path)
+
+    def for_hdf5(self) -> ObjectFile:
+        """See `Storage`."""
+        return self.open()
 
     def for_zarr(self) -> Any:
         """A store that reads only."""

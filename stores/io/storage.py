@@ -67,6 +67,14 @@ class Storage(Protocol):
         """
         ...
 
+    def open(self) -> io.RawIOBase:
+        """It, to be read at any place, unbuffered.
+
+        Raises:
+            OSError: it is not there.
+        """
+        ...
+
     def for_numpy(self) -> Path | io.BytesIO:
         """A small file or object as NumPy opens it.
 
