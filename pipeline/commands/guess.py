@@ -10,8 +10,7 @@ from typing import Any
 from headrace.pipeline.config.load import toml_value
 from headrace.stores.errors import CommandError
 from headrace.stores.source.probe import Contents, FoundDataset
-from headrace.stores.source.recordings import USUAL_SIGNALS
-from headrace.stores.source.windows import USUAL_WINDOWS
+from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS
 
 LABEL_WORDS = ("y", "label", "labels", "activity", "class", "target", "annotation", "event")
 GROUP_WORDS = (

@@ -20,8 +20,8 @@ from headrace.pipeline.augmentations.registry import (
     registered,
     unrecorded_keys,
 )
-from headrace.pipeline.config.marks import AddedLater
 from headrace.pipeline.config.sections import OwnFunction, Section
+from headrace.stores.marks import AddedLater
 
 S = TypeVar("S", bound=Section)
 

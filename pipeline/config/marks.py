@@ -9,6 +9,8 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from headrace.stores.marks import AddedLater
+
 T = TypeVar("T")
 
 
@@ -30,10 +32,6 @@ class Affects(Enum):
 
 Resource = Annotated[T, Affects.NO_RESULT]
 """A key, or a section, that is free to change at any time."""
-
-
-class AddedLater:
-    """On a key that is left out of a run's name at its default: runs from before it keep theirs."""
 
 
 @dataclass(frozen=True)

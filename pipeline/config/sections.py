@@ -18,9 +18,10 @@ from pydantic import (
 
 from headrace.model.options import NetworkOptions
 from headrace.pipeline.augmentations.registry import Strength
-from headrace.pipeline.config.marks import AddedLater, Affects, Resource, Says
+from headrace.pipeline.config.marks import Affects, Resource, Says
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, local, place_of
+from headrace.stores.marks import AddedLater
 
 VIEWS = r"identity|noise(:\d*\.?\d+)?|scale:\d*\.?\d+"
 """Pattern of the names of views: `noise:SD`, `scale:FACTOR`."""

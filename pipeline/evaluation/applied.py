@@ -22,10 +22,11 @@ from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.resolve import inputs_of_run
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.stores.errors import PredictionError
-from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.places import Place
 from headrace.stores.source.probe import look_at, open_stranger
+from headrace.stores.source.signals import USUAL_WINDOWS, names_of
 from headrace.stores.source.source import Source, open_source
-from headrace.stores.source.windows import RECORDING_OPTIONS, USUAL_WINDOWS
+from headrace.stores.source.windows import RECORDING_OPTIONS
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
@@ -130,7 +131,7 @@ def predicted_blocks(
     set_up_tensorflow(config.train)
     from headrace.pipeline.evaluation.predictor import block_predictor
 
-    state = storage_of(source.path).state()
+    state = source.state()
     predict = block_predictor(applied.run.model, config.evaluate.batch, inputs)
     stop, rows = min(windows or source.windows, source.windows), applied.block_rows
     ranges = ((start, min(start + rows, stop)) for start in range(0, stop, rows))
@@ -142,7 +143,7 @@ def predicted_blocks(
                 if source.options.non_finite == "error":
                     require_finite(block.raw, block.window, source)
                 yield block, predict(block.raw, block.features)
-        if storage_of(source.path).state() != state:
+        if source.state() != state:
             raise PredictionError(
                 f"{source.path} was changed while it was being read. Start again once nothing "
                 "writes to it."
@@ -215,7 +216,7 @@ def open_as(
 
 def _with_layout(path: Place, trained: SourceOptions, given: SourceOptions) -> SourceOptions:
     """`given`, with a layout where the file has none of the names that the run's source had."""
-    named = [name for name in (trained.windows, trained.signals) if name]
+    named = [name for option in (trained.windows, trained.signals) for name in names_of(option)]
     if not named or {"layout", "windows", "signals"} & given.model_fields_set:
         return given
     found = look_at(path)

@@ -80,7 +80,7 @@ def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBu
         UserError: the configuration does not suit the source or the memory.
     """
     config, console = request.config, request.console
-    state = storage_of(source.path).state()
+    state = source.state()
     planned = plan_build(config, source, console, uploads=storage_of(target).is_remote)
     _describe(console, source, planned.manifest)
     console.memory_plan("features", planned.memory)

@@ -95,7 +95,7 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
         recipe = shop.layout.recipe(shard, shop.fold_of)
         raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
         columns = _labels(shop, recipe)
-        now = storage_of(source).state()
+        now = shop.source.state()
     except OSError as error:
         raise SourceError(
             f"{source} is gone or cannot be read any more ({first_line(error)}). Start again "

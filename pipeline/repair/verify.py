@@ -13,7 +13,6 @@ from headrace.pipeline.repair.salvage import store_differences
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import StoreError
-from headrace.stores.io.places import storage_of
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.store import Store, open_store
 from headrace.stores.text import counted, listed
@@ -75,8 +74,8 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
 def _against_source(request: Request, store: Store) -> tuple[list[Problem], MemoryPlan]:
     """What is not what the source gives, and the memory plan of finding out."""
     data, console = require_data(request), request.console
-    state = storage_of(data).state()
     with open_stranger(data, request.config.source) as source:
+        state = source.state()
         planned = plan_build(request.config, source, request.console)
         plan = planned.memory
         console.memory_plan("verify, source", plan)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError, SourceError, UserError
 from headrace.stores.source.arrays import find_array, require_array
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.formats.interface import SourceArray, SourceFile, SourceNode
 from headrace.stores.source.names import Codes, NameColumn, OneName, distinct, natural_order
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.shaped import flat
 from headrace.stores.text import shown
 
 UNLABELLED = "unlabelled"
@@ -43,6 +44,7 @@ class LabelSelection:
         """Nothing is read yet: names are judged as they are met."""
         self._map = options.class_map
         self._exclude = options.exclude_labels
+        self._between = UNLABELLED if options.intervals is not None else None
         self._known: dict[str, str | None] = {}
 
     @property
@@ -104,7 +106,7 @@ class LabelSelection:
                 )
 
     def _judge(self, label: str) -> str | None:
-        if any(fnmatchcase(label, pattern) for pattern in self._exclude):
+        if label == self._between or any(fnmatchcase(label, pattern) for pattern in self._exclude):
             return None
         if not self._map:
             return label
@@ -258,7 +260,7 @@ def declared_classes(
 
 
 def label_column(
-    file: SourceNode, data: SourceArray, usual: Sequence[str], options: SourceOptions
+    file: SourceFile, data: SourceArray, usual: Sequence[str], options: SourceOptions
 ) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
     """The labels of the rows of `data`, and the classes that the file lists.
 
@@ -268,7 +270,7 @@ def label_column(
     """
     if options.labels == "":
         return OneName(data, UNLABELLED), None
-    labels = require_array(file, "labels", options.labels, usual)
+    labels = file.each(lambda node: flat(require_array(node, "labels", options.labels, usual)))
     declared = declared_classes(file, (labels, data), options.classes)
     return NameColumn(labels, "labels", declared), declared
 

@@ -6,7 +6,6 @@ import hashlib
 
 import numpy as np
 
-from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.channels import ChannelInfo
 from headrace.stores.source.formats.interface import SourceArray
@@ -17,7 +16,7 @@ SLICE_BYTES = 64 << 10
 
 
 def fingerprint(
-    path: Place, data: SourceArray, tables: list[SourceArray], classes: list[str], info: ChannelInfo
+    size: int, data: SourceArray, tables: list[SourceArray], classes: list[str], info: ChannelInfo
 ) -> str:
     """A hex digest of 32 characters.
 
@@ -27,7 +26,7 @@ def fingerprint(
     """
     digest = hashlib.blake2b(digest_size=16)
     described = [
-        storage_of(path).size(),
+        size,
         info.rate_hz,
         info.channels,
         info.units,

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from headrace.stores.marks import AddedLater
+from headrace.stores.source.file_patterns import check_pattern
+
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
+
+
+class IntervalOptions(BaseModel):
+    """A table of intervals that label stretches of recordings; the rows between have no label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    file: str = Field(
+        description="The table, relative to the folder of the source's files: CSV, or text with "
+        "blanks."
+    )
+    columns: list[str] | None = Field(
+        default=None,
+        description="Names of the table's columns, where it has no header or other ones: start, "
+        "stop, label, and fields of `source.files` that say whose an interval is.",
+    )
+    unit: Literal["rows", "s", "ms", "us", "ns"] = Field(
+        default="rows", description="What start and stop count, from the recording's beginning."
+    )
+    first: int = Field(default=0, ge=0, le=1, description="The number of the first row.")
+    inclusive: bool = Field(
+        default=False, description="Whether stop is the last row or moment, not the one after it."
+    )
 
 
 class SourceOptions(BaseModel):
@@ -24,17 +50,44 @@ class SourceOptions(BaseModel):
         description="windows: X (N, T, C) holds windows already. recordings: signals (S, C) are "
         "cut into windows while reading. auto tells by the datasets; set it when a file has both.",
     )
-    windows: str | None = Field(
-        default=None, description="Windows layout: dataset (N, T, C). Usual: X."
+    files: Annotated[list[str], AddedLater] = Field(
+        default_factory=list,
+        description="Which files of the folder `paths.data` are recordings, by patterns: "
+        '["acc_exp{recording}_user{subject}.txt"]. What stands for a field in braces is a column '
+        "of the table of recordings; * stands for any other text, ** for folders. Files of several "
+        "patterns with equal fields are the channels of one recording, side by side. Empty: all "
+        "files below the folder.",
     )
-    signals: str | None = Field(
-        default=None, description="Recordings layout: dataset (S, C). Usual: signals."
+    windows: str | list[str] | None = Field(
+        default=None,
+        description="Windows layout: dataset (N, T, C), or (N, T) of one channel; several are "
+        "channels side by side. Usual: X.",
+    )
+    signals: str | list[str] | None = Field(
+        default=None,
+        description="Recordings layout: dataset (S, C), or (S,) of one channel; several are "
+        "channels side by side. Of a table of text: its columns. Usual: signals; of a table all "
+        "columns of numbers.",
+    )
+    axes: Annotated[list[Literal["window", "row", "time", "channel"]] | None, AddedLater] = Field(
+        default=None,
+        description='What the axes of the data are, in their order: ["window", "channel", "time"]. '
+        "Usual: window, time, channel, or row, channel.",
     )
     labels: str | None = Field(
         default=None,
         description="Dataset of integers or strings, one per window or per row of the signals. "
         "Usual: y, labels. The empty string: there are none, as where a trained network is to "
         "find them; windows then start every step from the recording's start.",
+    )
+    label_column: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="Recordings layout: a column of the table of recordings that labels each "
+        "recording whole, such as a field of `files`, in place of labels.",
+    )
+    intervals: Annotated[IntervalOptions | None, AddedLater] = Field(
+        default=None,
+        description="Recordings layout: a table of labelled intervals, in place of labels.",
     )
     classes: str | None = Field(
         default=None,
@@ -164,6 +217,9 @@ class SourceOptions(BaseModel):
     def _one_way_each(self) -> Self:
         _at_most_one(self, "window_s", "window_samples")
         _at_most_one(self, "step_s", "step_samples", "overlap")
+        _at_most_one(self, "label_column", "intervals", "labels")
+        for pattern in self.files:
+            check_pattern(pattern)
         if self.split_by_window and self.groups:
             raise ValueError(
                 f"split_by_window ignores groups, but groups = {self.groups!r} names one. "

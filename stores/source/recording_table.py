@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.arrays import find_array, require_array, rows_of
+from headrace.stores.source.arrays import require_array, rows_of
 from headrace.stores.source.classes import no_groups
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.names import Codes, NameColumn
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.signals import find_flat
 
 USUAL_TABLE = "recordings"
 USUAL_GROUPS = ("subject", "group", "groups")
@@ -41,6 +42,30 @@ class RecordingTable:
     group_code: Codes
     part_code: Codes
     arrays: tuple[SourceArray, ...]
+    node: SourceNode
+
+    def texts(self) -> dict[str, list[str]]:
+        """The columns of one text a recording, by name."""
+        found = {}
+        for name in self.node.names():
+            array = self.node.array(name)
+            if array is None or len(array.shape or ()) != 1:
+                continue
+            if array.dtype.kind in "SOUiu":
+                found[name] = column_texts(array)
+        return found
+
+    def whole_labels(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+        """Rows and label of each recording, by a column of this table.
+
+        Raises:
+            UserError: there is no such column.
+        """
+        array = find_flat(self.node, "label_column", name, ())
+        assert array is not None
+        labels, order = column_texts(array), np.argsort(self.start, kind="stable")
+        ordered = [labels[row] for row in order.tolist()]
+        return self.start[order], (self.start + self.length)[order], ordered
 
 
 def read_table(file: SourceNode, rows: int, options: SourceOptions) -> RecordingTable:
@@ -57,11 +82,11 @@ def read_table(file: SourceNode, rows: int, options: SourceOptions) -> Recording
     ]
     group = None
     if not options.split_by_window:
-        found = find_array(node, "groups", options.groups, USUAL_GROUPS)
+        found = find_flat(node, "groups", options.groups, USUAL_GROUPS)
         if found is None:
             raise no_groups(node, USUAL_GROUPS)
         group = NameColumn(found, "groups")
-    found = find_array(node, "split", options.split, USUAL_SPLIT)
+    found = find_flat(node, "split", options.split, USUAL_SPLIT)
     part = None if found is None else NameColumn(found, "split")
     columns = [column.array for column in (group, part) if column is not None]
     arrays = (*places, *columns)
@@ -69,8 +94,25 @@ def read_table(file: SourceNode, rows: int, options: SourceOptions) -> Recording
     start, length = (each.read(0, rows_of(each)).astype(np.int64) for each in places)
     _check_places(node, start, length, rows)
     return RecordingTable(
-        start, length, group, part, _codes(group, len(start)), _codes(part, len(start)), arrays
+        start,
+        length,
+        group,
+        part,
+        _codes(group, len(start)),
+        _codes(part, len(start)),
+        arrays,
+        node,
     )
+
+
+def column_texts(array: SourceArray) -> list[str]:
+    """Every value of a short column, as text; whole numbers without a point."""
+    if array.dtype.kind in "SOU":
+        return [str(text) for text in array.texts(0, rows_of(array)).tolist()]
+    values = array.read(0, rows_of(array))
+    if values.dtype.kind == "f" and (values == np.trunc(values)).all():
+        values = values.astype(np.int64)
+    return [str(value) for value in values.tolist()]
 
 
 def _table_group(file: SourceNode, options: SourceOptions) -> SourceNode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -14,11 +15,11 @@ from headrace.stores.source.arrays import (
     GAP_BYTES,
     check_shape,
     check_signal_dtype,
-    require_array,
     rows_of,
 )
 from headrace.stores.source.channels import read_channel_info
 from headrace.stores.source.classes import (
+    UNLABELLED,
     LabelSelection,
     NameColumns,
     Names,
@@ -26,16 +27,20 @@ from headrace.stores.source.classes import (
     label_column,
     number_names,
 )
+from headrace.stores.source.files import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
+from headrace.stores.source.formats.opening import open_file
+from headrace.stores.source.intervals import read_intervals
 from headrace.stores.source.label_runs import plan_runs
-from headrace.stores.source.names import Codes, slices
+from headrace.stores.source.names import Codes, NameColumn, OneName, slices
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_rows import RecordingRows
 from headrace.stores.source.recording_table import read_table
 from headrace.stores.source.resampling import Ratio, resampling_ratio
+from headrace.stores.source.row_labels import of_intervals
+from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
 
-USUAL_SIGNALS = ("signals",)
 USUAL_LABELS = ("labels", "y", "label")
 COPIED_BYTES = 4 << 20
 
@@ -54,11 +59,12 @@ class RecordingsLayout:
                 "source.windows names a dataset of windows, but source.layout is recordings. "
                 "Remove one of them."
             )
-        data = require_array(file, "signals", options.signals, USUAL_SIGNALS)
+        data = file.each(lambda node: signals_of(node, options))
         rows, _ = check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
         dtype = check_signal_dtype(data)
         self.info = read_channel_info(data, options)
-        labels, declared = label_column(file, data, USUAL_LABELS, options)
+        self._table = read_table(file, rows, options)
+        labels, declared = self._labels(file, data, options)
         if len(labels) != rows:
             raise SourceError(
                 f"{labels.array.where} has shape {labels.array.shape} for the "
@@ -66,7 +72,6 @@ class RecordingsLayout:
                 "dataset with source.labels."
             )
         self.declared = declared or ()
-        self._table = read_table(file, rows, options)
         self._set_windows(dtype, options)
         self.data = data.ready()
         self._rows = RecordingRows(
@@ -163,6 +168,34 @@ class RecordingsLayout:
     def tables(self) -> list[SourceArray]:
         """Arrays whose whole content belongs to the fingerprint."""
         return [*self.columns.stored_labels(), *self._table.arrays]
+
+    def _labels(
+        self, file: SourceFile, data: SourceArray, options: SourceOptions
+    ) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
+        """The labels of rows: of each, of labelled intervals, or of whole recordings."""
+        if options.label_column is None and options.intervals is None:
+            return label_column(file, data, USUAL_LABELS, options)
+        table = self._table
+        if options.label_column is not None:
+            first, stop, names = table.whole_labels(options.label_column)
+            where = f"{file.where} {options.label_column}"
+        else:
+            assert options.intervals is not None
+            beside = place_beside(file.folder, options.intervals.file)
+            with closing(open_file(beside)) as node:
+                first, stop, names = read_intervals(
+                    node,
+                    options.intervals,
+                    table.start,
+                    table.length,
+                    table.texts(),
+                    self.info.rate_hz,
+                )
+                where = node.where
+        stretches, index = of_intervals(
+            "labels", where, first, stop, names, UNLABELLED, rows_of(data)
+        )
+        return NameColumn(stretches, "labels", index), None
 
     def _set_windows(self, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: resampling applies the scale and gives float32."""

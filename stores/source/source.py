@@ -11,17 +11,21 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.io.object_file import READ_AHEAD
 from headrace.stores.io.places import Place
+from headrace.stores.io.storage import State
 from headrace.stores.source.channels import ATTRIBUTES
+from headrace.stores.source.files import files_in
 from headrace.stores.source.fingerprint import fingerprint
-from headrace.stores.source.formats.hdf5 import open_hdf5
 from headrace.stores.source.formats.interface import SourceFile
+from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.labels import LabelRuns, Labels
+from headrace.stores.source.many import ManyFiles
 from headrace.stores.source.names import slices
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.recordings import USUAL_SIGNALS, RecordingsLayout
+from headrace.stores.source.recordings import RecordingsLayout
+from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_data
 from headrace.stores.source.slices import chunks_read
 from headrace.stores.source.window_groups import WindowGroups
-from headrace.stores.source.windows import USUAL_WINDOWS, WindowsLayout
+from headrace.stores.source.windows import WindowsLayout
 
 LayoutName = Literal["windows", "recordings"]
 LABEL_SLICE = 1 << 18
@@ -38,7 +42,7 @@ def open_source(path: Place, options: SourceOptions) -> Source:
             shape, type or length; there is no rate, no group or no window; a class, channel or
             recording is ill-defined; a group stands in two parts. The message names the option.
     """
-    file = open_hdf5(path)
+    file = _opened(path, options)
     try:
         return Source(path, file, options)
     except BaseException:
@@ -242,7 +246,19 @@ class Source:
         """Hex digest of the content: see `stores.source.fingerprint`."""
         layout = self._layout
         tables = layout.tables()
-        return fingerprint(self.path, layout.data, tables, list(layout.declared), layout.info)
+        if (files := self._file.described()) is not None:
+            tables.append(files)
+        return fingerprint(
+            self._file.size(), layout.data, tables, list(layout.declared), layout.info
+        )
+
+    def state(self) -> State:
+        """Differs when the source, or one of its files, was touched.
+
+        Raises:
+            OSError: one is not there.
+        """
+        return self._file.state()
 
     def close(self) -> None:
         """Close the file."""
@@ -261,6 +277,18 @@ class Source:
             raise IndexError(f"Candidates {start} to {stop} are not within 0 to {self.windows}.")
 
 
+def _opened(path: Place, options: SourceOptions) -> SourceFile:
+    """The file, or all files of the folder."""
+    if path.is_dir():
+        return ManyFiles(files_in(path, options.files))
+    if options.files:
+        raise SourceError(
+            f"source.files names files of a folder, and {path} is a file. Name the folder, or "
+            "leave source.files out."
+        )
+    return open_file(path)
+
+
 def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
     """The layout asked for, or the one whose main dataset is named or there."""
     if options.layout != "auto":
@@ -269,9 +297,8 @@ def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
     there = (
         named
         if any(named)
-        else tuple(
-            any(file.array(name) is not None for name in usual)
-            for usual in (USUAL_WINDOWS, USUAL_SIGNALS)
+        else file.example(
+            lambda node: tuple(has_data(node, usual) for usual in (USUAL_WINDOWS, USUAL_SIGNALS))
         )
     )
     if all(there):
@@ -281,7 +308,7 @@ def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
         )
     if not any(there):
         raise SourceError(
-            f"{file.where} has neither {' nor '.join((USUAL_WINDOWS[0], *USUAL_SIGNALS))}. "
+            f"{file.where} has neither {' nor '.join((USUAL_WINDOWS[0], USUAL_SIGNALS[0]))}. "
             f"It holds: {file.contents()}. Name the data with source.windows (window, time, "
             "channel) or source.signals (row, channel)."
         )

@@ -14,8 +14,6 @@ from headrace.stores.source.arrays import (
     SLICE_BYTES,
     check_shape,
     check_signal_dtype,
-    find_array,
-    require_array,
     rows_of,
 )
 from headrace.stores.source.channels import read_channel_info
@@ -31,9 +29,9 @@ from headrace.stores.source.classes import (
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.signals import find_flat, windows_of
 from headrace.stores.source.slices import contiguous_slices
 
-USUAL_WINDOWS = ("X", "x", "windows")
 USUAL_LABELS = ("y", "labels", "label")
 USUAL_GROUPS = ("groups", "group", "subjects", "subject")
 USUAL_SPLIT = ("split",)
@@ -61,7 +59,7 @@ class WindowsLayout:
             UserError: see `open_source`.
         """
         _refuse_recording_options(options)
-        data = require_array(file, "windows", options.windows, USUAL_WINDOWS)
+        data = file.each(lambda node: windows_of(node, options))
         _, time, _ = check_shape(
             data,
             ("window", "time", "channel"),
@@ -218,10 +216,10 @@ def _columns(
     labels, declared = label_column(file, data, USUAL_LABELS, options)
     groups = None
     if not options.split_by_window:
-        groups = find_array(file, "groups", options.groups, USUAL_GROUPS)
+        groups = find_flat(file, "groups", options.groups, USUAL_GROUPS)
         if groups is None:
             raise no_groups(file, USUAL_GROUPS)
-    split = find_array(file, "split", options.split, USUAL_SPLIT)
+    split = find_flat(file, "split", options.split, USUAL_SPLIT)
     columns = NameColumns(
         labels,
         None if groups is None else NameColumn(groups, "groups"),

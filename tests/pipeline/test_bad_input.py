@@ -363,7 +363,7 @@ SOURCES: dict[str, tuple[Make, Case]] = {
     "no data": (windows(X=None), (SourceError, "source.windows", "source.signals")),
     "no labels": (windows(y=None), (SourceError, "source.labels")),
     "no groups": (windows(groups=None), (GroupError, "source.groups", "source.split_by_window")),
-    "two dimensions": (windows(X=np.zeros((N, T))), (SourceError, "source.windows", "(90, 16)")),
+    "one dimension": (windows(X=np.zeros(N)), (SourceError, "source.windows", "(90,)")),
     "four dimensions": (
         windows(X=np.zeros((N, T, C, 2))),
         (SourceError, "source.windows", "(90, 16, 3, 2)"),
@@ -559,9 +559,9 @@ SOURCES: dict[str, tuple[Make, Case]] = {
         recordings(**{"recordings/length": np.array([90, 40])}),
         (SourceError, "/recordings/length", "2", "/recordings/start", "3"),
     ),
-    "signals of one dimension": (
-        recordings(signals=np.zeros(200)),
-        (SourceError, "source.signals", "(200,)"),
+    "signals of three dimensions": (
+        recordings(signals=np.zeros((200, 2, 2))),
+        (SourceError, "source.signals", "(200, 2, 2)"),
     ),
     "signals without labels": (recordings(labels=None), (SourceError, "source.labels")),
     "fewer labels than signals": (

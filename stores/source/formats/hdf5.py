@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.storage import State
 from headrace.stores.source.arrays import shown_arrays
+from headrace.stores.source.formats.interface import Answer, SourceArray, SourceNode
 
 MIN_CHUNK_CACHE = 1 << 20
 MAX_CHUNK_CACHE = 64 << 20
@@ -113,6 +115,10 @@ class Hdf5Node:
         self.name: str = node.name
         self.where: str = node.file.filename + ("" if node.name == "/" else f" {node.name}")
 
+    def parts(self) -> Sequence[SourceNode]:
+        """Itself."""
+        return (self,)
+
     def array(self, name: str) -> Hdf5Array | None:
         """The dataset of that name."""
         found = self._resolved(name)
@@ -125,6 +131,11 @@ class Hdf5Node:
         """The group of that name."""
         found = self._resolved(name)
         return Hdf5Node(found) if isinstance(found, h5py.Group) else None
+
+    def names(self) -> list[str]:
+        """Names of the datasets right below."""
+        with _explained():
+            return [name for name, item in self.node.items() if isinstance(item, h5py.Dataset)]
 
     def contents(self) -> str:
         """The datasets below with shape and type."""
@@ -159,14 +170,24 @@ class Hdf5Node:
 class Hdf5File(Hdf5Node):
     """An open file; see `SourceFile`."""
 
-    def __init__(self, file: Any, fetched: ObjectFile | None = None) -> None:
-        """Take over an h5py file, and the object that it reads."""
+    def __init__(self, path: Place, file: Any, fetched: ObjectFile | None = None) -> None:
+        """Take over the h5py file at `path`, and the object that it reads."""
         super().__init__(file)
+        self.folder: Place = path.parent
+        self._storage = storage_of(path)
         self._fetched = fetched
         if fetched is not None:
             # HDF5 closes what is left open when no Python is there any more to read it with.
             weakref.finalize(self, file.close)
         self.fetched_bytes = 0 if fetched is None else HELD_BYTES
+
+    def example(self, ask: Callable[[SourceNode], Answer]) -> Answer:
+        """What is asked of it."""
+        return ask(self)
+
+    def each(self, find: Callable[[SourceNode], SourceArray]) -> SourceArray:
+        """What `find` finds."""
+        return find(self)
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch bytes of an object side by side."""
@@ -175,6 +196,17 @@ class Hdf5File(Hdf5Node):
         with _explained():
             self._fetched.fetch(spans)
         return True
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._storage.size()
+
+    def state(self) -> State:
+        """See `SourceFile`."""
+        return self._storage.state()
+
+    def described(self) -> None:
+        """None: it is one file."""
 
     def close(self) -> None:
         """Close the file."""
@@ -188,7 +220,7 @@ def open_hdf5(path: Place) -> Hdf5File:
         UserError: there is no such file, or it is not HDF5.
     """
     file, fetched = _open(path)
-    return Hdf5File(file, fetched)
+    return Hdf5File(path, file, fetched)
 
 
 def _open(path: Place) -> tuple[Any, ObjectFile | None]:

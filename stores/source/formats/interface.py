@@ -6,11 +6,16 @@ takes through `SourceNode` and `SourceArray`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from headrace.stores.io.places import Place
+from headrace.stores.io.storage import State
+
+Answer = TypeVar("Answer")
 
 
 class SourceArray(Protocol):
@@ -84,6 +89,10 @@ class SourceNode(Protocol):
     name: str
     where: str
 
+    def parts(self) -> Sequence[SourceNode]:
+        """Files of one recording whose channels belong side by side; else itself alone."""
+        ...
+
     def array(self, name: str) -> SourceArray | None:
         """The array of that name; None: there is none.
 
@@ -101,6 +110,10 @@ class SourceNode(Protocol):
         """
         ...
 
+    def names(self) -> list[str]:
+        """Names of the arrays right below, of one row or more."""
+        ...
+
     def contents(self) -> str:
         """The arrays below with shape and type, at most 12, in one line."""
         ...
@@ -111,12 +124,42 @@ class SourceFile(SourceNode, Protocol):
 
     Attributes:
         fetched_bytes: held of an object, as it has no system that keeps what was read; 0 of a file.
+        folder: where it stands, and what belongs to it may stand too.
     """
 
     fetched_bytes: int
+    folder: Place
+
+    def example(self, ask: Callable[[SourceNode], Answer]) -> Answer:
+        """What is asked of it; of many files, of the first."""
+        ...
+
+    def each(self, find: Callable[[SourceNode], SourceArray]) -> SourceArray:
+        """What `find` finds in it; of many files, in each, one after another."""
+        ...
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch these bytes side by side; False: there is nothing to fetch, it is a file."""
+        ...
+
+    def size(self) -> int:
+        """Bytes of it, and of all files that it is made of.
+
+        Raises:
+            OSError: one is not there.
+        """
+        ...
+
+    def state(self) -> State:
+        """Differs when it, or a file that it is made of, was touched.
+
+        Raises:
+            OSError: one is not there.
+        """
+        ...
+
+    def described(self) -> SourceArray | None:
+        """Of many files: what each is, as texts that change with its name or its content."""
         ...
 
     def close(self) -> None:

@@ -181,7 +181,7 @@ def test_by_consent_stretches_of_windows_are_the_groups(tmp_path):
     ("changes", "kind", "named"),
     [
         ({"X": None}, SourceError, ("source.windows", "source.signals")),
-        ({"X": np.zeros((N, T))}, SourceError, ("source.windows", "(90, 16)")),
+        ({"X": np.zeros(N)}, SourceError, ("source.windows", "(90,)")),
         ({"X": np.zeros((0, T, C))}, SourceError, ("X", "(0, 16, 3)")),
         ({"y": None}, SourceError, ("source.labels", "y")),
         ({"y": np.zeros(N - 1, dtype=int)}, SourceError, ("y", "89", "90")),

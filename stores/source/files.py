@@ -1,0 +1,152 @@
+"""The files of a source: which there are, and what their names and a table of them say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.stores.errors import SourceError
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source.file_patterns import FIELD, compiled
+from headrace.stores.source.names import natural_order
+from headrace.stores.text import shown
+
+FILE = "file"
+"""Column of the table of recordings: the name of the recording's first file."""
+SHOWN_FILES = 4
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """The recordings of a folder, in the natural order of their names.
+
+    Attributes:
+        folder: what names are relative to.
+        names: of each recording its files, one of each pattern, with slashes.
+        columns: fields of the names, one text a recording.
+    """
+
+    folder: Place
+    names: tuple[tuple[str, ...], ...]
+    columns: Mapping[str, Sequence[str]]
+
+    def paths(self, recording: int) -> list[Place]:
+        """The files of a recording."""
+        return [self.folder / name for name in self.names[recording]]
+
+
+def files_in(folder: Place, patterns: Sequence[str]) -> SourceFiles:
+    """The files below `folder` whose names match the patterns; all of them without any.
+
+    Links that lead out of the folder are not followed. Names that begin with a dot are left alone.
+
+    Raises:
+        UserError: a pattern matches no file, or two files are the same recording; a recording
+            lacks the file of a pattern.
+    """
+    names = sorted(_names_below(folder))
+    found: list[dict[tuple[str, ...], str]] = []
+    fields = _fields(patterns)
+    for pattern in patterns or ["**/*"]:
+        expression = compiled(pattern)
+        matched: dict[tuple[str, ...], str] = {}
+        for name in names:
+            match = expression.fullmatch(name)
+            if match is None:
+                continue
+            key = tuple(match[field] for field in fields) or (name,)
+            if key in matched:
+                raise SourceError(
+                    f"{name} and {matched[key]} in {folder} are the same recording by "
+                    f"source.files = {pattern!r}. Name what tells them apart as a field."
+                )
+            matched[key] = name
+        if not matched:
+            raise SourceError(
+                f"No file in {folder} matches source.files = {pattern!r}. It holds: "
+                f"{shown(names[:SHOWN_FILES]) if names else 'no file'}."
+            )
+        found.append(matched)
+    _require_partners(found, patterns, folder)
+    keys = list(found[0])
+    order = natural_order([found[0][key] for key in keys])
+    ordered = [keys[position] for position in order]
+    listed = tuple(tuple(matched[key] for matched in found) for key in ordered)
+    columns = {field: [key[n] for key in ordered] for n, field in enumerate(fields)}
+    return SourceFiles(folder, listed, columns | {FILE: [each[0] for each in listed]})
+
+
+def place_beside(folder: Place, name: str) -> Place:
+    """Another file of the folder, or below it.
+
+    Raises:
+        UserError: the name leads out of the folder, or there is no such file.
+    """
+    place = folder / name
+    outside = name.startswith("/") or ".." in name.split("/")
+    if not outside and isinstance(folder, Path) and isinstance(place, Path):
+        outside = not place.resolve().is_relative_to(folder.resolve())
+    if outside or not place.is_file():
+        what = "leads out of the folder" if outside else "is not there"
+        raise SourceError(f"{name} {what}: it is looked for in {folder}. Name a file in there.")
+    return place
+
+
+def _fields(patterns: Sequence[str]) -> list[str]:
+    """The fields of all patterns, which have to be the same.
+
+    Raises:
+        UserError: they are not.
+    """
+    named = [list(dict.fromkeys(FIELD.findall(pattern))) for pattern in patterns]
+    for pattern, fields in zip(patterns, named, strict=True):
+        if set(fields) != set(named[0]):
+            raise SourceError(
+                f"source.files = {pattern!r} has the fields {shown(fields)}, {patterns[0]!r} has "
+                f"{shown(named[0])}: files of one recording are found by equal fields."
+            )
+    return named[0] if named else []
+
+
+def _require_partners(
+    found: Sequence[Mapping[tuple[str, ...], str]], patterns: Sequence[str], folder: Place
+) -> None:
+    everything = {key: name for matched in found for key, name in matched.items()}
+    for matched, pattern in zip(found, patterns or [""], strict=True):
+        lacking = sorted(everything.keys() - matched.keys())
+        if lacking:
+            names = shown([everything[key] for key in lacking])
+            raise SourceError(
+                f"{names} in {folder} has no partner that matches source.files = {pattern!r}. "
+                "Correct the pattern, or leave the recording out."
+            )
+
+
+def _names_below(folder: Place) -> Iterator[str]:
+    """Names of all files below, relative and with slashes; none that is hidden."""
+    if not isinstance(folder, Path):
+        for name in storage_of(folder).names():
+            if not any(part.startswith(".") for part in name.split("/")):
+                yield name
+        return
+    waiting = [""]
+    while waiting:
+        inside = waiting.pop()
+        with os.scandir(folder / inside) as entries:
+            for entry in entries:
+                name = f"{inside}{entry.name}"
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(f"{name}/")
+                elif _stays_within(entry, folder):
+                    yield name
+
+
+def _stays_within(entry: os.DirEntry[str], folder: Path) -> bool:
+    if not entry.is_symlink():
+        return entry.is_file()
+    target = Path(entry.path).resolve()
+    return target.is_file() and target.is_relative_to(folder.resolve())
