@@ -22,6 +22,7 @@ ATTRIBUTES = {
     "channels": "channels",
     "units": "units",
     "scale": "scale_to_units",
+    "offset": "offset_to_units",
 }
 """Options of the source, and the attributes that stand in for them."""
 RAW_COUNT_UNITS = frozenset({"count", "counts", "raw", "lsb"})
@@ -35,12 +36,14 @@ class ChannelInfo:
         channels: C different names.
         units: C units of value x scale; "" where unknown.
         scale: (C,) float64, ones when none is given.
+        offset: (C,) float64 in units, added after the scale; zeros when none is given.
         rate_hz: sampling rate of the file.
     """
 
     channels: tuple[str, ...]
     units: tuple[str, ...]
     scale: NDArray[np.float64]
+    offset: NDArray[np.float64]
     rate_hz: float
 
     def window_spec(self, time: int, dtype: np.dtype[Any]) -> WindowSpec:
@@ -69,7 +72,8 @@ def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
             f"{data.where} names its channels {', '.join(channels)}; each needs a name of "
             "its own. Set source.channels."
         )
-    scale = _scale(data, options.scale, count)
+    scale = _numbers(data, "scale", options.scale, count)
+    offset = _numbers(data, "offset", options.offset, count)
     units = _units(data, options.units, count, scaled=scale is not None)
     for unit in units:
         check_text(unit, f"{data.where} names a unit", "source.units")
@@ -77,6 +81,7 @@ def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
         channels=channels,
         units=units,
         scale=np.ones(count) if scale is None else scale,
+        offset=np.zeros(count) if offset is None else offset,
         rate_hz=_rate(data, options.rate_hz),
     )
 
@@ -149,10 +154,11 @@ def _known_units(units: tuple[str, ...], scaled: bool) -> tuple[str, ...]:
     return tuple("" if unit.lower() in RAW_COUNT_UNITS else unit for unit in units)
 
 
-def _scale(
-    data: SourceArray, given: Sequence[float] | None, count: int
+def _numbers(
+    data: SourceArray, option: str, given: Sequence[float] | None, count: int
 ) -> NDArray[np.float64] | None:
-    value: Any = given if given is not None else data.attribute("scale_to_units")
+    """One number a channel from the option or its attribute; one alone is for all."""
+    value: Any = given if given is not None else data.attribute(ATTRIBUTES[option])
     if value is None or (given is not None and len(given) == 0):
         return None
     raw = np.asarray(value)
@@ -160,13 +166,14 @@ def _scale(
         raw = np.repeat(raw.reshape(-1), count)
     if raw.shape != (count,) or raw.dtype.kind not in "fiu":
         raise SourceError(
-            f"The scale of {data.where} has {raw.size} values for {count} channels. "
-            f"Set source.scale to {count} numbers."
+            f"The {option} of {data.where} has {raw.size} values for {count} channels. "
+            f"Set source.{option} to {count} numbers."
         )
-    scale = raw.astype(np.float64)
-    if not np.all(np.isfinite(scale)) or np.any(scale == 0):
+    numbers = raw.astype(np.float64)
+    if not np.all(np.isfinite(numbers)) or (option == "scale" and np.any(numbers == 0)):
+        but = "finite and not 0" if option == "scale" else "finite"
         raise SourceError(
-            f"The scale of {data.where} is {scale.tolist()}; factors must be finite and "
-            "not 0. Set source.scale."
+            f"The {option} of {data.where} is {numbers.tolist()}; it must be {but}. "
+            f"Set source.{option}."
         )
-    return scale
+    return numbers

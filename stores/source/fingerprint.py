@@ -31,6 +31,7 @@ def fingerprint(
         info.channels,
         info.units,
         info.scale.tolist(),
+        *([info.offset.tolist()] if info.offset.any() else ()),
     ]
     described += [classes, *((d.name, d.shape, str(d.dtype)) for d in (data, *tables))]
     digest.update(repr(described).encode())

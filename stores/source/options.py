@@ -149,6 +149,12 @@ class SourceOptions(BaseModel):
         description="One factor per channel that turns stored values into units; wins over the "
         "attribute scale_to_units. An int16 count of 256 at 0.00390625 g per count is 1 g.",
     )
+    offset: Annotated[list[float] | None, AddedLater] = Field(
+        default=None,
+        description="One number per channel, in units: value * scale + offset. Wins over the "
+        "attribute offset_to_units. Whole numbers stay whole where they can: counts of uint16 "
+        "around 32768 become int16 around 0.",
+    )
 
     window_s: float | None = Field(
         default=None,

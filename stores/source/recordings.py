@@ -33,6 +33,7 @@ from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.intervals import read_intervals
 from headrace.stores.source.label_runs import plan_runs
 from headrace.stores.source.names import Codes, NameColumn, OneName, slices
+from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_rows import RecordingRows
 from headrace.stores.source.recording_table import read_table
@@ -61,8 +62,10 @@ class RecordingsLayout:
             )
         data = file.each(lambda node: signals_of(node, options))
         rows, _ = check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
+        check_signal_dtype(data)
+        self.stated = read_channel_info(data, options)
+        data, self.info = centred(data, self.stated)
         dtype = check_signal_dtype(data)
-        self.info = read_channel_info(data, options)
         self._table = read_table(file, rows, options)
         labels, declared = self._labels(file, data, options)
         if len(labels) != rows:

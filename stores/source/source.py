@@ -249,7 +249,7 @@ class Source:
         if (files := self._file.described()) is not None:
             tables.append(files)
         return fingerprint(
-            self._file.size(), layout.data, tables, list(layout.declared), layout.info
+            self._file.size(), layout.data, tables, list(layout.declared), layout.stated
         )
 
     def state(self) -> State:

@@ -28,6 +28,7 @@ from headrace.stores.source.classes import (
 )
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
+from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import find_flat, windows_of
 from headrace.stores.source.slices import contiguous_slices
@@ -65,8 +66,10 @@ class WindowsLayout:
             ("window", "time", "channel"),
             "Headrace extracts its features from signals itself: name those with source.windows.",
         )
+        check_signal_dtype(data)
+        self.stated = read_channel_info(data, options)
+        data, self.info = centred(data, self.stated)
         dtype = check_signal_dtype(data)
-        self.info = read_channel_info(data, options)
         self.spec = self.info.window_spec(time, dtype)
         self.columns, declared = _columns(file, data, options)
         self.declared = declared or ()

@@ -231,3 +231,33 @@ def test_one_axis_less_is_one_channel_and_columns_are_flat(tmp_path: Path) -> No
     with opened(tmp_path / "flat.h5") as source:
         assert source.spec.shape == (T, 1)
         np.testing.assert_array_equal(source.read_windows(0, N)[..., 0], flat)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i2", ">u2"])
+def test_counts_around_a_middle_stay_whole(tmp_path: Path, dtype: str) -> None:
+    limits = np.iinfo(dtype)
+    values = np.linspace(limits.min, limits.max, N * T * C).astype(dtype).reshape(N, T, C)
+    middle = (limits.max + 1 + limits.min) // 2
+    write_windows(tmp_path / "s.h5", X=values)
+    scale = [0.5, 0.25, 0.001]
+    options = {"scale": scale, "offset": [-middle * each for each in scale]}
+    with opened(tmp_path / "s.h5", **options) as source:
+        found = source.read_windows(0, N)
+        assert found.dtype == np.dtype(f"i{np.dtype(dtype).itemsize}")
+        assert source.spec.scale == tuple(scale)
+        np.testing.assert_array_equal(found, values.astype(np.int64) - middle)
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i8", "f4", "f8"])
+def test_any_other_offset_gives_floats_in_units(tmp_path: Path, dtype: str) -> None:
+    values = np.arange(N * T * C).reshape(N, T, C).astype(dtype)
+    held = write_windows(tmp_path / "s.h5", X=values)
+    with h5py.File(tmp_path / "s.h5", "a") as file:
+        file["X"].attrs["scale_to_units"], file["X"].attrs["offset_to_units"] = 0.01, 7.3
+    with opened(tmp_path / "s.h5") as source:
+        found = source.read_windows(0, N)
+        assert (found.dtype, source.spec.scale) == (np.float32, (1.0,) * C)
+        expected = (held["X"].astype(np.float64) * 0.01 + 7.3).astype(np.float32)
+        np.testing.assert_array_equal(found, expected)
+    with refused(SourceError, "source.offset", "2"):
+        opened(tmp_path / "s.h5", offset=[1.0, 2.0])
