@@ -1,4 +1,4 @@
-"""Stored values whose zero is elsewhere: moved while they are read, so that no store knows of it."""
+"""Stored values whose zero is elsewhere, moved while they are read: no store knows of it."""
 
 from __future__ import annotations
 

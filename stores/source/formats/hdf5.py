@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
-from headrace.stores.io.storage import State
 from headrace.stores.source.arrays import shown_arrays
-from headrace.stores.source.formats.interface import Answer, SourceArray, SourceNode
+from headrace.stores.source.formats.interface import SourceNode
+from headrace.stores.source.formats.one_file import OneFile
 
 MIN_CHUNK_CACHE = 1 << 20
 MAX_CHUNK_CACHE = 64 << 20
@@ -167,27 +167,18 @@ class Hdf5Node:
         return found
 
 
-class Hdf5File(Hdf5Node):
+class Hdf5File(OneFile, Hdf5Node):
     """An open file; see `SourceFile`."""
 
     def __init__(self, path: Place, file: Any, fetched: ObjectFile | None = None) -> None:
         """Take over the h5py file at `path`, and the object that it reads."""
-        super().__init__(file)
-        self.folder: Place = path.parent
-        self._storage = storage_of(path)
+        OneFile.__init__(self, path)
+        Hdf5Node.__init__(self, file)
         self._fetched = fetched
         if fetched is not None:
             # HDF5 closes what is left open when no Python is there any more to read it with.
             weakref.finalize(self, file.close)
-        self.fetched_bytes = 0 if fetched is None else HELD_BYTES
-
-    def example(self, ask: Callable[[SourceNode], Answer]) -> Answer:
-        """What is asked of it."""
-        return ask(self)
-
-    def each(self, find: Callable[[SourceNode], SourceArray]) -> SourceArray:
-        """What `find` finds."""
-        return find(self)
+            self.fetched_bytes = HELD_BYTES
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch bytes of an object side by side."""
@@ -196,17 +187,6 @@ class Hdf5File(Hdf5Node):
         with _explained():
             self._fetched.fetch(spans)
         return True
-
-    def size(self) -> int:
-        """Bytes of the file."""
-        return self._storage.size()
-
-    def state(self) -> State:
-        """See `SourceFile`."""
-        return self._storage.state()
-
-    def described(self) -> None:
-        """None: it is one file."""
 
     def close(self) -> None:
         """Close the file."""

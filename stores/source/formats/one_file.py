@@ -1,0 +1,52 @@
+"""What a file of every format does alike as a source of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.storage import State
+from headrace.stores.source.formats.interface import Answer, SourceArray, SourceNode
+
+if TYPE_CHECKING:
+    from headrace.stores.source.formats.interface import SourceFile
+
+
+class OneFile:
+    """The part of `SourceFile` that does not depend on the format."""
+
+    fetched_bytes = 0
+
+    def __init__(self, path: Place) -> None:
+        """The file at `path`."""
+        self.path = path
+        self.folder: Place = path.parent
+
+    def example(self: SourceFile, ask: Callable[[SourceNode], Answer]) -> Answer:
+        """What is asked of it."""
+        return ask(self)
+
+    def each(self: SourceFile, find: Callable[[SourceNode], SourceArray]) -> SourceArray:
+        """What `find` finds."""
+        return find(self)
+
+    def parts(self: SourceFile) -> Sequence[SourceNode]:
+        """Itself."""
+        return (self,)
+
+    def fetch(self, spans: set[tuple[int, int]]) -> bool:
+        """Nothing: rows are read as they are asked for."""
+        return False
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        return storage_of(self.path).size()
+
+    def state(self) -> State:
+        """See `SourceFile`."""
+        return storage_of(self.path).state()
+
+    def described(self) -> SourceArray | None:
+        """None: it is one file."""
+        return None
