@@ -18,13 +18,16 @@ Codes = NDArray[np.int32]
 SLICE_ROWS = 1 << 16
 SLICE_NAME_BYTES = 128 * SLICE_ROWS
 MAX_NAMES = 1 << 20
+PADDING = " \t\r\n\0"
+"""What instruments and tables leave around a name."""
 
 
 class NameColumn:
     """An array of one name per row: strings, or integers that may index a list of names.
 
     Reading gives codes: each different name gets the next number when it is first met, so codes
-    are stable once every row was seen in order. `names[code]` is the name.
+    are stable once every row was seen in order. `names[code]` is the name, without blanks and ends
+    of lines around it. Names that differ in case alone are refused.
     """
 
     def __init__(self, array: SourceArray, option: str, index: Sequence[str] | None = None) -> None:
@@ -35,6 +38,8 @@ class NameColumn:
         """
         self.array = array
         self.names: list[str] = []
+        self.trimmed = 0
+        self._folded: dict[str, str] = {}
         self._index = index
         self._option = option
         self._codes: dict[str, int] = {}
@@ -75,15 +80,26 @@ class NameColumn:
         if values.dtype.kind == "b":
             return values.astype(np.int64)
         if values.dtype.kind == "f":
-            whole = np.isfinite(values) & (values == np.trunc(values)) & (np.abs(values) < 2**53)
-            if not whole.all():
+            # Above it neighbouring whole numbers are one.
+            most = 2 ** (np.finfo(values.dtype).nmant + 1)
+            if not (np.isfinite(values) & (values == np.trunc(values))).all():
                 raise self._wrong_type()
+            if not (np.abs(values) < most).all():
+                raise SourceError(
+                    f"{self.array.where} holds whole numbers of {most:,} and more, which "
+                    f"{values.dtype} cannot tell apart. Write them as integers or texts, or name "
+                    f"another dataset with source.{self._option}."
+                )
             return values.astype(np.int64)
         return values
 
     def _code(self, value: int | str) -> int:
         name = str(value) if self._index is None or isinstance(value, str) else self._at(value)
         if name not in self._codes:
+            self.trimmed += name != name.strip(PADDING)
+            name = name.strip(PADDING)
+        if name not in self._codes:
+            self._require_own_case(name)
             check_text(name, f"{self.array.where} holds a name", f"source.{self._option}")
             if len(self.names) == MAX_NAMES:
                 raise SourceError(
@@ -94,6 +110,15 @@ class NameColumn:
             self._codes[name] = len(self.names)
             self.names.append(name)
         return self._codes[name]
+
+    def _require_own_case(self, name: str) -> None:
+        """Raises UserError: another name differs in case alone."""
+        other = self._folded.setdefault(name.casefold(), name)
+        if other != name:
+            raise SourceError(
+                f"{self.array.where} holds {other!r} and {name!r}, which differ in case alone. "
+                f"Write them alike, or name another dataset with source.{self._option}."
+            )
 
     def _at(self, value: int) -> str:
         assert self._index is not None

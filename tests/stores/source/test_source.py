@@ -164,6 +164,27 @@ def test_a_source_without_groups_is_refused_with_the_way_out(tmp_path):
         read_all(tmp_path / "s.h5")
 
 
+def test_what_stands_around_a_name_is_no_part_of_it(tmp_path):
+    padded = [name.encode() for name in ("P1", "P1  ", "P2\r") * (N // 3)]
+    write_windows(tmp_path / "s.h5", groups=padded)
+    source, _, _ = read_all(tmp_path / "s.h5")
+    assert source.groups == ("P1", "P2")
+
+
+@pytest.mark.parametrize(
+    ("groups", "named"),
+    [
+        ([b"walk", b"Walk", b"sit"] * (N // 3), ("walk", "Walk", "source.groups")),
+        (np.arange(N, dtype="f4") + 2**24, ("16,777,216", "float32")),
+        (np.arange(N, dtype="f2") + 2048, ("2,048", "float16")),
+    ],
+)
+def test_names_that_cannot_be_told_apart_are_refused(tmp_path, groups, named):
+    write_windows(tmp_path / "s.h5", groups=groups)
+    with refused(SourceError, *named):
+        read_all(tmp_path / "s.h5")
+
+
 def test_by_consent_stretches_of_windows_are_the_groups(tmp_path):
     write_windows(tmp_path / "s.h5", groups=None)
     source, _, labels = read_all(tmp_path / "s.h5", split_by_window=True)
