@@ -16,7 +16,7 @@ from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.files import files_in
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.formats.interface import SourceFile
-from headrace.stores.source.formats.opening import open_file
+from headrace.stores.source.formats.opening import is_zarr, open_file
 from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.many import ManyFiles
 from headrace.stores.source.names import slices
@@ -279,7 +279,7 @@ class Source:
 
 def _opened(path: Place, options: SourceOptions) -> SourceFile:
     """The file, or all files of the folder."""
-    if path.is_dir():
+    if path.is_dir() and not is_zarr(path):
         return ManyFiles(files_in(path, options.files))
     if options.files:
         raise SourceError(

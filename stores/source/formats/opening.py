@@ -2,31 +2,74 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 from headrace.stores.errors import SourceError, first_line
 from headrace.stores.io.places import Place, storage_of
-from headrace.stores.source.formats.hdf5 import open_hdf5
 from headrace.stores.source.formats.interface import SourceFile
 
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+HDF5 = b"\x89HDF\r\n\x1a\n"
 HDF5_PLACES = (0, 512, 1024, 2048, 4096)
 """Where a file of HDF5 may begin, behind what others put before it."""
-LOOKED_AT = HDF5_PLACES[-1] + len(HDF5_SIGNATURE)
-
-Opener = Callable[[Place], SourceFile]
+LOOKED_AT = HDF5_PLACES[-1] + len(HDF5)
+ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+TEXTS = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab")
+FORMATS = {
+    "hdf5": ("hdf5", "open_hdf5"),
+    "npy": ("numpy_files", "open_npy"),
+    "npz": ("numpy_files", "open_npz"),
+    "zarr": ("zarr_tree", "open_zarr"),
+    "parquet": ("parquet", "open_parquet"),
+    "matlab": ("matlab", "open_matlab"),
+    "text": ("text_table", "open_text_table"),
+}
+"""Modules of this folder, loaded when a file of their format is met, and what opens it."""
 
 
 def open_file(path: Place) -> SourceFile:
-    """Open a file of any format that is known.
+    """Open a file of any format that is known, or a folder that is one.
 
     Raises:
         UserError: it is not there, is of none of the formats, or is damaged.
     """
-    if isinstance(path, Path) and path.is_dir():
-        raise SourceError(f"The source {path} is a folder. Name an HDF5 file.")
-    return open_hdf5(path)
+    module, name = FORMATS[format_of(path)]
+    found = importlib.import_module(f"headrace.stores.source.formats.{module}")
+    opener: Callable[[Place], Any] = getattr(found, name)
+    opened: SourceFile = opener(path)
+    return opened
+
+
+def format_of(path: Place) -> str:
+    """A key of `FORMATS`; what is none of them is said to be HDF5, which then says what is wrong.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if is_zarr(path):
+        return "zarr"
+    if not path.is_file():
+        return "hdf5"
+    name, begins = path.name.lower(), beginning(path)
+    if any(begins[place:].startswith(HDF5) for place in HDF5_PLACES):
+        return "hdf5"
+    if begins.startswith(b"\x93NUMPY"):
+        return "npy"
+    if begins.startswith(b"PK\x03\x04"):
+        return "npz" if name.endswith(".npz") else "zarr"
+    if begins.startswith(b"PAR1"):
+        return "parquet"
+    if begins.startswith(b"MATLAB 5.0 MAT-file") or name.endswith(".mat"):
+        return "matlab"
+    if name.removesuffix(".gz").endswith(TEXTS):
+        return "text"
+    return "hdf5"
+
+
+def is_zarr(path: Place) -> bool:
+    """Whether a folder, or what stands below an address, is a Zarr group or array."""
+    return path.is_dir() and any((path / name).is_file() for name in ZARR_FILES)
 
 
 def beginning(path: Place) -> bytes:
@@ -39,4 +82,6 @@ def beginning(path: Place) -> bytes:
         with storage_of(path).open() as file:
             return file.read(LOOKED_AT) or b""
     except OSError as error:
-        raise SourceError(f"The source {path} cannot be read ({first_line(error)}).") from error
+        raise SourceError(
+            f"The source {path} cannot be read ({first_line(error)}). Name another file."
+        ) from error
