@@ -7,6 +7,7 @@ takes through `SourceNode` and `SourceArray`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ class SourceArray(Protocol):
         cache_bytes: of decoded rows that are kept between two reads.
         decode_bytes: held while a piece is decoded, beside what is kept.
         row_bytes: decoded bytes of one row, with what is decoded around it.
+        files: other files that hold some of the values; their sizes count in the fingerprint.
     """
 
     name: str
@@ -35,6 +37,7 @@ class SourceArray(Protocol):
     cache_bytes: int
     decode_bytes: int
     row_bytes: int
+    files: tuple[Path, ...]
 
     def ready(self) -> SourceArray:
         """The same array, ready for many reads of rows that follow each other.
