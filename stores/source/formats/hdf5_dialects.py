@@ -26,29 +26,43 @@ def open_dialect(path: Place) -> SourceFile:
         raise
 
 
-class DialectFile:
-    """An open file, seen through the node that its dialect gives; see `SourceFile`."""
+class DialectNode:
+    """A file or group, through the node of its dialect; see `SourceNode`.
 
-    name = "/"
+    A dialect looks into a stranger's file at every turn: what HDF5 cannot read is said here.
+    """
 
-    def __init__(self, file: Hdf5File, root: SourceNode) -> None:
-        """Take over the file."""
-        self._file = file
-        self._root = root
-        self.where = file.where
-        self.fetched_bytes = file.fetched_bytes
+    def __init__(self, node: SourceNode) -> None:
+        """Take over the node of a dialect."""
+        self._node = node
+        self.name = node.name
+        self.where = node.where
 
     def array(self, name: str) -> SourceArray | None:
         """The array of that name."""
-        return self._root.array(name)
+        with explained():
+            return self._node.array(name)
 
     def group(self, name: str) -> SourceNode | None:
         """The group of that name."""
-        return self._root.group(name)
+        with explained():
+            found = self._node.group(name)
+            return None if found is None else DialectNode(found)
 
     def contents(self) -> str:
         """The arrays with shape and type."""
-        return self._root.contents()
+        with explained():
+            return self._node.contents()
+
+
+class DialectFile(DialectNode):
+    """An open file; see `SourceFile`."""
+
+    def __init__(self, file: Hdf5File, root: SourceNode) -> None:
+        """Take over the file."""
+        super().__init__(root)
+        self._file = file
+        self.fetched_bytes = file.fetched_bytes
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch bytes of an object side by side."""

@@ -71,6 +71,11 @@ class Column:
         """The column of these rows, (n,)."""
         values: NDArray[Any] = block if self.place is None else block[:, self.place]
         if self.categories is not None:
+            if np.any((values < -1) | (values >= len(self.categories))):
+                raise SourceError(
+                    f"{self.array.where} holds codes of {in_one_line(self.name)} beyond its "
+                    f"{len(self.categories)} categories. Write it again with to_hdf."
+                )
             # -1 is no category: a missing value.
             texts: NDArray[Any] = np.append(self.categories, "")[values]
             return texts
@@ -268,7 +273,8 @@ def _as_pandas_says(column: Column, group: Hdf5Node, field: str) -> Column:
         names = categories.dtype.names if categories is not None else None
         if categories is None or not names or "values" not in names:
             return replace(column, refused="is a category whose values are not there")
-        if rows_of(categories) > MOST_CATEGORIES or categories.dtype["values"].kind != "S":
+        whole = column.dtype.kind in "iu" and rows_of(categories) <= MOST_CATEGORIES
+        if not whole or categories.dtype["values"].kind != "S":
             return replace(column, refused="is a category of other values than texts")
         texts = as_texts(categories.read_fields("values", 0, rows_of(categories)).reshape(-1))
         return replace(column, dtype=TEXT, categories=texts)

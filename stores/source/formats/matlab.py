@@ -27,6 +27,8 @@ from headrace.stores.source.formats.matlab_headers import NUMBERS, Matrix, damag
 
 LONGEST_TEXT = 1000
 """Characters of one of many texts: NumPy gives each the room of the longest."""
+MOST_ROWS = 1 << 20
+"""Texts of one matrix: those of no letters have no bytes to be counted by."""
 MOST_LETTERS = 16 << 20
 """Characters of all texts of one array."""
 MOST_VISITED = 200
@@ -196,14 +198,12 @@ def _array(item: Item | None, path: str, where: str) -> SourceArray | None:
 def _char_texts(item: Matrix, path: str, where: str) -> SourceArray:
     """One text a row, without the blanks that make rows equally long."""
     rows = item.shape[0]
-    if (
-        len(item.shape) != 2
-        or (rows > 1 and item.shape[1] > LONGEST_TEXT)
-        or (item.count > MOST_LETTERS)
-    ):
+    wide = rows > 1 and item.shape[-1] > LONGEST_TEXT
+    if len(item.shape) != 2 or wide or item.count > MOST_LETTERS or rows > MOST_ROWS:
         raise SourceError(
-            f"{where} holds text of the shape {item.shape}; a matrix of {LONGEST_TEXT} "
-            f"characters a row and {MOST_LETTERS:,} in all is read. Save it with cellstr(...)."
+            f"{where} holds text of the shape {item.shape}; a matrix of {MOST_ROWS:,} rows, "
+            f"{LONGEST_TEXT} characters a row and {MOST_LETTERS:,} in all is read. Save it with "
+            "cellstr(...)."
         )
 
     @cache
@@ -271,7 +271,8 @@ def _loaded(item: Matrix, where: str) -> NDArray[Any]:
             item.file.read_into(item.span, item.start, view[len(item.header) :])
         file.seek(0)
         try:
-            found = loadmat(file, **options)
+            with np.errstate(invalid="ignore"):  # Codes of letters that are none.
+                found = loadmat(file, **options)
         except MatReadError as error:
             raise damaged(where, error) from error
         values = list(found.values())[-1]

@@ -417,6 +417,17 @@ def test_a_block_whose_names_are_no_list_of_texts_is_refused(file, opened):
     assert found.array("df/who").texts(0, 1).tolist() == ["ann"]
 
 
+@pytest.mark.parametrize("code", [-2, 2])
+def test_a_code_that_is_no_category_is_refused(file, opened, code):
+    write_table(file)
+    rows = file["df/table"][...]
+    rows["values_block_2"][3] = code
+    file["df/table"][...] = rows
+    file.flush()
+    with pytest.raises(SourceError, match="act"):
+        opened().array("df/act").texts(0, 6)
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_names_are_read_from_a_pickled_list_opcode_by_opcode(protocol):
     assert literal_texts(pickle.dumps(["a", "é", 3], protocol)) == ["a", "é", "3"]

@@ -219,6 +219,7 @@ def nested(depth):
 
 DOUBLE = element(9, bytes(32))
 LIES = {
+    "empty texts without end": file_of(matrix(4, (1 << 29, 0), element(4, b""))),
     "nothing": b"",
     "text": b"column,other\n" * 50,
     "version 7.3": file_of()[:124] + b"\x00\x02IM" + bytes(512),
@@ -259,8 +260,8 @@ def test_a_file_that_lies_is_refused_and_takes_no_memory(tmp_path, content):
     path = tmp_path / "file.mat"
     path.write_bytes(content)
     tracemalloc.start()
-    with pytest.raises(SourceError) as error:
-        open_matlab(path).array("x").read(0, 1)
+    with pytest.raises(SourceError) as error, closing(open_matlab(path)) as file:
+        file.array("x").read(0, 1)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "\n" not in str(error.value)
