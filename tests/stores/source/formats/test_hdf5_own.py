@@ -100,6 +100,14 @@ def test_a_part_that_is_not_all_there_is_refused_by_name(virtual, tmp_path_facto
     assert "1.h5" in refused(path)
 
 
+def test_rows_of_a_part_that_are_not_there_are_refused(virtual):
+    path, _ = virtual
+    layout = h5py.VirtualLayout((9, T, C), "f4")
+    layout[:] = h5py.VirtualSource("parts/0.h5", "X", (HALF + 4, T, C))[HALF - 5 :]
+    write_virtual(path, layout)
+    assert "0.h5" in refused(path)
+
+
 @pytest.mark.parametrize("name", ["../other.h5", "parts/../../other.h5", "/etc/passwd"])
 def test_a_part_outside_of_the_folder_is_refused(virtual, name):
     path, _ = virtual
