@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError, SourceError, UserError
 from headrace.stores.source.arrays import find_array, require_array
-from headrace.stores.source.formats.interface import SourceArray, SourceFile, SourceNode
+from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile, SourceNode
 from headrace.stores.source.names import Codes, NameColumn, OneName, distinct, natural_order
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.shaped import flat
@@ -270,9 +270,18 @@ def label_column(
     """
     if options.labels == "":
         return OneName(data, UNLABELLED), None
-    labels = file.each(lambda node: flat(require_array(node, "labels", options.labels, usual)))
+    labels = file.each(lambda files: _labels_of(files, options, usual))
     declared = declared_classes(file, (labels, data), options.classes)
     return NameColumn(labels, "labels", declared), declared
+
+
+def _labels_of(files: Files, options: SourceOptions, usual: Sequence[str]) -> SourceArray:
+    """The labels of a recording, from the first of its files that has some."""
+    for each in files[:-1]:
+        names = usual if options.labels is None else (options.labels,)
+        if (found := find_array(each, "labels", None, names)) is not None:
+            return flat(found)
+    return flat(require_array(files[-1], "labels", options.labels, usual))
 
 
 def check_groups_in_one_part(

@@ -20,9 +20,10 @@ def fingerprint(
 ) -> str:
     """A hex digest of 32 characters.
 
-    Covers the file's size; name, shape and type of the arrays read; rate, channels, units,
-    scale and list of classes; the whole of `tables` (labels, groups, recordings); and 64 evenly
-    spaced slices of `data`, of up to 64 KiB each. Never a time stamp or a path outside the file.
+    Covers the size of the file, and of other files that hold values of its arrays; name, shape
+    and type of the arrays read; rate, channels, units, scale and list of classes; the whole of
+    `tables` (labels, groups, recordings); and 64 evenly spaced slices of `data`, of up to 64 KiB
+    each. Never a time stamp or a path outside the file.
     """
     digest = hashlib.blake2b(digest_size=16)
     described = [
@@ -34,6 +35,7 @@ def fingerprint(
         *([info.offset.tolist()] if info.offset.any() else ()),
     ]
     described += [classes, *((d.name, d.shape, str(d.dtype)) for d in (data, *tables))]
+    described += [other.stat().st_size for array in (data, *tables) for other in array.files]
     digest.update(repr(described).encode())
     for table in tables:
         for start, stop in slices(rows_of(table)):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.source.arrays import shown_arrays
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.formats.interface import SourceArray
 
 
 class HeldArray:
@@ -18,6 +19,7 @@ class HeldArray:
     def __init__(self, name: str, where: str, values: NDArray[Any] | Sequence[str]) -> None:
         """Texts, or numbers of any shape."""
         self.name, self.where = name, where
+        self.files: tuple[Path, ...] = ()
         self._values = np.asarray(values)
         self.shape: tuple[int, ...] | None = self._values.shape
         self.dtype: np.dtype[Any] = self._values.dtype
@@ -68,20 +70,12 @@ class HeldNode:
         self.name, self.where = name, where
         self._arrays = {array.name: array for array in arrays}
 
-    def parts(self) -> Sequence[SourceNode]:
-        """Itself."""
-        return (self,)
-
     def array(self, name: str) -> SourceArray | None:
         """The array of that name."""
         return self._arrays.get(name)
 
     def group(self, name: str) -> None:
         """None: it holds no groups."""
-
-    def names(self) -> list[str]:
-        """Of all."""
-        return list(self._arrays)
 
     def contents(self) -> str:
         """Names, shapes and types."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,7 @@ class JoinedArray:
             arrays: of each file.
         """
         self.name, self.where, self.rows = name, where, rows
+        self.files: tuple[Path, ...] = first.files
         self._arrays, self._inner = arrays, (first.shape or ())[1:]
         self._before = np.concatenate(([0], np.cumsum(rows, dtype=np.int64)))
         self.shape: tuple[int, ...] | None = (int(self._before[-1]), *self._inner)

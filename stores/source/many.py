@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import numpy as np
@@ -15,6 +15,7 @@ from headrace.stores.io.storage import State
 from headrace.stores.source.files import SourceFiles
 from headrace.stores.source.formats.interface import (
     Answer,
+    Files,
     SourceArray,
     SourceFile,
     SourceNode,
@@ -35,18 +36,18 @@ class ManyFiles:
 
     def __init__(self, files: SourceFiles) -> None:
         """Nothing is opened but what is asked for."""
-        self.files, self.folder = files, files.folder
+        self.files, self.folder, self.columns = files, files.folder, files.columns
         self.name, self.where = "/", str(files.folder)
         self._open: list[OpenArrays] = []
         self._rows: NDArray[np.int64] | None = None
 
-    def example(self, ask: Callable[[SourceNode], Answer]) -> Answer:
+    def example(self, ask: Callable[[Files], Answer]) -> Answer:
         """What is asked of the first recording."""
         with ExitStack() as closing:
-            return ask(self._node(0, closing))
+            return ask(self._opened(0, closing))
         raise AssertionError  # What is raised above is not held back.
 
-    def each(self, find: Callable[[SourceNode], SourceArray]) -> SourceArray:
+    def each(self, find: Callable[[Files], SourceArray]) -> SourceArray:
         """What `find` finds in each recording, one after another.
 
         Raises:
@@ -60,15 +61,11 @@ class ManyFiles:
             self._rows = rows
         return JoinedArray(arrays.of(0).name, self.where, rows, arrays.of(0), arrays)
 
-    def parts(self) -> Sequence[SourceNode]:
-        """Itself."""
-        return (self,)
-
     def array(self, name: str) -> SourceArray | None:
         """The array of that name in each; None: the first has none."""
-        if self.example(lambda node: node.array(name) is None):
+        if self.example(lambda files: first_array(files, name) is None):
             return None
-        return self.each(lambda each: _required(each, name))
+        return self.each(lambda files: _required(files, name))
 
     def group(self, name: str) -> SourceNode | None:
         """The table of recordings: a row a file, and the columns that their names give.
@@ -86,13 +83,10 @@ class ManyFiles:
         columns += [HeldArray(name, where, list(v)) for name, v in self.files.columns.items()]
         return HeldNode(name, where, columns)
 
-    def names(self) -> list[str]:
-        """Names of the arrays of the first recording."""
-        return self.example(lambda node: node.names())
-
     def contents(self) -> str:
         """What the first recording holds."""
-        return f"in {self.files.names[0][0]} {self.example(lambda node: node.contents())}"
+        held = self.example(lambda files: "; ".join(each.contents() for each in files))
+        return f"in {self.files.names[0][0]} {held}"
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Nothing: what is fetched ahead is of one object."""
@@ -127,60 +121,38 @@ class ManyFiles:
             arrays.close()
 
     def _found(
-        self, recording: int, find: Callable[[SourceNode], SourceArray]
+        self, recording: int, find: Callable[[Files], SourceArray]
     ) -> tuple[SourceArray, Callable[[], None]]:
         with ExitStack() as closing:
-            found = find(self._node(recording, closing)).ready()
+            found = find(self._opened(recording, closing)).ready()
             return found, closing.pop_all().close
         raise AssertionError  # What is raised above is not held back.
 
-    def _node(self, recording: int, closing: ExitStack) -> SourceNode:
+    def _opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording."""
         opened: list[SourceFile] = []
         for path in self.files.paths(recording):
             file = open_file(path)
             closing.callback(file.close)
             opened.append(file)
-        return opened[0] if len(opened) == 1 else _Together(opened)
-
-
-class _Together:
-    """Files whose channels belong side by side; see `SourceNode`."""
-
-    def __init__(self, nodes: Sequence[SourceNode]) -> None:
-        self._nodes = nodes
-        self.name, self.where = "/", " and ".join(node.where for node in nodes)
-
-    def parts(self) -> Sequence[SourceNode]:
-        """The files."""
-        return self._nodes
-
-    def array(self, name: str) -> SourceArray | None:
-        """The first of that name that there is: of labels each file may hold a copy."""
-        return next((each for n in self._nodes if (each := n.array(name)) is not None), None)
-
-    def group(self, name: str) -> SourceNode | None:
-        """The first that there is."""
-        return next((each for n in self._nodes if (each := n.group(name)) is not None), None)
-
-    def names(self) -> list[str]:
-        """Of all."""
-        return list(dict.fromkeys(name for node in self._nodes for name in node.names()))
-
-    def contents(self) -> str:
-        """Of all."""
-        return "; ".join(f"{node.where}: {node.contents()}" for node in self._nodes)
+        return opened
 
 
 def _rows(array: SourceArray) -> int:
     return int((array.shape or (0,))[0])
 
 
-def _required(node: SourceNode, name: str) -> SourceArray:
-    found = node.array(name)
+def first_array(files: Files, name: str) -> SourceArray | None:
+    """The first of that name in the files of a recording: each may hold a copy of its labels."""
+    return next((found for each in files if (found := each.array(name)) is not None), None)
+
+
+def _required(files: Files, name: str) -> SourceArray:
+    found = first_array(files, name)
     if found is None:
         raise SourceError(
-            f"{node.where} has no {name!r}, which the first file has. Leave it out, or correct it."
+            f"{files[0].where} has no {name!r}, which the first file has. Leave it out, or "
+            "correct it."
         )
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,7 @@ class _Moved:
     ) -> None:
         self._array, self._scale, self._offset = array, scale, offset
         self.name, self.where, self.shape = array.name, array.where, array.shape
+        self.files: tuple[Path, ...] = array.files
         self.dtype, self.piece_rows = dtype, array.piece_rows
         self.cache_bytes, self.row_bytes = array.cache_bytes, array.row_bytes
         self.decode_bytes = array.decode_bytes + (0 if scale is None else 3 * SLICE_BYTES)

@@ -16,7 +16,8 @@ import numpy as np
 from headrace.child import child_command
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.places import Place, storage_of, unpacked
-from headrace.stores.source.formats.hdf5 import HDF5_ERRORS, check_own, open_hdf5
+from headrace.stores.source.formats.hdf5 import open_hdf5
+from headrace.stores.source.formats.hdf5_own import HDF5_ERRORS, check_own
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 

@@ -44,17 +44,6 @@ class RecordingTable:
     arrays: tuple[SourceArray, ...]
     node: SourceNode
 
-    def texts(self) -> dict[str, list[str]]:
-        """The columns of one text a recording, by name."""
-        found = {}
-        for name in self.node.names():
-            array = self.node.array(name)
-            if array is None or len(array.shape or ()) != 1:
-                continue
-            if array.dtype.kind in "SOUiu":
-                found[name] = column_texts(array)
-        return found
-
     def whole_labels(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
         """Rows and label of each recording, by a column of this table.
 

@@ -60,7 +60,7 @@ class RecordingsLayout:
                 "source.windows names a dataset of windows, but source.layout is recordings. "
                 "Remove one of them."
             )
-        data = file.each(lambda node: signals_of(node, options))
+        data = file.each(lambda files: signals_of(files, options))
         rows, _ = check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
         check_signal_dtype(data)
         self.stated = read_channel_info(data, options)
@@ -191,7 +191,7 @@ class RecordingsLayout:
                     options.intervals,
                     table.start,
                     table.length,
-                    table.texts(),
+                    file.columns,
                     self.info.rate_hz,
                 )
                 where = node.where

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class LabelStretches:
             rows: of the signals.
         """
         self.name, self.where = name, where
+        self.files: tuple[Path, ...] = ()
         self._start, self._code = start, code
         self.shape: tuple[int, ...] | None = (rows,)
         self.dtype: np.dtype[Any] = CODE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ class _Shaped:
     def __init__(self, array: SourceArray, shape: tuple[int, ...]) -> None:
         self._array = array
         self.name, self.where = array.name, array.where
+        self.files: tuple[Path, ...] = array.files
         self.shape: tuple[int, ...] | None = shape
         self.dtype: np.dtype[Any] = array.dtype
         self.piece_rows: int | None = array.piece_rows

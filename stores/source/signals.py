@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import find_array, require_array
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.formats.interface import Files, SourceArray, SourceNode
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.shaped import Reshaped, SideBySide, Transposed, flat
 
@@ -16,26 +16,26 @@ WINDOW_AXES = ("window", "time", "channel")
 ROW_AXES = ("row", "channel")
 
 
-def windows_of(node: SourceNode, options: SourceOptions) -> SourceArray:
-    """The windows of a file, as (N, T, C) or of another number of axes, which is refused later.
+def windows_of(files: Files, options: SourceOptions) -> SourceArray:
+    """The windows of a recording's files: (N, T, C), or what is refused for its axes.
 
     Raises:
         UserError: there are none of that name; the axes do not fit.
     """
-    return _meant(node, "windows", options.windows, USUAL_WINDOWS, WINDOW_AXES, options)
+    return _meant(files, "windows", options.windows, USUAL_WINDOWS, WINDOW_AXES, options)
 
 
-def signals_of(node: SourceNode, options: SourceOptions) -> SourceArray:
-    """The signals of a file, as (S, C) or of another number of axes, which is refused later.
+def signals_of(files: Files, options: SourceOptions) -> SourceArray:
+    """The signals of a recording's files: (S, C), or what is refused for its axes.
 
     Raises:
         UserError: there are none of that name; the axes do not fit.
     """
-    return _meant(node, "signals", options.signals, USUAL_SIGNALS, ROW_AXES, options)
+    return _meant(files, "signals", options.signals, USUAL_SIGNALS, ROW_AXES, options)
 
 
 def _meant(
-    node: SourceNode,
+    files: Files,
     option: str,
     named: str | list[str] | None,
     usual: Sequence[str],
@@ -44,8 +44,8 @@ def _meant(
 ) -> SourceArray:
     found = [
         _turned(array, axes, options)
-        for part in node.parts()
-        for array in _named(part, option, named, usual)
+        for each in files
+        for array in _named(each, option, named, usual)
     ]
     return _one_channel(found[0], axes) if len(found) == 1 else _joined(found, axes, option)
 
@@ -116,6 +116,6 @@ def names_of(option: str | list[str] | None) -> list[str]:
     return [option] if isinstance(option, str) and option else list(option or [])
 
 
-def has_data(node: SourceNode, usual: Sequence[str]) -> bool:
+def has_data(files: Files, usual: Sequence[str]) -> bool:
     """Whether an array of a usual name is there."""
-    return any(node.array(name) is not None for name in usual)
+    return any(files[0].array(name) is not None for name in usual)

@@ -298,7 +298,7 @@ def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
         named
         if any(named)
         else file.example(
-            lambda node: tuple(has_data(node, usual) for usual in (USUAL_WINDOWS, USUAL_SIGNALS))
+            lambda files: tuple(has_data(files, usual) for usual in (USUAL_WINDOWS, USUAL_SIGNALS))
         )
     )
     if all(there):

@@ -60,7 +60,7 @@ class WindowsLayout:
             UserError: see `open_source`.
         """
         _refuse_recording_options(options)
-        data = file.each(lambda node: windows_of(node, options))
+        data = file.each(lambda files: windows_of(files, options))
         _, time, _ = check_shape(
             data,
             ("window", "time", "channel"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import h5py
 import numpy as np
@@ -17,44 +17,42 @@ from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
-from headrace.stores.source.formats.interface import SourceNode
+from headrace.stores.source.formats.hdf5_filters import lacking_filters
+from headrace.stores.source.formats.hdf5_own import HDF5_ERRORS, NO_PARTS, OUTSIDE, Parts, check_own
 from headrace.stores.source.formats.one_file import OneFile
 
 MIN_CHUNK_CACHE = 1 << 20
 MAX_CHUNK_CACHE = 64 << 20
 """Bytes of one row of chunks that are kept decoded, so that reading on decodes each chunk once."""
-MOST_SOURCE_CHUNK = 256 << 20
-"""Bytes of one decoded HDF5 chunk: held before any plan of memory can be made."""
-HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError)
-"""What h5py raises where a file is not as it says."""
-OUTSIDE = (
-    "outside of what the fingerprint covers. Copy the data into one file, for example with "
-    "h5repack."
-)
-MOST_PACKED = 100_000
-"""Times the bytes of its file that a dataset may have: Zstandard packs zeros 30,000 times."""
 
 
 class Hdf5Array:
     """A dataset; see `SourceArray`."""
 
-    def __init__(self, dataset: Any) -> None:
-        """Take over an h5py dataset."""
+    def __init__(self, dataset: Any, parts: Parts = NO_PARTS) -> None:
+        """Take over an h5py dataset, and what `check_own` says of its parts."""
         self.dataset = dataset
+        self.files = parts.files
+        self.parts = parts
+        self._lacking = lacking_filters(dataset)
         self.name: str = dataset.name
         self.where = f"{dataset.file.filename}:{dataset.name}"
         self.shape: tuple[int, ...] | None = dataset.shape
         self.dtype: np.dtype[Any] = dataset.dtype
         chunks = dataset.chunks
         self.piece_rows: int | None = None if chunks is None else int(chunks[0])
-        self.row_bytes = chunk_row_bytes(dataset) // (self.piece_rows or 1)
+        piece = piece_bytes(dataset.shape, chunks, dataset.dtype.itemsize)
+        self.row_bytes = piece // (self.piece_rows or 1)
         whole = 0 if chunks is None else math.prod(chunks) * dataset.dtype.itemsize
         # A filtered chunk is decoded into memory of its own, beside its stored bytes.
         self.decode_bytes = 2 * whole
-        kept = min(max(chunk_row_bytes(dataset), MIN_CHUNK_CACHE), MAX_CHUNK_CACHE)
+        kept = min(max(piece, MIN_CHUNK_CACHE), MAX_CHUNK_CACHE)
         self.cache_bytes = MIN_CHUNK_CACHE if chunks is None else kept
+        if parts.files:
+            self.decode_bytes = 2 * parts.chunk_bytes
+            self.cache_bytes += len(parts.files) * MIN_CHUNK_CACHE
 
-    def ready(self) -> Hdf5Array:
+    def ready(self) -> Self:
         """The same dataset, with a cache that holds one row of its chunks.
 
         HDF5 shares the first opening's cache.
@@ -67,11 +65,13 @@ class Hdf5Array:
         # every chunk that was read in part, whatever `nbytes` says (229 MiB held at 1 MiB allowed).
         access.set_chunk_cache(10007, self.cache_bytes, 0.75)
         self.dataset.id.close()
-        return Hdf5Array(h5py.Dataset(h5py.h5d.open(file, name, access)))
+        found = type(self)(h5py.Dataset(h5py.h5d.open(file, name, access)), self.parts)
+        found.name, found.where = self.name, self.where
+        return found
 
     def attribute(self, name: str) -> Any | None:
         """An attribute of the dataset, else of its file."""
-        with _explained():
+        with explained():
             for attrs in (self.dataset.attrs, self.dataset.file.attrs):
                 if name in attrs:
                     return attrs[name]
@@ -79,30 +79,36 @@ class Hdf5Array:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
-        with _explained():
+        with explained(self._lacking):
             rows: NDArray[Any] = self.dataset[start:stop]
+        return rows
+
+    def read_fields(self, names: str | list[str], start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop` of one field of a compound dataset, or of several."""
+        with explained(self._lacking):
+            rows: NDArray[Any] = self.dataset.fields(names)[start:stop]
         return rows
 
     def whole(self) -> Any:
         """All of it, texts as bytes or str."""
-        with _explained():
+        with explained(self._lacking):
             return self.dataset[()]
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill `out` with the rows from `start` on."""
-        with _explained():
+        with explained(self._lacking):
             self.dataset.read_direct(out, np.s_[start : start + len(out)])
 
     def texts(self, start: int, stop: int) -> NDArray[np.str_]:
         """Rows `start` to `stop`, of texts."""
-        with _explained(UnicodeDecodeError, TypeError):
+        with explained(self._lacking, UnicodeDecodeError, TypeError):
             return np.asarray(self.dataset.asstr()[start:stop]).astype(np.str_)
 
     def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
         """Bytes of the file that hold the rows; none of strings."""
         if self.dtype.hasobject or high <= low:
             return
-        with _explained():
+        with explained():
             yield from _spans(self.dataset, low, high)
 
 
@@ -115,34 +121,25 @@ class Hdf5Node:
         self.name: str = node.name
         self.where: str = node.file.filename + ("" if node.name == "/" else f" {node.name}")
 
-    def parts(self) -> Sequence[SourceNode]:
-        """Itself."""
-        return (self,)
-
     def array(self, name: str) -> Hdf5Array | None:
         """The dataset of that name."""
-        found = self._resolved(name)
+        found = self.resolved(name)
         if not isinstance(found, h5py.Dataset):
             return None
-        check_own(self.node, found, name)
-        return Hdf5Array(found)
+        return Hdf5Array(found, check_own(self.node, found, name))
 
     def group(self, name: str) -> Hdf5Node | None:
         """The group of that name."""
-        found = self._resolved(name)
+        found = self.resolved(name)
         return Hdf5Node(found) if isinstance(found, h5py.Group) else None
-
-    def names(self) -> list[str]:
-        """Names of the datasets right below."""
-        with _explained():
-            return [name for name, item in self.node.items() if isinstance(item, h5py.Dataset)]
 
     def contents(self) -> str:
         """The datasets below with shape and type."""
-        with _explained():
-            return shown_arrays(self._below())
+        with explained():
+            return shown_arrays(self.below())
 
-    def _below(self) -> list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
+    def below(self) -> list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
+        """Name, shape and type of the first datasets below."""
         found: list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]] = []
 
         def visit(name: str, item: Any) -> bool | None:
@@ -153,7 +150,12 @@ class Hdf5Node:
         self.node.visititems(visit)
         return found
 
-    def _resolved(self, name: str) -> Any | None:
+    def resolved(self, name: str) -> Any | None:
+        """What h5py finds under that name.
+
+        Raises:
+            UserError: it cannot be opened, or stands in another file.
+        """
         file = self.node.file.filename
         try:
             found = self.node.get(name)
@@ -184,7 +186,7 @@ class Hdf5File(OneFile, Hdf5Node):
         """Fetch bytes of an object side by side."""
         if self._fetched is None:
             return False
-        with _explained():
+        with explained():
             self._fetched.fetch(spans)
         return True
 
@@ -217,57 +219,44 @@ def _open(path: Place) -> tuple[Any, ObjectFile | None]:
 
 
 @contextmanager
-def _explained(*passed: type[Exception]) -> Iterator[None]:
-    """What HDF5 cannot read is the user's to mend; `passed` is not said to be that."""
+def explained(lacking: str = "", *passed: type[Exception]) -> Iterator[None]:
+    """What HDF5 cannot read is the user's to mend; `passed` is not said to be that.
+
+    Args:
+        lacking: filters that HDF5 lacks for it; see `lacking_filters`.
+        passed: left to the caller.
+    """
     try:
         yield
     except HDF5_ERRORS as error:
         if isinstance(error, (UserError, *passed)):
             raise
+        if lacking:
+            raise SourceError(
+                f"The source cannot be read: it was written with {lacking}, a filter that neither "
+                "HDF5 nor an installed hdf5plugin has. Install it (pip install hdf5plugin), or "
+                "write the file without it: h5repack -f NONE."
+            ) from error
         raise SourceError(
             f"The source cannot be read ({first_line(error)}). Correct the file, install the "
             "filter that it was written with, or start again once it is there."
         ) from error
 
 
-def check_own(node: Any, dataset: Any, name: str) -> None:
-    """Refuse a dataset whose values are not in this file, or more than the file can hold.
-
-    Raises:
-        UserError: says which it is.
-    """
-    where = f"{node.file.filename}:{name}"
-    others = dataset.is_virtual and any(s.file_name != "." for s in dataset.virtual_sources())
-    if dataset.external or others:
-        raise SourceError(f"{where} takes its values from other files, {OUTSIDE}")
-    where = f"{dataset.file.filename}:{dataset.name}"
-    chunk = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-    if chunk > MOST_SOURCE_CHUNK:
-        raise SourceError(
-            f"{where} is stored in chunks of {chunk:,} bytes, and each is decoded whole; "
-            f"{MOST_SOURCE_CHUNK:,} is the most. Write it in smaller ones: h5repack -l."
-        )
-    size = node.file.id.get_filesize()
-    most = math.prod(dataset.shape or (0,)) * dataset.dtype.itemsize
-    if most > (1 << 30) and most > MOST_PACKED * size:
-        raise SourceError(
-            f"{where} says that it holds {most:,} bytes, and its file has {size:,}: most of it "
-            "was never written. Write the data, or name another dataset."
-        )
-
-
-def chunk_row_bytes(dataset: Any) -> int:
+def piece_bytes(
+    shape: tuple[int, ...] | None, chunks: tuple[int, ...] | None, itemsize: int
+) -> int:
     """Bytes of all HDF5 chunks that share their first index, decoded; of one row unchunked."""
-    if dataset.shape is None:
+    if shape is None:
         return 0
-    row = int(np.prod(dataset.shape[1:], dtype=np.int64))
+    row = int(np.prod(shape[1:], dtype=np.int64))
     rows = 1
-    if dataset.chunks is not None:
-        rows, *inner = dataset.chunks
+    if chunks is not None:
+        rows, *inner = chunks
         row = 1
-        for length, chunk in zip(dataset.shape[1:], inner, strict=True):
+        for length, chunk in zip(shape[1:], inner, strict=True):
             row *= -(-length // chunk) * chunk
-    return int(rows * row * dataset.dtype.itemsize)
+    return int(rows * row * itemsize)
 
 
 def _spans(dataset: Any, low: int, high: int) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,8 @@ takes through `SourceNode` and `SourceArray`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -30,6 +31,7 @@ class SourceArray(Protocol):
         cache_bytes: of decoded rows that are kept between two reads.
         decode_bytes: held while a piece is decoded, beside what is kept.
         row_bytes: decoded bytes of one row, with what is decoded around it.
+        files: other files that hold some of the values; their sizes count in the fingerprint.
     """
 
     name: str
@@ -40,6 +42,7 @@ class SourceArray(Protocol):
     cache_bytes: int
     decode_bytes: int
     row_bytes: int
+    files: tuple[Path, ...]
 
     def ready(self) -> SourceArray:
         """The same array, ready for many reads of rows that follow each other.
@@ -89,10 +92,6 @@ class SourceNode(Protocol):
     name: str
     where: str
 
-    def parts(self) -> Sequence[SourceNode]:
-        """Files of one recording whose channels belong side by side; else itself alone."""
-        ...
-
     def array(self, name: str) -> SourceArray | None:
         """The array of that name; None: there is none.
 
@@ -110,13 +109,13 @@ class SourceNode(Protocol):
         """
         ...
 
-    def names(self) -> list[str]:
-        """Names of the arrays right below, of one row or more."""
-        ...
-
     def contents(self) -> str:
         """The arrays below with shape and type, at most 12, in one line."""
         ...
+
+
+Files = Sequence[SourceNode]
+"""The files of a recording, whose channels belong side by side; most have one."""
 
 
 class SourceFile(SourceNode, Protocol):
@@ -125,17 +124,19 @@ class SourceFile(SourceNode, Protocol):
     Attributes:
         fetched_bytes: held of an object, as it has no system that keeps what was read; 0 of a file.
         folder: where it stands, and what belongs to it may stand too.
+        columns: of many files, fields of their names: one text a recording.
     """
 
     fetched_bytes: int
     folder: Place
+    columns: Mapping[str, Sequence[str]]
 
-    def example(self, ask: Callable[[SourceNode], Answer]) -> Answer:
-        """What is asked of it; of many files, of the first."""
+    def example(self, ask: Callable[[Files], Answer]) -> Answer:
+        """What is asked of it; of many recordings, of the first's files."""
         ...
 
-    def each(self, find: Callable[[SourceNode], SourceArray]) -> SourceArray:
-        """What `find` finds in it; of many files, in each, one after another."""
+    def each(self, find: Callable[[Files], SourceArray]) -> SourceArray:
+        """What `find` finds in it; of many recordings, in the files of each, one after another."""
         ...
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.io.storage import State
-from headrace.stores.source.formats.interface import Answer, SourceArray, SourceNode
+from headrace.stores.source.formats.interface import Answer, Files, SourceArray
 
 if TYPE_CHECKING:
     from headrace.stores.source.formats.interface import SourceFile
@@ -22,18 +22,15 @@ class OneFile:
         """The file at `path`."""
         self.path = path
         self.folder: Place = path.parent
+        self.columns: Mapping[str, Sequence[str]] = {}
 
-    def example(self: SourceFile, ask: Callable[[SourceNode], Answer]) -> Answer:
+    def example(self: SourceFile, ask: Callable[[Files], Answer]) -> Answer:
         """What is asked of it."""
-        return ask(self)
+        return ask((self,))
 
-    def each(self: SourceFile, find: Callable[[SourceNode], SourceArray]) -> SourceArray:
+    def each(self: SourceFile, find: Callable[[Files], SourceArray]) -> SourceArray:
         """What `find` finds."""
-        return find(self)
-
-    def parts(self: SourceFile) -> Sequence[SourceNode]:
-        """Itself."""
-        return (self,)
+        return find((self,))
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Nothing: rows are read as they are asked for."""

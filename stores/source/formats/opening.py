@@ -17,7 +17,7 @@ LOOKED_AT = HDF5_PLACES[-1] + len(HDF5)
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 TEXTS = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab")
 FORMATS = {
-    "hdf5": ("hdf5", "open_hdf5"),
+    "hdf5": ("hdf5_dialects", "open_dialect"),
     "npy": ("numpy_files", "open_npy"),
     "npz": ("numpy_files", "open_npz"),
     "zarr": ("zarr_tree", "open_zarr"),
