@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,6 +18,7 @@ from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.npy_bytes import NpyBytes, PackedNpy, StoredNpy
 from headrace.stores.source.formats.npy_header import NpyLayout, read_layouts
+from headrace.stores.source.formats.plain_texts import check_letters, plain_texts
 from headrace.stores.source.formats.zip_members import ZipMembers
 
 MOST_MEMBERS = 10_000
@@ -80,7 +80,7 @@ class NumpyArray:
                 "Name another array."
             )
         found = self.read(0, self._rows)
-        self._check_letters(found)
+        check_letters(found, self.where)
         return found.reshape(self._layout.shape)
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
@@ -109,11 +109,7 @@ class NumpyArray:
         found: list[str] = []
         for low in range(start, stop, step):
             values = self.read(low, min(low + step, stop))
-            self._check_letters(values)
-            found += [
-                each.decode() if isinstance(each, bytes) else each
-                for each in values.reshape(-1).tolist()
-            ]
+            found += plain_texts(values, self.where)
         return np.array(found, dtype=np.str_).reshape(-1, *self._inner)
 
     def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
@@ -129,15 +125,6 @@ class NumpyArray:
         for column in range(math.prod(self._inner)):
             at = begin + column * self._rows * size
             yield at + low * size, at + high * size
-
-    def _check_letters(self, values: NDArray[Any]) -> None:
-        """Of what is no letter NumPy makes a SystemError."""
-        if self.dtype.kind == "U":
-            codes = values.reshape(-1).view(np.dtype(np.uint32).newbyteorder(self.dtype.byteorder))
-            if codes.max(initial=0) > sys.maxunicode:
-                raise SourceError(
-                    f"{self.where} holds what is no text. It is damaged: write it again."
-                )
 
     def _fill_by_runs(self, out: NDArray[Any], start: int) -> None:
         """Of fields of records, of another byte order: what is read holds more or other bytes."""
