@@ -81,8 +81,7 @@ class PackedNpy:
             self._check(self.size + sum(len(each) for each in self._held.values()))
             found = np.empty(self.size, dtype=np.uint8)
             with self._zipped.open(self._name) as stream:
-                read_exactly(stream, found)
-                stream.read(1)  # At its end the checksum is looked at.
+                read_exactly(stream, found)  # With its last byte the checksum is looked at.
             self._held[self._name] = found
         target[:] = self._held[self._name][at : at + len(target)]
 

@@ -17,6 +17,8 @@ from headrace.stores.errors import SourceError, first_line
 MOST_HEADER = 256 << 10
 """Bytes of a header: thousands of fields. NumPy's own limit, 10,000, is some hundred."""
 MOST_DIMENSIONS = 32
+SHOWN = 200
+"""Letters of what a stranger wrote, in an error."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +59,24 @@ def read_layouts(head: Callable[[int], bytes], size: int, where: str) -> list[Np
         shape, fortran, dtype, start = _parsed(head)
     except Exception as error:  # What numpy's parser raises of a stranger's text, it does not say.
         raise SourceError(
-            f"{where} cannot be read as .npy ({first_line(error)}). Write it with numpy.save."
+            f"{where} cannot be read as .npy ({first_line(error)[:SHOWN]}). Write it with "
+            "numpy.save."
         ) from error
     if dtype.hasobject:
         raise SourceError(
-            f"{where} holds Python objects ({dtype}), which only pickle reads, and that can run "
-            "any code. Write numbers, or strings: values.astype(str)."
+            f"{where} holds Python objects ({str(dtype)[:SHOWN]}), which only pickle reads, and "
+            "that can run any code. Write numbers, or strings: values.astype(str)."
         )
     shape, dtype = (*shape, *dtype.shape), dtype.base
-    counts = all(type(length) is int and length >= 0 for length in shape)
+    counts = all(type(length) is int and 0 <= length < 1 << 63 for length in shape)
+    shown = f"shape {shape} of {dtype}"[:SHOWN]
     if not counts or len(shape) > MOST_DIMENSIONS or not dtype.itemsize:
-        raise SourceError(f"{where} says shape {shape} of {dtype}: no array has. Write it again.")
+        raise SourceError(f"{where} says {shown}: no array has. Write it again.")
     claimed = start + math.prod(shape) * dtype.itemsize
     if claimed != size:
         what = "it was cut off" if claimed > size else "more was written after its array"
         raise SourceError(
-            f"{where} has {size:,} bytes, and shape {shape} of {dtype} takes {claimed:,}: {what}. "
+            f"{where} has {size:,} bytes, and {shown} takes {claimed:,}: {what}. "
             "Copy it again, or write one array a file with numpy.save."
         )
     if dtype.fields is None:

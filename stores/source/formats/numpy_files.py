@@ -105,12 +105,12 @@ class NumpyArray:
         if self.dtype.kind not in "SU":
             raise TypeError(f"{self.where} holds {self.dtype}")
         start, stop, _ = slice(start, stop).indices(self._rows)
-        step = max(1, RUN_BYTES // self.dtype.itemsize)
+        step = max(1, RUN_BYTES // max(1, self._layout.stride))
         found: list[str] = []
         for low in range(start, stop, step):
             values = self.read(low, min(low + step, stop))
             found += plain_texts(values, self.where)
-        return np.array(found, dtype=np.str_).reshape(-1, *self._inner)
+        return np.array(found, dtype=np.str_).reshape(max(0, stop - start), *self._inner)
 
     def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
         """Bytes of the file that hold the rows; none of what is packed."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.formats import npy_bytes, numpy_files, zip_members
+from headrace.stores.source.formats import npy_bytes, npy_header, numpy_files, zip_members
 from headrace.stores.source.formats.numpy_files import open_npy, open_npz
 from tests.refusals import refused
 from tests.stores.source.formats.object_places import as_objects
@@ -253,6 +253,7 @@ HOSTILE = {
     "negative": descr(shape="(-3, -1)") + bytes(24),
     "enormous": descr(shape="(10**15,)") + bytes(24),
     "large": descr(shape="(1000000000000000, 100000000000)") + bytes(24),
+    "digits": descr(shape=f"({'9' * 4000}, {'9' * 4000})") + bytes(24),
     "truth": descr(shape="(True, 3)") + bytes(24),
     "fractions": descr(shape="(3.0,)") + bytes(24),
     "dimensions": descr(shape=repr((1,) * 300)) + bytes(8),
@@ -270,6 +271,7 @@ def test_a_file_that_is_not_as_it_says_is_refused(tmp_path, case):
     with refused(SourceError, str(path)) as caught:
         open_npy(path)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.npy", HOSTILE[case])
         archive.writestr("b.npy", saved(VALUES))
@@ -347,30 +349,36 @@ def test_an_encrypted_member_is_refused(tmp_path):
         file.array("x")
 
 
-def changed_sizes(path, packed, plain):
-    """Falsify what the list of members says of the first one's bytes."""
+def falsified(path, field, *numbers):
+    """Change what the list of members says of the first one, from byte `field` of it on."""
     content = bytearray(path.read_bytes())
-    at = content.index(b"PK\1\2") + 20
-    old = struct.unpack_from("<2I", content, at)
-    struct.pack_into("<2I", content, at, packed or old[0], plain or old[1])
+    struct.pack_into(f"<{len(numbers)}I", content, content.index(b"PK\1\2") + field, *numbers)
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("how", "packed", "plain"),
-    [
-        (zipfile.ZIP_DEFLATED, None, 3 << 30),
-        (zipfile.ZIP_DEFLATED, None, 9000),
-        (zipfile.ZIP_DEFLATED, 20, None),
-        (zipfile.ZIP_STORED, 1 << 30, 1 << 30),
-        (zipfile.ZIP_STORED, None, 9000),
-    ],
-)
-def test_sizes_that_are_not_true_are_refused(tmp_path, how, packed, plain):
-    path = zipped(tmp_path / "a.npz", "x.npy", how=how)
-    changed_sizes(path, packed, plain)
+@pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("rows", [100_000, 1 << 28])
+def test_a_member_that_claims_what_it_cannot_hold_is_refused(tmp_path, how, rows):
+    head = descr(shape=f"({rows},)")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", how) as archive:
+        archive.writestr("x.npy", head + bytes(800))
+    claimed = len(head) + 8 * rows
+    falsified(tmp_path / "a.npz", 20, claimed if how == zipfile.ZIP_STORED else 90, claimed)
+    with closing(open_npz(tmp_path / "a.npz")) as file, refused(SourceError, "x"):
+        file.array("x")
+
+
+def test_a_packed_member_of_another_checksum_is_an_error(tmp_path):
+    path = zipped(tmp_path / "a.npz", "x.npy", how=zipfile.ZIP_DEFLATED)
+    falsified(path, 16, 1234)
     with closing(open_npz(path)) as file, refused(SourceError, "x"):
         file.array("x").read(0, 10)
+
+
+def test_a_header_is_read_up_to_a_length(tmp_path, monkeypatch):
+    monkeypatch.setattr(npy_header, "MOST_HEADER", 100)
+    with refused(SourceError, str(tmp_path / "a.npy")):
+        write(tmp_path, None, array=VALUES)
 
 
 def test_a_damaged_packed_member_is_an_error(tmp_path):
