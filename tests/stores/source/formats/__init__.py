@@ -1,0 +1,1 @@
+"""Mirrors stores/source/formats."""
