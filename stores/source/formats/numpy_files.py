@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.npy_bytes import NpyBytes, PackedNpy, StoredNpy
 from headrace.stores.source.formats.npy_header import NpyLayout, read_layouts
+from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.plain_texts import check_letters, plain_texts
 from headrace.stores.source.formats.zip_members import ZipMembers
 
@@ -41,6 +43,7 @@ class NumpyArray:
         """Take over where the values are."""
         self.name = f"/{name}"
         self.where = f"{path}:{self.name}"
+        self.files: tuple[Path, ...] = ()
         self.shape: tuple[int, ...] | None = layout.shape
         self.dtype = layout.dtype
         self._content, self._layout = content, layout
@@ -193,15 +196,15 @@ class NumpyNode:
                         yield name.removeprefix(self._prefix), array.shape, array.dtype
 
 
-class NumpyFile(NumpyNode):
+class NumpyFile(OneFile, NumpyNode):
     """An open file; see `SourceFile`."""
 
     def __init__(self, path: Place, stream: Any, members: _Members) -> None:
         """Take over the stream of the file, and the .npy files in it by name; "" is it itself."""
-        self.path, self.members = path, members
-        self._stream = stream
+        OneFile.__init__(self, path)
+        self.members, self._stream = members, stream
         self._arrays: dict[str, dict[str, NumpyArray]] = {}
-        super().__init__(self, "")
+        NumpyNode.__init__(self, self, "")
         self.fetched_bytes = HELD_BYTES if isinstance(stream, ObjectFile) else 0
 
     def arrays(self, member: str) -> dict[str, NumpyArray]:

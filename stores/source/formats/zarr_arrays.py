@@ -9,18 +9,15 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import ARCHIVE_ERRORS, SourceError, UserError, first_line
-from headrace.stores.source.formats.hdf5 import (
-    MAX_CHUNK_CACHE,
-    MIN_CHUNK_CACHE,
-    MOST_PACKED,
-    MOST_SOURCE_CHUNK,
-)
+from headrace.stores.source.formats.hdf5 import MAX_CHUNK_CACHE, MIN_CHUNK_CACHE
+from headrace.stores.source.formats.hdf5_own import MOST_PACKED, MOST_SOURCE_CHUNK
 from headrace.stores.source.formats.npy_header import MOST_DIMENSIONS
 from headrace.stores.source.formats.plain_texts import check_letters, plain_texts
 from headrace.stores.source.formats.zarr_documents import ZarrDocument, ZarrDocuments
@@ -55,6 +52,7 @@ class ZarrArray:
         """
         self.name = f"/{document.path or 'array'}"
         self.where = f"{documents.path}:{self.name}"
+        self.files: tuple[Path, ...] = ()
         self._documents, self._document = documents, document
         self._attributes: list[dict[str, Any]] | None = None
         self._array = array = self._opened()

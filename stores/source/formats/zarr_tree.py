@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headrace.stores.errors import SourceError, UserError
-from headrace.stores.io.places import Place
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.storage import State
 from headrace.stores.source.arrays import shown_arrays
+from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.zarr_arrays import ZarrArray
 from headrace.stores.source.formats.zarr_documents import ZarrDocument, ZarrDocuments
 from headrace.stores.source.formats.zarr_places import MOST_LEVELS, zarr_place
@@ -79,17 +83,31 @@ class ZarrNode:
         return "/".join(filter(None, (self._path, *parts)))
 
 
-class ZarrFile(ZarrNode):
+class ZarrFile(OneFile, ZarrNode):
     """An open Zarr; see `SourceFile`."""
 
     def __init__(self, documents: ZarrDocuments) -> None:
         """Take over what is read."""
-        super().__init__(documents, "")
+        OneFile.__init__(self, documents.path)
+        ZarrNode.__init__(self, documents, "")
         self.fetched_bytes = documents.place.fetched_bytes
 
-    def fetch(self, spans: set[tuple[int, int]]) -> bool:
-        """False: zarr-python reads chunks side by side by itself."""
-        return False
+    def size(self) -> int:
+        """Bytes of the zip, or of all that stands below."""
+        if self.path.is_file():
+            return super().size()
+        return sum(size for _, size in storage_of(self.path).sizes())
+
+    def state(self) -> State:
+        """Of the zip, or of all files below; of objects their names and sizes."""
+        if self.path.is_file():
+            return super().state()
+        digest = hashlib.blake2b(digest_size=16)
+        for name, size in sorted(storage_of(self.path).sizes()):
+            place = self.path / name
+            known = storage_of(place).state() if isinstance(place, Path) else ()
+            digest.update(repr((name, size, known)).encode())
+        return (digest.hexdigest(),)
 
     def close(self) -> None:
         """Let go of what is read."""
