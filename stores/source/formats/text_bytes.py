@@ -1,0 +1,153 @@
+"""The bytes of a table of text: of a file, of an object, or packed with gzip."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from headrace.stores.errors import SourceContentError, SourceError, first_line
+from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
+from headrace.stores.io.places import Place, storage_of
+
+PIECE_BYTES = 1 << 20
+MAX_LINE = 16 << 20
+MAX_UNPACKED = 1 << 30
+MAX_PACKED = 1_000
+"""Times the bytes of its file that a packed table may have."""
+SMALL_UNPACKED = 16 << 20
+"""May be packed by more."""
+_GZIP = b"\x1f\x8b"
+
+
+class TextBytes:
+    """An open file, read piece by piece from its beginning, or any part of it.
+
+    What is packed has no place to jump to: where its parts will be read, it is kept unpacked.
+
+    Attributes:
+        packed: whether it is packed.
+        kept_bytes: memory that the unpacked table takes.
+        fetched_bytes: held of an object at most.
+    """
+
+    def __init__(self, path: Place) -> None:
+        """Open it.
+
+        Raises:
+            UserError: there is no such file.
+        """
+        self.where = str(path)
+        self.kept_bytes = 0
+        self._unpacked: io.BytesIO | None = None
+        with self._explained():
+            if not path.is_file():
+                what = "is a folder" if path.is_dir() else "does not exist"
+                raise SourceError(f"The source {path} {what}. Name a table.")
+            raw = storage_of(path).open()
+            self._object = raw if isinstance(raw, ObjectFile) else None
+            self._file = io.BufferedReader(raw, PIECE_BYTES)
+            self.packed = self._file.peek(2)[:2] == _GZIP
+        self.fetched_bytes = 0 if self._object is None else HELD_BYTES
+
+    def pieces(self, keep: bool) -> Iterator[tuple[int, bytes]]:
+        """Offset and bytes of about 1 MiB of whole lines each, or of one line that is longer.
+
+        Args:
+            keep: whether parts will be read.
+
+        Raises:
+            UserError: it cannot be read, or a line or what was packed is too large.
+        """
+        with self._explained():
+            pending: tuple[int, bytes] | None = None
+            start, rest = 0, b""
+            for block in self._blocks(keep):
+                end = (block.rfind(b"\n") + 1) or (block.rfind(b"\r", 0, -1) + 1)
+                if end:
+                    if pending is not None:
+                        yield pending
+                    pending = start, rest + block[:end]
+                    start, rest = start + len(rest) + end, block[end:]
+                else:
+                    rest += block
+                if len(rest) > MAX_LINE:
+                    raise SourceContentError(
+                        f"{self.where} has a line of more than {MAX_LINE:,} bytes (from byte "
+                        f"{start:,} on). A table has one line a row: name another file."
+                    )
+            # A last line without its end makes no piece of its own.
+            first, data = pending or (start, b"")
+            if data or rest:
+                yield first, data + rest
+
+    def part(self, start: int, stop: int) -> bytes:
+        """Bytes `start` to `stop` of the text.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        with self._explained():
+            file = self._unpacked or self._file
+            file.seek(start)
+            data = file.read(stop - start)
+        if len(data) != stop - start:
+            raise changed(self.where)
+        return data
+
+    def fetch(self, spans: set[tuple[int, int]]) -> bool:
+        """Fetch bytes of an object side by side."""
+        if self._object is None or self.packed:
+            return False
+        with self._explained():
+            self._object.fetch(spans)
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        self._unpacked = None
+        self._file.close()
+
+    def _blocks(self, keep: bool) -> Iterator[bytes]:
+        self._file.seek(0)
+        if not self.packed:
+            return iter(lambda: self._file.read(PIECE_BYTES), b"")
+        return self._unpacking(keep)
+
+    def _unpacking(self, keep: bool) -> Iterator[bytes]:
+        """Raises SourceError: there is more than may be kept."""
+        unpacked = io.BytesIO()
+        held = 0
+        with gzip.GzipFile(fileobj=self._file, mode="rb") as blocks:
+            while block := blocks.read(PIECE_BYTES):
+                held += len(block)
+                packed = self._file.tell()
+                if held > MAX_UNPACKED or held > max(SMALL_UNPACKED, MAX_PACKED * packed):
+                    raise SourceError(
+                        f"{self.where} unpacks to {held:,} bytes and more. A packed table is kept "
+                        f"in memory: {MAX_UNPACKED:,} is the most, and {MAX_PACKED:,} times its "
+                        "file. Unpack it: gunzip."
+                    )
+                if keep:
+                    unpacked.write(block)
+                yield block
+        if keep:
+            self._unpacked, self.kept_bytes = unpacked, sys.getsizeof(unpacked)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, EOFError, zlib.error) as error:
+            raise SourceError(
+                f"The source {self.where} cannot be read ({first_line(error)}). Correct the file, "
+                "or start again once it is there."
+            ) from error
+
+
+def changed(where: str) -> SourceError:
+    """The file is not what it was."""
+    return SourceError(f"{where} was changed while it was being read. Start again.")

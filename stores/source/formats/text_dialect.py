@@ -1,0 +1,292 @@
+"""How a table of text is written: what separates its cells, its header, what is no row of it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from headrace.stores.errors import SourceContentError
+from headrace.stores.source.formats.columns import check_column_count, check_names
+
+SAMPLE_LINES = 10
+"""Lines that are looked at to tell separator and header."""
+BOM = b"\xef\xbb\xbf"
+BLANK = b" "
+NO_SEPARATOR = b"\x1f"
+"""Stands in for the separator of a table of one column."""
+EMPTY_CELLS = (
+    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
+    "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
+)  # fmt: skip
+"""Cells of a column of numbers that hold none."""
+_EMPTY = frozenset(cell.encode() for cell in EMPTY_CELLS)
+_COMMENT = re.compile(rb"\n[#%][^\n]*")
+_LINE = re.compile(rb"[^\r\n]+")
+_DATE = re.compile(rb"\d{4}[-/]\d|\d\d?:\d\d|\d\d?[./-]\d\d?[./-]\d\d")
+_LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
+_BLANKS_BESIDE = {
+    beside: re.compile(pattern % re.escape(mark))
+    for mark in (b",", b";", b"\t", NO_SEPARATOR, b"\n")
+    # What begins within a run is not tried: a long run takes no square of its time.
+    for beside, pattern in ((mark + BLANK, rb"%s +"), (BLANK + mark, rb"(?<! ) +%s"))
+}
+_DECIMALS = {
+    mark.decode(): re.compile(
+        rb'(?:\A|[\n;])"?[-+]?\d*' + re.escape(mark) + rb'\d+(?:[eE][-+]?\d+)?"?(?=[\n;])'
+    )
+    for mark in (b",", b".")
+}
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a table is written.
+
+    Attributes:
+        separator: one byte between cells; a blank stands for runs of blanks and tabs.
+        names: of the columns; their numbers where there is no header.
+        loose_end: the last column has no name: it may be no more than a separator at the end.
+    """
+
+    separator: bytes
+    names: tuple[str, ...]
+    loose_end: bool
+
+
+def find_dialect(raw: bytes, where: str) -> tuple[Dialect, int] | None:
+    """The dialect of the table that begins with `raw`, and where its rows begin.
+
+    The first line is the header if it has names and no value, and what stands below is not more
+    of the same: a number, or texts of which none repeats its column's name. Numbers that count
+    from 0 are names too (pandas writes them) beside a name of a column of numbers.
+
+    Returns:
+        None where `raw` holds neither header nor row.
+
+    Raises:
+        SourceContentError: more than 10,000 columns, or names that cannot be used.
+    """
+    found = list(islice(filter(_has_cells, _LINE.finditer(raw)), SAMPLE_LINES))
+    if not found:
+        return None
+    lines = [match.group().strip(BLANK) for match in found]
+    separator = _separator(lines)
+    check_column_count(lines[0].count(separator) + 1, where)
+    first = _cells(lines[0], separator)
+    if not _is_header(first, lines[1:], separator):
+        return Dialect(separator, tuple(map(str, range(len(first)))), True), 0
+    names = _names(first, where)
+    row = _cells(lines[1], separator) if len(lines) > 1 else first
+    # One of the two ends in a separator.
+    if len(row) == len(names) + 1 and row[-1] == b"":
+        names.append("")
+    elif len(row) == len(names) - 1 and names[-1] == "":
+        names.pop()
+    loose_end = names[-1] == ""
+    names = [name or _unnamed(at, names) for at, name in enumerate(names)]
+    check_names(names, where)
+    return Dialect(separator, tuple(names), loose_end), found[0].end()
+
+
+def clean(raw: bytes, separator: bytes) -> bytes:
+    """Rows alone, each ended by a newline: no comments, blank lines, or blanks around cells.
+
+    Blanks and separators within quotes stay.
+    """
+    data = b"\n" + raw + b"\n"
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if not data.isascii():
+        # Where files were put one after another.
+        data = data.replace(b"\n" + BOM, b"\n")
+    data = _trimmed(data, separator)
+    # One byte is found many times as fast as two.
+    if (b"#" in data and b"\n#" in data) or (b"%" in data and b"\n%" in data):
+        data = _COMMENT.sub(b"", data)
+    return _squeezed(data, b"\n\n", b"\n")[1:]
+
+
+def line_of_row(raw: bytes, separator: bytes, row: int) -> int:
+    """How many lines of `raw` stand before its row `row`."""
+    blanks = b" \t" if separator == BLANK else BLANK
+    lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    stripped = (line.lstrip(blanks) for line in lines)
+    rows = (at for at, line in enumerate(stripped) if line and line[0] not in b"#%")
+    return next(islice(rows, row, None), len(lines))
+
+
+def newlines(raw: bytes) -> int:
+    """How many lines end in `raw`."""
+    return raw.count(b"\n") + (raw.count(b"\r") - raw.count(b"\r\n") if b"\r" in raw else 0)
+
+
+def decimal_mark(data: bytes, separator: bytes) -> str | None:
+    """The decimal mark that cleaned rows show; None: they show none."""
+    if separator != b";":
+        return "."
+    for mark, number in _DECIMALS.items():
+        if mark.encode() in data and number.search(data):
+            return mark
+    return None
+
+
+def is_number(cell: bytes, separator: bytes) -> bool:
+    """Whether a cell holds a number."""
+    if separator == b";":
+        cell = cell.replace(b",", b".")
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return b"_" not in cell
+
+
+def is_empty(cell: bytes) -> bool:
+    """Whether a cell of a column of numbers holds none."""
+    return cell in _EMPTY
+
+
+def _has_cells(line: re.Match[bytes]) -> bool:
+    text = line.group().lstrip(b" \t")
+    return text != b"" and text[0] not in b"#%"
+
+
+def _separator(lines: Sequence[bytes]) -> bytes:
+    """Told by rows, not by the header: names may hold anything."""
+    rows = [_unquoted(line) for line in lines[1:] or lines]
+    usual = b""
+    for separator in (b";", b"\t", b","):
+        counts = [row.count(separator) for row in rows]
+        # Tabs at the ends of all lines separate nothing.
+        if 2 * counts.count(0) <= len(rows) and any(separator in line.strip() for line in lines):
+            if len(set(counts)) == 1:
+                return separator
+            usual = usual or separator
+    words = [row.split() for row in rows]
+    (count, _), *others = Counter(map(len, words)).most_common(2)
+    # Texts of two words in one column are more usual than two columns of texts.
+    if count == 1 or not any(is_number(word, BLANK) for row in words for word in row):
+        return usual or NO_SEPARATOR
+    # Between others tabs and blanks may both stand.
+    return BLANK if not usual or (usual == b"\t" and not others) else usual
+
+
+def _unquoted(line: bytes) -> bytes:
+    return b'""'.join(line.split(b'"')[::2]) if b'"' in line else line
+
+
+def _cells(line: bytes, separator: bytes) -> list[bytes]:
+    line = clean(line, separator)[:-1]
+    if b'"' not in line:
+        return line.split(separator)
+    text = line.decode("latin-1")
+    try:
+        cells = next(csv.reader([text], delimiter=separator.decode()))
+    except csv.Error:
+        return line.split(separator)
+    return [cell.encode("latin-1") for cell in cells]
+
+
+def _is_header(first: Sequence[bytes], lines: Sequence[bytes], separator: bytes) -> bool:
+    def is_value(cell: bytes) -> bool:
+        return is_number(cell, separator) or _DATE.match(cell) is not None
+
+    def is_name(cell: bytes) -> bool:
+        return _LETTER.search(cell) is not None and not is_empty(cell) and not is_value(cell)
+
+    values = [cell for cell in first if not is_empty(cell) and is_value(cell)]
+    if values:
+        if values != [b"%d" % number for number in range(len(values))]:
+            return False
+        below = [_cells(line, separator) for line in lines]
+        return any(
+            _names_column(cell, [row[place : place + 1] for row in below], is_value)
+            for place, cell in enumerate(first)
+            if not cell or is_name(cell)
+        )
+    if not any(map(is_name, first)):
+        return False
+    columns: list[set[bytes]] = [set() for _ in first]
+    for line in lines:
+        row = _cells(line, separator)
+        if any(not is_empty(cell) and is_value(cell) for cell in row):
+            return True
+        for column, cell in zip(columns, row, strict=False):
+            column.add(cell)
+    return not any(cell and cell in column for cell, column in zip(first, columns, strict=True))
+
+
+def _unnamed(place: int, names: Sequence[str]) -> str:
+    """What a column without a name is called: pandas leaves out the name of its index."""
+    return f"unnamed {place}" if str(place) in names else str(place)
+
+
+def _names_column(
+    cell: bytes, below: Sequence[Sequence[bytes]], is_value: Callable[[bytes], bool]
+) -> bool:
+    """Whether a text, or nothing, stands over values only."""
+    return bool(below) and all(row and row[0] and is_value(row[0]) for row in below)
+
+
+def _names(cells: Sequence[bytes], where: str) -> list[str]:
+    try:
+        return [cell.decode().strip().strip("\ufeff").strip() for cell in cells]
+    except UnicodeDecodeError as error:
+        raise not_utf8(f"{where}: its header", error) from error
+
+
+def not_utf8(where: str, error: UnicodeDecodeError) -> SourceContentError:
+    """Names the bytes, and how to convert the file."""
+    wrong = error.object[error.start : error.end]
+    return SourceContentError(
+        f"{where} holds the bytes {wrong!r}, which are not UTF-8. Convert the file, for example "
+        "with iconv -f latin1 -t utf-8."
+    )
+
+
+def _trimmed(data: bytes, separator: bytes) -> bytes:
+    """`data` without blanks around cells; runs of blanks as one where they separate."""
+    if BLANK not in data and (separator != BLANK or b"\t" not in data):
+        return data
+    if b'"' in data:
+        return _trimmed_outside(data, separator)
+    if separator == BLANK:
+        data = _squeezed(data.replace(b"\t", BLANK), b"  ", BLANK)
+        return data.replace(b"\n ", b"\n").replace(b" \n", b"\n")
+    if BLANK in data:
+        for mark in (separator, b"\n"):
+            for beside in (mark + BLANK, BLANK + mark):
+                # Nearly always one blank, and replacing is many times as fast as a pattern.
+                data = data.replace(beside, mark)
+                if beside in data:
+                    data = _BLANKS_BESIDE[beside].sub(mark, data)
+    return data
+
+
+def _trimmed_outside(data: bytes, separator: bytes) -> bytes:
+    """`_trimmed` outside of quotes; a quote that does not close holds the rest of its line."""
+    lines = data.split(b"\n")
+    odd = [at for at, line in enumerate(lines) if line.count(b'"') % 2]
+    for at in odd:
+        lines[at] += b'"'
+    parts = b"\n".join(lines).split(b'"')
+    # All of it at once: one call for each part would take most of the time.
+    outside = _trimmed(b"\0".join(parts[::2]), separator).split(b"\0")
+    if len(outside) != len(parts[::2]):
+        return data
+    parts[::2] = outside
+    lines = b'"'.join(parts).split(b"\n")
+    for at in odd:
+        lines[at] = lines[at][:-1]
+    return b"\n".join(lines)
+
+
+def _squeezed(data: bytes, run: bytes, one: bytes) -> bytes:
+    """Runs are halved each time."""
+    while run in data:
+        data = data.replace(run, one)
+    return data

@@ -1,0 +1,177 @@
+"""Where the rows of a table of text stand and what its columns hold: found in one pass."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from headrace.stores.errors import SourceContentError
+from headrace.stores.source.formats.text_bytes import TextBytes
+from headrace.stores.source.formats.text_dialect import (
+    BOM,
+    Dialect,
+    decimal_mark,
+    find_dialect,
+    newlines,
+)
+from headrace.stores.source.formats.text_parse import (
+    EMPTY,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    Lines,
+    as_kinds,
+    kinds_of,
+    parsed,
+)
+
+
+@dataclass
+class TextPlan:
+    """What one pass over a table finds. Pieces without a row are left out.
+
+    Attributes:
+        dialect: how it is written.
+        kinds: of its columns; in the end INTEGER, NUMBER or TEXT.
+        has_empty: columns with an empty cell.
+        has_value: columns with another.
+        decimal: the decimal mark; None: no cell shows it yet.
+        text_from: of a column of texts, the piece that has the first.
+        starts: first byte of each piece.
+        stops: the byte after each.
+        lines: lines of the file before each.
+        rows: first row of each, and the number of all.
+        piece_bytes: of the largest piece.
+    """
+
+    dialect: Dialect
+    kinds: list[int]
+    has_empty: list[bool]
+    has_value: list[bool]
+    decimal: str | None = None
+    text_from: dict[int, int] = field(default_factory=dict)
+    starts: array[int] = field(default_factory=lambda: array("q"))
+    stops: array[int] = field(default_factory=lambda: array("q"))
+    lines: array[int] = field(default_factory=lambda: array("q"))
+    rows: array[int] = field(default_factory=lambda: array("q", [0]))
+    piece_bytes: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its columns. What stands between the last separator and the line's end is none."""
+        names = self.dialect.names
+        loose = self.dialect.loose_end and not self.has_value[-1] and len(names) > 1
+        return names[:-1] if loose else names
+
+    @property
+    def number_columns(self) -> tuple[int, ...]:
+        """Columns that hold numbers."""
+        return tuple(at for at in range(len(self.names)) if self.kinds[at] != TEXT)
+
+    @property
+    def row_count(self) -> int:
+        """Rows of the table."""
+        return self.rows[-1]
+
+    @cached_property
+    def piece_rows(self) -> int:
+        """Rows of the piece that has most."""
+        return max((self.rows_in(piece) for piece in range(len(self.starts))), default=1)
+
+    @cached_property
+    def decoded_bytes(self) -> int:
+        """Of the piece that takes most: 8 bytes a cell and a bit whether it is empty, and texts."""
+        texts = TEXT in self.kinds
+        row = len(self.kinds) * 9
+        return max(
+            (
+                self.rows_in(piece) * row + texts * (self.stops[piece] - self.starts[piece])
+                for piece in range(len(self.starts))
+            ),
+            default=0,
+        )
+
+    def rows_in(self, piece: int) -> int:
+        """Rows of a piece."""
+        return self.rows[piece + 1] - self.rows[piece]
+
+    def pieces_of(self, start: int, stop: int) -> range:
+        """The pieces that hold these rows, as far as there are such rows."""
+        stop = min(stop, self.row_count)
+        if stop <= start:
+            return range(0)
+        return range(bisect_right(self.rows, start) - 1, bisect_right(self.rows, stop - 1))
+
+
+def table_lines(source: TextBytes, keep: bool) -> Iterator[Lines]:
+    """What stands below the header, piece by piece; a piece may hold no row.
+
+    Raises:
+        UserError: it cannot be read, or its header cannot be used.
+    """
+    dialect: Dialect | None = None
+    line = 0
+    for start, raw in source.pieces(keep):
+        head = 0
+        if dialect is None:
+            if start == 0 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise SourceContentError(
+                    f"{source.where} is UTF-16. Convert it: iconv -f utf-16 -t utf-8."
+                )
+            head = len(BOM) if start == 0 and raw.startswith(BOM) else 0
+            found = find_dialect(raw[head:], source.where)
+            if found is not None:
+                dialect, head = found[0], head + found[1]
+        if dialect is not None:
+            yield Lines(
+                source.where, dialect, start + head, line + newlines(raw[:head]), raw[head:]
+            )
+        line += newlines(raw)
+
+
+def plan_table(source: TextBytes) -> tuple[TextPlan, Any | None]:
+    """Where rows stand, and of what type columns are, by all of their cells.
+
+    Returns:
+        The plan, and the decoded table where it is of one piece.
+
+    Raises:
+        UserError: it is no table, or cannot be read; says in which line.
+    """
+    plan: TextPlan | None = None
+    table: Any | None = None
+    for lines in table_lines(source, keep=True):
+        if plan is None:
+            columns = len(lines.dialect.names)
+            plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
+        data = lines.rows()
+        if data:
+            table = _planned(plan, lines, data)
+    if plan is None:
+        raise SourceContentError(f"{source.where} has no row and no header. Name another file.")
+    for place, kind in enumerate(plan.kinds):
+        if kind == EMPTY or (kind == INTEGER and plan.has_empty[place]):
+            plan.kinds[place] = NUMBER
+    return plan, as_kinds(table, plan.kinds) if len(plan.starts) == 1 else None
+
+
+def _planned(plan: TextPlan, lines: Lines, data: bytes) -> Any:
+    """Adds a piece; returns it decoded."""
+    plan.decimal = plan.decimal or decimal_mark(data, lines.dialect.separator)
+    table = parsed(lines, data, plan.decimal or ".", plan.kinds)
+    for place, (kind, column) in enumerate(zip(kinds_of(table), table.columns, strict=True)):
+        if kind == TEXT and plan.kinds[place] != TEXT:
+            plan.text_from[place] = len(plan.starts)
+        plan.kinds[place] = max(kind, plan.kinds[place])
+        plan.has_empty[place] |= column.null_count > 0
+        plan.has_value[place] |= column.null_count < table.num_rows
+    plan.starts.append(lines.start)
+    plan.stops.append(lines.start + len(lines.raw))
+    plan.lines.append(lines.line)
+    plan.rows.append(plan.row_count + table.num_rows)
+    plan.piece_bytes = max(plan.piece_bytes, len(lines.raw))
+    return table
