@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -24,6 +25,7 @@ from headrace.stores.source.formats.columns import (
     check_names,
     check_texts,
 )
+from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.parquet_columns import (
     INDEX,
     Column,
@@ -40,7 +42,7 @@ COLUMNS_AT_ONCE = 32
 """That are decoded before they stand side by side."""
 
 
-class ParquetTable:
+class ParquetTable(OneFile):
     """An open file: its columns, and all columns of numbers side by side; see `SourceFile`."""
 
     def __init__(self, path: Place, raw: io.RawIOBase) -> None:
@@ -51,6 +53,7 @@ class ParquetTable:
         """
         from pyarrow import parquet
 
+        OneFile.__init__(self, path)
         self.name = "/"
         self.where = str(path)
         self._object = raw if isinstance(raw, ObjectFile) else None
@@ -63,8 +66,8 @@ class ParquetTable:
             check_column_count(self.metadata.num_columns, self.where)
             self.schema = file.schema_arrow
             check_names(self.schema.names, self.where)
-            self.columns = columns_of(self.schema, self.metadata.num_columns)
-            texts = [column.name for column in self.columns if column.kind == "text"]
+            self.held_columns = columns_of(self.schema, self.metadata.num_columns)
+            texts = [column.name for column in self.held_columns if column.kind == "text"]
             # As codes: a few bytes of a file can stand for any number of long texts.
             self._file = parquet.ParquetFile(
                 self._raw, metadata=self.metadata, read_dictionary=texts
@@ -81,7 +84,7 @@ class ParquetTable:
 
     def array(self, name: str) -> ParquetArray | None:
         """The column of that name; "table": all columns of numbers side by side."""
-        for column in self.columns:
+        for column in self.held_columns:
             if column.name == name:
                 if not column.kind:
                     raise SourceError(
@@ -91,7 +94,7 @@ class ParquetTable:
                 return ParquetArray(self, name, [self._with_empties(column)], True)
         numbers = [
             self._with_empties(column)
-            for column in self.columns
+            for column in self.held_columns
             if column.kind == "number" and column.dtype != bool and not INDEX.fullmatch(column.name)
         ]
         return ParquetArray(self, TABLE, numbers, False) if name == TABLE and numbers else None
@@ -101,11 +104,11 @@ class ParquetTable:
 
     def contents(self) -> str:
         """The columns with shape and type, and the names of those that are not read."""
-        read = [column for column in self.columns if column.kind]
+        read = [column for column in self.held_columns if column.kind]
         shown = [(each.name, self.array(each.name)) for each in read[:20] if each.name != TABLE]
         arrays = [(TABLE, self.array(TABLE)), *shown]
         text = shown_arrays((name, each.shape, each.dtype) for name, each in arrays if each)
-        others = [column.name for column in self.columns if not column.kind]
+        others = [column.name for column in self.held_columns if not column.kind]
         return text + (f"; not read: {', '.join(others[:12])}" if others else "")
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
@@ -198,6 +201,7 @@ class ParquetArray:
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self.name = name
         self.where = f"{table.where}:{name}"
+        self.files: tuple[Path, ...] = ()
         self.shape: tuple[int, ...] | None = (
             (table.rows[-1],) if single else (table.rows[-1], len(columns))
         )

@@ -40,7 +40,7 @@ class TextBytes:
         Raises:
             UserError: there is no such file.
         """
-        self.where = str(path)
+        self.path, self.where = path, str(path)
         self.kept_bytes = 0
         self._unpacked: io.BytesIO | None = None
         with self._explained():

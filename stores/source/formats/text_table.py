@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -15,6 +16,7 @@ from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.columns import TABLE, as_numbers, as_texts
+from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.text_bytes import TextBytes, changed
 from headrace.stores.source.formats.text_dialect import clean, is_empty, is_number
 from headrace.stores.source.formats.text_parse import INTEGER, NUMBER, TEXT, Lines, as_kinds, parsed
@@ -26,11 +28,12 @@ COLUMN_BYTES = 12 << 10
 _DTYPES = {kind: np.dtype(dtype) for kind, dtype in ((INTEGER, "i8"), (NUMBER, "f8"), (TEXT, "O"))}
 
 
-class TextTable:
+class TextTable(OneFile):
     """An open table: its columns, and all columns of numbers side by side; see `SourceFile`."""
 
     def __init__(self, source: TextBytes) -> None:
         """Take over an open file."""
+        OneFile.__init__(self, source.path)
         self._source = source
         self._plan: TextPlan | None = None
         self._kept: OrderedDict[int, Any] = OrderedDict()
@@ -154,6 +157,7 @@ class TextArray:
         kinds = {plan.kinds[each] for each in self._columns}
         self.name = name
         self.where = f"{table.where}:{name}"
+        self.files: tuple[Path, ...] = ()
         across = (len(self._columns),) if column is None else ()
         self.shape: tuple[int, ...] | None = (plan.row_count, *across)
         self.dtype: np.dtype[Any] = _DTYPES[max(kinds)]
