@@ -141,6 +141,17 @@ def test_a_checkpoint_works_within_fit_alone(tiny_store: Path, tmp_path: Path) -
         train.checkpoint(tmp_path, every=0)
 
 
+def test_a_checkpoint_keeps_a_fit_of_its_own_part_alone(tiny_store: Path, tmp_path: Path) -> None:
+    data = headrace.Dataset(tiny_store, batch=32, folds=4, buffer_chunks=4)
+    train, model = data["train"], network(data)
+    other = data.folds(data.split.train).tf()
+    for batches, named in ((other, "train"), (train.tf(start=3), "3")):
+        with refused(ConfigError, named):
+            kept = train.checkpoint(tmp_path)
+            model.fit(batches, steps_per_epoch=2, callbacks=[kept], shuffle=False, verbose=0)
+        assert not list(tmp_path.iterdir())
+
+
 SCRIPT = """
 import hashlib, sys
 import keras, tensorflow as tf

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from headrace.pipeline.rows.split import fold_ranges
 from headrace.stores.errors import BudgetError, ConfigError, GroupError, RunError, StoreError
 from tests.conftest import changed, request_for
 from tests.in_process import store_here
-from tests.refusals import refused
+from tests.refusals import assert_names, refused
 
 SMALL = {"batch": 32, "seed": 4, "buffer_chunks": 4, "folds": 4}
 EVERYTHING = {
@@ -31,7 +32,10 @@ EVERYTHING = {
 
 
 def dataset(store: Path, **options: Any) -> headrace.Dataset:
-    return headrace.Dataset(store, **(SMALL | options))
+    given = SMALL | options
+    if "split" in options:
+        del given["folds"]
+    return headrace.Dataset(store, **given)
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +115,10 @@ def test_an_epoch_holds_every_window_of_its_folds_once_in_an_order_of_its_own(
     for name, folds in vars(data.split).items():
         ranges = fold_ranges(store, folds)
         rows = np.concatenate([store.read("features", start, stop) for start, stop in ranges])
+        later = len(data[name]) if name == "train" else 0
         epochs = [
             np.concatenate([batch[0]["features"] for batch in data[name].numpy(start=first)])
-            for first in (0, len(data[name]))
+            for first in (0, later)
         ]
         for found in epochs:
             assert sorted(map(bytes, found)) == sorted(map(bytes, rows))
@@ -205,7 +210,7 @@ def test_the_state_of_another_stream_is_refused(tiny_store: Path, scaled_store: 
         part.tf(start=dataset(scaled_store)["train"].state(3))
     with refused(RunError, "folds"):
         part.numpy(start=dataset(tiny_store)["test"].state(3))
-    with refused(RunError, "start", "-1"):
+    with refused(ConfigError, "start", "-1"):
         part.numpy(start=-1)
 
 
@@ -241,3 +246,97 @@ print(heavy & set(sys.modules))
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"units": "yes"}, ("units", "yes")),
+        ({"augment": "noise"}, ("augment", "noise")),
+        ({"rank": "0"}, ("rank", "0")),
+        ({"ranks": 0}, ("ranks", "0")),
+        ({"batch": 0}, ("batch", "0")),
+        ({"drop_remainder": "x"}, ("drop_remainder", "x")),
+        ({"split": {"train": ["0"]}, "test_fold": 2}, ("test_fold", "split")),
+        ({"split": {"train": ["0"]}, "folds": 4}, ("folds", "split")),
+    ],
+)
+def test_arguments_that_are_wrong_are_named_as_they_are_given(
+    options: dict[str, Any], named: tuple[str, ...], tiny_store: Path
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        headrace.Dataset(tiny_store, **options)
+    assert_names(str(raised.value), *named)
+    assert not any(section in str(raised.value) for section in ("train.", "stream.", "split."))
+
+
+@pytest.mark.parametrize("store", [None, 3, ["a.zarr"]])
+def test_what_is_no_store_is_refused(store: Any) -> None:
+    with refused(ConfigError, "store"):
+        headrace.Dataset(store)
+
+
+def test_arguments_of_a_part_that_are_wrong_are_refused(tiny_store: Path, tmp_path: Path) -> None:
+    data = headrace.Dataset(tiny_store, batch=32, folds=4)
+    train = data["train"]
+    (tmp_path / "file").write_text("")
+    wrong: dict[str, Any] = {
+        "step": lambda: train.state(-4),
+        "feed": lambda: train.memory("TF"),
+        "epochs": lambda: next(iter(train.numpy(epochs=-1))),
+        "start": lambda: train.numpy(start=1.5),
+        "folder": lambda: train.checkpoint(tmp_path / "file"),
+        "every": lambda: train.checkpoint(tmp_path, every="a"),
+        "test": lambda: data["test"].checkpoint(tmp_path),
+    }
+    for name, call in wrong.items():
+        with refused(ConfigError, name):
+            call()
+    with refused(ConfigError, "step", "x"):
+        train.numpy(start={**train.state(0), "step": "x"})
+    for names in ([], None, 3):
+        with refused(GroupError, "folds"):
+            data.folds(names)
+
+
+def test_whole_numbers_of_numpy_are_numbers_of_batches(tiny_store: Path) -> None:
+    train = headrace.Dataset(tiny_store, batch=32, folds=4)["train"]
+    state = train.state(np.int64(3))
+    assert json.loads(json.dumps(state)) == state
+    one, two = next(train.numpy(start=np.int64(3))), next(train.numpy(start=3))
+    np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_units_are_part_of_a_state(tiny_store: Path) -> None:
+    state = headrace.Dataset(tiny_store, batch=32, folds=4)["train"].state(1)
+    with refused(RunError, "units"):
+        headrace.Dataset(tiny_store, batch=32, folds=4, units=True)["train"].numpy(start=state)
+
+
+def test_all_windows_once_is_nothing_for_whoever_had_them(tiny_store: Path) -> None:
+    test = headrace.Dataset(tiny_store, batch=32, folds=4)["test"]
+    for start in (len(test), len(test) + 5):
+        assert list(test.numpy(start=start)) == []
+        assert len(test.tf(start=start)) == 0
+        assert list(test.tf(start=start)) == []
+    assert len(list(test.numpy(start=len(test) - 1))) == 1
+
+
+def test_a_part_without_folds_is_said_and_refused(tiny_store: Path) -> None:
+    data = headrace.Dataset(tiny_store, batch=32, split={"train": ["0", "1"]})
+    assert "validation: no folds" in repr(data)
+    with refused(GroupError, "validation"):
+        data["validation"]
+
+
+def test_a_data_set_is_shown_whatever_its_budget(tiny_store: Path) -> None:
+    held = headrace.Dataset(tiny_store, batch=32, folds=4)["train"]
+    least = {feed: sum(held.memory(feed).values()) for feed in ("numpy", "tf")}
+    assert least["numpy"] < least["tf"]
+    for budget in range(least["numpy"] // 2, least["tf"], 1 << 18):
+        with suppress(BudgetError):
+            assert "more than the budget" in repr(
+                headrace.Dataset(tiny_store, batch=32, folds=4, budget=budget)
+            )
+            return
+    raise AssertionError("no budget holds the arrays and not the tensors")
