@@ -214,12 +214,18 @@ class Part:
     def checkpoint(self, folder: str | Path, every: int = 100) -> Checkpoint:
         """A Keras callback that lets a killed `fit` of this part go on, to the bit.
 
+        It saves weights, optimiser, metrics, seeds of layers, of Python and of NumPy, the position
+        in the data, and plain attributes of the other callbacks.
+
         Args:
             folder: where the state is kept: one for each `fit`.
-            every: steps from one writing to the next.
+            every: steps from one writing to the next; the end of an epoch is written too.
 
         Returns:
             For `model.fit(part.tf(), steps_per_epoch=len(part), callbacks=[...])`.
+
+        Raises:
+            UserError: this is not the training part; `every` or `folder` is none.
         """
         from headrace.pipeline.dataset.checkpoint import Checkpoint
 
