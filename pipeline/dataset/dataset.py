@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.pipeline.augmentations.registry import registered
@@ -18,7 +17,6 @@ from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sam
 from headrace.pipeline.stream.reader import Delivery
 from headrace.pipeline.stream.route import input_shapes
 from headrace.stores.errors import BudgetError, ConfigError, GroupError
-from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.layout.folds import named_folds
 from headrace.stores.store import Store, open_store
 from headrace.stores.text import format_bytes
@@ -107,7 +105,7 @@ class Dataset:
         self._rank = (whole("rank", rank, 0), whole("ranks", ranks, 1))
         self._labels, self._units = labels, one_of("units", units, (False, True))
         with own_names():
-            self.store = _store(store)
+            self.store = store if isinstance(store, Store) else open_store(store)
             self._config = config_from_table(_sections(self._given), "Dataset")
             _check(self._config, labels, units, *self._rank)
             self.inputs = input_shapes(self.store, self._config)
@@ -210,19 +208,6 @@ class Dataset:
             heads=None,
             sampling=drawn,
         )
-
-
-def _store(given: Any) -> Store:
-    """The store that is given, or named.
-
-    Raises:
-        UserError: it is neither, or there is none.
-    """
-    if isinstance(given, Store):
-        return given
-    if not isinstance(given, (str, Path, ObjectPath)):
-        raise ConfigError(f"store is a store, or the path or address of one, not {given!r}.")
-    return open_store(given)
 
 
 def _opened(path: Place, given: dict[str, Any]) -> Dataset:

@@ -272,8 +272,9 @@ def test_arguments_that_are_wrong_are_named_as_they_are_given(
 
 @pytest.mark.parametrize("store", [None, 3, ["a.zarr"]])
 def test_what_is_no_store_is_refused(store: Any) -> None:
-    with refused(ConfigError, "store"):
-        headrace.Dataset(store)
+    for opened in (headrace.Dataset, headrace.open):
+        with refused(StoreError, repr(store)):
+            opened(store)
 
 
 def test_arguments_of_a_part_that_are_wrong_are_refused(tiny_store: Path, tmp_path: Path) -> None:
