@@ -75,7 +75,7 @@ class Callbacks:
         if self._list is None:
             return plan
         held = max(0, tree_memory(os.getpid())[0] - self._before)
-        return replace(plan, buffers={**plan.buffers, KEY: held})
+        return replace(plan, buffers={**plan.buffers, KEY: held}, later="")
 
     def begin(self, kept: Sequence[Mapping[str, Any]], arrays: Sequence[Array]) -> None:
         """`on_train_begin`, then what a state has kept of them.
