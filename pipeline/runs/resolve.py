@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from headrace.stores.io.places import Place
 
 
+MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
+"""Of files that Keras loads a model from."""
+
+
 def resolved_config(request: Request, store: Store) -> Config:
     """The config with what the run fixes at its first start: geometry, inputs, absolute paths.
 
@@ -59,6 +63,10 @@ def _with_initial(config: Config) -> Config:
         raise RunError(
             f"train.initial: there is no trained network in {path}. Name a complete run's folder, "
             "or a .keras file."
+        )
+    if file.suffix not in MODEL_ENDINGS:
+        raise RunError(
+            f"train.initial: {file} is no model. Name a complete run's folder, or a .keras file."
         )
     found = content_digest(file.read_bytes())
     if known not in (None, found):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.functions import load_named, users_code
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder, run_digest
 from headrace.pipeline.runs.resolve import resolved_config
@@ -59,7 +62,7 @@ REFUSED = {
     "none": ("def build(inputs, target):\n    pass\n", ("None",)),
     "layer": ("import keras\ndef build(i, t):\n    return keras.layers.Dense(3)\n", ("Dense",)),
     "fails": ("def build(inputs, target):\n\n    return inputs.nothing\n", ("net.py:3", "nothing")),
-    "arguments": ("def build():\n    pass\n", ("TypeError", "build")),
+    "arguments": ("def build():\n    pass\n", ("TypeError", "net:build", "net.py", "inputs")),
     "inputs": (
         "import keras\ndef build(inputs, target):\n"
         "    raw = keras.Input((64, 5), name='raw')\n"
@@ -127,6 +130,38 @@ def test_a_network_that_does_not_fit_is_refused_before_any_step(
         run_train(request_for(config, None, tiny_store, run.path))
     assert "\n" not in str(error.value)
     assert not run.state.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "reference"), [("train.loss", "mine:constant"), ("model.build", "mine:build")]
+)
+def test_a_loss_that_no_weight_changes_is_named(
+    key: str, reference: str, tmp_path: Path, tiny_config: Config
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import keras\ndef build(i, t):\n    pass\n"
+        "def constant(y, p):\n    return keras.ops.zeros((1,))\n"
+    )
+    section, name = key.split(".")
+    config = config_of(tmp_path, tiny_config, **{section: {name: reference}})
+    network = keras.Sequential([keras.layers.Dense(2)])
+    network.compile(loss=load_named(config, key, "mine:constant"), run_eagerly=True)
+    with refused(FunctionError, key, reference, "mine.py"), users_code(config):
+        network.train_on_batch(np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+def test_an_own_loss_that_takes_other_arguments_is_named_wherever_it_is_called(
+    tmp_path: Path, tiny_config: Config
+) -> None:
+    (tmp_path / "mine.py").write_text("def three(a, b, c):\n    pass\n")
+    config = config_of(tmp_path, tiny_config, train={"loss": "mine:three"})
+    loss = load_named(config, "train.loss", "mine:three")
+    with (
+        refused(FunctionError, "train.loss", "mine:three", "mine.py", "TypeError") as error,
+        users_code(config, "model.build"),
+    ):
+        loss(1, 2)
+    assert str(error.value).endswith(".")
 
 
 def test_an_edited_file_is_another_run_and_an_unnamed_one_is_not(
