@@ -14,7 +14,12 @@ from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_of
-from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint, recorded_inputs
+from headrace.pipeline.runs.record import (
+    recorded_config,
+    recorded_fingerprint,
+    recorded_inputs,
+    refuse_crossval,
+)
 from headrace.pipeline.stream.route import network_inputs
 from headrace.stores.errors import PredictionError, RunError
 from headrace.stores.store import open_store
@@ -175,6 +180,7 @@ def complete_run(path: Path | None) -> RunFolder:
             f"{path} is no run, and holds {counted(len(below), 'run')}. Name one: "
             f"--run {listed([str(each) for each in below])}"
         )
+    refuse_crossval(path)
     raise RunError(f"{path} holds no trained network (no model.keras). Name another --run.")
 
 
