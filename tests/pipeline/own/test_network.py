@@ -14,6 +14,7 @@ from headrace.pipeline.config.functions import load_named, users_code
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder, run_digest
 from headrace.pipeline.runs.resolve import resolved_config
+from headrace.pipeline.training.network import _own_loss
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import FunctionError
 from headrace.stores.store import open_store
@@ -132,22 +133,38 @@ def test_a_network_that_does_not_fit_is_refused_before_any_step(
     assert not run.state.exists()
 
 
-@pytest.mark.parametrize(
-    ("key", "reference"), [("train.loss", "mine:constant"), ("model.build", "mine:build")]
-)
-def test_a_loss_that_no_weight_changes_is_named(
-    key: str, reference: str, tmp_path: Path, tiny_config: Config
+CONSTANT = """
+import keras
+
+def build(inputs, target):
+    pass
+
+def constant(labels, probabilities):
+    return keras.ops.zeros((keras.ops.shape(labels)[0],))
+"""
+
+
+def test_a_network_whose_loss_no_weight_changes_is_named(
+    tmp_path: Path, tiny_config: Config
 ) -> None:
-    (tmp_path / "mine.py").write_text(
-        "import keras\ndef build(i, t):\n    pass\n"
-        "def constant(y, p):\n    return keras.ops.zeros((1,))\n"
-    )
-    section, name = key.split(".")
-    config = config_of(tmp_path, tiny_config, **{section: {name: reference}})
+    (tmp_path / "mine.py").write_text(CONSTANT)
+    config = config_of(tmp_path, tiny_config, model={"build": "mine:build"})
     network = keras.Sequential([keras.layers.Dense(2)])
-    network.compile(loss=load_named(config, key, "mine:constant"), run_eagerly=True)
-    with refused(FunctionError, key, reference, "mine.py"), users_code(config):
+    network.compile(loss=load_named(config, "model.build", "mine:constant"), run_eagerly=True)
+    with refused(FunctionError, "model.build", "mine:build", "mine.py"), users_code(config):
         network.train_on_batch(np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+def test_a_loss_that_does_not_depend_on_the_probabilities_is_refused_whatever_the_network(
+    tmp_path: Path, tiny_config: Config
+) -> None:
+    (tmp_path / "mine.py").write_text(CONSTANT)
+    config = config_of(tmp_path, tiny_config, train={"loss": "mine:constant"})
+    with refused(FunctionError, "train.loss", "mine:constant", "mine.py"):
+        _own_loss(config, 3)
+    for name in ("CategoricalFocalCrossentropy", "mean_squared_error"):
+        loss = {"loss": f"keras.losses:{name}"}
+        assert _own_loss(config_of(tmp_path, tiny_config, train=loss), 3) is not None
 
 
 def test_an_own_loss_that_takes_other_arguments_is_named_wherever_it_is_called(
