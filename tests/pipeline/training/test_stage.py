@@ -230,8 +230,9 @@ def test_training_stops_early_and_another_run_stands_beside(
     assert first["epochs"] == int(first["best"]["epoch"]) + 2 < 60
     assert list((Path(first["run"]) / "tensorboard").iterdir())
 
-    def train_alike(run: RunFolder, *given: object) -> None:
+    def train_alike(run: RunFolder, *given: object) -> object:
         shutil.copytree(first["run"], run.path, dirs_exist_ok=True)
+        return given[-1]
 
     with patch("headrace.pipeline.training.stage._train", train_alike):
         second = run_train(request_for(config, tiny_store, None, new=True))
