@@ -60,7 +60,9 @@ class Dataset:
         buffer_chunks: chunks that are shuffled together.
         read_threads: buffers that are read ahead at a time.
         prefetch_batches: finished batches that wait, in tf.data.
-        rank, ranks: which of how many processes this is: they share the training rows.
+        rank, ranks: which of how many processes this is. They share the windows of every part:
+            each window of an epoch goes to one. With several, `drop_remainder` is on: all take as
+            many training batches, and at most ranks * batch - 1 windows are left out of an epoch.
 
     Attributes:
         store: the store.
@@ -157,14 +159,16 @@ class Dataset:
         train = self._config.train
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.inputs.items())
         lines = [f"<Dataset {self.store.path}: {shapes}, {len(self.classes)} classes, "]
-        lines[0] += f"batch {train.batch}, seed {train.seed}>"
+        lines[0] += f"batch {train.batch}, seed {train.seed}"
+        rank, ranks = self._rank
+        lines[0] += f", rank {rank} of {ranks}>" if ranks > 1 else ">"
         for name in PARTS:
             if not getattr(self.split, name):
                 lines.append(f"  {name}: no folds")
                 continue
             part = self[name]
             folds = f"{len(part.folds)} fold{'s' * (len(part.folds) != 1)}"
-            lines.append(f"  {name}: {part.windows:,} windows in {folds}, {len(part):,} batches")
+            lines.append(f"  {name}: {part.counted()} in {folds}, {len(part):,} batches")
         routes: tuple[Feed, ...] = ("tf", "numpy")
         lines.append(f"  iterating train holds {', '.join(map(self._held, routes))}")
         return "\n".join(lines)

@@ -88,16 +88,23 @@ class Part:
         return self._config.train.batch
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Batches of an epoch, for this rank."""
         stream, train = self._config.stream, self._config.train
         return self._order.steps(train.batch, stream.drop_remainder, train.steps_per_epoch)
 
     def __repr__(self) -> str:
         """What it is, in one line."""
         return (
-            f"<Part {self.name} of {self.store.path}: {self.windows:,} windows, {len(self):,} "
-            f"batches of {self.batch}>"
+            f"<Part {self.name} of {self.store.path}: {self.counted()}, {len(self):,} batches of "
+            f"{self.batch}>"
         )
+
+    def counted(self) -> str:
+        """Its windows in words; with ranks, how many of them this one gets in an epoch."""
+        if self._rank[1] == 1:
+            return f"{self.windows:,} windows"
+        own = min(self._order.rank_rows(0), len(self) * self.batch)
+        return f"{own:,} of {self.windows:,} windows"
 
     def numpy(
         self, start: int | State | None = None, epochs: int | None = 1
