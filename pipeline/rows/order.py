@@ -225,7 +225,7 @@ class Order:
         turn = (self.rank + epoch) % self.ranks
         whole, rest = np.divmod(rows, self.ranks)
         parts = np.array([turn, turn + 1])
-        return np.multiply.outer(parts, whole) + np.minimum.outer(parts, rest)
+        return np.asarray(np.multiply.outer(parts, whole) + np.minimum.outer(parts, rest))
 
     @cached_property
     def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

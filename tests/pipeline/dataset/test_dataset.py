@@ -16,7 +16,9 @@ import pytest
 import headrace
 from headrace.pipeline.augmentations.registry import registered
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.rows.order import Order, Position
 from headrace.pipeline.rows.split import fold_ranges
+from headrace.pipeline.stream.arrays import array_batches
 from headrace.stores.errors import BudgetError, ConfigError, GroupError, RunError, StoreError
 from tests.conftest import changed, request_for
 from tests.in_process import store_here
@@ -149,13 +151,57 @@ def test_lengths_are_known(tiny_store: Path) -> None:
     assert "train" in repr(data)
 
 
-def test_ranks_share_the_windows(tiny_store: Path) -> None:
-    parts = [dataset(tiny_store, rank=rank, ranks=2, units=True)["train"] for rank in (0, 1)]
-    seen = [
-        {bytes(row) for batch in part.numpy() for row in batch[0]["features"]} for part in parts
+@pytest.mark.parametrize(("ranks", "batch"), [(2, 1), (3, 32), (8, 5)])
+def test_ranks_share_the_windows(tiny_store: Path, ranks: int, batch: int) -> None:
+    every = [
+        dataset(tiny_store, rank=rank, ranks=ranks, batch=batch, inputs="features", units=True)
+        for rank in range(ranks)
     ]
-    assert not seen[0] & seen[1]
-    assert len(parts[0]) == len(parts[1])
+    for name in ("train", "validation", "test"):
+        parts = [data[name] for data in every]
+        seen = [[bytes(row) for given, *_ in part.numpy() for row in given["features"]]
+                for part in parts]  # fmt: skip
+        delivered = [row for own in seen for row in own]
+        assert len(delivered) == len(set(delivered))
+        assert all(f"{len(own):,} of" in repr(part) for own, part in zip(seen, parts, strict=True))
+        assert all(f"{len(own):,} of" in repr(data) for own, data in zip(seen, every, strict=True))
+        left = parts[0].windows - len(delivered)
+        if name == "train":
+            assert {len(own) for own in seen} == {batch * len(parts[0])}
+            assert left < ranks * batch
+        else:
+            assert max(map(len, seen)) - min(map(len, seen)) <= 1
+            assert left == 0
+
+
+@pytest.mark.parametrize("balance", ["none", "class"])
+def test_a_rank_goes_on_from_any_step_by_every_route(tiny_store: Path, balance: str) -> None:
+    part = dataset(
+        tiny_store, rank=1, ranks=3, batch=20, balance=balance, augment=EVERYTHING, labels="one-hot"
+    )["train"]
+    whole = list(part.numpy(epochs=3))
+    assert len(whole) == 3 * len(part)
+    assert_same(part.tf(epochs=3).as_numpy_iterator(), whole)
+    for step in (1, len(part) // 2, len(part) - 1, len(part), len(part) + 2):
+        assert_same(list(part.numpy(part.state(step), epochs=2))[:3], whole[step : step + 3])
+
+
+def test_a_buffer_without_rows_for_a_rank_is_passed_over(tiny_store: Path) -> None:
+    from headrace.pipeline.stream.training import batch_stream
+
+    data = dataset(
+        tiny_store, batch=20, augment=EVERYTHING, labels="one-hot", balance="class", ranks=2
+    )
+    chunk = data.store.chunk_windows
+    # Of three pieces the one that is read last may be the one of a single row.
+    orders = (Order(((0, 2 * chunk + 1),), chunk, 1, seed, ranks=2) for seed in range(100))
+    order = next(each for each in orders if not each.buffer_ranges(1, each.buffers - 1))
+    delivery = data._delivery(data.split.train, training=True)
+    config = data._config.changed("stream", drop_remainder=False)
+    arrays = list(array_batches(data.store, order, config, delivery, Position(), 3))
+    tensors = batch_stream(data.store, order, config, delivery, Position, 3)
+    assert_same(arrays, tensors.as_numpy_iterator())
+    assert sum(len(label) for _, label, _ in arrays) == sum(map(order.rank_rows, range(3)))
 
 
 def test_what_is_normalised_has_the_statistics_of_the_training_folds(tiny_store: Path) -> None:
@@ -179,6 +225,7 @@ def test_what_is_normalised_has_the_statistics_of_the_training_folds(tiny_store:
         ({"labels": "text"}, ConfigError, ("labels", "text")),
         ({"batch": 0}, ConfigError, ("batch", "0")),
         ({"rank": 2, "ranks": 2}, ConfigError, ("rank", "2")),
+        ({"batch": 300, "ranks": 2}, GroupError, ("batch = 165", "ranks = 1", "300")),
         ({"budget": "1.8MiB"}, BudgetError, ("budget", "1.8 MiB", "buffer_chunks")),
         ({"batch": 100_000, "drop_remainder": True}, GroupError, ("100000",)),
     ],
