@@ -112,6 +112,7 @@ def test_a_training_that_is_ended_again_and_again_ends_with_the_same_bits(
     assert fit(tiny_store, tmp_path, KillAt(1)) == whole
 
 
+@pytest.mark.faults
 def test_more_epochs_go_on_from_the_last(tiny_store: Path, tmp_path: Path) -> None:
     fit(tiny_store, tmp_path, epochs=2)
     _, history = fit(tiny_store, tmp_path, epochs=EPOCHS)

@@ -295,6 +295,7 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.faults
 def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
     cheap_run: RunFolder, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
