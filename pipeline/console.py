@@ -93,6 +93,8 @@ class Console:
             self.memory.budget = plan.budget
         rows = [(name, format_bytes(size)) for name, size in plan.lines(None if whole else 3)]
         self.table(f"Memory plan: {title}", ("memory", "size"), rows)
+        if plan.later:
+            self.say(plan.later)
 
     @contextmanager
     def progress(

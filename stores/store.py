@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from headrace.stores.build.site import site_of
 from headrace.stores.errors import StoreError
 from headrace.stores.io.object_client import CLIENT_BYTES
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
+from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, place_of, storage_of
 from headrace.stores.layout.folds import Fold, named_folds
 from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
@@ -309,6 +311,8 @@ def open_store(path: Place | str, options: ObjectOptions = DEFAULT_OBJECTS) -> S
     Raises:
         UserError: there is none, it is not finished, of a newer format, or its manifest damaged.
     """
+    if not isinstance(path, (str, Path, ObjectPath)):
+        raise StoreError(f"A store is named by its path or address, not by {path!r}.")
     try:
         folder = place_of(path, options) if isinstance(path, str) else path
     except ValueError as error:

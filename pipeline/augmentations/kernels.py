@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,4 +52,4 @@ def blend(values: Floats, share: Floats) -> None:
 
 def as_rows(values: NDArray[Any]) -> NDArray[Any]:
     """The same memory as (n, m)."""
-    return values.reshape(len(values), -1)
+    return values.reshape(len(values), math.prod(values.shape[1:]))

@@ -59,6 +59,7 @@ def synth(options: argparse.Namespace) -> dict[str, Any]:
             *shape,
             groups=options.groups,
             layout=options.layout,
+            rate_hz=options.rate,
             seed=options.seed,
             advance=progress.advance,
         )

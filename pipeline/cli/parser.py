@@ -239,6 +239,7 @@ _ALL = (
         Option("--channels", type=positive, default=9, metavar="C", help="channels (9)"),
         Option("--groups", type=positive, default=20, metavar="G", help="groups (20)"),
         Option("--layout", choices=("windows", "recordings"), default="windows", help="(windows)"),
+        Option("--rate", type=positive_number, metavar="HZ", help="(50; recordings: T / 2.56)"),
         Option("--seed", type=int, default=0, help="seed (0)"),
         Option(
             "--output", type=file_path, required=True, metavar="FILE",

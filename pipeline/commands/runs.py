@@ -1,4 +1,4 @@
-"""The runs command: what was trained, how far each training is, and what it reached."""
+"""The runs command: what was trained or cross-validated, how far it is, and what it reached."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from headrace.pipeline.experiments.found_runs import FoundRun, find_runs
+from headrace.pipeline.experiments.found_runs import FoundCrossval, FoundRun, find_runs
 from headrace.stores.text import counted, in_one_line, listed
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ COLUMNS = (
     *("run", "config", "state", "best epoch", "validation", "test", "views"),
     *("parameters", "store", "changed"),
 )
+F = TypeVar("F", FoundRun, FoundCrossval)
+CROSSVAL_COLUMNS = ("cross-validation", "config", "state", "mean of folds, views", "changed")
 SURROUNDINGS = 8
 """Lines of a screen that are not rows: the table's own, what is printed below, the prompt."""
 LEAST_ROWS, MOST_NAMED = 5, 4
@@ -29,6 +31,8 @@ LEFT_OUT = ("store", "parameters", "config", "best epoch", "views", "validation"
 def run_runs(folder: Path, sort: str | None, every: bool, console: Console) -> dict[str, Any]:
     """Print the runs below a folder: accuracy and macro-F1 of validation and test folds.
 
+    Cross-validations have a table of their own, with the means of their folds.
+
     Args:
         folder: to look in.
         sort: a name of `FoundRun.scores`, the best first; None: the latest change first.
@@ -36,15 +40,16 @@ def run_runs(folder: Path, sort: str | None, every: bool, console: Console) -> d
         console: where to speak.
 
     Returns:
-        JSON-able: all `runs` in that order; `damaged`, folder -> why it cannot be read; and
-        `foreign` folders, in which there is no run.
+        JSON-able: all `runs` in that order, and `crossvals`; `damaged`, folder -> why it cannot be
+        read; and `foreign` folders, in which there is no run.
 
     Raises:
         UserError: there is no such folder.
     """
     found = find_runs(folder)
-    runs = _in_order(found.runs, sort)
-    most = len(runs) if every else max(LEAST_ROWS, shutil.get_terminal_size().lines - SURROUNDINGS)
+    runs, crossvals = _in_order(found.runs, sort), _in_order(found.crossvals, sort)
+    lines = shutil.get_terminal_size().lines - SURROUNDINGS - min(len(crossvals), LEAST_ROWS)
+    most = len(runs) if every else max(LEAST_ROWS, lines)
     if runs:
         rows = [_cells(each) for each in runs[:most]]
         absent = _left_out(console.width, rows)
@@ -54,10 +59,11 @@ def run_runs(folder: Path, sort: str | None, every: bool, console: Console) -> d
         console.table(title, columns, [[row[place] for place in kept] for row in rows])
         if absent:
             console.say(f"Too narrow for {', '.join(absent)}: --json has all.")
-    else:
+    elif not crossvals:
         console.say(f"There is no run in {folder}. Train one: headrace train")
     if len(runs) > most:
         console.say(f"{len(runs) - most:,} more: --all prints them, --sort SCORE the best first.")
+    _print_crossvals(crossvals, folder, every, console)
     for path, why in list(found.damaged.items())[:MOST_NAMED]:
         console.say(in_one_line(f"Damaged: {path}: {why}"))
     if len(found.damaged) > MOST_NAMED:
@@ -66,9 +72,40 @@ def run_runs(folder: Path, sort: str | None, every: bool, console: Console) -> d
         console.say(in_one_line(f"No run in {listed(found.foreign)}."))
     return {
         "runs": [_table(each) for each in runs],
+        "crossvals": [
+            {
+                "crossval": str(each.folder),
+                "config": each.name,
+                "state": each.state,
+                "scores": each.scores(),
+                "changed": _moment(each),
+            }
+            for each in crossvals
+        ],
         "damaged": found.damaged,
         "foreign": found.foreign,
     }
+
+
+def _print_crossvals(
+    found: Sequence[FoundCrossval], folder: Path, every: bool, console: Console
+) -> None:
+    if not found:
+        return
+    rows = [
+        (
+            in_one_line(str(each.folder)),
+            in_one_line(each.name),
+            each.state,
+            _pair(each.scores(), "views_"),
+            _day(each),
+        )
+        for each in found[: None if every else LEAST_ROWS]
+    ]
+    title = f"{counted(len(found), 'cross-validation')} in {folder}: accuracy in % / macro-F1"
+    console.table(title, CROSSVAL_COLUMNS, rows)
+    if len(found) > len(rows):
+        console.say(f"{len(found) - len(rows):,} more: --all prints them.")
 
 
 def _left_out(width: int, rows: Sequence[Sequence[str]]) -> list[str]:
@@ -85,9 +122,9 @@ def _left_out(width: int, rows: Sequence[Sequence[str]]) -> list[str]:
     return absent
 
 
-def _in_order(runs: Sequence[FoundRun], sort: str | None) -> list[FoundRun]:
+def _in_order(found: Sequence[F], sort: str | None) -> list[F]:
     """The best first, runs without that score last; the latest first where that is equal."""
-    latest = sorted(runs, key=lambda each: (-each.changed, str(each.run.path)))
+    latest = sorted(found, key=lambda each: (-each.changed, str(each.folder)))
     if sort is None:
         return latest
     sign = 1 if sort == "val_loss" else -1
@@ -105,8 +142,16 @@ def _cells(each: FoundRun) -> tuple[str, ...]:
         *(_pair(scores, prefix) for prefix in ("val_", "", "views_")),
         "" if each.parameters is None else f"{each.parameters:,}",
         in_one_line(Path(each.store).name),
-        time.strftime("%Y-%m-%d", time.localtime(each.changed)),
+        _day(each),
     )
+
+
+def _day(each: FoundRun | FoundCrossval) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(each.changed))
+
+
+def _moment(each: FoundRun | FoundCrossval) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(each.changed))
 
 
 def _pair(scores: dict[str, float], prefix: str) -> str:
@@ -129,5 +174,5 @@ def _table(each: FoundRun) -> dict[str, Any]:
         "parameters": each.parameters,
         "store": each.store,
         "fingerprint": each.fingerprint,
-        "changed": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(each.changed)),
+        "changed": _moment(each),
     }

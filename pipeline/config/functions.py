@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
 
 FEATURES = "features.custom"
+CALLED_WITH = {
+    "model.build": "(inputs, target)",
+    "train.loss": "(labels, probabilities), or with nothing where it gives a Keras loss",
+    "train.metrics": "(labels, probabilities), or with nothing where it gives a Keras metric",
+    "train.callbacks": "(folder), or with nothing",
+    "augment.custom": "(sample, seeds)",
+}
+NO_GRADIENTS = "No gradients provided for any variable"
+"""Of Keras' optimizers, where the loss depends on no weight."""
+ARGUMENTS = re.compile(r"(?:.*\.)?(\w+)\(\) (?:takes|missing|got) ")
+"""How Python says that a function is not called with what it takes."""
 
 
 def named_functions(config: Config) -> tuple[tuple[str, str], ...]:
@@ -120,10 +132,44 @@ def users_code(config: Config, key: str | None = None) -> Iterator[None]:
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        where = users_line(users_files(config), error)
-        if where is None and key is None:
+        said = _said(config, key, error)
+        if said is None:
             raise
-        raise FunctionError(fault(where or str(key), error)) from error
+        raise FunctionError(said) from error
+
+
+def _said(config: Config, key: str | None, error: BaseException) -> str | None:
+    """An error of the user's code in one line, with where it is; None: it may be ours."""
+    named = {name for name, _ in named_functions(config)}
+    loss = next((each for each in ("train.loss", "model.build") if each in named), None)
+    if loss is not None and NO_GRADIENTS in str(error):
+        return (
+            f"{_place(config, loss)}: no weight of the network changes the loss, so nothing can be "
+            "learned. Compute it of the network's output, with TensorFlow or keras.ops."
+        )
+    where = users_line(users_files(config), error)
+    if where is not None:
+        return fault(where, error)
+    called = _called_wrongly(config, error)
+    if called is not None:
+        return f"{fault(_place(config, called), error)} It is called with {CALLED_WITH[called]}."
+    return None if key is None else fault(_place(config, key), error)
+
+
+def _called_wrongly(config: Config, error: BaseException) -> str | None:
+    """The key of the function that does not take what it is called with; None: of none."""
+    found = ARGUMENTS.match(str(error)) if isinstance(error, TypeError) else None
+    if found is None:
+        return None
+    keys = (key for key, name in named_functions(config) if name.endswith(f":{found[1]}"))
+    return next(keys, None)
+
+
+def _place(config: Config, key: str) -> str:
+    """`model.build = net:build (its file)`, or those of all functions that a key names."""
+    folder = code_folder(config)
+    named = [find(key, name, folder) for each, name in named_functions(config) if each == key]
+    return f"{key} = " + ", ".join(f"{each.module}:{each.function} ({each.file})" for each in named)
 
 
 def users_files(config: Config) -> list[Path]:

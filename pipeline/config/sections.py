@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ByteSize,
@@ -19,6 +20,7 @@ from pydantic import (
 from headrace.model.options import NetworkOptions
 from headrace.pipeline.augmentations.registry import Strength
 from headrace.pipeline.config.marks import Affects, Resource, Says
+from headrace.pipeline.functions.reference import malformed
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, local, place_of
 from headrace.stores.marks import AddedLater
@@ -144,12 +146,18 @@ class StreamOptions(Section):
     """Bytes of indexes kept: of 1,000 shards, fewer if the budget asks."""
 
 
-OwnFunction = Annotated[
-    str,
-    Field(pattern=r"^\w+(\.\w+)*:\w+$"),
-    Says("a function is named module:function, such as net:build for build in net.py"),
-]
+def _named_well(reference: str) -> str:
+    if said := malformed(reference):
+        raise ValueError(said)
+    return reference
+
+
+OwnFunction = Annotated[str, AfterValidator(_named_well)]
 """A function of the user's: in a file of the configuration's folder, or installed."""
+OptionalFunction = Annotated[
+    OwnFunction | None, BeforeValidator(lambda given: None if given == "" else given)
+]
+"""One that an empty text takes back."""
 
 
 class ModelOptions(NetworkOptions):
@@ -162,10 +170,10 @@ class ModelOptions(NetworkOptions):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    build: Annotated[OwnFunction | None, AddedLater] = None
+    build: Annotated[OptionalFunction, AddedLater] = None
     """Your own network, `"module:function"`: (inputs, target) -> Keras model. `net:build` is
     `build` in `net.py` in the configuration's folder; an installed module's function is named in
-    full: `headrace.model.zoo.inception:build`."""
+    full: `headrace.model.zoo.inception:build`. Empty: the default network."""
 
 
 class CodeOptions(Section):
@@ -223,9 +231,9 @@ class TrainOptions(Section):
     """Train once more, from the start, on training and validation groups together, for as many
     epochs as the first training ran, and keep the last average of weights. Twice the time; worth
     it where groups are few: on the watch data validation takes one subject in nine."""
-    loss: Annotated[OwnFunction | None, AddedLater] = None
+    loss: Annotated[OptionalFunction, AddedLater] = None
     """Your own loss, `"module:function"`: a Keras loss (called without arguments it gives one), or
-    a function of labels (B, K) and probabilities (B, K). Default: cross-entropy."""
+    a function of labels (B, K) and probabilities (B, K). Default, or empty: cross-entropy."""
     metrics: Annotated[tuple[OwnFunction, ...], AddedLater] = ()
     """Your own metrics, each named and given like a loss; logged for training and validation."""
     callbacks: Annotated[tuple[OwnFunction, ...], AddedLater] = ()

@@ -57,14 +57,8 @@ class Checkpoint(keras.callbacks.Callback):
     """
 
     def __init__(self, part: Part, folder: Path, every: int) -> None:
-        """Keep the state of a `fit` on `part` in `folder`, written every `every` steps.
-
-        Raises:
-            UserError: `every` is below 1.
-        """
+        """Keep the state of a `fit` on `part` in `folder`, written every `every` steps."""
         super().__init__()
-        if every < 1:
-            raise ConfigError(f"every = {every}: a state is written every 1 step or more.")
         self.part, self.every = part, every
         self.path = folder / "state.npz"
         self._last: _Keeper | None = None
@@ -109,10 +103,12 @@ class _Keeper(keras.callbacks.Callback):
         self._resumed: Saved | None = None
         self._ended: Saved | None = None
         self._epoch = self._since = self._skip = 0
+        self._seen: int | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Restore what was saved, and say where `fit` begins."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._seen = len(self._part.begun)
         self._begun = [known_attributes(each) for each in self._others().values()]
         # Keras leaves this to the first step, and a state holds every variable.
         self.model._symbolic_build(data_batch=self._part.empty_batch())
@@ -146,6 +142,7 @@ class _Keeper(keras.callbacks.Callback):
             if not self._skip:
                 self.list.callbacks, self._hidden = self._hidden, []
             return
+        self._require_own_batches()
         self._part.resumed_step = 0
         self._since += self.model.steps_per_execution
         if self._since >= self._every and batch + 1 < self.params["steps"]:
@@ -170,6 +167,25 @@ class _Keeper(keras.callbacks.Callback):
         self.list.callbacks.remove(self)
         self._pool.shutdown()
         self._checkpoint._last = None
+
+    def _require_own_batches(self) -> None:
+        """Check, after the first step, that `fit` was given the part's batches from here on.
+
+        Raises:
+            UserError: they are another part's, or begin where they were told to.
+        """
+        if self._seen is None:
+            return
+        begun, self._seen = self._part.begun[self._seen :], None
+        if not begun:
+            raise ConfigError(
+                f"fit takes other batches than those of the part {self._part.name}, whose "
+                "checkpoint it has: give it part.tf() of the same part."
+            )
+        if begun[0] is not None:
+            raise ConfigError(
+                f"tf(start={begun[0]}) and a checkpoint both say where fit begins. Leave start out."
+            )
 
     def _skip_steps(self, steps: int) -> None:
         """Let `fit` count so many steps without doing them, nor telling anybody."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from headrace.pipeline.augmentations.registry import registered
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
+from headrace.pipeline.dataset.arguments import SECTIONS, one_of, own_names, table_of, whole
 from headrace.pipeline.dataset.held import Feed
 from headrace.pipeline.dataset.part import Labels, Part
 from headrace.pipeline.rows.split import Split, choose_split, class_table
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.stream.reader import Delivery
 from headrace.pipeline.stream.route import input_shapes
-from headrace.stores.errors import ConfigError, GroupError
+from headrace.stores.errors import BudgetError, ConfigError, GroupError
 from headrace.stores.layout.folds import named_folds
 from headrace.stores.store import Store, open_store
 from headrace.stores.text import format_bytes
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from headrace.stores.io.places import Place
 
 PARTS = ("train", "validation", "test")
-SECTIONS = {
-    "stream": ("drop_remainder", "buffer_chunks", "read_threads", "prefetch_batches"),
-    "model": ("inputs", "feature_scaling"),
-    "train": ("batch", "seed", "balance", "class_weight_power", "steps_per_epoch"),
-    "split": ("test_fold", "folds"),
-    "memory": ("budget",),
-}
-"""Options of a data set that are keys of a configuration, by section."""
 
 
 class Dataset:
@@ -67,7 +60,9 @@ class Dataset:
         buffer_chunks: chunks that are shuffled together.
         read_threads: buffers that are read ahead at a time.
         prefetch_batches: finished batches that wait, in tf.data.
-        rank, ranks: which of how many processes this is: they share the training rows.
+        rank, ranks: which of how many processes this is. They share the windows of every part:
+            each window of an epoch goes to one. With several, `drop_remainder` is on: all take as
+            many training batches, and at most ranks * batch - 1 windows are left out of an epoch.
 
     Attributes:
         store: the store.
@@ -109,22 +104,23 @@ class Dataset:
         """
         # Before anything else: just what was given.
         self._given = {name: value for name, value in locals().items() if name != "self"}
-        self.store = store if isinstance(store, Store) else open_store(store)
-        self._config = config_from_table(_sections(self._given), "Dataset")
-        self._labels, self._units = labels, units
-        _check(self._config, labels, units, rank, ranks)
-        self._rank = (rank, ranks)
-        self.inputs = input_shapes(self.store, self._config)
-        self.classes = self.store.classes
-        self.split = _split(self.store, self._config, split)
-        self._parts: dict[str, Part] = {}
-        self["train"].memory("numpy")
+        self._rank = (whole("rank", rank, 0), whole("ranks", ranks, 1))
+        self._labels, self._units = labels, one_of("units", units, (False, True))
+        with own_names():
+            self.store = store if isinstance(store, Store) else open_store(store)
+            self._config = config_from_table(_sections(self._given), "Dataset")
+            _check(self._config, labels, units, *self._rank)
+            self.inputs = input_shapes(self.store, self._config)
+            self.classes = self.store.classes
+            self.split = _split(self.store, self._config, self._given)
+            self._parts: dict[str, Part] = {}
+            self["train"].memory("numpy")
 
     def __getitem__(self, name: str) -> Part:
         """A part: "train", "validation" or "test".
 
         Raises:
-            UserError: there is no such part.
+            UserError: there is no such part, or it has no folds.
         """
         if name not in PARTS:
             raise GroupError(
@@ -133,6 +129,8 @@ class Dataset:
             )
         if name not in self._parts:
             folds = getattr(self.split, name)
+            if not folds:
+                raise GroupError(f"split names no folds of {name!r}. Name some to have that part.")
             self._parts[name] = self._part(name, folds, training=name == "train")
         return self._parts[name]
 
@@ -144,8 +142,10 @@ class Dataset:
         """All windows of the named folds, once, in the order of the store.
 
         Raises:
-            UserError: as `named_folds`: there is no such fold, or one is named twice.
+            UserError: there is no such fold, one is named twice, or none is named.
         """
+        if not isinstance(names, Sequence) or not names:
+            raise GroupError(f'folds takes names of folds, such as ["0", "1"], not {names!r}.')
         found = tuple(fold.name for fold in named_folds(self.store.folds, names))
         return self._part(f"folds {', '.join(found)}", found, training=False)
 
@@ -159,18 +159,25 @@ class Dataset:
         train = self._config.train
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.inputs.items())
         lines = [f"<Dataset {self.store.path}: {shapes}, {len(self.classes)} classes, "]
-        lines[0] += f"batch {train.batch}, seed {train.seed}>"
+        lines[0] += f"batch {train.batch}, seed {train.seed}"
+        rank, ranks = self._rank
+        lines[0] += f", rank {rank} of {ranks}>" if ranks > 1 else ">"
         for name in PARTS:
+            if not getattr(self.split, name):
+                lines.append(f"  {name}: no folds")
+                continue
             part = self[name]
             folds = f"{len(part.folds)} fold{'s' * (len(part.folds) != 1)}"
-            lines.append(f"  {name}: {part.windows:,} windows in {folds}, {len(part):,} batches")
+            lines.append(f"  {name}: {part.counted()} in {folds}, {len(part):,} batches")
         routes: tuple[Feed, ...] = ("tf", "numpy")
-        held = [
-            f"{format_bytes(sum(self['train'].memory(feed).values()))} by {feed}()"
-            for feed in routes
-        ]
-        lines.append(f"  iterating train holds {', '.join(held)}")
+        lines.append(f"  iterating train holds {', '.join(map(self._held, routes))}")
         return "\n".join(lines)
+
+    def _held(self, feed: Feed) -> str:
+        try:
+            return f"{format_bytes(sum(self['train'].memory(feed).values()))} by {feed}()"
+        except BudgetError:
+            return f"more than the budget by {feed}()"
 
     def _part(self, name: str, folds: tuple[str, ...], *, training: bool) -> Part:
         config = self._config
@@ -184,6 +191,7 @@ class Dataset:
             store=self.store,
             folds=folds,
             labels=self._labels,
+            units=self._units,
             config=config,
             delivery=lambda: self._delivery(folds, training),
             shuffled=training,
@@ -217,8 +225,9 @@ def _sections(given: Mapping[str, Any]) -> dict[str, Any]:
         for name, keys in SECTIONS.items()
     }
     # Every rank takes as many steps.
-    table["stream"]["drop_remainder"] |= given["ranks"] > 1
-    return table | {"augment": _none_but(given["augment"] or {})}
+    if given["ranks"] > 1:
+        table["stream"]["drop_remainder"] = True
+    return table | {"augment": _none_but(table_of("augment", given["augment"]))}
 
 
 def _none_but(given: Mapping[str, float]) -> dict[str, float]:
@@ -255,14 +264,21 @@ def _check(config: Config, labels: str, units: bool, rank: int, ranks: int) -> N
         )
 
 
-def _split(store: Store, config: Config, named: Mapping[str, Sequence[str]] | None) -> Split:
+def _split(store: Store, config: Config, given: Mapping[str, Any]) -> Split:
     """The named folds, or those that the options choose.
 
     Raises:
-        UserError: a part or fold is unknown, or a fold is in two parts.
+        UserError: a part or fold is unknown, a fold is in two parts, or an option plays no part.
     """
-    if named is None:
+    if given["split"] is None:
         return choose_split(store.folds, class_table(store), config.split)
+    named: dict[str, Sequence[str]] = table_of("split", given["split"])
+    chosen = [name for name in SECTIONS["split"] if given[name]]
+    if chosen:
+        raise ConfigError(
+            f"{chosen[0]} = {given[chosen[0]]!r} plays no part, as split names the folds. Leave "
+            "one of the two out."
+        )
     unknown = sorted(set(named) - set(PARTS))
     if unknown or "train" not in named:
         raise GroupError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from headrace.pipeline.dataset.arguments import folder_of, one_of, own_names, whole
 from headrace.pipeline.dataset.held import Feed, fitted_to_budget, held_buffers
 from headrace.pipeline.dataset.position import State, step_of, stream_identity
 from headrace.pipeline.rows.in_order import rows_in_order
@@ -18,6 +19,7 @@ from headrace.pipeline.stream.arrays import ArrayBatch, array_batches
 from headrace.pipeline.stream.buffers import evaluation_rows
 from headrace.pipeline.stream.reader import BufferOrder, Delivery
 from headrace.pipeline.stream.route import input_shapes
+from headrace.stores.errors import ConfigError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -39,6 +41,7 @@ class Part:
         name: "train", "validation", "test", or the folds.
         store: where the windows are.
         folds: names of its folds.
+        shuffled: whether it is for training: in an order of its own in each epoch, without end.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Part:
         store: Store,
         folds: tuple[str, ...],
         labels: Labels,
+        units: bool,
         config: Config,
         delivery: Callable[[], Delivery],
         shuffled: bool,
@@ -57,17 +61,21 @@ class Part:
         Args:
             name, store, folds: see the attributes.
             labels: what a target is.
+            units: whether inputs are in units.
             config: sections stream, augment, model, train and memory.
             delivery: what batches hold; asked once, as it reads statistics.
             shuffled: whether it is for training.
             rank: which of how many processes this is.
         """
         self.name, self.store, self.folds = name, store, folds
-        self._labels, self._config, self._make_delivery = labels, config, delivery
-        self._shuffled, self._rank = shuffled, rank
+        self._labels, self._units = labels, units
+        self._config, self._make_delivery = config, delivery
+        self.shuffled, self._rank = shuffled, rank
         self._fitted_configs: dict[Feed, Config] = {}
         self.resumed_step = 0
         """Step that an iterator of `tf()` begins at which names none: a checkpoint sets it."""
+        self.begun: list[int | None] = []
+        """Of each iterator of `tf()` that was begun, the step that it was told to begin at."""
 
     @property
     def windows(self) -> int:
@@ -80,16 +88,23 @@ class Part:
         return self._config.train.batch
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Batches of an epoch, for this rank."""
         stream, train = self._config.stream, self._config.train
         return self._order.steps(train.batch, stream.drop_remainder, train.steps_per_epoch)
 
     def __repr__(self) -> str:
         """What it is, in one line."""
         return (
-            f"<Part {self.name} of {self.store.path}: {self.windows:,} windows, {len(self):,} "
-            f"batches of {self.batch}>"
+            f"<Part {self.name} of {self.store.path}: {self.counted()}, {len(self):,} batches of "
+            f"{self.batch}>"
         )
+
+    def counted(self) -> str:
+        """Its windows in words; with ranks, how many of them this one gets in an epoch."""
+        if self._rank[1] == 1:
+            return f"{self.windows:,} windows"
+        own = min(self._order.rank_rows(0), len(self) * self.batch)
+        return f"{own:,} of {self.windows:,} windows"
 
     def numpy(
         self, start: int | State | None = None, epochs: int | None = 1
@@ -107,8 +122,11 @@ class Part:
             UserError: the state is another part's; the budget is too small; an augmentation is for
                 tf.data alone; a chunk is damaged.
         """
+        epochs = None if epochs is None else whole("epochs", epochs, 1)
         at = self.position(start)
         last = None if epochs is None else at.epoch + epochs
+        if not self.shuffled and epochs is not None:
+            last = epochs  # All windows once: whoever has had them is done.
         config, order = self._fitted("numpy"), self._order
         return array_batches(self._held_store("numpy"), order, config, self._delivery, at, last)
 
@@ -129,20 +147,25 @@ class Part:
         from headrace.pipeline.stream.training import batch_stream
 
         given = None if start is None else self.position(start)
-        if epochs is None and not self._shuffled:
+        epochs = None if epochs is None else whole("epochs", epochs, 1)
+        if epochs is None and not self.shuffled:
             epochs = 1
-        begun = given or Position()
+        at, steps = given or Position(), len(self)
+        last = FOREVER
+        if epochs is not None:
+            last = epochs + (at.epoch if self.shuffled else 0)
+
+        def begin() -> Position:
+            self.begun.append(None if given is None else given.epoch * steps + given.step)
+            return given or self.position(self.resumed_step)
+
         data = batch_stream(
-            self._held_store("tf"),
-            self._order,
-            self._fitted("tf"),
-            self._delivery,
-            lambda: given or self.position(self.resumed_step),
-            FOREVER if epochs is None else begun.epoch + epochs,
+            self._held_store("tf"), self._order, self._fitted("tf"), self._delivery, begin, last
         )
-        if epochs is None:
-            return data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-        return data.apply(tf.data.experimental.assert_cardinality(epochs * len(self) - begun.step))
+        left = tf.data.INFINITE_CARDINALITY
+        if epochs is not None:
+            left = max(0, (last - at.epoch) * steps - at.step)
+        return data.apply(tf.data.experimental.assert_cardinality(left))
 
     def torch(self, start: int | State | None = None) -> TorchBatches:
         """Batches as an IterableDataset of torch tensors, an epoch each time it is gone through.
@@ -156,13 +179,24 @@ class Part:
         Raises:
             UserError: the state is another part's.
         """
-        from headrace.pipeline.dataset.torch_batches import TorchBatches
+        try:
+            from headrace.pipeline.dataset.torch_batches import TorchBatches
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ConfigError(
+                'torch() needs PyTorch, which is not installed: pip install "headrace[torch]".'
+            ) from error
 
         return TorchBatches(self, step_of(start, self._identity))
 
     def state(self, step: int) -> State:
-        """Where a loop stands that has taken `step` batches, all epochs together: JSON-able."""
-        return cast(State, {"step": step, **self._identity})
+        """Where a loop stands that has taken `step` batches, all epochs together: JSON-able.
+
+        Raises:
+            UserError: `step` is no whole number from 0.
+        """
+        return cast(State, {"step": whole("step", step, 0), **self._identity})
 
     def position(self, start: int | State | None) -> Position:
         """Epoch and step of a state, or of a number of batches.
@@ -181,21 +215,32 @@ class Part:
         Raises:
             UserError: that is more than the budget.
         """
-        return held_buffers(self._fitted(feed), self.store, feed, self._shuffled)
+        one_of("feed", feed, ("tf", "numpy"))
+        return held_buffers(self._fitted(feed), self.store, feed, self.shuffled)
 
     def checkpoint(self, folder: str | Path, every: int = 100) -> Checkpoint:
         """A Keras callback that lets a killed `fit` of this part go on, to the bit.
 
+        It saves weights, optimiser, metrics, seeds of layers, of Python and of NumPy, the position
+        in the data, and plain attributes of the other callbacks.
+
         Args:
             folder: where the state is kept: one for each `fit`.
-            every: steps from one writing to the next.
+            every: steps from one writing to the next; the end of an epoch is written too.
 
         Returns:
             For `model.fit(part.tf(), steps_per_epoch=len(part), callbacks=[...])`.
+
+        Raises:
+            UserError: this is not the training part; `every` or `folder` is none.
         """
         from headrace.pipeline.dataset.checkpoint import Checkpoint
 
-        return Checkpoint(self, Path(folder), every)
+        if not self.shuffled:
+            raise ConfigError(
+                f'A checkpoint keeps a fit of the training part: data["train"], not {self.name}.'
+            )
+        return Checkpoint(self, folder_of("folder", folder), whole("every", every, 1))
 
     def empty_batch(self) -> ArrayBatch:
         """A batch of zeros, of the shapes and dtypes that batches have."""
@@ -212,14 +257,15 @@ class Part:
         """The configuration, reading ahead as much as the budget allows."""
         if feed not in self._fitted_configs:
             self._fitted_configs[feed] = fitted_to_budget(
-                self._config, self.store, feed, self._shuffled
+                self._config, self.store, feed, self.shuffled
             )
         return self._fitted_configs[feed]
 
     @cached_property
     def _order(self) -> BufferOrder:
-        if self._shuffled:
-            return training_order(self.store, self.folds, self._config, *self._rank)
+        if self.shuffled:
+            with own_names():
+                return training_order(self.store, self.folds, self._config, *self._rank)
         return rows_in_order(self.store, self.folds, evaluation_rows(self.store), *self._rank)
 
     @cached_property
@@ -228,7 +274,8 @@ class Part:
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        return stream_identity(self.store, self.folds, self._config, self._labels, self._rank)
+        delivered = {"labels": self._labels, "units": self._units, "rank": list(self._rank)}
+        return stream_identity(self.store, self.folds, self._config, delivered)
 
     def _held_store(self, feed: Feed) -> Store:
         return self.store.with_index_cache(self._fitted(feed).stream.index_cache)

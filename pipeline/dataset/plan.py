@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ByteSize, TypeAdapter
+from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from headrace.pipeline.dataset.dataset import Dataset
 from headrace.pipeline.memory.machine import total_memory, usable_budget
@@ -46,6 +48,11 @@ def plan(
         UserError: the function cannot be found there, fails, or returns no compiled model, or one
             that does not take the inputs or the targets.
     """
+    limit = usable_budget(_bytes(budget))
+    if not isinstance(data, Dataset):
+        raise ConfigError(f"data is a headrace.Dataset, as fit will be given, not {data!r}.")
+    if not inspect.isroutine(model_fn) and not inspect.isclass(model_fn):
+        raise ConfigError(f"model_fn is a function of the data set, not {model_fn!r}.")
     try:
         given = pickle.dumps((model_fn, data))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -65,8 +72,15 @@ def plan(
     if data.split.validation:
         own = data["validation"].memory("tf")
         buffers |= {f"validation: {name}": size for name, size in own.items() if size}
-    limit = usable_budget(None if budget is None else TypeAdapter(ByteSize).validate_python(budget))
     return MemoryPlan("fit", reserved, "measured", buffers, limit, total_memory(), key="budget")
+
+
+def _bytes(budget: int | str | None) -> int | None:
+    """Raises UserError: it is no number of bytes."""
+    try:
+        return None if budget is None else TypeAdapter(ByteSize).validate_python(budget)
+    except ValidationError as error:
+        raise ConfigError(f'budget is bytes, such as "1.5GiB", not {budget!r}.') from error
 
 
 def measured(given: bytes) -> int:
@@ -92,18 +106,30 @@ def _take_steps(model_fn: Callable[[Dataset], Any], train: Part, data: Dataset) 
     import keras
     import tensorflow as tf
 
-    name = f"{model_fn.__module__}.{model_fn.__qualname__}"
+    # `__mp_main__` is what the script that is run is called here.
+    where = model_fn.__module__
+    with suppress(TypeError):  # What is built in has no file.
+        where = inspect.getsourcefile(model_fn) or where
+    name = f"{model_fn.__qualname__} ({where})"
     shapes = ", ".join(f"{key} {shape}" for key, shape in data.inputs.items())
     try:
         model = model_fn(data)
     except UserError:
         raise
+    except SystemExit as error:
+        raise ConfigError(f"{name} ended the process, with {error}.") from error
     except Exception as error:
         raise ConfigError(f"{name} failed: {type(error).__name__}: {first_line(error)}.") from error
     if not isinstance(model, keras.Model) or not model.compiled:
         what = "a model that is not compiled" if isinstance(model, keras.Model) else repr(model)
         raise ConfigError(f"{name} returned {what}; a compiled Keras model is needed.")
-    batches = tf.data.Dataset.from_tensors(train.empty_batch()).repeat(STEPS)
+    inputs, target, weight = train.empty_batch()
+    # The last class: a model of fewer outputs has no place for it.
+    if target.ndim == 2:
+        target[:, -1] = 1
+    else:
+        target[:] = len(data.classes) - 1
+    batches = tf.data.Dataset.from_tensors((inputs, target, weight)).repeat(STEPS)
     try:
         model.fit(batches, validation_data=batches, verbose=0, shuffle=False)
     except Exception as error:

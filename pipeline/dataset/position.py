@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from headrace.pipeline.dataset.arguments import whole
 from headrace.pipeline.rows.order import buffer_chunks
 from headrace.stores.errors import RunError
 
@@ -22,9 +24,14 @@ class State(TypedDict):
 
 
 def stream_identity(
-    store: Store, folds: tuple[str, ...], config: Config, labels: str, rank: tuple[int, int]
+    store: Store, folds: tuple[str, ...], config: Config, delivered: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """All that decides the batches of a part, but for the step."""
+    """All that decides the batches of a part, but for the step.
+
+    Args:
+        store, folds, config: of the part.
+        delivered: what else it was told of what it delivers, JSON-able.
+    """
     train, stream = config.train, config.stream
     options = {
         "batch": train.batch,
@@ -36,8 +43,7 @@ def stream_identity(
         "drop_remainder": stream.drop_remainder,
         "inputs": config.model.inputs,
         "feature_scaling": config.model.feature_scaling,
-        "labels": labels,
-        "rank": list(rank),
+        **delivered,
         **config.augment.model_dump(mode="json"),
     }
     return {"store": store.fingerprint, "folds": list(folds), "options": options}
@@ -47,22 +53,20 @@ def step_of(start: int | State | None, identity: dict[str, Any]) -> int:
     """The number of batches that a state, or a number, says were taken.
 
     Raises:
-        UserError: it is below 0, no state, or the state of another part.
+        UserError: it is below 0, neither, or the state of another part.
     """
     if start is None:
         return 0
-    if isinstance(start, int):
-        if start < 0:
-            raise RunError(f"start = {start} is before the first batch, which is number 0.")
-        return start
-    if not isinstance(start, dict) or start.keys() != {"step", *identity}:
+    if not isinstance(start, dict):
+        return whole("start", start, 0)
+    if start.keys() != {"step", *identity}:
         raise RunError("start is a number of batches, or what state(step) gives.")
     if differing := differences(start, identity):
         raise RunError(
             f"That is the state of another stream: {differing}. Give the data set what it had, or "
             "begin at start = 0."
         )
-    return int(start["step"])
+    return whole("step", start["step"], 0)
 
 
 def differences(found: Any, identity: dict[str, Any]) -> str:

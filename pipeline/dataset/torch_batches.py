@@ -53,7 +53,8 @@ class TorchBatches(IterableDataset[TorchBatch]):
         at = first if begun == 0 else (first // steps + begun) * steps
         self._begun[number] += 1
         self._taken = at
-        batches = self._part.numpy(start=at)
+        # Of a part that is not for training each epoch is the same.
+        batches = self._part.numpy(start=at if self._part.shuffled else at % steps)
         for inputs, label, weight in itertools.islice(batches, number, None, workers):
             self._taken += workers
             given = {name: torch.from_numpy(values) for name, values in inputs.items()}

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 from headrace.model.intervals import LEAST_GROUPS, paired_accuracy
 from headrace.pipeline.config.load import load_config
 from headrace.pipeline.evaluation.metrics import HEADLINES, GroupScores, read_metrics
-from headrace.pipeline.experiments.crossval_result import FIRST_FOLD, RESULT, read_crossval
-from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.experiments.crossval_result import read_crossval
+from headrace.pipeline.runs.folder import (
+    CROSSVAL_FIRST_FOLD,
+    CROSSVAL_RESULT,
+    RunFolder,
+    is_crossval,
+)
 from headrace.pipeline.runs.record import flat_table, recorded_config, recorded_fingerprint
 from headrace.stores.errors import RunError
 from headrace.stores.text import shortened
@@ -105,9 +110,8 @@ def run_compare(paths: Sequence[Path], console: Console) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Compared:
-    folder = path.parent if path.name == RESULT else path
-    crossed = any((folder / name).is_file() for name in (RESULT, FIRST_FOLD))
-    return _read_folds(folder) if crossed else _read_run(path)
+    folder = path.parent if path.name == CROSSVAL_RESULT else path
+    return _read_folds(folder) if is_crossval(folder) else _read_run(path)
 
 
 def _read_run(path: Path) -> Compared:
@@ -143,7 +147,7 @@ def _read_folds(folder: Path) -> Compared:
             "windows": result.tta.pooled.windows,
         },
         per_group=result.tta.per_group,
-        config=_flat(load_config(folder / FIRST_FOLD)),
+        config=_flat(load_config(folder / CROSSVAL_FIRST_FOLD)),
         fingerprint=result.store,
     )
 

@@ -14,11 +14,11 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.metrics import HEADLINES, TITLES, read_metrics
 from headrace.pipeline.experiments.child_stages import ensure_evaluated
 from headrace.pipeline.experiments.crossval_page import write_page
-from headrace.pipeline.experiments.crossval_result import RESULT, CrossvalResult, summarise
+from headrace.pipeline.experiments.crossval_result import CrossvalResult, summarise
 from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.rows.split import class_table, crossval_splits, group_names, is_official
-from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
+from headrace.pipeline.runs.folder import CROSSVAL_RESULT, RUNS, RunFolder, default_run, run_digest
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.record import json_bytes
@@ -69,11 +69,11 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
         folds[str(fold.path)] = read_metrics(fold)
     result = {"store": store.fingerprint} | summarise(folds, store.classes)
     page = write_page(folder, store, config, folds, CrossvalResult.model_validate(result))
-    disk.write_bytes(folder / RESULT, json_bytes(result))
+    disk.write_bytes(folder / CROSSVAL_RESULT, json_bytes(result))
     _print(request, result, len(folds))
-    request.console.say(f"Cross-validation: {folder / RESULT}\nReport: {page}")
+    request.console.say(f"Cross-validation: {folder / CROSSVAL_RESULT}\nReport: {page}")
     summary = {
-        "crossval": str(folder / RESULT),
+        "crossval": str(folder / CROSSVAL_RESULT),
         "report": str(page),
         "run": str(folder),
         "memory": plan.as_table(),

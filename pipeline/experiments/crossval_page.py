@@ -12,8 +12,8 @@ from headrace.pipeline.evaluation.html_page import html_page
 from headrace.pipeline.evaluation.metrics import TITLES, Metrics
 from headrace.pipeline.evaluation.notes import notes_on
 from headrace.pipeline.evaluation.tables import class_rows, confusion_rows, decimals, group_rows
-from headrace.pipeline.experiments.crossval_result import FIRST_FOLD, CrossvalResult
-from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.experiments.crossval_result import CrossvalResult
+from headrace.pipeline.runs.folder import CROSSVAL_FIRST_FOLD, RunFolder
 from headrace.pipeline.runs.history import read_history
 from headrace.pipeline.runs.record import recorded_config, recorded_versions
 from headrace.stores.io import disk
@@ -139,5 +139,5 @@ def _best_epoch(history: Sequence[Mapping[str, float]]) -> str:
 
 def _commands(folder: Path) -> str:
     """The commands that make it again, one a line."""
-    file = shlex.quote(str(folder / FIRST_FOLD))
+    file = shlex.quote(str(folder / CROSSVAL_FIRST_FOLD))
     return f"headrace features --config {file}\nheadrace crossval --config {file} --run again"

@@ -19,11 +19,8 @@ from headrace.pipeline.evaluation.metrics import (
     GroupScores,
     Metrics,
 )
+from headrace.pipeline.runs.folder import CROSSVAL_FIRST_FOLD, CROSSVAL_RESULT
 from headrace.stores.errors import RunError, first_line
-
-RESULT = "crossval.json"
-FIRST_FOLD = "fold-0.toml"
-"""The configuration of the first fold, beside the result; the others differ in the fold alone."""
 
 
 class _Record(BaseModel):
@@ -105,7 +102,8 @@ def read_crossval(folder: Path) -> CrossvalResult:
     Raises:
         UserError: it is not complete, or damaged, or of a version that did not record the store.
     """
-    file, again = folder / RESULT, f"headrace crossval --config {folder / FIRST_FOLD}"
+    file = folder / CROSSVAL_RESULT
+    again = f"headrace crossval --config {folder / CROSSVAL_FIRST_FOLD}"
     if (folder / "fold-0").is_dir():
         again += f" --run {folder}"
     try:

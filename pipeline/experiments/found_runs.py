@@ -10,8 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from headrace.pipeline.config.load import load_config
 from headrace.pipeline.evaluation.metrics import Metrics, read_metrics
-from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.experiments.crossval_result import CrossvalResult, read_crossval
+from headrace.pipeline.runs.folder import (
+    CROSSVAL_FIRST_FOLD,
+    CROSSVAL_RESULT,
+    RunFolder,
+    is_crossval,
+)
 from headrace.pipeline.runs.history import read_history
 from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint
 from headrace.stores.errors import ARCHIVE_ERRORS, RunError, UserError, first_line
@@ -27,8 +34,8 @@ TESTED = {
 """Scores of the test folds: name -> classifier and headline of `Metrics`."""
 OF_A_RUN = ("config.toml", "store.json", "model.keras")
 """Any of them makes a folder a run."""
-OF_RESULTS = ("crossval.json", "fold-0.toml", "ablation.json", "pace.json")
-"""Any of them makes a folder that of a cross-validation or an ablation: its runs are elsewhere."""
+OF_RESULTS = ("ablation.json", "pace.json")
+"""Any of them makes a folder that of results: its runs are elsewhere."""
 NORMALISATION = ("layers/raw_normalisation/", "layers/feature_normalisation/")
 """How the names of weights begin that no training changes."""
 
@@ -58,6 +65,11 @@ class FoundRun:
     parameters: int | None
 
     @property
+    def folder(self) -> Path:
+        """Its own."""
+        return self.run.path
+
+    @property
     def state(self) -> str:
         """`interrupted` (or running at this moment), `complete` or `evaluated`."""
         if not self.run.complete:
@@ -85,17 +97,48 @@ class FoundRun:
         return found | {name: self.best[name] for name in VALIDATED if name in self.best}
 
 
+@dataclass(frozen=True)
+class FoundCrossval:
+    """A cross-validation, whatever its state.
+
+    Attributes:
+        folder: its own.
+        name: of its configuration.
+        result: its scores; None: not complete.
+        changed: seconds since 1970 of the last change to its result, or its first fold's start.
+    """
+
+    folder: Path
+    name: str
+    result: CrossvalResult | None
+    changed: float
+
+    @property
+    def state(self) -> str:
+        """`interrupted` (or running at this moment), or `complete`."""
+        return "interrupted" if self.result is None else "complete"
+
+    def scores(self) -> dict[str, float]:
+        """Means over the folds, with views averaged."""
+        if self.result is None:
+            return {}
+        means = self.result.tta
+        return {"views_accuracy": means.accuracy.mean, "views_macro_f1": means.macro_f1.mean}
+
+
 @dataclass
 class Found:
     """What is below a folder.
 
     Attributes:
         runs: in no particular order.
+        crossvals: in no particular order.
         damaged: folder -> why it, or a part of it, cannot be read.
         foreign: folders without a run, the topmost of each.
     """
 
     runs: list[FoundRun] = field(default_factory=list)
+    crossvals: list[FoundCrossval] = field(default_factory=list)
     damaged: dict[str, str] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
 
@@ -123,7 +166,10 @@ def _look(folder: Path, seen: set[Path]) -> Found:
         if any((folder / name).is_file() for name in OF_A_RUN):
             _add(RunFolder(folder), found)
             return found
-        ours = any((folder / name).is_file() for name in OF_RESULTS)
+        crossed = is_crossval(folder)
+        if crossed:
+            _add_crossval(folder, found)
+        ours = crossed or any((folder / name).is_file() for name in OF_RESULTS)
         with os.scandir(folder) as entries:
             names = sorted(each.name for each in entries if each.is_dir())
     except (OSError, RuntimeError) as error:  # Of a circle of links: RuntimeError.
@@ -131,11 +177,27 @@ def _look(folder: Path, seen: set[Path]) -> Found:
         return found
     for below in (_look(folder / name, seen) for name in names if not name.startswith(".")):
         found.runs += below.runs
+        found.crossvals += below.crossvals
         found.damaged |= below.damaged
         found.foreign += below.foreign
-    if not (ours or found.runs or found.damaged):
+    if not (ours or found.runs or found.crossvals or found.damaged):
         return Found(foreign=[str(folder)])
     return found
+
+
+def _add_crossval(folder: Path, found: Found) -> None:
+    first, result = folder / CROSSVAL_FIRST_FOLD, folder / CROSSVAL_RESULT
+    try:
+        found.crossvals.append(
+            FoundCrossval(
+                folder=folder,
+                name=load_config(first).name if first.is_file() else "",
+                result=read_crossval(folder) if result.is_file() else None,
+                changed=max(file.stat().st_mtime for file in (first, result) if file.is_file()),
+            )
+        )
+    except UserError as error:
+        found.damaged[str(folder)] = first_line(error)
 
 
 def _add(run: RunFolder, found: Found) -> None:

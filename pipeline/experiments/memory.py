@@ -27,4 +27,5 @@ def plan_crossval(config: Config, store: Store, baseline: bool) -> MemoryPlan:
 def _crossval_plan(config: Config, store: Store, baseline: bool) -> MemoryPlan:
     stages = train_plan(config, store), evaluate_plan(config, store, baseline)
     largest = max(stages, key=lambda stage: stage.projected)
-    return replace(largest, stage="crossval", reserved=largest.reserved + RESERVED_PARENT)
+    reserved = largest.reserved + RESERVED_PARENT
+    return replace(largest, stage="crossval", reserved=reserved, later=stages[0].later)

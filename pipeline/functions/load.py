@@ -7,6 +7,7 @@ every other import is as everywhere.
 from __future__ import annotations
 
 import builtins
+import difflib
 import importlib
 import importlib.util
 import inspect
@@ -31,6 +32,8 @@ from headrace.pipeline.functions.sources import content_digest, sources_of
 
 PREFIX = "_headrace_own_"
 """Begins the names that modules of the user's run under."""
+MOST_NAMED = 8
+"""Functions of a module where the one that is wanted is not there."""
 
 
 def load_function(
@@ -51,14 +54,9 @@ def load_function(
     module = load_module(key, found, folder, expected)
     function = getattr(module, found.function, None)
     if not callable(function):
-        there = [
-            name
-            for name, each in vars(module).items()
-            if inspect.isfunction(each) and each.__module__ == module.__name__
-        ]
         raise FunctionFault(
             f"{key}: {reference!r} cannot be found: {found.file or found.module} has no function "
-            f"{found.function}. It has {', '.join(there[:8]) or 'none'}."
+            f"{found.function}. {_named_there(module, found.function)}"
         )
     return function  # type: ignore[no-any-return]
 
@@ -81,6 +79,21 @@ def load_module(
         name = PREFIX + content_digest(repr((str(folder), digests)).encode())
         space = _SPACES.setdefault(name, _Space(name, folder))
         return space.load(found.module)
+
+
+def _named_there(module: types.ModuleType, wanted: str) -> str:
+    """The functions and classes that a module defines, those with the closest names first."""
+    there = [
+        name
+        for name, each in vars(module).items()
+        if (inspect.isfunction(each) or inspect.isclass(each))
+        and each.__module__ == module.__name__
+    ]
+    there.sort(key=lambda name: -difflib.SequenceMatcher(None, wanted, name).ratio())
+    if not there:
+        return "It defines none: write one there, or name another file."
+    more = f", and {len(there) - MOST_NAMED} more" if len(there) > MOST_NAMED else ""
+    return f"Name one that it has: {', '.join(there[:MOST_NAMED])}{more}."
 
 
 class _Space:
@@ -182,7 +195,8 @@ def fault(where: str, error: BaseException) -> str:
     kind = type(error).__name__
     # TensorFlow tells of what it traces in the message, and puts the reason last.
     reason = (lines[-1].strip() if _is_traced(error) else lines[0]) if lines else kind
-    return f"{where}: {reason if reason.startswith(kind) else f'{kind}: {reason}'}"
+    said = f"{where}: {reason if reason.startswith(kind) else f'{kind}: {reason}'}"
+    return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
 def users_line(files: Sequence[Path], error: BaseException) -> str | None:

@@ -44,12 +44,9 @@ def find(key: str, reference: str, folder: Path) -> Found:
     Raises:
         FunctionFault: it is malformed, or there is no such module.
     """
+    if said := malformed(reference):
+        raise FunctionFault(f"{key} = {reference!r}: {said}.")
     module, _, function = reference.partition(":")
-    if not (function.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-        raise FunctionFault(
-            f"{key}: {reference!r} is not of the form module:function. "
-            "Write for example net:build, for a function build in net.py."
-        )
     ours = module.split(".")[0] == OURS
     file = None if ours else module_file(folder, module)
     if file is not None:
@@ -62,6 +59,15 @@ def find(key: str, reference: str, folder: Path) -> Found:
         )
     file = Path(spec.origin) if spec.has_location and spec.origin else None
     return Found(module, function, file, own=False)
+
+
+def malformed(reference: str) -> str | None:
+    """Say what is wanted in place of a text that is not `module:function`; None: it is."""
+    module, _, function = reference.partition(":")
+    stem = module.removesuffix(".py").strip("/").replace("/", ".")
+    if not (function.isidentifier() and all(part.isidentifier() for part in stem.split("."))):
+        return "module:function is wanted, such as net:build for build in net.py"
+    return None if stem == module else f"module:function is wanted: write {stem}:{function}"
 
 
 def module_file(folder: Path, module: str) -> Path | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 RESERVED = 540 * MIB
 """Anonymous memory of Python, TensorFlow, Numba and the default network after its first steps."""
+CALLBACKS_LATER = "train.callbacks: measured as they begin, not in this sum."
 UNNAMED_SHARE = 0.9
 """Of a budget that is not named, what reading ahead may fill: available memory moves meanwhile."""
 ACTIVATIONS = "activations"
@@ -102,27 +103,46 @@ def _knobs(config: Config, store: Store) -> tuple[Knob, ...]:
 def network_plan(
     stage: str, buffers: Mapping[str, int], config: Config, store: Store
 ) -> MemoryPlan:
-    """The plan of a stage that holds `buffers` beside TensorFlow."""
+    """The plan of a stage that holds `buffers` beside TensorFlow.
+
+    Of callbacks of a training it says that they come on top.
+    """
     measured = known_reserved(config, network_shape(store)).get(stage)
     budget, limit = usable_budget(config.memory.budget), total_memory()
+    later = CALLBACKS_LATER if stage == "train" and config.train.callbacks else ""
     if measured is None:
-        return MemoryPlan(stage, RESERVED, TYPICAL, buffers, budget, limit)
+        return MemoryPlan(stage, RESERVED, TYPICAL, buffers, budget, limit, later=later)
     rest = {name: size for name, size in buffers.items() if name not in (ACTIVATIONS, WEIGHTS)}
-    return MemoryPlan(stage, measured, "measured", rest, budget, limit)
+    return MemoryPlan(stage, measured, "measured", rest, budget, limit, later=later)
 
 
 def with_remedies(plan: StagePlan, config: Config, store: Store, keys: Sequence[Key]) -> MemoryPlan:
-    """The plan; where it does not fit, with values of `keys` that would: one alone, or together."""
+    """The plan; where it does not fit, with values of `keys` that would: one alone, or together.
+
+    Of a network of the user's own nothing is known with another batch until it is measured with
+    it: no figure is given then.
+    """
     found = plan(config, store)
     if found.fits:
         return found
+    measured_again: tuple[str, ...] = ()
+    if config.model.build is not None:
+        batches = [key for key in keys if key.name == "batch" and key.value(config) > key.least]
+        measured_again = tuple(
+            f"a {key.section}.{key.name} below {key.value(config)}{key.scope}, which is measured "
+            "again"
+            for key in batches
+        )
+        keys = [key for key in keys if key.name != "batch"]
     least = config
     for key in keys:
         least = least.changed(key.section, **{key.name: key.least})
     remedies = [each for key in keys if (each := _shrunk(plan, config, store, [key]))]
     if not remedies:
         remedies = [each] if (each := _shrunk(plan, config, store, keys)) else []
-    return replace(found, remedies=tuple(remedies), floor=plan(least, store).projected)
+    # What was measured may be less than is typical with another batch.
+    floor = 0 if measured_again else min(found.projected, plan(least, store).projected)
+    return replace(found, remedies=(*remedies, *measured_again), floor=floor)
 
 
 def _shrunk(plan: StagePlan, config: Config, store: Store, keys: Sequence[Key]) -> str | None:

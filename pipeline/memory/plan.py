@@ -27,6 +27,7 @@ class MemoryPlan:
         remedies: settings besides the budget with which it would fit, most useful first.
         floor: bytes with every setting at its least, 0 if unknown.
         key: what the budget is called where it is set.
+        later: what is measured as it begins and is not in the sum, a sentence; empty: nothing.
     """
 
     stage: str
@@ -38,6 +39,7 @@ class MemoryPlan:
     remedies: tuple[str, ...] = ()
     floor: int = 0
     key: str = "memory.budget"
+    later: str = ""
 
     def __str__(self) -> str:
         """Every line of the plan, sizes in binary units."""
@@ -105,4 +107,6 @@ class MemoryPlan:
             said.append(f"No smaller batch or buffer takes it below {format_bytes(self.floor)}.")
         if self.projected > self.limit:
             said.append(f"This machine, or its control group, has {format_bytes(self.limit)}.")
+        if self.later:
+            said.append(self.later)
         return " ".join(said)

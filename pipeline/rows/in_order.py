@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.rows.ranges import Range, cut_ranges, merge_ranges
+from headrace.pipeline.rows.ranges import Range, cut_ranges, merge_ranges, share_ranges
 from headrace.pipeline.rows.split import fold_ranges
 
 if TYPE_CHECKING:
@@ -23,26 +23,19 @@ class InOrder:
 
     Attributes:
         pieces: row ranges, ascending; each is read as one buffer.
-        rank, ranks: which consumer, of how many: it takes every `ranks`-th piece.
     """
 
     pieces: tuple[Range, ...]
-    rank: int = 0
-    ranks: int = 1
-
-    @cached_property
-    def _own(self) -> tuple[Range, ...]:
-        return self.pieces[self.rank :: self.ranks]
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
-        """Rows before each piece of this rank, and all of them."""
-        return np.cumsum([0, *(stop - start for start, stop in self._own)])
+        """Rows before each piece, and all of them."""
+        return np.cumsum([0, *(stop - start for start, stop in self.pieces)])
 
     @property
     def buffers(self) -> int:
-        """Pieces of this rank."""
-        return len(self._own)
+        """Number of pieces."""
+        return len(self.pieces)
 
     @cached_property
     def buffer_rows(self) -> int:
@@ -50,7 +43,7 @@ class InOrder:
         return max((stop - start for start, stop in self.pieces), default=0)
 
     def rank_rows(self, epoch: int) -> int:
-        """Rows of this rank; an epoch is like any other."""
+        """Number of rows; an epoch is like any other."""
         del epoch
         return int(self._starts[-1])
 
@@ -63,7 +56,7 @@ class InOrder:
     def buffer_ranges(self, epoch: int, buffer: int) -> list[Range]:
         """The rows of a piece."""
         del epoch
-        return [self._own[buffer]]
+        return [self.pieces[buffer]]
 
     def row_order(self, epoch: int, buffer: int, rows: int) -> NDArray[np.int64]:
         """As they stand: int64 (rows,)."""
@@ -88,10 +81,10 @@ class InOrder:
 def rows_in_order(
     store: Store, folds: Sequence[str], rows: int, rank: int = 0, ranks: int = 1
 ) -> InOrder:
-    """All rows of the folds, read some `rows` at a time.
+    """All rows of the folds, or one of `ranks` equal shares, read some `rows` at a time.
 
     Raises:
         UserError: as `fold_ranges`.
     """
-    ranges = merge_ranges(fold_ranges(store, folds))
-    return InOrder(tuple(cut_ranges(ranges, rows)), rank, ranks)
+    own = share_ranges(merge_ranges(fold_ranges(store, folds)), rank, ranks)
+    return InOrder(tuple(cut_ranges(own, rows)))

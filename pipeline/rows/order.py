@@ -5,6 +5,11 @@ pieces, in the order of the store, are cut in as many equal stretches as a buffe
 buffer takes one piece of each stretch, in an order permuted by epoch and stretch: so every buffer
 holds all folds in proportion. Its rows are permuted again. All permutations are keyed, so any row
 of any epoch is found in O(1) memory, and a training resumes at (epoch, step) without saved state.
+
+Ranks share an epoch in rounds of one buffer each. A round takes as many pieces of each stretch as
+there are ranks, and every rank an equal part of their rows: a whole piece, unless one of them is
+short or the last round has fewer. Then pieces are cut between ranks, and a rank reads up to two
+chunks of a stretch for less than a chunk of rows.
 """
 
 from __future__ import annotations
@@ -60,8 +65,8 @@ class Order:
         buffer_chunks: pieces of a buffer.
         seed: of the training.
         rank: which of the consumers of one training this order is for, from 0.
-        ranks: their number. They share the pieces of each stretch of an epoch: rows are disjoint,
-            and together the epoch.
+        ranks: their number. Their rows are disjoint and together the epoch, and as many for each,
+            but for one row.
     """
 
     ranges: tuple[Range, ...]
@@ -87,7 +92,7 @@ class Order:
         return sum(stop - start for start, stop in self.ranges)
 
     def rank_rows(self, epoch: int) -> int:
-        """Rows of an epoch for this rank: its share, but for a few pieces more or less."""
+        """Rows of an epoch for this rank."""
         return self.buffer_start(epoch, self.buffers)
 
     @cached_property
@@ -97,8 +102,8 @@ class Order:
 
     @cached_property
     def buffers(self) -> int:
-        """Buffers of an epoch for this rank; the last may hold fewer pieces."""
-        return int(self._shares.max())
+        """Buffers of an epoch for this rank; the last may be smaller, or empty with ranks."""
+        return int(-(-self._sizes.max() // self.ranks))
 
     @property
     def buffer_rows(self) -> int:
@@ -108,33 +113,39 @@ class Order:
     def steps(self, batch: int, drop_remainder: bool, limit: int | None = None) -> int:
         """Batches of an epoch of `batch` rows, at most `limit`.
 
-        With several ranks the most that one may have, or with `drop_remainder` as many as each has
-        in every epoch: then all can step together.
+        With several ranks the most that one has, or with `drop_remainder` as many as each has:
+        then all can step together.
 
         Raises:
             UserError: the partial batch is dropped, and it is the only one.
         """
-        rows = self.rows
-        if self.ranks > 1:
-            pieces = [int(self._shares_of(rank).sum()) for rank in range(self.ranks)]
-            lack = int(self._short_pieces[1].sum())
-            least, most = (count * self.chunk_windows for count in (min(pieces), max(pieces)))
-            rows = least - lack if drop_remainder else min(most, rows)
-        steps = rows // batch if drop_remainder else -(-rows // batch)
+        rows, rest = divmod(self.rows, self.ranks)
+        steps = rows // batch if drop_remainder else -(-(rows + (rest > 0)) // batch)
         if steps <= 0:
-            raise GroupError(
-                f"The training folds hold {self.rows} windows, not one batch of {batch}"
-                f"{' for each rank' if self.ranks > 1 else ''}. Set train.batch = "
-                f"{max(rows, 1)} or less, or stream.drop_remainder = false."
-            )
+            raise self._too_few(batch)
         return steps if limit is None else min(steps, limit)
+
+    def _too_few(self, batch: int) -> GroupError:
+        least = f"The training folds hold {self.rows} windows, not one batch of {batch}"
+        if self.ranks == 1:
+            return GroupError(
+                f"{least}. Set train.batch = {self.rows} or less, or stream.drop_remainder = false."
+            )
+        ways = {"batch": self.rows // self.ranks, "ranks": self.rows // batch}
+        advice = [f"{name} = {most} or less" for name, most in ways.items() if most > 0]
+        return GroupError(f"{least} for each of {self.ranks} ranks. Set {', or '.join(advice)}.")
 
     def buffer_ranges(self, epoch: int, buffer: int) -> list[Range]:
         """Row ranges of the pieces of a buffer, in the order they are read."""
-        stretches = np.flatnonzero(buffer < self._shares)
-        places = buffer * self.ranks + self._offsets_of(self.rank)[stretches]
+        first = buffer * self.ranks
+        counts = (self._sizes - first).clip(0, self.ranks)
+        stretches = np.repeat(np.arange(self.buffer_chunks), counts)
+        ends = np.cumsum(counts)
+        places = first + np.arange(ends[-1]) - (ends - counts)[stretches]
         pieces = self._stretches[stretches] + self._stretch_orders(epoch).forward(places, stretches)
         starts, stops = self._piece_rows(pieces)
+        if self.ranks > 1:
+            starts, stops = self._own_rows(epoch, first, counts, starts, stops)
         return list(zip(starts.tolist(), stops.tolist(), strict=True))
 
     def row_order(self, epoch: int, buffer: int, rows: int) -> NDArray[np.int64]:
@@ -148,18 +159,8 @@ class Order:
         return (key >> 11) * 2.0**-53
 
     def buffer_start(self, epoch: int, buffer: int) -> int:
-        """Rows that an epoch delivers before a buffer; `buffer` may be one past the last.
-
-        Only the pieces at the ends of a range are short: a full buffer's rows, less what those
-        before this buffer lack.
-        """
-        taken = int(np.minimum(buffer, self._shares).sum())
-        short, lack = self._short_pieces
-        stretches = np.searchsorted(self._stretches, short, side="right") - 1
-        inside = short - self._stretches[stretches]
-        number, rank = np.divmod(self._stretch_orders(epoch).inverse(inside, stretches), self.ranks)
-        before = (rank == self._offsets_of(self.rank)[stretches]) & (number < buffer)
-        return taken * self.chunk_windows - int(lack[before].sum())
+        """Rows that an epoch delivers before a buffer; `buffer` may be one past the last."""
+        return int(np.diff(self._dealt(self._rows_before(epoch, buffer * self.ranks), epoch))[0])
 
     def locate(self, epoch: int, row: int) -> tuple[int, int]:
         """Buffer that delivers the epoch's row number `row`, and the rows of it that precede.
@@ -179,17 +180,52 @@ class Order:
         """First piece of each stretch, and the number of pieces."""
         return _stretch_edges(self.pieces, self.buffer_chunks)
 
-    def _offsets_of(self, rank: int) -> NDArray[np.int64]:
-        """Which of every `ranks` places of a stretch are this rank's: another in each stretch."""
-        return (rank + np.arange(self.buffer_chunks)) % self.ranks
-
-    def _shares_of(self, rank: int) -> NDArray[np.int64]:
-        """Pieces of each stretch that a rank takes."""
-        return -(-(np.diff(self._stretches) - self._offsets_of(rank)) // self.ranks).clip(max=0)
-
     @cached_property
-    def _shares(self) -> NDArray[np.int64]:
-        return self._shares_of(self.rank)
+    def _sizes(self) -> NDArray[np.int64]:
+        """Pieces of each stretch."""
+        return np.diff(self._stretches)
+
+    def _rows_before(self, epoch: int, place: int) -> int:
+        """Rows of all ranks in the first `place` pieces of every stretch.
+
+        Only the pieces at the ends of a range are short: the rows of as many full pieces, less
+        what those among them lack.
+        """
+        taken = int(np.minimum(place, self._sizes).sum())
+        short, lack = self._short_pieces
+        stretches = np.searchsorted(self._stretches, short, side="right") - 1
+        inside = short - self._stretches[stretches]
+        before = self._stretch_orders(epoch).inverse(inside, stretches) < place
+        return taken * self.chunk_windows - int(lack[before].sum())
+
+    def _own_rows(
+        self,
+        epoch: int,
+        first: int,
+        counts: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        stops: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of the pieces of a round, `counts` of each stretch, the rows that are this rank's."""
+        # Rows are numbered along the rounds, those of all ranks.
+        edges = self._rows_before(epoch, first) + np.cumsum([0, *(stops - starts)])
+        last = np.cumsum(counts)
+        low, high = edges[last - counts], edges[last]
+        own = low + self._dealt(high, epoch) - self._dealt(low, epoch)
+        begin, end = np.repeat(own, counts, axis=1).clip(edges[:-1], edges[1:])
+        taken, shift = begin < end, starts - edges[:-1]
+        return (begin + shift)[taken], (end + shift)[taken]
+
+    def _dealt(self, rows: int | NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
+        """Of the first `rows` rows those of the ranks before this one, and of it too: (2, ...).
+
+        Rows are counted as if dealt one by one, so ranks differ by one row wherever an epoch stops.
+        Ranks take turns from epoch to epoch: each sees all rows even where pieces stay in place.
+        """
+        turn = (self.rank + epoch) % self.ranks
+        whole, rest = np.divmod(rows, self.ranks)
+        parts = np.array([turn, turn + 1])
+        return np.asarray(np.multiply.outer(parts, whole) + np.minimum.outer(parts, rest))
 
     @cached_property
     def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

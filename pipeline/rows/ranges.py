@@ -1,8 +1,8 @@
-"""Ranges of rows: joined, cut to the first rows, and cut into reads."""
+"""Ranges of rows: joined, cut to the first rows or to a share, and cut into reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -41,6 +41,23 @@ def first_rows(ranges: Iterable[Range], limit: int | None) -> list[Range]:
         for (start, _), share in zip(kept, shares, strict=True)
         if share > 0
     ]
+
+
+def share_ranges(ranges: Sequence[Range], rank: int, ranks: int) -> list[Range]:
+    """One of `ranks` equal parts of the rows of ranges, in order; parts differ by one row at most.
+
+    The parts are disjoint, and together all rows.
+    """
+    rows = sum(stop - start for start, stop in ranges)
+    low, high = rows * rank // ranks, rows * (rank + 1) // ranks
+    share, before = [], 0
+    for start, stop in ranges:
+        shift = start - before
+        begin, end = max(start, low + shift), min(stop, high + shift)
+        if begin < end:
+            share.append((begin, end))
+        before += stop - start
+    return share
 
 
 def cut_ranges(ranges: Iterable[Range], rows: int) -> list[Range]:

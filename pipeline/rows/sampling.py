@@ -38,6 +38,8 @@ class Sampling:
         Returns:
             (n,) rows drawn, ascending, and which copy of its row each is, from 0.
         """
+        if not len(code):
+            return np.arange(0), np.arange(0)
         weight = self.weight[code]
         expected = np.cumsum(np.minimum(weight, MOST_COPIES * weight.mean()))
         edges = np.floor(expected * (len(code) / expected[-1]) + offset).astype(np.int64)

@@ -16,6 +16,17 @@ RUNS = Path("runs")
 """Default parent of all runs, in the working directory."""
 
 
+CROSSVAL_RESULT = "crossval.json"
+CROSSVAL_FIRST_FOLD = "fold-0.toml"
+"""Of a cross-validation's folder: what it came to; and the configuration of its first fold, the
+others differ in the fold alone."""
+
+
+def is_crossval(folder: Path) -> bool:
+    """Whether it is the folder of a cross-validation, complete or not."""
+    return any((folder / name).is_file() for name in (CROSSVAL_RESULT, CROSSVAL_FIRST_FOLD))
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The files of one training. `model` is written last: its presence says complete."""

@@ -129,7 +129,11 @@ def refuse_other_signals(inputs: ModelInputs, source: Source) -> None:
 
 
 def _way_to_channels(wanted: tuple[str, ...], found: tuple[str, ...]) -> str:
-    if len(found) != len(wanted):
+    if len(found) > len(wanted):
+        more = [name for name in found if name not in wanted]
+        said = f" {_listed(tuple(more))}" if wanted and set(wanted) <= set(found) else " some"
+        return f"No option leaves channels out: give a source without{said}."
+    if len(found) < len(wanted):
         return "No option makes up for one that is missing: give a source with these."
     if sorted(found) == sorted(wanted):
         return "Write the columns in that order: source.channels renames, it moves none."

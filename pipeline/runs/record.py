@@ -19,7 +19,7 @@ from headrace.pipeline.config.load import config_bytes, load_config
 from headrace.pipeline.config.marks import resource_keys
 from headrace.pipeline.config.sections import StreamOptions
 from headrace.pipeline.rows.split import Split
-from headrace.pipeline.runs.folder import RunFolder, sweep
+from headrace.pipeline.runs.folder import CROSSVAL_RESULT, RunFolder, is_crossval, sweep
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
 from headrace.stores.errors import FunctionError, RunError, first_line
 from headrace.stores.io import disk
@@ -104,6 +104,7 @@ def recorded_config(run: RunFolder) -> Config:
         UserError: the folder holds no run, or another config than was recorded.
     """
     if not run.config.is_file():
+        refuse_crossval(run.path)
         raise RunError(
             f"{run.path} holds no run (no config.toml). Train first: headrace train, with the "
             "same options."
@@ -116,6 +117,26 @@ def recorded_config(run: RunFolder) -> Config:
             "headrace train --new."
         )
     return load_config(run.config)
+
+
+def refuse_crossval(path: Path) -> None:
+    """Check that a folder is not that of a cross-validation, which has several runs.
+
+    Raises:
+        UserError: it is; names the runs of its folds, as far as they are recorded.
+    """
+    if not is_crossval(path):
+        return
+    try:
+        folds = json.loads((path / CROSSVAL_RESULT).read_bytes())["folds"]
+        runs = [str(fold["run"]) for fold in folds]
+    except (OSError, ValueError, KeyError, TypeError):
+        runs = []
+    way = f"--run {', or '.join(runs[:3])}" if runs else "headrace runs lists them"
+    raise RunError(
+        f"{path} is a cross-validation, which is not one run but one for each fold. Name that of a "
+        f"fold: {way}. Two cross-validations are compared by: headrace compare {path} OTHER"
+    )
 
 
 def recorded_fingerprint(run: RunFolder) -> str:

@@ -14,7 +14,12 @@ from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.rows.order import buffer_chunks
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_of
-from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint, recorded_inputs
+from headrace.pipeline.runs.record import (
+    recorded_config,
+    recorded_fingerprint,
+    recorded_inputs,
+    refuse_crossval,
+)
 from headrace.pipeline.stream.route import network_inputs
 from headrace.stores.errors import PredictionError, RunError
 from headrace.stores.store import open_store
@@ -24,6 +29,10 @@ if TYPE_CHECKING:
     from headrace.pipeline.request import Request
     from headrace.stores import Store
     from headrace.stores.io.places import Place
+
+
+MODEL_ENDINGS = (".keras", ".h5", ".hdf5")
+"""Of files that Keras loads a model from."""
 
 
 def resolved_config(request: Request, store: Store) -> Config:
@@ -59,6 +68,10 @@ def _with_initial(config: Config) -> Config:
         raise RunError(
             f"train.initial: there is no trained network in {path}. Name a complete run's folder, "
             "or a .keras file."
+        )
+    if file.suffix not in MODEL_ENDINGS:
+        raise RunError(
+            f"train.initial: {file} is no model. Name a complete run's folder, or a .keras file."
         )
     found = content_digest(file.read_bytes())
     if known not in (None, found):
@@ -167,6 +180,7 @@ def complete_run(path: Path | None) -> RunFolder:
             f"{path} is no run, and holds {counted(len(below), 'run')}. Name one: "
             f"--run {listed([str(each) for each in below])}"
         )
+    refuse_crossval(path)
     raise RunError(f"{path} holds no trained network (no model.keras). Name another --run.")
 
 

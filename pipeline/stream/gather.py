@@ -60,7 +60,7 @@ def gather_in_units(spec: WindowSpec) -> Gather:
 
     def in_units(source: NDArray[Any], rows: Rows) -> Floats:
         found = gather(source, rows).astype(np.float32, copy=False)
-        _multiply(found.reshape(len(found), -1), factor)
+        _multiply(found.reshape(len(found), factor.size), factor)
         return found
 
     return in_units
@@ -73,7 +73,7 @@ def standardise_in_place(normaliser: Normaliser, time: int) -> Callable[[Floats]
     )
 
     def standardise(raw: Floats) -> None:
-        rows = raw.reshape(len(raw), -1)
+        rows = raw.reshape(len(raw), mean.size)
         _standardise(rows, np.arange(len(rows)), mean, scale, np.float32(np.inf), rows)
 
     return standardise

@@ -79,7 +79,8 @@ def training_stream(
         heads: names of the network's outputs, which all get the same label.
         sampling: how the rows of a buffer are drawn; None for each once.
         rank, ranks: which of how many consumers the stream is for, from 0. Their rows are disjoint
-            and together the epoch; with `stream.drop_remainder` all get as many batches.
+            and together the epoch; with `stream.drop_remainder` all get as many batches, and at
+            most ranks * batch - 1 rows of an epoch are left out.
 
     Returns:
         Dataset of `Batch`: inputs float32 `raw` (B, T, C) and `features` (B, F), normalised, those

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,9 @@ class Callbacks:
             UserError: one cannot be made, or is no callback.
         """
         self._config, self._network = config, network
-        self._before = tree_memory(os.getpid())[0] if config.train.callbacks else 0
-        self._each = [_made(config, name, folder) for name in config.train.callbacks]
+        self._held = 0
+        with self._counted():
+            self._each = [_made(config, name, folder) for name in config.train.callbacks]
         self._list, self._begun = None, [known_attributes(each) for each in self._each]
         if self._each:
             with users_code(config, KEY):
@@ -74,8 +76,15 @@ class Callbacks:
         """
         if self._list is None:
             return plan
-        held = max(0, tree_memory(os.getpid())[0] - self._before)
-        return replace(plan, buffers={**plan.buffers, KEY: held})
+        return replace(plan, buffers={**plan.buffers, KEY: max(0, self._held)}, later="")
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """What is held in the end and was not before is theirs: a step may be traced between."""
+        before = tree_memory(os.getpid())[0] if self._config.train.callbacks else 0
+        yield
+        if self._config.train.callbacks:
+            self._held += tree_memory(os.getpid())[0] - before
 
     def begin(self, kept: Sequence[Mapping[str, Any]], arrays: Sequence[Array]) -> None:
         """`on_train_begin`, then what a state has kept of them.
@@ -86,7 +95,8 @@ class Callbacks:
         if self._list is None:
             return
         self._network.stop_training = False
-        self.tell("on_train_begin")
+        with self._counted():
+            self.tell("on_train_begin")
         self._begun = [known_attributes(each) for each in self._each]
         if kept and [each["class"] for each in kept] != [_class(each) for each in self._each]:
             raise RunError(

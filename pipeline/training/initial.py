@@ -22,6 +22,10 @@ from headrace.stores.errors import RunError, UserError
 from headrace.stores.text import counted, listed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import keras
+
     from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
     from headrace.pipeline.rows.split import Split
@@ -42,7 +46,7 @@ def take_initial(training: Training, config: Config, console: Console) -> None:
     known = recorded_inputs(run) if run.config.is_file() else None
     others = known is not None and known.classes != training.fitted.target.classes
     new = head_layers(training.network) if others else ()
-    taken = take_weights(training.network, load_model(file), new)
+    taken = take_weights(training.network, _initial_network(file), new)
     if not taken.layers:
         why = next(iter(taken.left.items()), ("", "it has no weights"))
         raise RunError(
@@ -56,6 +60,16 @@ def take_initial(training: Training, config: Config, console: Console) -> None:
         console.say(f"Not taken, but new: {'; '.join(said[:6])}{more}.")
     if known is not None and known.spec.channels != training.fitted.inputs.channels:
         console.say(f"Warning: its channels were {listed(known.spec.channels)}.")
+
+
+def _initial_network(file: Path) -> keras.Model:
+    try:
+        return load_model(file)
+    except RunError as error:
+        raise RunError(
+            f"train.initial: {file} is damaged or no model of this program. Name a complete run's "
+            "folder, or a .keras file that takes raw and features by name."
+        ) from error
 
 
 def shorter_state(

@@ -221,7 +221,7 @@ def _run_epoch(
         logs = training.fitted.logged(step(batch))
         callbacks.tell("on_train_batch_end", progress.step, logs)
         progress.step += 1
-        advance(training.options.batch)
+        advance(training.windows(progress.step) - training.windows(progress.step - 1))
         if progress.step < training.steps_per_epoch and keeper.due() and not callbacks.stopped:
             keeper.write(lambda: _state(training, course))
     return {
@@ -246,7 +246,7 @@ def _epoch_shown(
 ) -> AbstractContextManager[EpochProgress]:
     """What is left of an epoch, while it runs; its line follows."""
     name = f"epoch {progress.epoch + 1}/{training.epochs}"
-    windows = (training.steps_per_epoch - progress.step) * training.options.batch
+    windows = training.windows(training.steps_per_epoch) - training.windows(progress.step)
     row_bytes = sum(
         array.row_bytes
         for array in store.manifest.arrays()
@@ -294,9 +294,12 @@ def _refuse_divergence(training: Training, row: Row) -> None:
     loss, weights = max(row["loss"], row.get("val_loss", 0.0)), training.network.weights
     sound = math.isfinite(row["loss"]) and all(np.isfinite(w.numpy()).all() for w in weights)
     if not (sound and (loss < MOST_LOSS or training.has_own_loss)):
+        own = ", ".join(training.own_augmentations)
+        first = f"Check that augment.custom ({own}) returns finite numbers, or lower" if own else ""
         raise RunError(
-            f"The training diverges: the loss is {loss:g} in epoch {row['epoch']:.0f}. Lower "
-            f"train.learning_rate (now {training.options.learning_rate:g}) and train again."
+            f"The training diverges: the loss is {loss:g} in epoch {row['epoch']:.0f}. "
+            f"{first or 'Lower'} train.learning_rate (now {training.options.learning_rate:g}) and "
+            "train again."
         )
 
 

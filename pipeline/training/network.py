@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
 
 from headrace.model.interface import LABEL, NetworkInputs, NetworkTarget
 from headrace.model.layers_by_name import freeze, fresh_names
@@ -23,7 +24,12 @@ from headrace.model.own_network import (
     own_objects,
     uncompiled_copy,
 )
-from headrace.pipeline.config.functions import load_named, loaded_modules, users_code
+from headrace.pipeline.config.functions import (
+    NO_GRADIENTS,
+    load_named,
+    loaded_modules,
+    users_code,
+)
 from headrace.pipeline.runs.inputs import described
 from headrace.stores.errors import ConfigError, FunctionError
 
@@ -112,7 +118,7 @@ def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epoc
     """
     given, target = described(inputs, config.model.inputs), NetworkTarget(inputs.classes)
     options, metrics = optimiser_options(config.train), _own_metrics(config)
-    own = OwnFunctions(_own_loss(config), tuple(make() for make in metrics))
+    own = OwnFunctions(_own_loss(config, len(inputs.classes)), tuple(make() for make in metrics))
     measured = {"metrics": metrics, "metric_names": tuple(each.name for each in own.metrics)}
     if config.model.build is None:
         time, channels = inputs.spec.shape
@@ -212,12 +218,30 @@ def _fits(config: Config, key: str, reference: str) -> Iterator[None]:
             raise FunctionError(f"{key}: {reference} ({file}) {error}.") from error
 
 
-def _own_loss(config: Config) -> Any:
+def _own_loss(config: Config, classes: int) -> Any:
     if config.train.loss is None:
         return None
     function = load_named(config, "train.loss", config.train.loss)
     with users_code(config, "train.loss"):
-        return function() if takes_nothing(function) else function
+        loss = function() if takes_nothing(function) else function
+        if callable(loss):  # Keras takes names too.
+            _require_gradient(loss, classes)
+    return loss
+
+
+def _require_gradient(loss: Callable[..., Any], classes: int) -> None:
+    """Check that a loss depends on probabilities; a regularised network would train without.
+
+    Raises:
+        ValueError: as Keras' optimizers, of a network without regularisation.
+    """
+    labels = tf.eye(classes)
+    given = tf.fill((classes, classes), 1 / classes)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        found = loss(labels, given)
+    if tape.gradient(found, given) is None:
+        raise ValueError(NO_GRADIENTS)
 
 
 def _own_metrics(config: Config) -> tuple[Callable[[], keras.metrics.Metric], ...]:

@@ -42,12 +42,20 @@ class Training:
     fitted: Fitted
     normaliser: Normaliser
     steps_per_epoch: int
+    rows: int
+    """Windows of an epoch, unless it is truncated."""
     validate: Callable[[], Row] | None
     """Scores the validation folds with the weights of the moment; None: nothing is validated."""
     state: Path
     log: Path
+    own_augmentations: tuple[str, ...]
+    """The user's, by name."""
     identity: str
     """Digest of what decides the result; a state of another one is not resumed."""
+
+    def windows(self, steps: int) -> int:
+        """How many windows so many steps of an epoch take: the last may take fewer."""
+        return min(steps * self.options.batch, self.rows)
 
     @property
     def has_own_loss(self) -> bool:
@@ -101,9 +109,11 @@ def _prepare(
         fitted=fitted,
         normaliser=normaliser,
         steps_per_epoch=steps,
+        rows=order.rows,
         validate=_validation(kept, fitted, store, validation, config) if validation else None,
         state=state,
         log=log,
+        own_augmentations=config.augment.custom,
         identity=digest({"run": run_digest(config, store.fingerprint), "folds": folds}),
     )
 

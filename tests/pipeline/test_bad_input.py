@@ -195,6 +195,10 @@ SETTINGS: dict[str, Case] = {
     "store.": (ConfigError, "--set", "store."),
     "store..seed=1": (ConfigError, "--set", "store..seed=1"),
     "name=": (ConfigError, "name", "''"),
+    "model.build=mynet": (ConfigError, "model.build", "mynet", "module:function"),
+    "model.build=nets/mynet.py:build": (ConfigError, "nets/mynet.py:build", "nets.mynet:build"),
+    "train.loss=mse": (ConfigError, "train.loss", "mse", "module:function"),
+    'train.metrics=["m:f","mse"]': (ConfigError, "train.metrics.1", "mse", "module:function"),
 }
 
 

@@ -95,6 +95,7 @@ def test_the_budget_is_known_once_a_stage_has_planned(
     assert re.search(r"windows/s, .* [MG]iB of 1 GiB held", capsys.readouterr().err)
 
 
+@pytest.mark.faults
 def test_dasks_dashboard_runs_and_its_link_is_said(
     tiny_config: Config, tiny_source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

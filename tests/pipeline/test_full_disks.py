@@ -25,6 +25,7 @@ from tests.pipeline.trained import assert_same_result
 from tests.refusals import assert_refused, refused
 
 
+@pytest.mark.faults
 def test_a_full_disk_is_said_in_one_line_and_gone_on_from(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

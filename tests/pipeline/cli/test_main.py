@@ -15,6 +15,8 @@ from headrace.stores.errors import (
     StoreError,
     UserError,
 )
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import open_source
 from tests.refusals import assert_names, assert_refused
 
 CASES: dict[str, tuple[type[UserError] | None, *tuple[str, ...]]] = {
@@ -100,6 +102,18 @@ def test_an_option_of_one_value_that_is_given_twice_is_refused(
     assert left.value.code == 2
     assert all(word in error for word in (option, *values))
     assert not list(tmp_path.iterdir())
+
+
+def test_both_layouts_of_a_synthetic_source_have_the_rate_that_is_named(tmp_path: Path) -> None:
+    rates = []
+    for layout in ("windows", "recordings"):
+        path = tmp_path / f"{layout}.h5"
+        line = ["synth", "--windows", "40", "--length", "64", "--layout", layout, "--rate", "50"]
+        assert main([*line, "--quiet", "--output", str(path)]) == 0
+        samples = 64 if layout == "recordings" else None
+        with open_source(path, SourceOptions(window_samples=samples)) as source:
+            rates.append((source.spec.rate_hz, source.spec.time))
+    assert rates == [(50.0, 64), (50.0, 64)]
 
 
 def test_a_synthetic_source_may_be_written_again(

@@ -16,15 +16,18 @@ import pytest
 
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.metrics import write_metrics
-from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.experiments.crossval_result import summarise
+from headrace.pipeline.runs.folder import CROSSVAL_FIRST_FOLD, CROSSVAL_RESULT, RunFolder
 from headrace.pipeline.runs.inputs import ModelInputs
-from headrace.pipeline.runs.record import record_run
+from headrace.pipeline.runs.record import json_bytes, record_run, recorded_config
+from headrace.pipeline.runs.resolve import complete_run
 from headrace.stores.errors import RunError
 from headrace.stores.spec import WindowSpec
 from tests.conftest import ROOT, changed, hashes
 from tests.pipeline.evaluation.scored import evaluated, scored
-from tests.refusals import assert_names, assert_refused, says
+from tests.refusals import assert_names, assert_refused, refused, says
 
 HEADER = "epoch,loss,val_loss,val_accuracy,val_macro_f1,cpu_seconds\n"
 INPUTS = ModelInputs(
@@ -162,7 +165,7 @@ def test_what_is_damaged_or_foreign_is_named_and_the_rest_is_listed(
     (folder / "circle").symlink_to(folder)
     found = listing(capsys, folder)
     assert {Path(each).name for each in found["damaged"]} == {
-        *("better", "worse", "half", "unknown", "headless")
+        *("better", "worse", "half", "unknown", "headless", "crossval-0")
     }
     states = {Path(each["run"]).name: each["state"] for each in found["runs"]}
     assert states == {
@@ -176,6 +179,34 @@ def test_what_is_damaged_or_foreign_is_named_and_the_rest_is_listed(
     assert "photos" in said.out
     assert "headless" in said.out
     assert said.err == ""
+
+
+def test_cross_validations_are_listed_with_their_state_and_score_and_are_no_runs(
+    folder: Path, tiny_config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done, half = (folder / "tiny" / f"crossval-{name}" for name in ("done", "half"))
+    for each in (done, half):
+        each.mkdir()
+        (each / CROSSVAL_FIRST_FOLD).write_bytes(config_bytes(tiny_config))
+    scores = {
+        f"runs/tiny/{name}": evaluated(scored([[[right, 10 - right], [0, 0]]], [name]))
+        for name, right in (("p", 6), ("q", 8))
+    }
+    result = {"store": "f" * 32} | summarise(scores, ("0", "1"))
+    (done / CROSSVAL_RESULT).write_bytes(json_bytes(result))
+    found = listing(capsys, folder, "--sort", "views_accuracy")
+    assert len(found["runs"]) == 5
+    assert [(each["crossval"], each["state"], each["config"]) for each in found["crossvals"]] == [
+        (str(done), "complete", "tiny"),
+        (str(half), "interrupted", "tiny"),
+    ]
+    assert found["crossvals"][0]["scores"]["views_accuracy"] == pytest.approx(0.7)
+    assert main(["runs", str(folder / "tiny")]) == 0
+    assert_names(capsys.readouterr().out, str(done), "70.0", str(half))
+    with refused(RunError, str(done), "--run runs/tiny/p", f"headrace compare {done}"):
+        recorded_config(RunFolder(done))
+    with refused(RunError, str(half), "headrace runs"):
+        complete_run(half)
 
 
 def test_no_folder_is_refused_and_an_empty_one_has_no_run(

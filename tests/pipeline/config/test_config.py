@@ -163,3 +163,12 @@ def test_only_what_decides_the_result_decides_the_run() -> None:
 @pytest.mark.parametrize("file", sorted(Path("configs").glob("*.toml")), ids=lambda f: f.stem)
 def test_every_shipped_config_is_valid(file: Path) -> None:
     assert load_config(file).name == file.stem
+
+
+def test_an_empty_text_takes_a_function_of_the_users_back(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('[model]\nbuild = "net:build"\n[train]\nloss = "net:loss"\n')
+    assert load_config(file).model.build == "net:build"
+    config = load_config(file, ["model.build=", 'train.loss=""'])
+    assert (config.model.build, config.train.loss) == (None, None)
+    assert config.run_keys() == Config().run_keys()

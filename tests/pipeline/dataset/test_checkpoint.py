@@ -112,6 +112,7 @@ def test_a_training_that_is_ended_again_and_again_ends_with_the_same_bits(
     assert fit(tiny_store, tmp_path, KillAt(1)) == whole
 
 
+@pytest.mark.faults
 def test_more_epochs_go_on_from_the_last(tiny_store: Path, tmp_path: Path) -> None:
     fit(tiny_store, tmp_path, epochs=2)
     _, history = fit(tiny_store, tmp_path, epochs=EPOCHS)
@@ -139,6 +140,17 @@ def test_a_checkpoint_works_within_fit_alone(tiny_store: Path, tmp_path: Path) -
         train.checkpoint(tmp_path).set_model(keras.Sequential())
     with refused(ConfigError, "every", "0"):
         train.checkpoint(tmp_path, every=0)
+
+
+def test_a_checkpoint_keeps_a_fit_of_its_own_part_alone(tiny_store: Path, tmp_path: Path) -> None:
+    data = headrace.Dataset(tiny_store, batch=32, folds=4, buffer_chunks=4)
+    train, model = data["train"], network(data)
+    other = data.folds(data.split.train).tf()
+    for batches, named in ((other, "train"), (train.tf(start=3), "3")):
+        with refused(ConfigError, named):
+            kept = train.checkpoint(tmp_path)
+            model.fit(batches, steps_per_epoch=2, callbacks=[kept], shuffle=False, verbose=0)
+        assert not list(tmp_path.iterdir())
 
 
 SCRIPT = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 import headrace
 from headrace.pipeline.augmentations.registry import registered
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.rows.order import Order, Position
 from headrace.pipeline.rows.split import fold_ranges
+from headrace.pipeline.stream.arrays import array_batches
 from headrace.stores.errors import BudgetError, ConfigError, GroupError, RunError, StoreError
 from tests.conftest import changed, request_for
 from tests.in_process import store_here
-from tests.refusals import refused
+from tests.refusals import assert_names, refused
 
 SMALL = {"batch": 32, "seed": 4, "buffer_chunks": 4, "folds": 4}
 EVERYTHING = {
@@ -31,7 +34,10 @@ EVERYTHING = {
 
 
 def dataset(store: Path, **options: Any) -> headrace.Dataset:
-    return headrace.Dataset(store, **(SMALL | options))
+    given = SMALL | options
+    if "split" in options:
+        del given["folds"]
+    return headrace.Dataset(store, **given)
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +117,10 @@ def test_an_epoch_holds_every_window_of_its_folds_once_in_an_order_of_its_own(
     for name, folds in vars(data.split).items():
         ranges = fold_ranges(store, folds)
         rows = np.concatenate([store.read("features", start, stop) for start, stop in ranges])
+        later = len(data[name]) if name == "train" else 0
         epochs = [
             np.concatenate([batch[0]["features"] for batch in data[name].numpy(start=first)])
-            for first in (0, len(data[name]))
+            for first in (0, later)
         ]
         for found in epochs:
             assert sorted(map(bytes, found)) == sorted(map(bytes, rows))
@@ -144,13 +151,57 @@ def test_lengths_are_known(tiny_store: Path) -> None:
     assert "train" in repr(data)
 
 
-def test_ranks_share_the_windows(tiny_store: Path) -> None:
-    parts = [dataset(tiny_store, rank=rank, ranks=2, units=True)["train"] for rank in (0, 1)]
-    seen = [
-        {bytes(row) for batch in part.numpy() for row in batch[0]["features"]} for part in parts
+@pytest.mark.parametrize(("ranks", "batch"), [(2, 1), (3, 32), (8, 5)])
+def test_ranks_share_the_windows(tiny_store: Path, ranks: int, batch: int) -> None:
+    every = [
+        dataset(tiny_store, rank=rank, ranks=ranks, batch=batch, inputs="features", units=True)
+        for rank in range(ranks)
     ]
-    assert not seen[0] & seen[1]
-    assert len(parts[0]) == len(parts[1])
+    for name in ("train", "validation", "test"):
+        parts = [data[name] for data in every]
+        seen = [[bytes(row) for given, *_ in part.numpy() for row in given["features"]]
+                for part in parts]  # fmt: skip
+        delivered = [row for own in seen for row in own]
+        assert len(delivered) == len(set(delivered))
+        assert all(f"{len(own):,} of" in repr(part) for own, part in zip(seen, parts, strict=True))
+        assert all(f"{len(own):,} of" in repr(data) for own, data in zip(seen, every, strict=True))
+        left = parts[0].windows - len(delivered)
+        if name == "train":
+            assert {len(own) for own in seen} == {batch * len(parts[0])}
+            assert left < ranks * batch
+        else:
+            assert max(map(len, seen)) - min(map(len, seen)) <= 1
+            assert left == 0
+
+
+@pytest.mark.parametrize("balance", ["none", "class"])
+def test_a_rank_goes_on_from_any_step_by_every_route(tiny_store: Path, balance: str) -> None:
+    part = dataset(
+        tiny_store, rank=1, ranks=3, batch=20, balance=balance, augment=EVERYTHING, labels="one-hot"
+    )["train"]
+    whole = list(part.numpy(epochs=3))
+    assert len(whole) == 3 * len(part)
+    assert_same(part.tf(epochs=3).as_numpy_iterator(), whole)
+    for step in (1, len(part) // 2, len(part) - 1, len(part), len(part) + 2):
+        assert_same(list(part.numpy(part.state(step), epochs=2))[:3], whole[step : step + 3])
+
+
+def test_a_buffer_without_rows_for_a_rank_is_passed_over(tiny_store: Path) -> None:
+    from headrace.pipeline.stream.training import batch_stream
+
+    data = dataset(
+        tiny_store, batch=20, augment=EVERYTHING, labels="one-hot", balance="class", ranks=2
+    )
+    chunk = data.store.chunk_windows
+    # Of three pieces the one that is read last may be the one of a single row.
+    orders = (Order(((0, 2 * chunk + 1),), chunk, 1, seed, ranks=2) for seed in range(100))
+    order = next(each for each in orders if not each.buffer_ranges(1, each.buffers - 1))
+    delivery = data._delivery(data.split.train, training=True)
+    config = data._config.changed("stream", drop_remainder=False)
+    arrays = list(array_batches(data.store, order, config, delivery, Position(), 3))
+    tensors = batch_stream(data.store, order, config, delivery, Position, 3)
+    assert_same(arrays, tensors.as_numpy_iterator())
+    assert sum(len(label) for _, label, _ in arrays) == sum(map(order.rank_rows, range(3)))
 
 
 def test_what_is_normalised_has_the_statistics_of_the_training_folds(tiny_store: Path) -> None:
@@ -174,6 +225,7 @@ def test_what_is_normalised_has_the_statistics_of_the_training_folds(tiny_store:
         ({"labels": "text"}, ConfigError, ("labels", "text")),
         ({"batch": 0}, ConfigError, ("batch", "0")),
         ({"rank": 2, "ranks": 2}, ConfigError, ("rank", "2")),
+        ({"batch": 300, "ranks": 2}, GroupError, ("batch = 165", "ranks = 1", "300")),
         ({"budget": "1.8MiB"}, BudgetError, ("budget", "1.8 MiB", "buffer_chunks")),
         ({"batch": 100_000, "drop_remainder": True}, GroupError, ("100000",)),
     ],
@@ -205,7 +257,7 @@ def test_the_state_of_another_stream_is_refused(tiny_store: Path, scaled_store: 
         part.tf(start=dataset(scaled_store)["train"].state(3))
     with refused(RunError, "folds"):
         part.numpy(start=dataset(tiny_store)["test"].state(3))
-    with refused(RunError, "start", "-1"):
+    with refused(ConfigError, "start", "-1"):
         part.numpy(start=-1)
 
 
@@ -241,3 +293,98 @@ print(heavy & set(sys.modules))
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"units": "yes"}, ("units", "yes")),
+        ({"augment": "noise"}, ("augment", "noise")),
+        ({"rank": "0"}, ("rank", "0")),
+        ({"ranks": 0}, ("ranks", "0")),
+        ({"batch": 0}, ("batch", "0")),
+        ({"drop_remainder": "x"}, ("drop_remainder", "x")),
+        ({"split": {"train": ["0"]}, "test_fold": 2}, ("test_fold", "split")),
+        ({"split": {"train": ["0"]}, "folds": 4}, ("folds", "split")),
+    ],
+)
+def test_arguments_that_are_wrong_are_named_as_they_are_given(
+    options: dict[str, Any], named: tuple[str, ...], tiny_store: Path
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        headrace.Dataset(tiny_store, **options)
+    assert_names(str(raised.value), *named)
+    assert not any(section in str(raised.value) for section in ("train.", "stream.", "split."))
+
+
+@pytest.mark.parametrize("store", [None, 3, ["a.zarr"]])
+def test_what_is_no_store_is_refused(store: Any) -> None:
+    for opened in (headrace.Dataset, headrace.open):
+        with refused(StoreError, repr(store)):
+            opened(store)
+
+
+def test_arguments_of_a_part_that_are_wrong_are_refused(tiny_store: Path, tmp_path: Path) -> None:
+    data = headrace.Dataset(tiny_store, batch=32, folds=4)
+    train = data["train"]
+    (tmp_path / "file").write_text("")
+    wrong: dict[str, Any] = {
+        "step": lambda: train.state(-4),
+        "feed": lambda: train.memory("TF"),
+        "epochs": lambda: next(iter(train.numpy(epochs=-1))),
+        "start": lambda: train.numpy(start=1.5),
+        "folder": lambda: train.checkpoint(tmp_path / "file"),
+        "every": lambda: train.checkpoint(tmp_path, every="a"),
+        "test": lambda: data["test"].checkpoint(tmp_path),
+    }
+    for name, call in wrong.items():
+        with refused(ConfigError, name):
+            call()
+    with refused(ConfigError, "step", "x"):
+        train.numpy(start={**train.state(0), "step": "x"})
+    for names in ([], None, 3):
+        with refused(GroupError, "folds"):
+            data.folds(names)
+
+
+def test_whole_numbers_of_numpy_are_numbers_of_batches(tiny_store: Path) -> None:
+    train = headrace.Dataset(tiny_store, batch=32, folds=4)["train"]
+    state = train.state(np.int64(3))
+    assert json.loads(json.dumps(state)) == state
+    one, two = next(train.numpy(start=np.int64(3))), next(train.numpy(start=3))
+    np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_units_are_part_of_a_state(tiny_store: Path) -> None:
+    state = headrace.Dataset(tiny_store, batch=32, folds=4)["train"].state(1)
+    with refused(RunError, "units"):
+        headrace.Dataset(tiny_store, batch=32, folds=4, units=True)["train"].numpy(start=state)
+
+
+def test_all_windows_once_is_nothing_for_whoever_had_them(tiny_store: Path) -> None:
+    test = headrace.Dataset(tiny_store, batch=32, folds=4)["test"]
+    for start in (len(test), len(test) + 5):
+        assert list(test.numpy(start=start)) == []
+        assert len(test.tf(start=start)) == 0
+        assert list(test.tf(start=start)) == []
+    assert len(list(test.numpy(start=len(test) - 1))) == 1
+
+
+def test_a_part_without_folds_is_said_and_refused(tiny_store: Path) -> None:
+    data = headrace.Dataset(tiny_store, batch=32, split={"train": ["0", "1"]})
+    assert "validation: no folds" in repr(data)
+    with refused(GroupError, "validation"):
+        data["validation"]
+
+
+def test_a_data_set_is_shown_whatever_its_budget(tiny_store: Path) -> None:
+    held = headrace.Dataset(tiny_store, batch=32, folds=4)["train"]
+    least = {feed: sum(held.memory(feed).values()) for feed in ("numpy", "tf")}
+    assert least["numpy"] < least["tf"]
+    for budget in range(least["numpy"] // 2, least["tf"], 1 << 18):
+        with suppress(BudgetError):
+            assert "more than the budget" in repr(
+                headrace.Dataset(tiny_store, batch=32, folds=4, budget=budget)
+            )
+            return
+    raise AssertionError("no budget holds the arrays and not the tensors")

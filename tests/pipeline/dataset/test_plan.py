@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,18 @@ def failing(data: headrace.Dataset) -> keras.Model:
     raise KeyError("a fault of the user's")
 
 
+def too_narrow(data: headrace.Dataset) -> keras.Model:
+    inputs = {name: keras.Input(shape, name=name) for name, shape in data.inputs.items()}
+    output = keras.layers.Dense(len(data.classes) - 1, activation="softmax")(inputs["features"])
+    model = keras.Model(inputs, output)
+    model.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    return model
+
+
+def leaving(data: headrace.Dataset) -> keras.Model:
+    raise SystemExit(3)
+
+
 @pytest.fixture
 def data(tiny_store: Path) -> headrace.Dataset:
     return headrace.Dataset(tiny_store, batch=32, folds=4, budget="64MiB")
@@ -57,7 +70,9 @@ def test_a_plan_is_the_measured_step_and_the_buffers(data: headrace.Dataset) -> 
     [
         (uncompiled, ("uncompiled", "compiled")),
         (of_another_shape, ("of_another_shape", "raw")),
-        (failing, ("failing", "KeyError")),
+        (failing, ("failing", "KeyError", __file__)),
+        (leaving, ("leaving", "3")),
+        (too_narrow, ("too_narrow",)),
         (len, ("len",)),
     ],
 )
@@ -66,6 +81,22 @@ def test_what_is_no_network_for_the_data_is_refused(
 ) -> None:
     with refused(ConfigError, *named):
         plan._take_steps(model_fn, data["train"], data)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"budget": "x"}, ("budget", "x")),
+        ({"model_fn": "network"}, ("model_fn", "network")),
+        ({"model_fn": functools.partial(network)}, ("model_fn",)),
+        ({"data": "a.zarr"}, ("data", "a.zarr")),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_measured(
+    given: dict[str, Any], named: tuple[str, ...], data: headrace.Dataset
+) -> None:
+    with refused(ConfigError, *named):
+        headrace.plan(**{"model_fn": network, "data": data} | given)
 
 
 def test_a_function_that_another_process_cannot_find_is_refused(data: headrace.Dataset) -> None:

@@ -19,8 +19,8 @@ from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.evaluation.metrics import write_metrics
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.stage import run_evaluate
-from headrace.pipeline.experiments.crossval_result import FIRST_FOLD, RESULT, summarise
-from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.experiments.crossval_result import summarise
+from headrace.pipeline.runs.folder import CROSSVAL_FIRST_FOLD, CROSSVAL_RESULT, RunFolder
 from headrace.pipeline.runs.inputs import ModelInputs
 from headrace.pipeline.runs.record import json_bytes, record_run
 from headrace.pipeline.training.stage import run_train
@@ -130,8 +130,10 @@ def crossed(
         for number in range(folds)
     }
     folder.mkdir()
-    (folder / FIRST_FOLD).write_bytes(config_bytes(config))
-    (folder / RESULT).write_bytes(json_bytes({"store": store} | summarise(scores, ("0", "1"))))
+    (folder / CROSSVAL_FIRST_FOLD).write_bytes(config_bytes(config))
+    (folder / CROSSVAL_RESULT).write_bytes(
+        json_bytes({"store": store} | summarise(scores, ("0", "1")))
+    )
     return folder
 
 
@@ -141,7 +143,7 @@ def test_two_cross_validations_are_compared_over_all_groups(
     one = crossed(tiny_config, tmp_path / "one", [5] * 8)
     better = changed(tiny_config, train={"seed": 4})
     two = crossed(better, tmp_path / "two", [7, 8, 7, 8, 7, 8, 7, 8])
-    assert main(["compare", "--json", str(one), str(two / RESULT)]) == 0
+    assert main(["compare", "--json", str(one), str(two / CROSSVAL_RESULT)]) == 0
     found = json.loads(capsys.readouterr().out)
     (difference,) = found["differences"]
     assert difference["crossval"] == str(two)
@@ -161,12 +163,12 @@ def test_cross_validations_that_do_not_compare_are_refused(
     other = crossed(tiny_config, tmp_path / "store", [5] * 8, store="0" * 32)
     folds = crossed(tiny_config, tmp_path / "folds", [5] * 8, folds=4)
     windows = crossed(tiny_config, tmp_path / "windows", [5] * 8)
-    text = (windows / RESULT).read_text()
-    (windows / RESULT).write_text(text.replace('"windows": 10,', '"windows": 11,'))
+    text = (windows / CROSSVAL_RESULT).read_text()
+    (windows / CROSSVAL_RESULT).write_text(text.replace('"windows": 10,', '"windows": 11,'))
     half = crossed(tiny_config, tmp_path / "half", [5] * 8)
-    (half / RESULT).unlink()
+    (half / CROSSVAL_RESULT).unlink()
     damaged = crossed(tiny_config, tmp_path / "damaged", [5] * 8)
-    (damaged / RESULT).write_text('{"folds": []}')
+    (damaged / CROSSVAL_RESULT).write_text('{"folds": []}')
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     signals = WindowSpec(4, 50.0, ("x",), ("g",), np.dtype(np.float32), (1.0,))
@@ -176,8 +178,8 @@ def test_cross_validations_that_do_not_compare_are_refused(
         (other, "0" * 16, "f" * 16),
         (folds, "split.folds", "4"),
         (windows, "evaluate.max_windows"),
-        (half, f"headrace crossval --config {half / FIRST_FOLD}"),
-        (damaged, str(damaged / RESULT), "headrace crossval"),
+        (half, f"headrace crossval --config {half / CROSSVAL_FIRST_FOLD}"),
+        (damaged, str(damaged / CROSSVAL_RESULT), "headrace crossval"),
         (run.path, str(run.path), str(one)),
     ):
         assert main(["compare", str(one), str(path)]) == 2

@@ -356,6 +356,7 @@ def test_non_finite_windows_are_an_error_by_default(
     assert not (tmp_path / "broken.zarr").exists()
 
 
+@pytest.mark.faults
 def test_what_the_error_advises_works(
     broken_source: Path, tiny_config: Config, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,6 +115,16 @@ def test_what_fails_is_named_with_its_file_and_line(
     assert "\n" not in str(error.value)
 
 
+def test_the_closest_of_many_names_are_given_where_there_is_none_of_that(tmp_path: Path) -> None:
+    others = "".join(f"def other_{number}():\n    pass\n" for number in range(12))
+    write(tmp_path, net=f"{others}class Builds:\n    pass\ndef build():\n    pass\n")
+    with refused(FunctionFault, "net:biuld", "net.py", "build", "Builds") as error:
+        load_function("model.build", "net:biuld", tmp_path)
+    text = str(error.value)
+    assert text.index("build,") < text.index("other_")
+    assert text.count("other_") == 6
+
+
 @pytest.mark.parametrize("reference", ["net", "net:", ":build", "../net:build", "net.py:build x"])
 def test_what_is_no_reference_is_refused(reference: str, tmp_path: Path) -> None:
     with refused(FunctionFault, "model.build", reference):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import csv
 import gc
 import importlib.util
+import io
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from headrace import stores
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.console import Console
+from headrace.pipeline.evaluation.memory import plan_evaluate
+from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.training.memory import plan_train
 from headrace.pipeline.training.stage import run_train
@@ -21,7 +26,7 @@ from headrace.stores.errors import BudgetError, FunctionError
 from tests.conftest import request_for
 from tests.pipeline.own.networks import config_of
 from tests.pipeline.trained import assert_same_result, log_of
-from tests.refusals import refused
+from tests.refusals import assert_names, refused
 
 pytestmark = pytest.mark.usefixtures("measured_here")
 
@@ -175,6 +180,23 @@ def test_callbacks_that_hold_more_than_the_budget_leaves_are_refused_before_a_st
     with refused(BudgetError, "train.callbacks", "memory.budget"):
         run_train(request_for(config, None, tiny_store, run))
     assert not RunFolder(run).log.exists()
+
+
+def test_what_callbacks_hold_is_said_to_come_on_top_until_they_are_measured(
+    folder: Path, tiny_config: Config, tiny_store: Path
+) -> None:
+    config, store = config_with(folder, tiny_config, "none"), stores.open(tiny_store)
+    small = config.changed("memory", budget=1 << 20)
+    for plan in (plan_train(small, store), plan_crossval(small, store, baseline=False)):
+        with refused(BudgetError, "train.callbacks"):
+            plan.require_fit()
+    with refused(BudgetError, "memory.budget") as error:
+        plan_evaluate(small, store, baseline=False).require_fit()
+    assert "train.callbacks" not in str(error.value)
+    console = Console()
+    with redirect_stdout(io.StringIO()) as said:
+        console.memory_plan("train", plan_train(config, store))
+    assert_names(said.getvalue(), "train.callbacks")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.runs.folder import RunFolder, run_digest
 from headrace.pipeline.runs.resolve import resolved_config
+from headrace.pipeline.training.initial import _initial_network
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import ConfigError, RunError
 from headrace.stores.store import open_store
@@ -102,6 +103,20 @@ def test_a_run_begins_with_the_weights_of_another_and_keeps_those_that_are_froze
     unknown = changed(base, train={"freeze": ["none*"]})
     with refused(ConfigError, "train.freeze", "none*", "feature_1"):
         run_train(request_for(unknown, None, tiny_store, tmp_path / "third"))
+
+
+def test_weights_of_what_is_no_model_are_refused(
+    tmp_path: Path, tiny_config: Config, tiny_store: Path
+) -> None:
+    toml, model = tmp_path / "exp.toml", tmp_path / "bad.keras"
+    for file in (toml, model):
+        file.write_text("seed = 1\n")
+    config = changed(tiny_config, train={"initial": str(toml)})
+    with refused(RunError, "train.initial", "exp.toml", ".keras"):
+        resolved_config(request_for(config, None, tiny_store), open_store(tiny_store))
+    with refused(RunError, "train.initial", "bad.keras") as error:
+        _initial_network(model)
+    assert len(str(error.value)) < 200 + len(str(model))
 
 
 @pytest.mark.own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.experiments import ablation
 from headrace.pipeline.experiments.ablation_variants import variants
+from headrace.pipeline.memory.fit import fitted
+from headrace.pipeline.memory.measured import keep_reserved, network_shape
 from headrace.pipeline.runs import measure
 from headrace.pipeline.runs.inputs import ModelInputs
 from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.resolve import resolved_config
+from headrace.pipeline.training.memory import plan_train
 from headrace.stores.errors import BudgetError, FunctionError
 from headrace.stores.store import open_store
 from tests.conftest import request_for
@@ -62,6 +66,23 @@ def test_one_that_does_not_fit_its_inputs_or_the_budget_is_refused(
     config = config_of(folder, tiny_config, model={"build": "net:bare"}, memory=small)
     with refused(BudgetError, "model.build", "memory.budget", "100 MiB"):
         run_plan(request_for(config, None, tiny_store))
+
+
+def test_no_figure_is_given_of_a_batch_that_it_was_not_measured_with(
+    tmp_path: Path, tiny_config: Config, tiny_store: Path
+) -> None:
+    model, small = {"build": "net:bare"}, {"budget": 300 * MIB}
+    config = config_of(write_networks(tmp_path), tiny_config, model=model, memory=small)
+    store = open_store(tiny_store)
+    config = resolved_config(request_for(config, None, tiny_store), store)
+    figures = dict.fromkeys(("train", "evaluate"), 400 * MIB) | {"weights": MIB}
+    keep_reserved(config, network_shape(store), figures)
+    _, plan = fitted(plan_train, config, store)
+    needed = -(-plan.projected // MIB)
+    with refused(BudgetError, "train.batch", f"memory.budget = {needed}MiB") as error:
+        plan.require_fit()
+    sizes = [int(size) for size in re.findall(r"(\d+) MiB", str(error.value))]
+    assert max(sizes) <= needed
 
 
 def test_an_ablation_leaves_out_what_the_network_is_not_made_for(

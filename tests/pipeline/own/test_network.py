@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.functions import load_named, users_code
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.runs.folder import RunFolder, run_digest
 from headrace.pipeline.runs.resolve import resolved_config
+from headrace.pipeline.training.network import _own_loss
 from headrace.pipeline.training.stage import run_train
 from headrace.stores.errors import FunctionError
 from headrace.stores.store import open_store
@@ -59,7 +63,7 @@ REFUSED = {
     "none": ("def build(inputs, target):\n    pass\n", ("None",)),
     "layer": ("import keras\ndef build(i, t):\n    return keras.layers.Dense(3)\n", ("Dense",)),
     "fails": ("def build(inputs, target):\n\n    return inputs.nothing\n", ("net.py:3", "nothing")),
-    "arguments": ("def build():\n    pass\n", ("TypeError", "build")),
+    "arguments": ("def build():\n    pass\n", ("TypeError", "net:build", "net.py", "inputs")),
     "inputs": (
         "import keras\ndef build(inputs, target):\n"
         "    raw = keras.Input((64, 5), name='raw')\n"
@@ -127,6 +131,54 @@ def test_a_network_that_does_not_fit_is_refused_before_any_step(
         run_train(request_for(config, None, tiny_store, run.path))
     assert "\n" not in str(error.value)
     assert not run.state.exists()
+
+
+CONSTANT = """
+import keras
+
+def build(inputs, target):
+    pass
+
+def constant(labels, probabilities):
+    return keras.ops.zeros((keras.ops.shape(labels)[0],))
+"""
+
+
+def test_a_network_whose_loss_no_weight_changes_is_named(
+    tmp_path: Path, tiny_config: Config
+) -> None:
+    (tmp_path / "mine.py").write_text(CONSTANT)
+    config = config_of(tmp_path, tiny_config, model={"build": "mine:build"})
+    network = keras.Sequential([keras.layers.Dense(2)])
+    network.compile(loss=load_named(config, "model.build", "mine:constant"), run_eagerly=True)
+    with refused(FunctionError, "model.build", "mine:build", "mine.py"), users_code(config):
+        network.train_on_batch(np.zeros((3, 2)), np.zeros((3, 2)))
+
+
+def test_a_loss_that_does_not_depend_on_the_probabilities_is_refused_whatever_the_network(
+    tmp_path: Path, tiny_config: Config
+) -> None:
+    (tmp_path / "mine.py").write_text(CONSTANT)
+    config = config_of(tmp_path, tiny_config, train={"loss": "mine:constant"})
+    with refused(FunctionError, "train.loss", "mine:constant", "mine.py"):
+        _own_loss(config, 3)
+    for name in ("CategoricalFocalCrossentropy", "mean_squared_error"):
+        loss = {"loss": f"keras.losses:{name}"}
+        assert _own_loss(config_of(tmp_path, tiny_config, train=loss), 3) is not None
+
+
+def test_an_own_loss_that_takes_other_arguments_is_named_wherever_it_is_called(
+    tmp_path: Path, tiny_config: Config
+) -> None:
+    (tmp_path / "mine.py").write_text("def three(a, b, c):\n    pass\n")
+    config = config_of(tmp_path, tiny_config, train={"loss": "mine:three"})
+    loss = load_named(config, "train.loss", "mine:three")
+    with (
+        refused(FunctionError, "train.loss", "mine:three", "mine.py", "TypeError") as error,
+        users_code(config, "model.build"),
+    ):
+        loss(1, 2)
+    assert str(error.value).endswith(".")
 
 
 def test_an_edited_file_is_another_run_and_an_unnamed_one_is_not(

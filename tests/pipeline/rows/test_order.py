@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.pipeline.rows.order import Order
-from headrace.pipeline.rows.ranges import cut_ranges, first_rows, merge_ranges
+from headrace.pipeline.rows.ranges import cut_ranges, first_rows, merge_ranges, share_ranges
 from headrace.pipeline.rows.sampling import Sampling
-from headrace.stores.errors import GroupError, UserError
+from headrace.stores.errors import GroupError
 from tests.refusals import refused
 
 Ranges = list[tuple[int, int]]
@@ -92,28 +94,66 @@ def test_a_buffer_takes_one_piece_of_each_stretch_of_the_epoch(order: Order, epo
         assert len(set(stretches.tolist())) == len(pieces)
 
 
-@patient
-@given(orders(), st.integers(1, 5), st.integers(0, 3))
-def test_ranks_share_an_epoch_without_overlap(order: Order, ranks: int, epoch: int) -> None:
-    shares = [replace(order, rank=rank, ranks=ranks) for rank in range(ranks)]
-    rows = [[row for buffer in delivered(share, epoch) for row in buffer] for share in shares]
-    assert sorted(row for own in rows for row in own) == rows_of(list(order.ranges))
-    assert [share.rank_rows(epoch) for share in shares] == [len(own) for own in rows]
-    pieces = [sum(len(s.buffer_ranges(epoch, b)) for b in range(s.buffers)) for s in shares]
-    assert max(pieces) - min(pieces) <= order.buffer_chunks
-    batch = 3
-    assert all(shares[0].steps(batch, False) * batch >= len(own) for own in rows)
-    least = min(len(own) for own in rows) // batch
-    try:
-        steps = {share.steps(batch, drop_remainder=True) for share in shares}
-    except UserError:
-        return
-    assert len(steps) == 1
-    assert 0 < steps.pop() <= least
+def shares(order: Order, ranks: int) -> list[Order]:
+    """The order of each rank."""
+    return [replace(order, rank=rank, ranks=ranks) for rank in range(ranks)]
 
 
 @patient
-@given(orders(), st.integers(1, 3), st.integers(0, 5), st.data())
+@given(orders(), st.integers(1, 8), st.integers(0, 9), st.integers(1, 7))
+def test_ranks_share_an_epoch_without_overlap_in_as_many_batches(
+    order: Order, ranks: int, epoch: int, batch: int
+) -> None:
+    own = [delivered(share, epoch) for share in shares(order, ranks)]
+    rows = [[row for buffer in buffers for row in buffer] for buffers in own]
+    assert sorted(row for each in rows for row in each) == rows_of(list(order.ranges))
+    assert max(len(buffer) for buffers in own for buffer in buffers) <= order.buffer_rows
+    for share, buffers, each in zip(shares(order, ranks), own, rows, strict=True):
+        starts = [share.buffer_start(epoch, buffer) for buffer in range(share.buffers + 1)]
+        assert starts == [0, *np.cumsum([len(buffer) for buffer in buffers]).tolist()]
+        assert share.rank_rows(epoch) == len(each)
+        assert share.steps(batch, drop_remainder=False) * batch >= len(each)
+        if order.rows >= ranks * batch:
+            steps = share.steps(batch, drop_remainder=True)
+            assert steps * batch <= len(each)
+            assert order.rows - ranks * steps * batch < ranks * batch
+
+
+@pytest.mark.parametrize(("chunk", "chunks"), [(1, 7), (5, 1), (5, 3), (4, 40)])
+@pytest.mark.parametrize(("ranks", "batch"), [(2, 1), (3, 4), (8, 1)])
+def test_over_some_epochs_every_rank_takes_every_row(
+    chunk: int, chunks: int, ranks: int, batch: int
+) -> None:
+    order = Order(((2, 31), (33, 61)), chunk, chunks, 5)
+    for share in shares(order, ranks)[::3]:
+        left, epochs = set(rows_of(list(order.ranges))), itertools.count()
+        taken = share.steps(batch, drop_remainder=True) * batch
+        while left:
+            epoch = next(epochs)
+            assert epoch < 12 * ranks
+            left -= set([row for buffer in delivered(share, epoch) for row in buffer][:taken])
+
+
+@patient
+@given(orders(), st.integers(2, 8), st.integers(0, 3))
+def test_ranks_share_whole_chunks_but_in_their_last_buffer(
+    order: Order, ranks: int, epoch: int
+) -> None:
+    chunk = order.chunk_windows
+    # Nothing is short.
+    order = replace(order, ranges=((chunk * 2, chunk * 50),))
+    for share in shares(order, ranks):
+        whole = order.pieces // order.buffer_chunks // ranks
+        for buffer in range(whole):
+            ranges = share.buffer_ranges(epoch, buffer)
+            assert len(ranges) == order.buffer_chunks
+            assert all(start % chunk == 0 and stop == start + chunk for start, stop in ranges)
+        rest = [share.buffer_ranges(epoch, b) for b in range(whole, share.buffers)]
+        assert sum(map(len, rest)) <= 2 * order.buffer_chunks
+
+
+@patient
+@given(orders(), st.integers(1, 8), st.integers(0, 5), st.data())
 def test_any_row_of_an_epoch_is_located(
     order: Order, ranks: int, epoch: int, data: st.DataObject
 ) -> None:
@@ -151,6 +191,27 @@ def test_steps_are_the_batches_that_an_epoch_is_cut_into(
 def test_no_whole_batch_is_refused_with_the_way_out() -> None:
     with refused(GroupError, "5", "8", "train.batch = 5"):
         Order(((0, 5),), 4, 2, 0).steps(8, drop_remainder=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch", "ranks", "ways"),
+    [
+        (50, 20, 3, {"batch": 16, "ranks": 2}),
+        (50, 60, 3, {"batch": 16}),
+        (5, 1, 6, {"ranks": 5}),
+    ],
+)
+def test_too_few_rows_for_the_ranks_are_refused_with_what_would_do(
+    rows: int, batch: int, ranks: int, ways: dict[str, int]
+) -> None:
+    order = Order(((0, rows),), 4, 2, 0, ranks=ranks)
+    with refused(GroupError, str(rows), str(batch), str(ranks)) as raised:
+        order.steps(batch, drop_remainder=True)
+    found = dict(re.findall(r"(\w+) = (\d+) or less", str(raised.value)))
+    assert found == {name: str(most) for name, most in ways.items()}
+    for name, most in ways.items():
+        tried = {"batch": batch, "ranks": ranks, name: most}
+        assert replace(order, ranks=tried["ranks"]).steps(tried["batch"], drop_remainder=True)
 
 
 def test_folds_without_windows_are_refused() -> None:
@@ -209,6 +270,14 @@ def test_first_rows_are_the_limit_in_proportion_to_each_range(ranges: Ranges, li
 
 def test_first_rows_without_a_limit_are_all_rows() -> None:
     assert first_rows([(0, 3), (3, 3), (9, 12)], None) == [(0, 3), (9, 12)]
+
+
+@patient
+@given(range_lists(), st.integers(1, 8))
+def test_shares_of_ranges_are_disjoint_equal_and_in_order(ranges: Ranges, ranks: int) -> None:
+    shares = [rows_of(share_ranges(ranges, rank, ranks)) for rank in range(ranks)]
+    assert [row for share in shares for row in share] == rows_of(ranges)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 @patient

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table
+from headrace.pipeline.runs.inputs import ModelInputs, inputs_from_table, refuse_other_signals
 from headrace.stores.errors import PredictionError
 from headrace.stores.spec import WindowSpec
+from tests.refusals import refused
 
 SPEC = WindowSpec(64, 50.0, ("x", "y"), ("g", ""), np.dtype(np.int16), (1.0, 1.0))
 INPUTS = ModelInputs(SPEC, features=("x__rms",), classes=("walk", "run"))
@@ -31,3 +34,17 @@ def test_the_record_of_inputs_has_the_same_bytes_as_ever_and_is_read_back() -> N
 def test_a_damaged_record_of_inputs_is_refused(damage: dict[str, object]) -> None:
     with pytest.raises(PredictionError):
         inputs_from_table(json.loads(RECORD) | damage, Path("store.json"))
+
+
+@pytest.mark.parametrize(
+    ("channels", "named"), [(("x", "more", "y"), ("more",)), (("x",), ("x, y",))]
+)
+def test_a_source_of_more_or_fewer_channels_is_refused_with_what_differs(
+    channels: tuple[str, ...], named: tuple[str, ...]
+) -> None:
+    units = ("",) * len(channels)
+    spec = WindowSpec(64, 50.0, channels, units, np.dtype(np.int16), (1.0,) * len(channels))
+    source: Any = SimpleNamespace(spec=spec, layout="windows", path=Path("new.h5"))
+    with refused(PredictionError, "new.h5", *named) as error:
+        refuse_other_signals(INPUTS, source)
+    assert ("missing" in str(error.value)) == (len(channels) < 2)

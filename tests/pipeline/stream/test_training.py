@@ -201,6 +201,7 @@ def test_blocks_of_any_size_give_the_same_bits(
     assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
 
 
+@pytest.mark.faults
 def test_a_script_ends_with_an_iterator_half_way(tiny_config: Config, tmp_path: Path) -> None:
     script = """
         import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gc
 import os
 import re
@@ -25,16 +26,19 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.console import Console
 from headrace.pipeline.request import Request
-from headrace.pipeline.rows.split import choose_split, class_table
+from headrace.pipeline.rows.split import choose_split, class_table, fold_ranges
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.pipeline.training import state as training_state
 from headrace.pipeline.training.log import COLUMNS, epoch_line
+from headrace.pipeline.training.loop import _refuse_divergence
+from headrace.pipeline.training.prepare import prepare
 from headrace.pipeline.training.stage import run_train
 from headrace.pipeline.training.state import Progress, StateKeeper, TrainingState, read_state
 from headrace.stores.errors import BudgetError, DamageError, DiskError, RunError
+from headrace.stores.store import open_store
 from tests.conftest import changed
 from tests.pipeline.trained import assert_same_result, log_of, weights_of, without_times
 from tests.refusals import assert_refused, refused
@@ -226,8 +230,9 @@ def test_training_stops_early_and_another_run_stands_beside(
     assert first["epochs"] == int(first["best"]["epoch"]) + 2 < 60
     assert list((Path(first["run"]) / "tensorboard").iterdir())
 
-    def train_alike(run: RunFolder, *given: object) -> None:
+    def train_alike(run: RunFolder, *given: object) -> object:
         shutil.copytree(first["run"], run.path, dirs_exist_ok=True)
+        return given[-1]
 
     with patch("headrace.pipeline.training.stage._train", train_alike):
         second = run_train(request_for(config, tiny_store, None, new=True))
@@ -290,6 +295,7 @@ def test_a_budget_that_is_too_small_is_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.faults
 def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
     cheap_run: RunFolder, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
@@ -327,6 +333,24 @@ def test_a_training_that_diverges_is_stopped_with_the_key_to_lower(
     config = changed(cheap_config, train=train)
     with refused(RunError, "train.learning_rate"):
         run_train(request_for(config, tiny_store, tmp_path / "run"))
+
+
+def test_a_prepared_training_counts_its_last_batch_and_knows_what_else_may_make_it_diverge(
+    cheap_config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    store = open_store(tiny_store)
+    config = changed(cheap_config, train={"batch": 50, "steps_per_epoch": None})
+    config = resolved_config(request_for(config, tiny_store, tmp_path), store)
+    split = choose_split(store.folds, class_table(store), config.split)
+    training = prepare(RunFolder(tmp_path), store, split, config)
+    rows = sum(stop - start for start, stop in fold_ranges(store, split.train))
+    assert rows % 50
+    assert training.windows(training.steps_per_epoch) == rows
+    assert training.windows(2) == 100
+    own = dataclasses.replace(training, own_augmentations=("mine:noisy",))
+    for each, named in ((training, ()), (own, ("augment.custom", "mine:noisy"))):
+        with refused(RunError, "train.learning_rate", *named):
+            _refuse_divergence(each, {"loss": float("nan"), "epoch": 1.0})
 
 
 def test_an_error_lets_go_of_the_stream_at_once(

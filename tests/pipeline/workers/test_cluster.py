@@ -216,6 +216,7 @@ def test_a_scheduler_that_is_started_again_changes_no_byte(
     assert hashes(target) == hashes(whole)
 
 
+@pytest.mark.faults
 def test_a_worker_with_too_little_memory_is_refused(
     start: Start, tiny_config: Config, tiny_source: Path, tmp_path: Path
 ) -> None:
