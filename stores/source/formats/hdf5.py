@@ -135,6 +135,11 @@ class Hdf5Node:
         found = self.resolved(name)
         return Hdf5Node(found) if isinstance(found, h5py.Group) else None
 
+    def children(self) -> list[str]:
+        """Of datasets, groups and links."""
+        with explained():
+            return [name for name in self.node if isinstance(name, str)]
+
     def contents(self) -> str:
         """The datasets below with shape and type."""
         with explained():

@@ -102,6 +102,10 @@ class ParquetTable(OneFile):
     def group(self, name: str) -> None:
         """None: a table has no groups."""
 
+    def children(self) -> list[str]:
+        """Those of the columns that are read."""
+        return [column.name for column in self.held_columns if column.kind]
+
     def contents(self) -> str:
         """The columns with shape and type, and the names of those that are not read."""
         read = [column for column in self.held_columns if column.kind]

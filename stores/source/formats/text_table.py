@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -70,6 +70,10 @@ class TextTable(OneFile):
 
     def group(self, name: str) -> None:
         """None: a table has no groups."""
+
+    def children(self) -> Sequence[str]:
+        """Those of the columns."""
+        return self.plan.names
 
     def contents(self) -> str:
         """The columns with shape and type."""
