@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,10 @@ class JoinedArray:
     def attribute(self, name: str) -> Any | None:
         """The first file's."""
         return self._attribute(name)
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """The first file's."""
+        return self._arrays.of(0).attributes()
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
