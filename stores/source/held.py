@@ -84,3 +84,7 @@ class HeldNode:
     def contents(self) -> str:
         """Names, shapes and types."""
         return shown_arrays((a.name, a.shape, a.dtype) for a in self._arrays.values())
+
+    def names(self) -> Iterator[str]:
+        """Names of the arrays."""
+        return iter(self._arrays)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,10 @@ class ManyFiles:
         """What the first recording holds."""
         held = self.example(lambda files: "; ".join(each.contents() for each in files))
         return f"in {self.files.names[0][0]} {held}"
+
+    def names(self) -> Iterator[str]:
+        """Of the arrays of the first recording's files."""
+        return iter(self.example(lambda files: list(chain.from_iterable(f.names() for f in files))))
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Nothing: what is fetched ahead is of one object."""

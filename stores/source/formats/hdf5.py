@@ -22,6 +22,8 @@ from headrace.stores.source.formats.hdf5_filters import lacking_filters
 from headrace.stores.source.formats.hdf5_own import HDF5_ERRORS, NO_PARTS, OUTSIDE, Parts, check_own
 from headrace.stores.source.formats.one_file import OneFile
 
+MOST_NAMES = 100_000
+"""Of the datasets of a file that are listed."""
 MIN_CHUNK_CACHE = 1 << 20
 MAX_CHUNK_CACHE = 64 << 20
 """Bytes of one row of chunks that are kept decoded, so that reading on decodes each chunk once."""
@@ -145,14 +147,20 @@ class Hdf5Node:
         with explained():
             return shown_arrays(self.below())
 
-    def below(self) -> list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
+    def names(self) -> Iterator[str]:
+        """Names of the datasets below."""
+        with explained():
+            return iter([name for name, _, _ in self.below(MOST_NAMES)])
+
+    def below(self, most: int = 20) -> list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
         """Name, shape and type of the first datasets below."""
         found: list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]] = []
 
-        def visit(name: str, item: Any) -> bool | None:
-            if isinstance(item, h5py.Dataset):
+        def visit(name: str | bytes, item: Any) -> bool | None:
+            # Bytes are no UTF-8: no configuration could name them.
+            if isinstance(name, str) and isinstance(item, h5py.Dataset):
                 found.append((name, item.shape, item.dtype))
-            return True if len(found) > 20 else None
+            return True if len(found) > most else None
 
         self.node.visititems(visit)
         return found

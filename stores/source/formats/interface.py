@@ -117,6 +117,13 @@ class SourceNode(Protocol):
         """The arrays below with shape and type, at most 12, in one line."""
         ...
 
+    def names(self) -> Iterator[str]:
+        """Names of the arrays below, as `array` takes them; some of a file that holds very many.
+
+        A name may be of an array that cannot be opened.
+        """
+        ...
+
 
 Files = Sequence[SourceNode]
 """The files of a recording, whose channels belong side by side; most have one."""

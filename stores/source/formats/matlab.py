@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -95,10 +96,16 @@ class MatlabNode:
 
     def contents(self) -> str:
         """The arrays below with shape and type."""
-        found: list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]] = []
+        return shown_arrays(islice(self._below(), 20))
+
+    def names(self) -> Iterator[str]:
+        """Names of the arrays below."""
+        return (name for name, _, _ in self._below())
+
+    def _below(self) -> Iterator[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
         waiting: list[tuple[str, Item]] = [("", self.item)]
         for _ in range(MOST_VISITED):
-            if not waiting or len(found) > 20:
+            if not waiting:
                 break
             path, item = waiting.pop(0)
             try:
@@ -107,10 +114,9 @@ class MatlabNode:
             except ARCHIVE_ERRORS:  # It cannot be read, and need not be named.
                 continue
             if array is not None:
-                found.append((path, array.shape, array.dtype))
+                yield path, array.shape, array.dtype
                 continue
             waiting += [(f"{path}/{n}".lstrip("/"), m) for n, m in members if m is not None]
-        return shown_arrays(found)
 
     def _found(self, name: str) -> tuple[Item | None, str]:
         """The item, and its path from the file on."""

@@ -192,6 +192,10 @@ class NumpyNode:
         """The arrays below with shape and type."""
         return shown_arrays(itertools.islice(self._below(), 20))
 
+    def names(self) -> Iterator[str]:
+        """Names of the arrays below."""
+        return (name for name, _, _ in self._below())
+
     def _below(self) -> Iterator[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
         for member in self._file.members:
             with suppress(SourceError):

@@ -112,6 +112,11 @@ class ParquetTable(OneFile):
         others = [column.name for column in self.held_columns if not column.kind]
         return text + (f"; not read: {', '.join(others[:12])}" if others else "")
 
+    def names(self) -> Iterator[str]:
+        """Names of the columns that are read, and "table"."""
+        read = [column.name for column in self.held_columns if column.kind]
+        yield from dict.fromkeys([TABLE, *read] if self.array(TABLE) is not None else read)
+
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch bytes of an object side by side."""
         if self._object is None:

@@ -77,6 +77,11 @@ class TextTable(OneFile):
         arrays = [found for name in names if (found := self.array(name)) is not None]
         return shown_arrays((each.name, each.shape, each.dtype) for each in arrays)
 
+    def names(self) -> Iterator[str]:
+        """Names of the columns, and "table"."""
+        plan = self.plan
+        yield from dict.fromkeys([TABLE, *plan.names] if plan.number_columns else plan.names)
+
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch bytes of an object side by side."""
         return self._source.fetch(spans)

@@ -55,6 +55,10 @@ class ZarrNode:
         """The arrays below with shape and type."""
         return shown_arrays(itertools.islice(self._below(), 20))
 
+    def names(self) -> Iterator[str]:
+        """Names of the arrays below."""
+        return (name for name, _, _ in self._below())
+
     def _below(self) -> Iterator[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
         nodes = self._documents.place.nodes(self._path, self._is_array)
         for path in itertools.islice(nodes, MOST_LOOKED_AT):

@@ -38,7 +38,7 @@ def test_a_usual_file_has_no_notes(tmp_path):
         (b"P1", b"P1   "),
         (b"P1", b"P1\r"),
         (b"P1", b"\tP1"),
-        ("P1".encode(), "P1\u00a0".encode()),
+        (b"P1", "P1\u00a0".encode()),
         ("Zo\u00eb".encode(), "Zoe\u0308".encode()),
         (b"P  1", b"P 1"),
         ("P\u200b1".encode(), b"P1"),
