@@ -109,6 +109,10 @@ class JoinedArray:
         """That of a file."""
         return self._arrays.of(file).attribute(name)
 
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """The first file's."""
+        return self._arrays.of(0).attributes()
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
         found = [np.empty((0, *self._inner), self.dtype)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,10 @@ class RepeatedTexts:
 
     def attribute(self, name: str) -> None:
         """None."""
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """None."""
+        return []
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""

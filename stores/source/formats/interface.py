@@ -55,6 +55,10 @@ class SourceArray(Protocol):
         """An attribute of the array, else of its file; None: neither has it."""
         ...
 
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Small attributes of the array, then of its groups up to the file, if it has any."""
+        ...
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`, of numbers, freshly allocated."""
         ...

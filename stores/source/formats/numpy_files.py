@@ -63,6 +63,10 @@ class NumpyArray:
     def attribute(self, name: str) -> None:
         """None: NumPy's files have no attributes."""
 
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """None."""
+        return []
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`, as a slice of a NumPy array has them."""
         start, stop, _ = slice(start, stop).indices(self._rows)

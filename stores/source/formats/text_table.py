@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -183,6 +183,10 @@ class TextArray:
 
     def attribute(self, name: str) -> None:
         """None: text has no attributes."""
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """None."""
+        return []
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`, of numbers."""
