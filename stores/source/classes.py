@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from headrace.stores.errors import GroupError, SourceError, UserError
 from headrace.stores.source.arrays import find_array, require_array
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile, SourceNode
-from headrace.stores.source.names import Codes, NameColumn, OneName, distinct, natural_order
+from headrace.stores.source.names import (
+    PADDING,
+    Codes,
+    NameColumn,
+    OneName,
+    distinct,
+    looks,
+    natural_order,
+)
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.shaped import flat
 from headrace.stores.text import shown
@@ -99,21 +107,21 @@ class LabelSelection:
         ]
         listed += [("source.exclude_labels", pattern) for pattern in self._exclude]
         for option, pattern in listed:
-            if not any(fnmatchcase(label, pattern) for label in labels):
+            if not any(_matches(label, pattern) for label in labels):
                 raise SourceError(
                     f"{option} lists {pattern!r}, which matches no label. "
                     f"The labels are: {shown(labels)}."
                 )
 
     def _judge(self, label: str) -> str | None:
-        if label == self._between or any(fnmatchcase(label, pattern) for pattern in self._exclude):
+        if label == self._between or any(_matches(label, pattern) for pattern in self._exclude):
             return None
         if not self._map:
             return label
         classes = [
             name
             for name, patterns in self._map.items()
-            if any(fnmatchcase(label, pattern) for pattern in patterns)
+            if any(_matches(label, pattern) for pattern in patterns)
         ]
         if len(classes) > 1:
             raise SourceError(
@@ -317,6 +325,11 @@ def no_groups(node: SourceNode, usual: Sequence[str]) -> UserError:
     )
 
 
+def _matches(label: str, pattern: str) -> bool:
+    """Whether a label is one of a pattern's, as both look: an accent may be written in two ways."""
+    return fnmatchcase(looks(label), looks(pattern))
+
+
 def _text_list(values: Any) -> tuple[str, ...]:
     array = np.asarray(values).reshape(-1)
     try:
@@ -331,7 +344,7 @@ def _text_list(values: Any) -> tuple[str, ...]:
             f"The list of classes holds {array.dtype}; strings are needed. Name another dataset "
             'with source.classes, or set source.classes = "" to use the labels as names.'
         )
-    return tuple(texts)
+    return tuple(text.strip(PADDING) for text in texts)
 
 
 def _part(value: str, names: dict[str, str]) -> str:

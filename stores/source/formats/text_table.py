@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -78,6 +78,10 @@ class TextTable(OneFile):
 
     def group(self, name: str) -> None:
         """None: a table has no groups."""
+
+    def children(self) -> Sequence[str]:
+        """Those of the columns."""
+        return self.plan.names
 
     def contents(self) -> str:
         """The columns with shape and type."""
@@ -208,6 +212,10 @@ class TextArray:
 
     def attribute(self, name: str) -> None:
         """None: text has no attributes."""
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """None."""
+        return []
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`, of numbers."""
