@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
+from headrace.stores.source.file_kinds import left_out_note
+from headrace.stores.source.file_states import content, touched
 from headrace.stores.source.files import SourceFiles
 from headrace.stores.source.formats.interface import (
     Answer,
@@ -24,10 +26,10 @@ from headrace.stores.source.formats.interface import (
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.held import HeldArray, HeldNode
 from headrace.stores.source.joined import JoinedArray, OpenArrays
+from headrace.stores.source.notes import Note
+from headrace.stores.source.run_array import of_files
 
 RECORDINGS = "recordings"
-LOOKED_AT = 4096
-"""Bytes of a file that are looked at in three places."""
 
 
 class ManyFiles:
@@ -63,10 +65,21 @@ class ManyFiles:
         return JoinedArray(arrays.of(0).name, self.where, rows, arrays.of(0), arrays)
 
     def array(self, name: str) -> SourceArray | None:
-        """The array of that name in each; None: the first has none."""
-        if self.example(lambda files: first_array(files, name) is None):
+        """The array of that name in each, else what the table of recordings says of each row.
+
+        None: the first has none, nor the table; that is asked once the data was found.
+        """
+        if self.example(lambda files: first_array(files, name) is not None):
+            return self.each(lambda files: _required(files, name))
+        if self._rows is None or name not in self.columns:
             return None
-        return self.each(lambda files: _required(files, name))
+        return of_files(name, f"{self.where} {name}", self.columns[name], self._rows)
+
+    def notes(self) -> tuple[Note, ...]:
+        """Of files that were left out."""
+        left_out = self.files.left_out
+        text = left_out_note(left_out, self.folder) if left_out else ""
+        return (Note(text, "source.files"),) if text else ()
 
     def group(self, name: str) -> SourceNode | None:
         """The table of recordings: a row a file, and the columns that their names give.
@@ -81,7 +94,11 @@ class ManyFiles:
             HeldArray("start", where, before.astype(np.int64)),
             HeldArray("length", where, self._rows),
         ]
-        columns += [HeldArray(name, where, list(v)) for name, v in self.files.columns.items()]
+        columns += [
+            HeldArray(name, where, list(cells))
+            for name, cells in self.files.columns.items()
+            if name not in ("start", "length")
+        ]
         return HeldNode(name, where, columns)
 
     def contents(self) -> str:
@@ -99,19 +116,19 @@ class ManyFiles:
 
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(storage_of(path).size() for path in self._paths())
+        return sum(content(path)[0] for path in self._paths())
 
     def state(self) -> State:
         """Of all files, as one number."""
         digest = hashlib.blake2b(digest_size=16)
         for path in self._paths():
-            digest.update(repr(storage_of(path).state()).encode())
+            digest.update(touched(path))
         return (digest.hexdigest(),)
 
     def described(self) -> SourceArray:
         """Of each recording the names of its files, their sizes, and what stands in them."""
         texts = [
-            " ".join(f"{name} {_content(self.files.folder / name)}" for name in names)
+            " ".join(f"{name} {_described(self.folder / name)}" for name in names)
             for names in self.files.names
         ]
         return HeldArray("files", self.where, texts)
@@ -162,12 +179,6 @@ def _required(files: Files, name: str) -> SourceArray:
     return found
 
 
-def _content(path: Place) -> str:
-    """Size of a file, and a digest of its beginning, middle and end."""
-    storage = storage_of(path)
-    size, digest = storage.size(), hashlib.blake2b(digest_size=8)
-    with storage.open() as file:
-        for place in (0, size // 2, max(0, size - LOOKED_AT)):
-            file.seek(place)
-            digest.update(file.read(LOOKED_AT) or b"")
-    return f"{size} {digest.hexdigest()}"
+def _described(path: Place) -> str:
+    size, digest = content(path)
+    return f"{size} {digest.hex()}"

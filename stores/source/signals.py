@@ -116,6 +116,7 @@ def names_of(option: str | list[str] | None) -> list[str]:
     return [option] if isinstance(option, str) and option else list(option or [])
 
 
-def has_data(files: Files, usual: Sequence[str]) -> bool:
-    """Whether an array of a usual name is there."""
-    return any(files[0].array(name) is not None for name in usual)
+def has_data(files: Files, usual: Sequence[str]) -> tuple[bool, bool]:
+    """Whether an array of a usual name is there, and whether it has more axes than a column."""
+    found = [array for name in usual if (array := files[0].array(name)) is not None]
+    return bool(found), bool(found) and len(found[0].shape or ()) > 1
