@@ -116,7 +116,11 @@ def names_of(option: str | list[str] | None) -> list[str]:
     return [option] if isinstance(option, str) and option else list(option or [])
 
 
-def has_data(files: Files, usual: Sequence[str]) -> tuple[bool, bool]:
-    """Whether an array of a usual name is there, and whether it has more axes than a column."""
-    found = [array for name in usual if (array := files[0].array(name)) is not None]
-    return bool(found), bool(found) and len(found[0].shape or ()) > 1
+def has_data(files: Files, usual: Sequence[str]) -> bool:
+    """Whether an array of a usual name is there, that can be signals or windows.
+
+    A column called x beside others is one axis of an accelerometer.
+    """
+    found = (files[0].array(name) for name in usual)
+    least = 2 if usual == USUAL_WINDOWS else 1
+    return any(each is not None and len(each.shape or ()) >= least for each in found)

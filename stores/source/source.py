@@ -15,7 +15,7 @@ from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.fingerprint import fingerprint
-from headrace.stores.source.formats.interface import Files, SourceFile
+from headrace.stores.source.formats.interface import SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.located import files_of
@@ -299,7 +299,13 @@ def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
     if options.layout != "auto":
         return options.layout
     named = (bool(options.windows), bool(options.signals))
-    there = named if any(named) else file.example(_usual_data)
+    there = (
+        named
+        if any(named)
+        else file.example(
+            lambda files: tuple(has_data(files, usual) for usual in (USUAL_WINDOWS, USUAL_SIGNALS))
+        )
+    )
     if all(there):
         raise SourceError(
             f"{file.where} has both windows and recordings. Set source.layout to "
@@ -312,10 +318,3 @@ def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
             "channel) or source.signals (row, channel)."
         )
     return "windows" if there[0] else "recordings"
-
-
-def _usual_data(files: Files) -> tuple[bool, bool]:
-    """Whether there are windows and signals; a column x of a table is no windows."""
-    windows, wide = has_data(files, USUAL_WINDOWS)
-    signals, _ = has_data(files, USUAL_SIGNALS)
-    return windows and (wide or not signals), signals
