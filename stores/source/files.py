@@ -36,6 +36,22 @@ class SourceFiles:
         """The files of a recording."""
         return [self.folder / name for name in self.names[recording]]
 
+    def beside(self, recording: int, pattern: str) -> Place:
+        """The file whose name the fields of a recording's make.
+
+        Raises:
+            UserError: a field that files do not have, a name that leads out, or no such file.
+        """
+        fields = {name: values[recording] for name, values in self.columns.items()}
+        lacking = [name for name in FIELD.findall(pattern) if name not in fields]
+        if lacking:
+            raise SourceError(
+                f"{pattern!r} has the field {shown(lacking)}, which source.files has not: it has "
+                f"{shown(sorted(fields))}."
+            )
+        name = FIELD.sub(lambda field: fields[field[1]], pattern)
+        return place_beside(self.folder, name)
+
 
 def files_in(folder: Place, patterns: Sequence[str]) -> SourceFiles:
     """The files below `folder` whose names match the patterns; all of them without any.

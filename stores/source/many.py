@@ -34,11 +34,13 @@ class ManyFiles:
 
     fetched_bytes = 0
 
-    def __init__(self, files: SourceFiles) -> None:
-        """Nothing is opened but what is asked for."""
+    def __init__(self, files: SourceFiles, drop_damaged: bool = False) -> None:
+        """Nothing is opened but what is asked for; `drop_damaged` as in `open_file`."""
+        self._drop_damaged = drop_damaged
         self.files, self.folder, self.columns = files, files.folder, files.columns
         self.name, self.where = "/", str(files.folder)
         self._open: list[OpenArrays] = []
+        self._beside: list[str] = []
         self._rows: NDArray[np.int64] | None = None
 
     def example(self, ask: Callable[[Files], Answer]) -> Answer:
@@ -47,13 +49,16 @@ class ManyFiles:
             return ask(self._opened(0, closing))
         raise AssertionError  # What is raised above is not held back.
 
-    def each(self, find: Callable[[Files], SourceArray]) -> SourceArray:
-        """What `find` finds in each recording, one after another.
+    def each(self, find: Callable[[Files], SourceArray], beside: str | None = None) -> SourceArray:
+        """What `find` finds in each recording, one after another; see `SourceFile`.
 
         Raises:
-            UserError: a recording's files have different numbers of rows; as `find`.
+            UserError: a recording's files have different numbers of rows; the file beside is not
+                there; as `find`.
         """
-        arrays = OpenArrays(lambda recording: self._found(recording, find))
+        if beside is not None:
+            self._beside.append(beside)
+        arrays = OpenArrays(lambda recording: self._found(recording, find, beside))
         self._open.append(arrays)
         count = len(self.files.names)
         rows = np.array([_rows(arrays.of(number)) for number in range(count)], dtype=np.int64)
@@ -114,6 +119,7 @@ class ManyFiles:
     def _paths(self) -> Iterator[Place]:
         for number in range(len(self.files.names)):
             yield from self.files.paths(number)
+            yield from (self.files.beside(number, pattern) for pattern in self._beside)
 
     def close(self) -> None:
         """Close all that is open."""
@@ -121,18 +127,19 @@ class ManyFiles:
             arrays.close()
 
     def _found(
-        self, recording: int, find: Callable[[Files], SourceArray]
+        self, recording: int, find: Callable[[Files], SourceArray], beside: str | None
     ) -> tuple[SourceArray, Callable[[], None]]:
         with ExitStack() as closing:
-            found = find(self._opened(recording, closing)).ready()
+            found = find(self._opened(recording, closing, beside)).ready()
             return found, closing.pop_all().close
         raise AssertionError  # What is raised above is not held back.
 
-    def _opened(self, recording: int, closing: ExitStack) -> Files:
-        """The open files of a recording."""
+    def _opened(self, recording: int, closing: ExitStack, beside: str | None = None) -> Files:
+        """The open files of a recording, or the one that stands beside them."""
         opened: list[SourceFile] = []
-        for path in self.files.paths(recording):
-            file = open_file(path)
+        paths = self.files.paths(recording)
+        for path in paths if beside is None else [self.files.beside(recording, beside)]:
+            file = open_file(path, self._drop_damaged)
             closing.callback(file.close)
             opened.append(file)
         return opened

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,20 @@ class NameColumn:
     of lines around it. Names that differ in case alone are refused.
     """
 
-    def __init__(self, array: SourceArray, option: str, index: Sequence[str] | None = None) -> None:
-        """Check type and shape of `array`; `index` are the names that integers count into.
+    def __init__(
+        self,
+        array: SourceArray,
+        option: str,
+        index: Sequence[str] | None = None,
+        meanings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check type and shape of `array`.
+
+        Args:
+            array: (n,).
+            option: the key that names it, for errors.
+            index: the names that integers count into.
+            meanings: the names that stand in for those found.
 
         Raises:
             UserError: not one-dimensional, or neither strings nor integers.
@@ -41,6 +53,7 @@ class NameColumn:
         self.trimmed = 0
         self._folded: dict[str, str] = {}
         self._index = index
+        self.meanings = meanings or {}
         self._option = option
         self._codes: dict[str, int] = {}
         if array.shape is None or len(array.shape) != 1:
@@ -95,6 +108,8 @@ class NameColumn:
 
     def _code(self, value: int | str) -> int:
         name = str(value) if self._index is None or isinstance(value, str) else self._at(value)
+        if self.meanings:
+            name = self.meanings.get(plain(name.strip(PADDING)), name)
         if name not in self._codes:
             self.trimmed += name != name.strip(PADDING)
             name = name.strip(PADDING)
@@ -169,6 +184,12 @@ def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     unique, inverse = np.unique(values[heads], return_inverse=True)
     lengths = np.diff(heads, append=len(values))
     return unique, np.repeat(inverse.astype(np.int64), lengths)
+
+
+def plain(text: str) -> str:
+    """A number without what files write before or after it: 01, 1 and 1.0 are one."""
+    number = text.removesuffix(".0")
+    return str(int(number)) if number.isascii() and number.isdecimal() else text
 
 
 def natural_order(names: Sequence[str]) -> list[int]:

@@ -279,14 +279,15 @@ class Source:
 
 def _opened(path: Place, options: SourceOptions) -> SourceFile:
     """The file, or all files of the folder."""
+    drop_damaged = options.damaged_lines == "drop"
     if path.is_dir() and not is_zarr(path):
-        return ManyFiles(files_in(path, options.files))
+        return ManyFiles(files_in(path, options.files), drop_damaged)
     if options.files:
         raise SourceError(
             f"source.files names files of a folder, and {path} is a file. Name the folder, or "
             "leave source.files out."
         )
-    return open_file(path)
+    return open_file(path, drop_damaged)
 
 
 def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:

@@ -1,0 +1,110 @@
+"""The column of labels of a source, from wherever it stands, and the classes that are declared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from headrace.stores.errors import SourceError
+from headrace.stores.source.arrays import find_array, require_array
+from headrace.stores.source.classes import UNLABELLED
+from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile, SourceNode
+from headrace.stores.source.label_names import read_label_names
+from headrace.stores.source.names import NameColumn, OneName
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.shaped import flat
+
+ALONE = ("array", "table")
+"""What the only array of a file is called that has no names."""
+
+
+def label_column(
+    file: SourceFile, data: SourceArray, usual: Sequence[str], options: SourceOptions
+) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
+    """The labels of the rows of `data`, and the classes that the file lists.
+
+    Raises:
+        UserError: there are none, and the options do not say so; they or the classes are of a
+            wrong type or shape.
+    """
+    if options.labels == "":
+        return OneName(data, UNLABELLED), None
+    beside = options.labels_file
+    wanted = usual if beside is None else (*usual, *ALONE)
+    labels = file.each(lambda files: _labels_of(files, options, wanted), beside)
+    declared = declared_classes(file, (labels, data), options.classes)
+    return named_labels(file, labels, declared, declared, options)
+
+
+def named_labels(
+    file: SourceFile,
+    labels: SourceArray,
+    index: Sequence[str] | None,
+    declared: Sequence[str] | None,
+    options: SourceOptions,
+) -> tuple[NameColumn, tuple[str, ...] | None]:
+    """A column of labels by the names that a table gives them, and the classes in order.
+
+    Args:
+        file: the source.
+        labels: (n,).
+        index: the names that integers of it count into.
+        declared: the file's list of classes, if it has one.
+        options: where the table is.
+
+    Raises:
+        UserError: as `read_label_names`.
+    """
+    meanings = read_label_names(file.folder, options.label_table)
+    if meanings is not None:
+        declared = tuple(dict.fromkeys(meanings.values()))
+    column = NameColumn(labels, "labels", index, meanings)
+    return column, None if declared is None else tuple(declared)
+
+
+def _labels_of(files: Files, options: SourceOptions, usual: Sequence[str]) -> SourceArray:
+    """The labels of a recording, from the first of its files that has some."""
+    for each in files[:-1]:
+        names = usual if options.labels is None else (options.labels,)
+        if (found := find_array(each, "labels", None, names)) is not None:
+            return flat(found)
+    return flat(require_array(files[-1], "labels", options.labels, usual))
+
+
+def declared_classes(
+    file: SourceNode, owners: Sequence[SourceArray], named: str | None
+) -> tuple[str, ...] | None:
+    """The names that integer labels index: an array, else an attribute of `owners`, else None.
+
+    Raises:
+        UserError: the named array is missing, or holds something else than strings.
+    """
+    array = find_array(file, "classes", named, ("classes",))
+    if array is not None:
+        return _text_list(array.whole())
+    if named == "":
+        return None
+    for owner in owners:
+        value = owner.attribute("classes")
+        if value is not None:
+            return _text_list(value)
+    return None
+
+
+def _text_list(values: Any) -> tuple[str, ...]:
+    array = np.asarray(values).reshape(-1)
+    try:
+        texts = [value.decode() if isinstance(value, bytes) else value for value in array.tolist()]
+    except UnicodeDecodeError as error:
+        raise SourceError(
+            f"The list of classes is not UTF-8 ({error}). Write it anew, or set "
+            'source.classes = "" to use the labels as names.'
+        ) from error
+    if not all(isinstance(text, str) for text in texts):
+        raise SourceError(
+            f"The list of classes holds {array.dtype}; strings are needed. Name another dataset "
+            'with source.classes, or set source.classes = "" to use the labels as names.'
+        )
+    return tuple(texts)
