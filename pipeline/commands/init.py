@@ -9,6 +9,7 @@ from headrace.pipeline.commands.guess import Guess, guess_config
 from headrace.pipeline.config.load import load_config, toml_value
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
+from headrace.stores.source.notes import Note
 from headrace.stores.source.probe import look_at, open_stranger
 from headrace.stores.text import in_one_line
 
@@ -25,7 +26,7 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
         console: where to speak.
 
     Returns:
-        JSON-able: config, unsure, and why the file cannot be used so (or None).
+        JSON-able: config, unsure, notes, and why the file cannot be used so (or None).
 
     Raises:
         UserError: the file is not HDF5, has no dataset that may be signals, or `output` exists.
@@ -36,16 +37,23 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
     guess = guess_config(contents, str(data))
     content = config_text(guess, data, output.stem)
     disk.write_bytes(output, content.encode())
-    problem = _problem(output, data)
+    problem, notes = _problem(output, data)
     for doubt in guess.unsure:
         console.say(f"Not sure: {in_one_line(doubt)}")
+    for note in notes:
+        console.say(str(note))
     if problem:
         console.say(f"Written: {output}. It cannot be used yet: {in_one_line(problem)}")
     else:
         console.say(f"Written: {output}. Look at it, then run")
         for stage in ("features", "train", "evaluate"):
             console.say(f"  headrace {stage} --config {output}")
-    return {"config": str(output), "unsure": guess.unsure, "problem": problem}
+    return {
+        "config": str(output),
+        "unsure": guess.unsure,
+        "problem": problem,
+        "notes": [note.as_table() for note in notes],
+    }
 
 
 def config_text(guess: Guess, data: Path, name: str) -> str:
@@ -80,13 +88,14 @@ def _section(keys: dict[str, tuple[Any, str]]) -> list[str]:
     return lines
 
 
-def _problem(config: Path, data: Path) -> str | None:
-    """Why the file cannot be used as the configuration says, in one line."""
+def _problem(config: Path, data: Path) -> tuple[str | None, tuple[Note, ...]]:
+    """Why the file cannot be used as the configuration says, in one line; and its notes."""
     try:
         with open_stranger(data, load_config(config).source) as source:
             count = len(source.groups)
             if source.grouped and count < 3:
-                return f"{count} groups are too few: a fold each to train, validate and test."
+                few = f"{count} groups are too few: a fold each to train, validate and test."
+                return few, source.notes
+            return None, source.notes
     except UserError as error:
-        return str(error)
-    return None
+        return str(error), ()

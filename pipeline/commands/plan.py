@@ -62,8 +62,9 @@ def run_plan(
 
     Returns:
         stages: name -> the plan's lines in bytes; `shuffle_quality`, 1 for batches that mix groups
-        like independent draws; `scale`, if asked. Unless the store stands: `needed_disk`,
-        `free_disk`, and `read_amplification`, bytes read of the source for a byte of windows.
+        like independent draws; `scale`, if asked. Unless the store stands: `notes` of the source,
+        `needed_disk`, `free_disk`, and `read_amplification`, bytes read of the source for a byte
+        of windows.
 
     Raises:
         UserError: a stage does not fit the budget; all plans are printed first.
@@ -170,8 +171,11 @@ def _store(
         plan, workers = plan_features(request.config, making)
         fold_of = FoldReader(source, survey.fold_of_group, survey.dropped)
         amplified = read_amplification(source, layout_of(manifest, survey.index), fold_of)
+        for note in source.notes:
+            request.console.say(str(note))
+        notes = [note.as_table() for note in source.notes]
     needed = needed_disk(manifest, manifest.windows)
-    disk: dict[str, Any] = {"store": str(request.store), "needed_disk": needed}
+    disk: dict[str, Any] = {"store": str(request.store), "needed_disk": needed, "notes": notes}
     disk["read_amplification"] = amplified
     said = ""
     free = storage.free_bytes()

@@ -54,7 +54,8 @@ def run_features(request: Request) -> dict[str, Any]:
             return _already_complete(target, request, console)
         planned, job = plan_job(request, source, target)
         made = _build(target, planned, job, console)
-    return store_summary(target, planned, made)
+        notes = [note.as_table() for note in source.notes]
+    return store_summary(target, planned, made) | {"notes": notes}
 
 
 def store_place(store: Place) -> Place:
@@ -247,13 +248,8 @@ def _describe(console: Console, source: Source, manifest: Manifest) -> None:
         f"{len(manifest.groups)} groups in {len(manifest.folds)} folds."
     )
     console.say(f"Classes: {', '.join(manifest.classes)}.")
-    without, lost = source.without_windows()
-    if without:
-        console.say(
-            f"Warning: {counted(without, 'recording')} of the source give no window: shorter than "
-            "one, or no label of theirs is kept."
-            + (f" That leaves out all of {listed(lost)}." if lost else "")
-        )
+    for note in source.notes:
+        console.say(str(note))
     console.say(
         f"Store: {counted(manifest.shards, 'shard')} of {manifest.shard:,} windows, "
         f"{len(manifest.features)} features."

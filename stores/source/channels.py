@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import SHOWN_ARRAYS, check_text
 from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.joined import JoinedArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.spec import WindowSpec, numbered_channels
 
@@ -60,6 +61,8 @@ def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
     Raises:
         UserError: no rate, a count that differs from C, names that repeat, or a bad value.
     """
+    if isinstance(data, JoinedArray):
+        _require_alike(data, options)
     count = int((data.shape or (0,))[-1])
     channels = _texts(data, "channels", options.channels, count)
     if channels is None:
@@ -84,6 +87,16 @@ def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
         offset=np.zeros(count) if offset is None else offset,
         rate_hz=_rate(data, options.rate_hz),
     )
+
+
+def _require_alike(data: JoinedArray, options: SourceOptions) -> None:
+    """Raises UserError: recordings say different things, and no option says which holds."""
+    for option, name in ATTRIBUTES.items():
+        if name in data.differing and getattr(options, option) is None:
+            raise SourceError(
+                f"The attribute {name} is {data.differing[name]}: recordings of one source are "
+                f"alike. Set source.{option} if it holds for all, or leave those out."
+            )
 
 
 def _rate(data: SourceArray, given: float | None) -> float:

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from headrace.stores.errors import GroupError, SourceError, UserError
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.held import HeldArray
-from headrace.stores.source.names import Codes, NameColumn, OneName, distinct, natural_order
+from headrace.stores.source.names import (
+    Codes,
+    NameColumn,
+    OneName,
+    distinct,
+    looks,
+    natural_order,
+)
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.text import shown
 
@@ -101,21 +108,21 @@ class LabelSelection:
         ]
         listed += [("source.exclude_labels", pattern) for pattern in self._exclude]
         for option, pattern in listed:
-            if not any(fnmatchcase(label, pattern) for label in labels):
+            if not any(_matches(label, pattern) for label in labels):
                 raise SourceError(
                     f"{option} lists {pattern!r}, which matches no label. "
                     f"The labels are: {shown(labels)}."
                 )
 
     def _judge(self, label: str) -> str | None:
-        if label == self._between or any(fnmatchcase(label, pattern) for pattern in self._exclude):
+        if label == self._between or any(_matches(label, pattern) for pattern in self._exclude):
             return None
         if not self._map:
             return label
         classes = [
             name
             for name, patterns in self._map.items()
-            if any(fnmatchcase(label, pattern) for pattern in patterns)
+            if any(_matches(label, pattern) for pattern in patterns)
         ]
         if len(classes) > 1:
             raise SourceError(
@@ -272,6 +279,11 @@ def no_groups(node: SourceNode, usual: Sequence[str]) -> UserError:
         "source.groups, or set source.split_by_window = true and read the scores as too high: "
         "they leak."
     )
+
+
+def _matches(label: str, pattern: str) -> bool:
+    """Whether a label is one of a pattern's, as both look: an accent may be written in two ways."""
+    return fnmatchcase(looks(label), looks(pattern))
 
 
 def _part(value: str, names: dict[str, str]) -> str:

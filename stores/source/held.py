@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,10 @@ class HeldArray:
 
     def attribute(self, name: str) -> None:
         """None."""
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """None."""
+        return []
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
@@ -77,6 +81,14 @@ class HeldNode:
     def group(self, name: str) -> None:
         """None: it holds no groups."""
 
+    def children(self) -> list[str]:
+        """Those of the arrays."""
+        return list(self._arrays)
+
     def contents(self) -> str:
         """Names, shapes and types."""
         return shown_arrays((a.name, a.shape, a.dtype) for a in self._arrays.values())
+
+    def names(self) -> Iterator[str]:
+        """Names of the arrays."""
+        return iter(self._arrays)

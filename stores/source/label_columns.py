@@ -12,7 +12,7 @@ from headrace.stores.source.arrays import find_array, require_array
 from headrace.stores.source.classes import UNLABELLED
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile, SourceNode
 from headrace.stores.source.label_names import read_label_names
-from headrace.stores.source.names import NameColumn, OneName
+from headrace.stores.source.names import PADDING, NameColumn, OneName
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.shaped import flat
 
@@ -107,4 +107,4 @@ def _text_list(values: Any) -> tuple[str, ...]:
             f"The list of classes holds {array.dtype}; strings are needed. Name another dataset "
             'with source.classes, or set source.classes = "" to use the labels as names.'
         )
-    return tuple(texts)
+    return tuple(text.strip(PADDING) for text in texts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,8 +19,10 @@ Codes = NDArray[np.int32]
 SLICE_ROWS = 1 << 16
 SLICE_NAME_BYTES = 128 * SLICE_ROWS
 MAX_NAMES = 1 << 20
-PADDING = " \t\r\n\0"
+PADDING = " \t\r\n\v\f\0\u00a0\ufeff"
 """What instruments and tables leave around a name."""
+UNSEEN = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")
+"""Letters that have no width: names that differ in them alone look alike."""
 
 
 class NameColumn:
@@ -27,7 +30,15 @@ class NameColumn:
 
     Reading gives codes: each different name gets the next number when it is first met, so codes
     are stable once every row was seen in order. `names[code]` is the name, without blanks and ends
-    of lines around it. Names that differ in case alone are refused.
+    of lines around it. Names that look alike (in the blanks within them, in letters of no width,
+    in how an accent is written) are one, called as the first is. Names that differ in case alone
+    are refused.
+
+    Attributes:
+        array: what is read.
+        names: of the codes.
+        meanings: the names that stand in for those found.
+        spellings: how values are written that are not their name itself, and their codes.
     """
 
     def __init__(
@@ -50,8 +61,9 @@ class NameColumn:
         """
         self.array = array
         self.names: list[str] = []
-        self.trimmed = 0
+        self.spellings: dict[str, int] = {}
         self._folded: dict[str, str] = {}
+        self._alike: dict[str, int] = {}
         self._index = index
         self.meanings = meanings or {}
         self._option = option
@@ -77,6 +89,10 @@ class NameColumn:
         unique, inverse = distinct(self._values(start, stop))
         codes = [self._code(value) for value in unique.tolist()]
         return np.array(codes, dtype=np.int32)[inverse]
+
+    def as_written(self) -> list[int]:
+        """Codes of the names that some value is."""
+        return [code for code, name in enumerate(self.names) if name in self._codes]
 
     def _values(self, start: int, stop: int) -> NDArray[Any]:
         if self.array.dtype.kind in "SOU":
@@ -107,14 +123,24 @@ class NameColumn:
         return values
 
     def _code(self, value: int | str) -> int:
-        name = str(value) if self._index is None or isinstance(value, str) else self._at(value)
+        written = str(value) if self._index is None or isinstance(value, str) else self._at(value)
         if self.meanings:
-            name = self.meanings.get(plain(name.strip(PADDING)), name)
-        if name not in self._codes:
-            self.trimmed += name != name.strip(PADDING)
-            name = name.strip(PADDING)
-        if name not in self._codes:
-            self._require_own_case(name)
+            written = self.meanings.get(plain(written.strip(PADDING)), written)
+        found = self._codes.get(written)
+        if found is None:
+            found = self._codes[written] = self._new_code(written)
+        return found
+
+    def _new_code(self, written: str) -> int:
+        """The code of what is met for the first time: of a new name, or of one written otherwise.
+
+        Raises:
+            UserError: it differs from another name in case alone, is no name, or is one too many.
+        """
+        name = written.strip(PADDING)
+        alike = looks(name)
+        if alike not in self._alike:
+            self._require_own_case(alike, name)
             check_text(name, f"{self.array.where} holds a name", f"source.{self._option}")
             if len(self.names) == MAX_NAMES:
                 raise SourceError(
@@ -122,13 +148,16 @@ class NameColumn:
                     f"it names no {self._option}. Name another dataset with "
                     f"source.{self._option}."
                 )
-            self._codes[name] = len(self.names)
+            self._alike[alike] = len(self.names)
             self.names.append(name)
-        return self._codes[name]
+        code = self._alike[alike]
+        if written != self.names[code]:
+            self.spellings[written] = code
+        return code
 
-    def _require_own_case(self, name: str) -> None:
+    def _require_own_case(self, alike: str, name: str) -> None:
         """Raises UserError: another name differs in case alone."""
-        other = self._folded.setdefault(name.casefold(), name)
+        other = self._folded.setdefault(alike.casefold(), name)
         if other != name:
             raise SourceError(
                 f"{self.array.where} holds {other!r} and {name!r}, which differ in case alone. "
@@ -167,6 +196,14 @@ class OneName:
     def read(self, start: int, stop: int) -> Codes:
         """Zeros."""
         return np.zeros(stop - start, dtype=np.int32)
+
+
+def looks(name: str) -> str:
+    """What a name is to the eye: its letters composed, blanks within it one, none without width."""
+    if name.isascii() and "  " not in name and name.isprintable():
+        return name
+    composed = unicodedata.normalize("NFC", UNSEEN.sub("", name))
+    return re.sub(r"[^\S\0-\x1f]+", " ", composed)
 
 
 def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,10 @@ class _Moved:
     def attribute(self, name: str) -> Any | None:
         """The array's."""
         return self._array.attribute(name)
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """The array's."""
+        return self._array.attributes()
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""

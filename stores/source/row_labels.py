@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,10 @@ class LabelStretches:
 
     def attribute(self, name: str) -> None:
         """None."""
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """None."""
+        return []
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Codes of the rows `start` to `stop`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,10 @@ class _Shaped:
     def attribute(self, name: str) -> Any | None:
         """The array's."""
         return self._array.attribute(name)
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """The array's."""
+        return self._array.attributes()
 
     def whole(self) -> Any:
         """All of it."""

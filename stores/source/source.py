@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from headrace.stores.source.formats.opening import is_zarr, open_file
 from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.many import ManyFiles
 from headrace.stores.source.names import slices
+from headrace.stores.source.notes import Note, notes_of
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import RecordingsLayout
 from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_data
@@ -205,6 +207,14 @@ class Source:
     def without_windows(self) -> tuple[int, list[str]]:
         """How many recordings give no window, and the groups that have no other."""
         return self._layout.without_windows()
+
+    @cached_property
+    def notes(self) -> tuple[Note, ...]:
+        """What was seen in the file that its owner should look at; bounded in number and in reads.
+
+        They decide nothing: neither what is read nor the fingerprint.
+        """
+        return notes_of(self._layout, self.options)
 
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
         """When the candidates begin, in seconds since their recording did; None for windows.

@@ -28,11 +28,9 @@ from headrace.stores.source.classes import (
 )
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.label_columns import ALONE, label_column, named_labels
-from headrace.stores.source.many import RECORDINGS
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
 from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.row_labels import LabelStretches, of_intervals
 from headrace.stores.source.shaped import as_type, flat
 from headrace.stores.source.signals import find_flat, windows_of
 from headrace.stores.source.slices import contiguous_slices
@@ -224,13 +222,9 @@ def _columns(
     if options.label_column is None:
         labels, declared = label_column(file, data, USUAL_LABELS, options)
     else:
-        of_files = _of_files(file, "label_column", options.label_column, ())
-        if of_files is None:
-            raise SourceError(
-                f"{file.where} has no column {options.label_column!r}, which source.label_column "
-                f"names: the columns of its files are {', '.join(file.columns) or 'none'}."
-            )
-        labels, declared = named_labels(file, *of_files, None, options)
+        found = find_flat(file, "label_column", options.label_column, ())
+        assert found is not None
+        labels, declared = named_labels(file, found, None, None, options)
     groups = None
     if not options.split_by_window:
         groups = _groups(file, options)
@@ -259,28 +253,8 @@ def _groups(file: SourceFile, options: SourceOptions) -> NameColumn | None:
 def _names_of(
     file: SourceFile, option: str, named: str | None, usual: Sequence[str]
 ) -> NameColumn | None:
-    """A column of names: of the windows' files, else a dataset."""
-    of_files = _of_files(file, option, named, usual)
-    if of_files is not None:
-        return NameColumn(of_files[0], option, of_files[1])
     array = find_flat(file, option, named, usual)
     return None if array is None else NameColumn(array, option)
-
-
-def _of_files(
-    file: SourceFile, option: str, named: str | None, usual: Sequence[str]
-) -> tuple[LabelStretches, list[str]] | None:
-    """A column of the table of files, for each window of a file; None: there is none."""
-    wanted = usual if named is None else (named,)
-    name = next((each for each in wanted if each in file.columns), None)
-    table = file.group(RECORDINGS)
-    if name is None or table is None:
-        return None
-    length = require_array(table, option, None, ("length",)).whole()
-    stop = np.cumsum(length)
-    where = f"{file.where} {name}"
-    texts = list(file.columns[name])
-    return of_intervals(option, where, stop - length, stop, texts, "", int(stop[-1]))
 
 
 def _refuse_recording_options(options: SourceOptions) -> None:

@@ -69,6 +69,10 @@ class DerivedArray:
             return self.said[name]
         return self.of[0].attribute(name) if self.of else None
 
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Its own, then those of the first of its arrays."""
+        return [self.said, *(self.of[0].attributes() if self.of else ())]
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
         start, stop, _ = slice(start, stop).indices(rows_of(self))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -17,10 +17,13 @@ from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
+from headrace.stores.source.formats.hdf5_attributes import attributes_above
 from headrace.stores.source.formats.hdf5_filters import lacking_filters
 from headrace.stores.source.formats.hdf5_own import HDF5_ERRORS, NO_PARTS, OUTSIDE, Parts, check_own
 from headrace.stores.source.formats.one_file import OneFile
 
+MOST_NAMES = 100_000
+"""Of the datasets of a file that are listed."""
 MIN_CHUNK_CACHE = 1 << 20
 MAX_CHUNK_CACHE = 64 << 20
 """Bytes of one row of chunks that are kept decoded, so that reading on decodes each chunk once."""
@@ -77,6 +80,11 @@ class Hdf5Array:
                     return attrs[name]
         return None
 
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Those of the dataset, then of its groups up to the file."""
+        with explained():
+            return attributes_above(self.dataset)
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
         with explained(self._lacking):
@@ -102,7 +110,8 @@ class Hdf5Array:
     def texts(self, start: int, stop: int) -> NDArray[np.str_]:
         """Rows `start` to `stop`, of texts."""
         with explained(self._lacking, UnicodeDecodeError, TypeError):
-            return np.asarray(self.dataset.asstr()[start:stop]).astype(np.str_)
+            # Texts that are marked as ASCII may be UTF-8, as NumPy writes them.
+            return np.asarray(self.dataset.asstr("utf-8")[start:stop]).astype(np.str_)
 
     def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
         """Bytes of the file that hold the rows; none of strings."""
@@ -133,19 +142,30 @@ class Hdf5Node:
         found = self.resolved(name)
         return Hdf5Node(found) if isinstance(found, h5py.Group) else None
 
+    def children(self) -> list[str]:
+        """Of datasets, groups and links."""
+        with explained():
+            return [name for name in self.node if isinstance(name, str)]
+
     def contents(self) -> str:
         """The datasets below with shape and type."""
         with explained():
             return shown_arrays(self.below())
 
-    def below(self) -> list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
+    def names(self) -> Iterator[str]:
+        """Names of the datasets below."""
+        with explained():
+            return iter([name for name, _, _ in self.below(MOST_NAMES)])
+
+    def below(self, most: int = 20) -> list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
         """Name, shape and type of the first datasets below."""
         found: list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]] = []
 
-        def visit(name: str, item: Any) -> bool | None:
-            if isinstance(item, h5py.Dataset):
+        def visit(name: str | bytes, item: Any) -> bool | None:
+            # Bytes are no UTF-8: no configuration could name them.
+            if isinstance(name, str) and isinstance(item, h5py.Dataset):
                 found.append((name, item.shape, item.dtype))
-            return True if len(found) > 20 else None
+            return True if len(found) > most else None
 
         self.node.visititems(visit)
         return found

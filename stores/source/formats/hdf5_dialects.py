@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from headrace.stores.io.places import Place
 from headrace.stores.source.formats.hdf5 import Hdf5File, explained, open_hdf5
 from headrace.stores.source.formats.hdf5_fields import FieldsNode
@@ -50,10 +52,20 @@ class DialectNode:
             found = self._node.group(name)
             return None if found is None else DialectNode(found)
 
+    def children(self) -> list[str]:
+        """Names of what it holds."""
+        with explained():
+            return list(self._node.children())
+
     def contents(self) -> str:
         """The arrays with shape and type."""
         with explained():
             return self._node.contents()
+
+    def names(self) -> Iterator[str]:
+        """Names of the arrays below."""
+        with explained():
+            yield from self._node.names()
 
 
 class DialectFile(OneFile, DialectNode):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import h5py
@@ -10,7 +10,7 @@ import numpy as np
 
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.derived import DerivedArray
-from headrace.stores.source.formats.hdf5 import Hdf5Array, Hdf5Node, explained
+from headrace.stores.source.formats.hdf5 import MOST_NAMES, Hdf5Array, Hdf5Node, explained
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 
 
@@ -31,9 +31,17 @@ class ArraysNode:
         """None."""
         return None
 
+    def children(self) -> list[str]:
+        """Those of the arrays."""
+        return list(self.arrays)
+
     def contents(self) -> str:
         """The arrays with shape and type."""
         return shown_arrays((name, a.shape, a.dtype) for name, a in self.arrays.items())
+
+    def names(self) -> Iterator[str]:
+        """Names of the arrays."""
+        return iter(self.arrays)
 
 
 class FieldsNode:
@@ -64,19 +72,17 @@ class FieldsNode:
             return None
         return ArraysNode(compound.name, compound.where, field_arrays(compound))
 
+    def children(self) -> list[str]:
+        """Of datasets and groups."""
+        return self.inner.children()
+
     def contents(self) -> str:
         """The datasets below with shape and type, and the fields of the compound ones."""
-        with explained():
-            below = self.inner.below()
-        return shown_arrays(
-            each
-            for name, shape, dtype in below
-            for each in (
-                [(f"{name}/{field}", shape, dtype[field]) for field in dtype.names]
-                if dtype.names
-                else [(name, shape, dtype)]
-            )
-        )
+        return shown_arrays(self._below(20))
+
+    def names(self) -> Iterator[str]:
+        """Names of the datasets below, and of the fields of the compound ones."""
+        return (name for name, _, _ in self._below(MOST_NAMES))
 
     def as_meant(self, found: Hdf5Array) -> SourceArray:
         """The array that stands for a dataset."""
@@ -85,6 +91,15 @@ class FieldsNode:
     def below(self, group: Hdf5Node) -> Self:
         """The node that stands for a group."""
         return type(self)(group)
+
+    def _below(self, most: int) -> Iterator[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
+        with explained():
+            below = self.inner.below(most)
+        for name, shape, dtype in below:
+            for field in dtype.names or ():
+                yield f"{name}/{field}", shape, dtype[field]
+            if not dtype.names:
+                yield name, shape, dtype
 
     def _compound(self, name: str) -> Hdf5Array | None:
         found = self.inner.array(name) if name else None

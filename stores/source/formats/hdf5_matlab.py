@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -71,12 +73,22 @@ class MatlabNode:
             return None
         return None if item is None else MatlabNode(item, path, self._file)
 
+    def children(self) -> list[str]:
+        """Of variables, fields, or members of an array."""
+        return [name for name in names_in(self.item) if not name.startswith("#")]
+
     def contents(self) -> str:
         """The arrays below with shape and type."""
-        found: list[tuple[str, tuple[int, ...] | None, np.dtype[Any]]] = []
+        return shown_arrays(islice(self._below(), 20))
+
+    def names(self) -> Iterator[str]:
+        """Names of the arrays below."""
+        return (name for name, _, _ in self._below())
+
+    def _below(self) -> Iterator[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
         waiting = [("", self.item)]
         for _ in range(MOST_VISITED):
-            if not waiting or len(found) > 20:
+            if not waiting:
                 break
             path, item = waiting.pop(0)
             try:
@@ -84,16 +96,15 @@ class MatlabNode:
             except SourceError:
                 continue
             if array is not None:
-                found.append((path, array.shape, array.dtype))
+                yield path, array.shape, array.dtype
                 continue
-            for name in names_in(item):
+            for name in names_in(item)[:MOST_VISITED]:
                 try:
                     inside = member(item, name)
                 except SourceError:
                     continue
                 if inside is not None:
                     waiting.append((f"{path}/{name}".lstrip("/"), inside))
-        return shown_arrays(found)
 
     def _found(self, name: str) -> tuple[Item | None, str]:
         """The item, and its path from the file on."""

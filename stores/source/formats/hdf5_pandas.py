@@ -6,8 +6,7 @@ lists of texts are read from those opcode by opcode, and anything else in them i
 
 from __future__ import annotations
 
-import pickletools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,8 +17,9 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of, shown_arrays
 from headrace.stores.source.formats.derived import TEXT, DerivedArray, as_texts
-from headrace.stores.source.formats.hdf5 import Hdf5Array, Hdf5Node, explained
+from headrace.stores.source.formats.hdf5 import MOST_NAMES, Hdf5Array, Hdf5Node, explained
 from headrace.stores.source.formats.hdf5_fields import FieldsNode
+from headrace.stores.source.formats.hdf5_pickled import literal_texts
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.text import in_one_line, shown
 
@@ -27,8 +27,6 @@ FRAMES = frozenset({"frame", "frame_table", "series_table", "appendable_frame"})
 MOST_COLUMNS = 1 << 16
 MOST_BLOCKS = 1024
 MOST_CATEGORIES = 1 << 20
-MOST_PICKLED = 1 << 24
-"""Bytes of an attribute that are parsed."""
 
 
 @dataclass(frozen=True)
@@ -105,21 +103,40 @@ class PandasNode(FieldsNode):
         found = self.inner.group(name)
         return Frame(found) if found is not None and _is_frame(found) else super().group(name)
 
+    def children(self) -> list[str]:
+        """Of frames, other datasets and groups; of a frame of its columns."""
+        return Frame(self.inner).children() if _is_frame(self.inner) else super().children()
+
     def contents(self) -> str:
         """The columns of frames, and other datasets, with shape and type."""
+        frames = self._frames(20)
+        if not frames:
+            return super().contents()
+        return "; ".join(f"{frame.name}: {Frame(frame).contents()}" for frame in frames[:3])
+
+    def names(self) -> Iterator[str]:
+        """Names of the columns of frames, and of other datasets."""
+        frames = self._frames(MOST_NAMES)
+        inside = tuple(f"{frame.name.rstrip('/')}/" for frame in frames)
+        for frame, begin in zip(frames, inside, strict=True):
+            below = begin.removeprefix(self.name.rstrip("/") + "/")
+            yield from (f"{below}{name}" for name in Frame(frame).names())
+        for name in super().names():
+            if not f"{self.name.rstrip('/')}/{name}".startswith(inside):
+                yield name
+
+    def _frames(self, most: int) -> list[Hdf5Node]:
         frames: list[Hdf5Node] = [self.inner] if _is_frame(self.inner) else []
 
         def visit(name: str, item: Any) -> bool | None:
             if isinstance(item, h5py.Group) and _is_frame(Hdf5Node(item)):
-                inside = any(item.name.startswith(f"{frame.name}/") for frame in frames)
+                inside = any(item.name.startswith(f"{frame.name}/") for frame in frames[-1:])
                 frames.extend([] if inside else [Hdf5Node(item)])
-            return True if len(frames) > 20 else None
+            return True if len(frames) > most else None
 
         with explained():
             self.inner.node.visititems(visit)
-        if not frames:
-            return super().contents()
-        return "; ".join(f"{frame.name}: {Frame(frame).contents()}" for frame in frames[:3])
+        return frames
 
 
 class Frame:
@@ -151,11 +168,19 @@ class Frame:
         """None."""
         return None
 
+    def children(self) -> list[str]:
+        """Of the columns that can be read, and of all of numbers together."""
+        return ["table", *(each.name for each in self._in_order if not each.refused)]
+
     def contents(self) -> str:
         """The columns with shape and type."""
         return shown_arrays(
             (c.name, (rows_of(c.array),), c.dtype) for c in self._in_order if not c.refused
         )
+
+    def names(self) -> Iterator[str]:
+        """Names of the columns, and "table" and "index"."""
+        yield from dict.fromkeys(["table", *(c.name for c in self._in_order), "index"])
 
     def _column(self, column: Column) -> SourceArray:
         where = f"{self.where}: {in_one_line(column.name)}"
@@ -282,41 +307,6 @@ def _as_pandas_says(column: Column, group: Hdf5Node, field: str) -> Column:
         return replace(column, dtype=TEXT)
     dtype = np.dtype(bool) if kind == "bool" else column.dtype
     return replace(column, dtype=dtype, kind=kind)
-
-
-def literal_texts(pickled: Any) -> list[str] | None:
-    """The texts, or whole numbers as texts, of a pickled list of them; nothing is unpickled.
-
-    None: something else is in it, for example a call, and it is left alone.
-    """
-    if not isinstance(pickled, bytes) or len(pickled) > MOST_PICKLED:
-        return None
-    found: list[str] = []
-    try:
-        for opcode, argument, _ in pickletools.genops(pickled):
-            if opcode.name in _TEXTS and isinstance(argument, (str, int)):
-                found.append(str(argument))
-            elif opcode.name not in _LIST:
-                return None
-    except Exception:  # Whatever it says of bytes that are no pickle.
-        return None
-    return found
-
-
-_TEXTS = (
-    "UNICODE",
-    "BINUNICODE",
-    "SHORT_BINUNICODE",
-    "INT",
-    "BININT",
-    "BININT1",
-    "BININT2",
-    "LONG",
-)
-_LIST = (
-    *("PROTO", "FRAME", "MARK", "LIST", "EMPTY_LIST", "APPEND", "APPENDS", "STOP"),
-    *("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"),
-)
 
 
 def _names(array: Hdf5Array | None, where: str) -> list[str]:

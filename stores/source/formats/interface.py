@@ -6,7 +6,7 @@ takes through `SourceNode` and `SourceArray`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -53,6 +53,10 @@ class SourceArray(Protocol):
 
     def attribute(self, name: str) -> Any | None:
         """An attribute of the array, else of its file; None: neither has it."""
+        ...
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Small attributes of the array, then of its groups up to the file, if it has any."""
         ...
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -109,8 +113,23 @@ class SourceNode(Protocol):
         """
         ...
 
+    def children(self) -> Iterable[str]:
+        """Names of the arrays and groups that stand in it, of itself and not below them.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        ...
+
     def contents(self) -> str:
         """The arrays below with shape and type, at most 12, in one line."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """Names of the arrays below, as `array` takes them; some of a file that holds very many.
+
+        A name may be of an array that cannot be opened.
+        """
         ...
 
 

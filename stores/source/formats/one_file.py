@@ -38,10 +38,7 @@ class OneFile:
             UserError: it is to be found in another file.
         """
         if beside is not None:
-            raise SourceError(
-                f"{beside} is looked for beside the files of a folder; {self.where} is a file. "
-                "Name the folder as paths.data, and the file in source.files."
-            )
+            raise no_files_beside(self.where, beside)
         return find((self,))
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
@@ -59,3 +56,11 @@ class OneFile:
     def described(self) -> SourceArray | None:
         """None: it is one file."""
         return None
+
+
+def no_files_beside(where: str, name: str) -> SourceError:
+    """What is looked for beside a file would be looked for by its name's fields."""
+    return SourceError(
+        f"{name} is looked for beside the files of a folder; {where} is a file. Name the folder as "
+        "paths.data, and the file in source.files."
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -31,6 +31,7 @@ from headrace.stores.source.formats.parquet_columns import (
     Column,
     columns_of,
     explained,
+    metadata_of,
     numbers_of,
     texts_of,
 )
@@ -102,6 +103,10 @@ class ParquetTable(OneFile):
     def group(self, name: str) -> None:
         """None: a table has no groups."""
 
+    def children(self) -> list[str]:
+        """Those of the columns that are read."""
+        return [column.name for column in self.held_columns if column.kind]
+
     def contents(self) -> str:
         """The columns with shape and type, and the names of those that are not read."""
         read = [column for column in self.held_columns if column.kind]
@@ -110,6 +115,11 @@ class ParquetTable(OneFile):
         text = shown_arrays((name, each.shape, each.dtype) for name, each in arrays if each)
         others = [column.name for column in self.held_columns if not column.kind]
         return text + (f"; not read: {', '.join(others[:12])}" if others else "")
+
+    def names(self) -> Iterator[str]:
+        """Names of the columns that are read, and "table"."""
+        read = [column.name for column in self.held_columns if column.kind]
+        yield from dict.fromkeys([TABLE, *read] if self.array(TABLE) is not None else read)
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch bytes of an object side by side."""
@@ -233,6 +243,11 @@ class ParquetArray:
             return "ns"
         single = self.shape is not None and len(self.shape) == 1
         return self._table.attribute(column.name if single else None, name)
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Metadata of the columns, then of the file."""
+        found = metadata_of(self._table.schema, [column.name for column in self._columns])
+        return found if len(self.shape or ()) == 1 else [{}, *found]
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`, of numbers."""

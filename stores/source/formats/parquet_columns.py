@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,8 @@ from headrace.stores.source.formats.columns import as_numbers, as_texts, check_t
 INDEX = re.compile(r"__index_level_\d+__")
 """Columns that pandas adds: names of rows, no channels."""
 NANOSECONDS = "ns"
+MOST_DESCRIBED, MOST_METADATA = 64, 512
+"""Columns whose metadata are looked at, and bytes of one of them."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,19 @@ def _kind(arrow: Any) -> tuple[str, Any]:
     if any(is_text(value) for is_text in texts):
         return "text", object
     return "", object
+
+
+def metadata_of(schema: Any, columns: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Short metadata of each column, then of the file, as text."""
+    found = [schema.field(name).metadata for name in columns[:MOST_DESCRIBED]]
+    return [
+        {
+            name.decode(errors="replace"): text.decode(errors="replace")
+            for name, text in (each or {}).items()
+            if len(text) <= MOST_METADATA and not name.startswith(b"PARQUET:")
+        }
+        for each in (*found, schema.metadata)
+    ]
 
 
 def _leaves(arrow: Any) -> int:

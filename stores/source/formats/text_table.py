@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -71,11 +71,20 @@ class TextTable(OneFile):
     def group(self, name: str) -> None:
         """None: a table has no groups."""
 
+    def children(self) -> Sequence[str]:
+        """Those of the columns."""
+        return self.plan.names
+
     def contents(self) -> str:
         """The columns with shape and type."""
         names = [TABLE, *(name for name in self.plan.names[:20] if name != TABLE)]
         arrays = [found for name in names if (found := self.array(name)) is not None]
         return shown_arrays((each.name, each.shape, each.dtype) for each in arrays)
+
+    def names(self) -> Iterator[str]:
+        """Names of the columns, and "table"."""
+        plan = self.plan
+        yield from dict.fromkeys([TABLE, *plan.names] if plan.number_columns else plan.names)
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch bytes of an object side by side."""
@@ -174,6 +183,10 @@ class TextArray:
 
     def attribute(self, name: str) -> None:
         """None: text has no attributes."""
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """None."""
+        return []
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`, of numbers."""

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,9 +86,13 @@ class ZarrArray:
 
     def attribute(self, name: str) -> Any | None:
         """An attribute of the array, else of its groups, up to the Zarr itself."""
+        return next((each[name] for each in self.attributes() if name in each), None)
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Those of the array, then of its groups, up to the Zarr itself."""
         if self._attributes is None:
             self._attributes = self._documents.attributes(self._document)
-        return next((each[name] for each in self._attributes if name in each), None)
+        return [*self._attributes]
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`, as a slice of a NumPy array has them."""

@@ -13,7 +13,7 @@ from headrace.stores.errors import SourceError
 from headrace.stores.source.formats import hdf5_matlab_arrays
 from headrace.stores.source.formats.hdf5 import open_hdf5
 from headrace.stores.source.formats.hdf5_dialects import open_dialect
-from headrace.stores.source.formats.hdf5_pandas import literal_texts
+from headrace.stores.source.formats.hdf5_pickled import literal_texts
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source
 from tests.stores.source_files import write_recordings, write_windows
