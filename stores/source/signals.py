@@ -117,5 +117,10 @@ def names_of(option: str | list[str] | None) -> list[str]:
 
 
 def has_data(files: Files, usual: Sequence[str]) -> bool:
-    """Whether an array of a usual name is there."""
-    return any(files[0].array(name) is not None for name in usual)
+    """Whether an array of a usual name is there, that can be signals or windows.
+
+    A column called x beside others is one axis of an accelerometer.
+    """
+    found = (files[0].array(name) for name in usual)
+    least = 2 if usual == USUAL_WINDOWS else 1
+    return any(each is not None and len(each.shape or ()) >= least for each in found)

@@ -234,7 +234,7 @@ def _open(path: Place) -> tuple[Any, ObjectFile | None]:
         return h5py.File(fetched or path, "r"), fetched
     except OSError as error:
         raise SourceError(
-            f"The source {path} cannot be read as HDF5 ({error}). Name an HDF5 file."
+            f"The source {path} cannot be read as HDF5 ({first_line(error)}). Name an HDF5 file."
         ) from error
 
 

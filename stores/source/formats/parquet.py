@@ -35,6 +35,7 @@ from headrace.stores.source.formats.parquet_columns import (
     numbers_of,
     texts_of,
 )
+from headrace.stores.source.formats.parquet_looks import check_left_out, misses
 
 KEPT_GROUPS = 2
 MOST_GROUP_BYTES = 1 << 30
@@ -84,7 +85,17 @@ class ParquetTable(OneFile):
         self.group_rows = max(1, *counts) if counts else 1
 
     def array(self, name: str) -> ParquetArray | None:
-        """The column of that name; "table": all columns of numbers side by side."""
+        """The column of that name; "table": all columns of numbers side by side.
+
+        Raises:
+            UserError: the column is of no type that is read, or one of them that looks like
+                numbers would be left out.
+        """
+        if name == TABLE and name not in self.schema.names:
+            check_left_out(self)
+        return self._array(name)
+
+    def _array(self, name: str) -> ParquetArray | None:
         for column in self.held_columns:
             if column.name == name:
                 if not column.kind:
@@ -110,8 +121,8 @@ class ParquetTable(OneFile):
     def contents(self) -> str:
         """The columns with shape and type, and the names of those that are not read."""
         read = [column for column in self.held_columns if column.kind]
-        shown = [(each.name, self.array(each.name)) for each in read[:20] if each.name != TABLE]
-        arrays = [(TABLE, self.array(TABLE)), *shown]
+        shown = [(each.name, self._array(each.name)) for each in read[:20] if each.name != TABLE]
+        arrays = [(TABLE, self._array(TABLE)), *shown]
         text = shown_arrays((name, each.shape, each.dtype) for name, each in arrays if each)
         others = [column.name for column in self.held_columns if not column.kind]
         return text + (f"; not read: {', '.join(others[:12])}" if others else "")
@@ -170,29 +181,11 @@ class ParquetTable(OneFile):
 
     def _with_empties(self, column: Column) -> Column:
         """Whole numbers and truth values become float64 if one is missing anywhere."""
-        if column.kind != "number" or column.dtype.kind not in "iub" or not self._misses(column):
+        if column.kind != "number" or column.dtype.kind not in "iub":
+            return column
+        if not self.schema.field(column.name).nullable or not misses(self, column):
             return column
         return replace(column, dtype=np.dtype(np.float64))
-
-    def _misses(self, column: Column) -> bool:
-        if not self.schema.field(column.name).nullable:
-            return False
-        for group in range(self.metadata.num_row_groups):
-            stored = self.metadata.row_group(group).column(column.leaf)
-            # pyarrow ends the process where statistics are of another type than the schema's.
-            if stored.physical_type != self.metadata.schema.column(column.leaf).physical_type:
-                raise SourceError(
-                    f"{self.where}:{column.name} is stored as {stored.physical_type}, and the "
-                    "schema has another type. Write it again."
-                )
-            kept = stored.statistics
-            if kept is None or not kept.has_null_count:
-                missing = self.decoded(group, [column]).column(column.name).null_count
-            else:
-                missing = kept.null_count
-            if missing:
-                return True
-        return False
 
 
 class ParquetArray:

@@ -23,6 +23,8 @@ EMPTY_CELLS = (
 _EMPTY = frozenset(cell.encode() for cell in EMPTY_CELLS)
 _LINE = re.compile(rb"[^\r\n]+")
 _DATE = re.compile(rb"\d{4}[-/]\d|\d\d?:\d\d|\d\d?[./-]\d\d?[./-]\d\d")
+_NO_NUMBER = re.compile(rb"[_\v\f]")
+"""What Python reads as part of a number, and nothing else does."""
 _LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _DECIMALS = {
     mark.decode(): re.compile(
@@ -135,7 +137,7 @@ def is_number(cell: bytes, separator: bytes) -> bool:
         float(cell)
     except ValueError:
         return False
-    return b"_" not in cell
+    return _NO_NUMBER.search(cell) is None
 
 
 def is_empty(cell: bytes) -> bool:

@@ -16,6 +16,7 @@ from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.columns import TABLE, as_numbers, as_texts
+from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
 from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.text_bytes import TextBytes, changed
 from headrace.stores.source.formats.text_dialect import is_empty, is_number
@@ -37,6 +38,7 @@ class TextTable(OneFile):
         self._source, self._drop = source, drop
         self._plan: TextPlan | None = None
         self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._looked_at: dict[int, bool] = {}
         self._lock = Lock()
         self.name = "/"
         self.where = source.where
@@ -62,11 +64,17 @@ class TextTable(OneFile):
         return self._source.kept_bytes
 
     def array(self, name: str) -> TextArray | None:
-        """The column of that name; "table": all columns of numbers side by side."""
+        """The column of that name; "table": all columns of numbers side by side.
+
+        Raises:
+            SourceContentError: a column that looks like numbers holds a cell that is none.
+        """
         plan = self.plan
-        if name in plan.names:
-            return TextArray(self, name, plan.names.index(name))
-        return TextArray(self, TABLE) if name == TABLE and plan.number_columns else None
+        if name == TABLE and name not in plan.names:
+            for column in range(len(plan.names)):
+                if plan.kinds[column] == TEXT:
+                    self._check_left_out(column)
+        return self._array(name)
 
     def group(self, name: str) -> None:
         """None: a table has no groups."""
@@ -78,7 +86,7 @@ class TextTable(OneFile):
     def contents(self) -> str:
         """The columns with shape and type."""
         names = [TABLE, *(name for name in self.plan.names[:20] if name != TABLE)]
-        arrays = [found for name in names if (found := self.array(name)) is not None]
+        arrays = [found for name in names if (found := self._array(name)) is not None]
         return shown_arrays((each.name, each.shape, each.dtype) for each in arrays)
 
     def names(self) -> Iterator[str]:
@@ -111,17 +119,38 @@ class TextTable(OneFile):
 
     def no_number(self, column: int) -> SourceContentError:
         """Names the first cell of a column of texts that holds no number."""
+        line, cell = self._first_text(column)
+        return SourceContentError(
+            f"{line} holds {cell[:40]!r} in column {self.plan.names[column]}, and numbers are "
+            "needed. Correct the file, or name another column."
+        )
+
+    def _first_text(self, column: int) -> tuple[str, str]:
+        """Where the first cell stands that is no number, and what it holds."""
         plan = self.plan
         piece = plan.text_from[column]
         cells = self._decoded(piece).column(column).to_pylist()
         row = next((at for at, cell in enumerate(cells) if not self._may_be_number(cell)), 0)
         with self._lock:
             line = self._lines(plan, piece).line_of(row)
-        return SourceContentError(
-            f"{line} (row {plan.rows[piece] + row:,}) holds {cells[row][:40]!r} in column "
-            f"{plan.names[column]}, and numbers are needed. Correct the file, or name another "
-            "column."
-        )
+        return f"{line} (row {plan.rows[piece] + row:,})", str(cells[row])
+
+    def _array(self, name: str) -> TextArray | None:
+        plan = self.plan
+        if name in plan.names:
+            return TextArray(self, name, plan.names.index(name))
+        return TextArray(self, TABLE) if name == TABLE and plan.number_columns else None
+
+    def _check_left_out(self, column: int) -> None:
+        """Raises SourceContentError: a column of texts looks like one of numbers."""
+        plan = self.plan
+        if column not in self._looked_at:
+            cells = self._decoded(plan.text_from[column]).column(column)
+            different = cells.unique()[:LOOKED_AT].to_pylist()
+            self._looked_at[column] = column in plan.spoiled or mostly_numbers(different)
+        if self._looked_at[column]:
+            line, cell = self._first_text(column)
+            raise left_out(line, plan.names[column], cell)
 
     def _may_be_number(self, cell: str) -> bool:
         text = cell.encode()
