@@ -188,6 +188,13 @@ class SourceOptions(BaseModel):
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
     )
+    use_channels: Annotated[list[str], AddedLater] = Field(
+        default_factory=list,
+        description="Channels to read, in this order, by their names; globs allowed, a ! before "
+        'one leaves out: ["acc_*", "gyro_x"], ["!temp*"]. `channels` then names all channels of '
+        "the file; units, scale and offset have one entry for each channel that is read. Empty: "
+        "all channels.",
+    )
     units: list[str] | None = Field(
         default=None,
         description="One unit per channel, after scaling; wins over the attribute units.",

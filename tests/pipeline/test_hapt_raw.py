@@ -14,8 +14,8 @@ import scipy.io
 import zarr
 from numpy.typing import NDArray
 
-from headrace.pipeline.config.load import load_config
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import load_config
 from headrace.stores.source.source import open_source
 from headrace.stores.store import open_store
 from tests.conftest import ROOT, Share, request_for
