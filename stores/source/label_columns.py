@@ -20,6 +20,26 @@ ALONE = ("array", "table")
 """What the only array of a file is called that has no names."""
 
 
+def declared_classes(
+    file: SourceNode, owners: Sequence[SourceArray], named: str | None
+) -> tuple[str, ...] | None:
+    """The names that integer labels index: an array, else an attribute of `owners`, else None.
+
+    Raises:
+        UserError: the named array is missing, or holds something else than strings.
+    """
+    array = find_array(file, "classes", named, ("classes",))
+    if array is not None:
+        return _text_list(array.whole())
+    if named == "":
+        return None
+    for owner in owners:
+        value = owner.attribute("classes")
+        if value is not None:
+            return _text_list(value)
+    return None
+
+
 def label_column(
     file: SourceFile, data: SourceArray, usual: Sequence[str], options: SourceOptions
 ) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
@@ -33,7 +53,9 @@ def label_column(
         return OneName(data, UNLABELLED), None
     beside = options.labels_file
     wanted = usual if beside is None else (*usual, *ALONE)
-    labels = file.each(lambda files: _labels_of(files, options, wanted), beside)
+    labels = None if beside is not None else _of_recordings(file, options, usual)
+    if labels is None:
+        labels = file.each(lambda files: _labels_of(files, options, wanted), beside)
     declared = declared_classes(file, (labels, data), options.classes)
     return named_labels(file, labels, declared, declared, options)
 
@@ -64,32 +86,34 @@ def named_labels(
     return column, None if declared is None else tuple(declared)
 
 
+def _of_recordings(
+    file: SourceFile, options: SourceOptions, usual: Sequence[str]
+) -> SourceArray | None:
+    """A column of the table of recordings, where the files have no labels of their own."""
+    names = usual if options.labels is None else (options.labels,)
+    named = next((name for name in names if name in file.columns), None)
+    if named is None or file.example(lambda files: _found_labels(files, names)) is not None:
+        return None
+    return file.array(named)
+
+
 def _labels_of(files: Files, options: SourceOptions, usual: Sequence[str]) -> SourceArray:
     """The labels of a recording, from the first of its files that has some."""
-    for each in files[:-1]:
-        names = usual if options.labels is None else (options.labels,)
-        if (found := find_array(each, "labels", None, names)) is not None:
-            return flat(found)
-    return flat(require_array(files[-1], "labels", options.labels, usual))
+    found = _found_labels(files, usual if options.labels is None else (options.labels,))
+    if found is None:
+        names = usual if options.labels is None else ()
+        found = require_array(files[-1], "labels", options.labels, names)
+    return flat(found)
 
 
-def declared_classes(
-    file: SourceNode, owners: Sequence[SourceArray], named: str | None
-) -> tuple[str, ...] | None:
-    """The names that integer labels index: an array, else an attribute of `owners`, else None.
-
-    Raises:
-        UserError: the named array is missing, or holds something else than strings.
-    """
-    array = find_array(file, "classes", named, ("classes",))
-    if array is not None:
-        return _text_list(array.whole())
-    if named == "":
-        return None
-    for owner in owners:
-        value = owner.attribute("classes")
-        if value is not None:
-            return _text_list(value)
+def _found_labels(files: Files, names: Sequence[str]) -> SourceArray | None:
+    """The first of these arrays that a file has; y beside an x of one axis is an axis too."""
+    for each in files:
+        x = each.array("x") if "y" in names else None
+        axis = x is not None and len(x.shape or ()) == 1 and len(names) > 1
+        likely = [name for name in names if not (axis and name == "y")]
+        if (found := find_array(each, "labels", None, likely)) is not None:
+            return found
     return None
 
 

@@ -7,11 +7,11 @@ from contextlib import closing
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
-from headrace.stores.source.files import place_beside
+from headrace.stores.source.file_listing import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.formats.opening import open_file
-from headrace.stores.source.names import PADDING, plain
-from headrace.stores.source.options import LabelTableOptions
+from headrace.stores.source.label_options import LabelTableOptions
+from headrace.stores.source.names import PADDING, plain_number
 from headrace.stores.source.recording_table import column_texts
 from headrace.stores.source.shaped import flat
 
@@ -31,7 +31,7 @@ def read_label_names(folder: Place, options: LabelTableOptions | None) -> Mappin
         found = _columns(table, options)
         labels, names = ([text.strip(PADDING) for text in column_texts(each)] for each in found)
         meanings: dict[str, str] = {}
-        for row, (label, name) in enumerate(zip(map(plain, labels), names, strict=True), 1):
+        for row, (label, name) in enumerate(zip(map(plain_number, labels), names, strict=True), 1):
             if meanings.setdefault(label, name) != name:
                 raise SourceError(
                     f"Row {row} of {table.where} calls the label {label!r} {name!r}, a row above "

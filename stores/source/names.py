@@ -125,7 +125,7 @@ class NameColumn:
     def _code(self, value: int | str) -> int:
         written = str(value) if self._index is None or isinstance(value, str) else self._at(value)
         if self.meanings:
-            written = self.meanings.get(plain(written.strip(PADDING)), written)
+            written = self.meanings.get(plain_number(written.strip(PADDING)), written)
         found = self._codes.get(written)
         if found is None:
             found = self._codes[written] = self._new_code(written)
@@ -223,7 +223,7 @@ def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return unique, np.repeat(inverse.astype(np.int64), lengths)
 
 
-def plain(text: str) -> str:
+def plain_number(text: str) -> str:
     """A number without what files write before or after it: 01, 1 and 1.0 are one."""
     number = text.removesuffix(".0")
     return str(int(number)) if number.isascii() and number.isdecimal() else text

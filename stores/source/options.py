@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.stores.marks import AddedLater
 from headrace.stores.source.file_patterns import check_pattern
 from headrace.stores.source.filter_options import FilterOptions
+from headrace.stores.source.label_options import LabelTableOptions
 
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
@@ -37,25 +38,6 @@ class IntervalOptions(BaseModel):
     )
 
 
-class LabelTableOptions(BaseModel):
-    """A table that says what labels mean: a row a label."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    file: str = Field(
-        description="The table, relative to the folder of the source's files: CSV, or text with "
-        "blanks."
-    )
-    label: str | None = Field(
-        default=None,
-        description="Column of labels as the recordings have them. Usual: label, "
-        "or the first of a table without a header.",
-    )
-    name: str | None = Field(
-        default=None, description="Column of the names that they get. Usual: name, or the second."
-    )
-
-
 class SourceOptions(BaseModel):
     """How to read one HDF5 source; every default suits a file whose datasets have usual names.
 
@@ -77,6 +59,12 @@ class SourceOptions(BaseModel):
         "of the table of recordings; * stands for any other text, ** for folders. Files of several "
         "patterns with equal fields are the channels of one recording, side by side. Empty: all "
         "files below the folder.",
+    )
+    table: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="A table of the recordings, CSV, in the folder of the files or beside it: its "
+        "rows are found by the columns that it shares with the fields of `files`, or by `file`, "
+        "and its other columns (subject, split, label) are those of the recordings.",
     )
     windows: str | list[str] | None = Field(
         default=None,
