@@ -59,7 +59,7 @@ class RecordingsLayout:
         Raises:
             UserError: see `open_source`.
         """
-        if options.windows:
+        if options.windows and options.lengths is None:
             raise SourceError(
                 "source.windows names a dataset of windows, but source.layout is recordings. "
                 "Remove one of them."
@@ -75,8 +75,11 @@ class RecordingsLayout:
         data, self.info = centred(data, self.stated)
         data = as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
-        self._table, self.noted = self._times.table, self._times.notes
+        self._table = self._times.table
+        self.noted = (*self._times.given.notes, *self._times.notes)
         labels, declared = self._labels(file, data, options)
+        if len(labels) != rows and len(labels) == len(self._times.given.start):
+            labels = self._one_a_recording(labels, rows)
         if len(labels) != rows:
             raise SourceError(
                 f"{labels.array.where} has shape {labels.array.shape} for the "
@@ -214,6 +217,17 @@ class RecordingsLayout:
             "labels", where, first, stop, names, UNLABELLED, rows_of(data)
         )
         return named_labels(file, stretches, index, None, options)
+
+    def _one_a_recording(self, labels: NameColumn | OneName, rows: int) -> NameColumn:
+        """Labels (R,) of the recordings, as stretches of their rows."""
+        table = self._times.given
+        codes = labels.read(0, len(labels))
+        order = np.argsort(table.start, kind="stable")
+        names = [labels.names[code] for code in codes[order].tolist()]
+        start, stop = table.start[order], (table.start + table.length)[order]
+        array = labels.array
+        found, index = of_intervals(array.name, array.where, start, stop, names, UNLABELLED, rows)
+        return NameColumn(found, "labels", index)
 
     def _set_windows(self, data: SourceArray, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: what resamples or filters applies the scale and gives float32."""

@@ -14,8 +14,10 @@ from headrace.stores.source.formats.interface import Files, SourceArray, SourceN
 from headrace.stores.source.names_within import arrays_like
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.said import channel_texts
-from headrace.stores.source.shaped import Reshaped, Transposed, flat
+from headrace.stores.source.shaped import Flattened, Reshaped, flat
 from headrace.stores.source.side_by_side import SideBySide
+from headrace.stores.source.turned import turned
+from headrace.stores.text import shown
 
 USUAL_WINDOWS = ("X", "x", "windows")
 USUAL_SIGNALS = ("signals", "table")
@@ -38,6 +40,10 @@ def signals_of(files: Files, options: SourceOptions) -> SourceArray:
     Raises:
         UserError: there are none of that name; the axes do not fit.
     """
+    if options.lengths is not None:
+        named = options.signals or options.windows
+        padded = _meant(files, "signals", named, USUAL_WINDOWS, WINDOW_AXES, options)
+        return Flattened(padded) if len(padded.shape or ()) == len(WINDOW_AXES) else padded
     return _meant(files, "signals", options.signals, USUAL_SIGNALS, ROW_AXES, options)
 
 
@@ -52,7 +58,7 @@ def _meant(
     found = [
         _turned(array, axes, options)
         for each in files
-        for array in _named(each, option, named, usual, options.time)
+        for array in _named(each, option, named, usual, options)
     ]
     if len(found) == 1:
         return used_channels(_one_channel(found[0], axes), options)
@@ -66,12 +72,12 @@ def _named(
     option: str,
     named: str | list[str] | None,
     usual: Sequence[str],
-    time: str | None,
+    options: SourceOptions,
 ) -> list[SourceArray]:
     if not isinstance(named, list):
         found = [require_array(node, option, None, usual)] if named is None else []
         found = found or _like(node, option, named or "")
-        return [_without(node, array, time) for array in found]
+        return [_without(node, array, options) for array in found]
     columns = _columns(node, named)
     if columns is not None:
         return [columns]
@@ -96,27 +102,44 @@ def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:
     return table.chosen(places_of(names, named, "signals", table.where))
 
 
-def _without(node: SourceNode, array: SourceArray, time: str | None) -> SourceArray:
-    """`array` without the column of times, where it is all columns of numbers of a table.
+def _without(node: SourceNode, array: SourceArray, options: SourceOptions) -> SourceArray:
+    """All columns of numbers of a table, but for those that say something else: times, labels.
 
     Raises:
         UserError: there is no other.
     """
     above, _, leaf = array.name.strip("/").rpartition("/")
     count = (array.shape or (0,))[-1]
-    if not time or leaf != TABLE or time.strip("/").rpartition("/")[0] not in (above, ""):
+    if leaf != TABLE:
         return array
-    column = time.rpartition("/")[2]
-    names = channel_texts(array.attribute("channels"), count) or _numbers(node)
-    kept = [place for place, name in enumerate(names) if name != column]
+    paths = [path.strip("/").rpartition("/") for path in _said_elsewhere(options)]
+    columns = {column for table, _, column in paths if table in (above, "")}
+    names = channel_texts(array.attribute("channels"), count)
+    if names is None:
+        # Without a header columns are called by their numbers.
+        names = _numbers(node) if any(name.isdigit() for name in columns) else []
+    kept = [place for place, name in enumerate(names) if name not in columns]
     if len(names) != count or len(kept) == count:
         return array
     if not kept:
         raise SourceError(
-            f"{array.where} has no column of numbers but {time}, which is the time of each row. "
-            "Name the channels with source.signals."
+            f"{array.where} has no column of numbers but {shown(names)}, which are no channels: "
+            "times, labels or groups. Name the channels with source.signals."
         )
     return chosen(array, kept)
+
+
+def _said_elsewhere(options: SourceOptions) -> list[str]:
+    """Arrays or columns that are no channels."""
+    named = [options.labels, options.groups, options.split]
+    usual = [("label", "labels"), ("subject", "group", "groups"), ("split",)]
+    found = [
+        name
+        for given, names in zip(named, usual, strict=True)
+        for name in (names if given is None else (given,))
+    ]
+    others = [options.time, options.label_column, *names_of(options.recordings)]
+    return [*found, *(name for name in others if name)]
 
 
 def _numbers(node: SourceNode) -> list[str]:
@@ -138,11 +161,7 @@ def _turned(array: SourceArray, axes: Sequence[str], options: SourceOptions) -> 
             f"{' and '.join(axes)} are wanted, one word an axis, in the file's order."
         )
     order = [given.index(axis) for axis in wanted]
-    if order[0] != 0:
-        raise SourceError(
-            f"source.axes = {given}: the axis {wanted[0]} has to be the first of {array.where}."
-        )
-    return array if order == sorted(order) else Transposed(array, order)
+    return array if order == sorted(order) else turned(array, order)
 
 
 def _one_channel(array: SourceArray, axes: Sequence[str]) -> SourceArray:
