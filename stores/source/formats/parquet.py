@@ -35,7 +35,7 @@ from headrace.stores.source.formats.parquet_columns import (
     numbers_of,
     texts_of,
 )
-from headrace.stores.source.formats.parquet_looks import check_left_out, misses
+from headrace.stores.source.formats.parquet_looks import check_left_out, check_plain, misses
 
 KEPT_GROUPS = 2
 MOST_GROUP_BYTES = 1 << 30
@@ -65,6 +65,7 @@ class ParquetTable(OneFile):
         with explained(self.where):
             file = parquet.ParquetFile(self._raw)
             self.metadata = file.metadata
+            check_plain(self._raw, self.metadata, self.where)
             check_column_count(self.metadata.num_columns, self.where)
             self.schema = file.schema_arrow
             check_names(self.schema.names, self.where)

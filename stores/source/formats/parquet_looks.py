@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
@@ -10,6 +11,22 @@ from headrace.stores.source.formats.parquet_columns import Column, explained, ki
 
 if TYPE_CHECKING:
     from headrace.stores.source.formats.parquet import ParquetTable
+
+
+SIGNATURE_BYTES = 28
+"""Behind a footer that is itself not encrypted, of a file whose columns are."""
+
+
+def check_plain(raw: BinaryIO, metadata: Any, where: str) -> None:
+    """Refuse a file with encrypted columns: pyarrow ends the process where it is asked for them.
+
+    Raises:
+        SourceError: the footer is signed, as it is of such files alone.
+    """
+    raw.seek(-8, io.SEEK_END)
+    footer = int.from_bytes(raw.read(4), "little")
+    if footer - metadata.serialized_size == SIGNATURE_BYTES:
+        raise SourceError(f"{where} has encrypted columns. Write it without encryption.")
 
 
 def misses(table: ParquetTable, column: Column) -> bool:
