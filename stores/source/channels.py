@@ -14,6 +14,7 @@ from headrace.stores.source.arrays import SHOWN_ARRAYS, check_text
 from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.joined import JoinedArray
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.said import as_text
 from headrace.stores.spec import WindowSpec, numbered_channels
 
 MIN_RATE, MAX_RATE = 1e-6, 1e9
@@ -64,7 +65,9 @@ def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
     if isinstance(data, JoinedArray):
         _require_alike(data, options)
     count = int((data.shape or (0,))[-1])
-    channels = _texts(data, "channels", options.channels, count)
+    # Where channels are chosen, the data say how the chosen ones are called.
+    named = None if options.use_channels else options.channels
+    channels = _texts(data, "channels", named, count)
     if channels is None:
         channels = numbered_channels(count)
     for channel in channels:
@@ -106,7 +109,8 @@ def _rate(data: SourceArray, given: float | None) -> float:
     if value is None:
         raise SourceError(
             f"{data.where} says no sampling rate: neither it nor the file has the "
-            "attribute sampling_rate_hz. Set source.rate_hz, in Hz."
+            "attribute sampling_rate_hz. Set source.rate_hz, in Hz, or name the times of its rows "
+            "with source.time."
         )
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "fiu":
@@ -132,7 +136,7 @@ def _texts(
     if values is None:
         return None
     array = np.asarray(values)
-    texts = tuple(_text(value) for value in array.reshape(-1))
+    texts = tuple(as_text(value) for value in array.reshape(-1))
     if given is None and array.ndim == 0 and "," in texts[0]:
         texts = tuple(text.strip() for text in texts[0].split(","))
     if len(texts) != count:
@@ -144,17 +148,13 @@ def _texts(
     return texts
 
 
-def _text(value: Any) -> str:
-    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
-
-
 def _units(
     data: SourceArray, given: Sequence[str] | None, count: int, scaled: bool
 ) -> tuple[str, ...]:
     if given is None:
         value = data.attribute("units")
         if value is not None and np.size(value) == 1 and count > 1:
-            text = _text(np.asarray(value).reshape(-1)[0])
+            text = as_text(np.asarray(value).reshape(-1)[0])
             if "," not in text:
                 return _known_units((text,) * count, scaled)
     return _known_units(_texts(data, "units", given, count) or ("",) * count, scaled)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.stores.marks import AddedLater
 from headrace.stores.source.file_patterns import check_pattern
+from headrace.stores.source.filter_options import FilterOptions
 
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
@@ -27,8 +28,10 @@ class IntervalOptions(BaseModel):
         description="Names of the table's columns, where it has no header or other ones: start, "
         "stop, label, and fields of `source.files` that say whose an interval is.",
     )
-    unit: Literal["rows", "s", "ms", "us", "ns"] = Field(
-        default="rows", description="What start and stop count, from the recording's beginning."
+    unit: Literal["rows", "s", "ms", "us", "ns", "date"] = Field(
+        default="rows",
+        description="What start and stop count, from the recording's beginning; times that only "
+        "fit the column of times (date, or seconds since 1970) are looked up in it.",
     )
     first: int = Field(default=0, ge=0, le=1, description="The number of the first row.")
     inclusive: bool = Field(
@@ -57,6 +60,12 @@ class SourceOptions(BaseModel):
         "of the table of recordings; * stands for any other text, ** for folders. Files of several "
         "patterns with equal fields are the channels of one recording, side by side. Empty: all "
         "files below the folder.",
+    )
+    table: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="A table of the recordings, CSV, in the folder of the files or beside it: its "
+        "rows are found by the columns that it shares with the fields of `files`, or by `file`, "
+        "and its other columns (subject, split, label) are those of the recordings.",
     )
     windows: str | list[str] | None = Field(
         default=None,
@@ -88,6 +97,12 @@ class SourceOptions(BaseModel):
     intervals: Annotated[IntervalOptions | None, AddedLater] = Field(
         default=None,
         description="Recordings layout: a table of labelled intervals, in place of labels.",
+    )
+    label_every_s: Annotated[float | None, AddedLater] = Field(
+        default=None,
+        gt=0,
+        description="Recordings layout: labels holds one entry for each so many seconds of each "
+        "recording, 30 in sleep stages, and not one a row.",
     )
     classes: str | None = Field(
         default=None,
@@ -135,10 +150,44 @@ class SourceOptions(BaseModel):
         default=None,
         ge=1e-6,
         le=1e9,
-        description="Sampling rate of the file; wins over its attribute sampling_rate_hz.",
+        description="Sampling rate of the file; wins over its attribute sampling_rate_hz. Where "
+        "there are times, it has to agree with them within 5 %.",
+    )
+    time: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="Recordings layout: array or column of times, one a row of the signals; it is "
+        "no channel. The rate is taken from it, and recordings are cut where samples are missing. "
+        "Usual: time, timestamp, timestamps, datetime, time_ms, Time (s), or t and date where they "
+        "ascend. The empty string: there is none.",
+    )
+    time_unit: Annotated[Literal["s", "ms", "us", "ns", "date"] | None, AddedLater] = Field(
+        default=None,
+        description="What the times count; date: texts such as 2024-05-06 07:08:09.5, or numbers "
+        "of days. Usual: by the type, an attribute units, the name, the rate, or the size of the "
+        "numbers where one unit alone is plausible.",
+    )
+    max_gap_s: Annotated[float | None, AddedLater] = Field(
+        default=None,
+        gt=0,
+        description="A longer step between two times cuts a recording in two, of one group: no "
+        "window joins what stands on its sides. Default: 1.5 sample periods, and as much more as "
+        "the steps spread (5th to 95th percentile), so that rounded and uneven stamps cut nothing.",
+    )
+    time_order: Annotated[Literal["error", "sort"], AddedLater] = Field(
+        default="error",
+        description="Times that go back or come twice within a recording: an error that names the "
+        "place, or its rows sorted by time and repeats left out (recordings of up to 4 million "
+        "rows).",
     )
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
+    )
+    use_channels: Annotated[list[str], AddedLater] = Field(
+        default_factory=list,
+        description="Channels to read, in this order, by their names; globs allowed, a ! before "
+        'one leaves out: ["acc_*", "gyro_x"], ["!temp*"]. `channels` then names all channels of '
+        "the file; units, scale and offset have one entry for each channel that is read. Empty: "
+        "all channels.",
     )
     units: list[str] | None = Field(
         default=None,
@@ -191,6 +240,38 @@ class SourceOptions(BaseModel):
         description="Recordings layout: resample to this rate first (polyphase; values become "
         "float32 in units). 200 Hz to 50 Hz makes a window four times smaller.",
     )
+    filter: Annotated[list[FilterOptions], AddedLater] = Field(
+        default_factory=list,
+        description="Recordings layout: FIR filters of the continuous signals, before resampling; "
+        '[{kind = "bandpass", low_hz = 0.5, high_hz = 40}, {kind = "notch", hz = 50}]. Linear '
+        "phase, without delay; values become float32 in units. Refused where a recording is "
+        "shorter than the filter.",
+    )
+    remove_mean: Annotated[bool, AddedLater] = Field(
+        default=False,
+        description="Recordings layout: subtract each recording's mean from its channels; values "
+        "become float32 in units. Each worker reads the recordings that it takes windows of once "
+        "more.",
+    )
+    slow_channels: Annotated[list[str], AddedLater] = Field(
+        default_factory=list,
+        description="Recordings layout: channels with NaN between their values, such as a heart "
+        "rate in a table of accelerations, by name; globs allowed. Their gaps are bridged as "
+        "`slow` says.",
+    )
+    slow: Annotated[Literal["interpolate", "hold"], AddedLater] = Field(
+        default="interpolate",
+        description="What stands between two values of a slow channel: interpolate: values on a "
+        "line from one to the next; hold: the earlier one.",
+    )
+    slow_max_gap_s: Annotated[float | None, AddedLater] = Field(
+        default=None,
+        gt=0,
+        le=1e9,
+        description="The widest gap of `slow_channels` that is bridged, in seconds; wider ones "
+        "stay NaN. By default a second, or three times the median distance of the channel's "
+        "values if that is more.",
+    )
     label_rule: Literal["pure", "majority"] = Field(
         default="pure",
         description="pure: windows start afresh at each stretch of equal labels and never cross "
@@ -224,6 +305,8 @@ class SourceOptions(BaseModel):
         _at_most_one(self, "window_s", "window_samples")
         _at_most_one(self, "step_s", "step_samples", "overlap")
         _at_most_one(self, "label_column", "intervals", "labels")
+        if self.label_every_s is not None:
+            _at_most_one(self, "label_every_s", "label_column", "intervals")
         for pattern in self.files:
             check_pattern(pattern)
         if self.split_by_window and self.groups:

@@ -1,4 +1,4 @@
-"""Arrays read as they are meant: other axes, one channel, several side by side."""
+"""Arrays read as they are meant: other axes, one channel, one value a row."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from headrace.stores.source.formats.interface import SourceArray
 
 
-class _Shaped:
+class Shaped:
     """What an array that is read through another takes from it."""
 
     def __init__(self, array: SourceArray, shape: tuple[int, ...]) -> None:
+        """`array` seen as one of that shape."""
         self._array = array
         self.name, self.where = array.name, array.where
         self.files: tuple[Path, ...] = array.files
@@ -55,7 +56,7 @@ class _Shaped:
         return self._array.byte_spans(low, high)
 
 
-class Transposed(_Shaped):
+class Transposed(Shaped):
     """Axes in another order; the first stays the first."""
 
     def __init__(self, array: SourceArray, order: Sequence[int]) -> None:
@@ -75,7 +76,7 @@ class Transposed(_Shaped):
         return np.ascontiguousarray(self._array.read(start, stop).transpose(self._order))
 
 
-class Reshaped(_Shaped):
+class Reshaped(Shaped):
     """Rows of the same values in another shape: (N, 1) as (N,), (N, T) as (N, T, 1)."""
 
     def __init__(self, array: SourceArray, inner: tuple[int, ...]) -> None:
@@ -101,50 +102,7 @@ class Reshaped(_Shaped):
         return self._array.texts(start, stop).reshape(-1, *self._inner)
 
 
-class SideBySide(_Shaped):
-    """Several arrays (N, ...) or (N, ..., C) as one, joined along the last axis."""
-
-    def __init__(self, arrays: Sequence[SourceArray], ndim: int) -> None:
-        """Arrays of as many rows each; one of `ndim - 1` axes is one channel."""
-        widths = [_width(array, ndim) for array in arrays]
-        first = arrays[0].shape or ()
-        super().__init__(arrays[0], (*first[: ndim - 1], sum(widths)))
-        self._arrays, self._ndim = tuple(arrays), ndim
-        self._stops = np.cumsum(widths).tolist()
-        self.dtype = np.result_type(*(array.dtype for array in arrays))
-        self.cache_bytes = sum(array.cache_bytes for array in arrays)
-        self.row_bytes = sum(array.row_bytes for array in arrays)
-
-    def ready(self) -> SideBySide:
-        """See `SourceArray`."""
-        return SideBySide([array.ready() for array in self._arrays], self._ndim)
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start` to `stop`."""
-        out = np.empty((stop - start, *(self.shape or ())[1:]), self.dtype)
-        self.read_into(out, start)
-        return out
-
-    def read_into(self, out: NDArray[Any], start: int) -> None:
-        """Fill `out` with the rows from `start` on."""
-        low = 0
-        for array, high in zip(self._arrays, self._stops, strict=True):
-            values = array.read(start, start + len(out))
-            out[..., low:high] = values if values.ndim == self._ndim else values[..., None]
-            low = high
-
-    def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """Those of all."""
-        for array in self._arrays:
-            yield from array.byte_spans(low, high)
-
-
 def flat(array: SourceArray) -> SourceArray:
     """One value a row: (N, 1) as (N,)."""
     shape = array.shape or ()
     return Reshaped(array, ()) if len(shape) == 2 and shape[1] == 1 else array
-
-
-def _width(array: SourceArray, ndim: int) -> int:
-    shape = array.shape or ()
-    return 1 if len(shape) < ndim else shape[-1]

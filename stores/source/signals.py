@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import find_array, require_array
+from headrace.stores.source.chosen import Choosable, chosen, places_of, used_channels
+from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceNode
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.shaped import Reshaped, SideBySide, Transposed, flat
+from headrace.stores.source.said import channel_texts
+from headrace.stores.source.shaped import Reshaped, Transposed, flat
+from headrace.stores.source.side_by_side import SideBySide
 
 USUAL_WINDOWS = ("X", "x", "windows")
 USUAL_SIGNALS = ("signals", "table")
@@ -45,17 +51,69 @@ def _meant(
     found = [
         _turned(array, axes, options)
         for each in files
-        for array in _named(each, option, named, usual)
+        for array in _named(each, option, named, usual, options.time)
     ]
-    return _one_channel(found[0], axes) if len(found) == 1 else _joined(found, axes, option)
+    if len(found) == 1:
+        return used_channels(_one_channel(found[0], axes), options)
+    if options.rate_hz is None:
+        _require_one_rate(found)
+    return used_channels(_joined(found, axes, option), options)
 
 
 def _named(
-    node: SourceNode, option: str, named: str | list[str] | None, usual: Sequence[str]
+    node: SourceNode,
+    option: str,
+    named: str | list[str] | None,
+    usual: Sequence[str],
+    time: str | None,
 ) -> list[SourceArray]:
-    if isinstance(named, list):
-        return [require_array(node, option, each, ()) for each in named]
-    return [require_array(node, option, named, usual)]
+    if not isinstance(named, list):
+        return [_without(node, require_array(node, option, named, usual), time)]
+    columns = _columns(node, named)
+    return (
+        [require_array(node, option, each, ()) for each in named] if columns is None else [columns]
+    )
+
+
+def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:
+    """Columns of a table, read together, where all of `named` are such, or globs of such."""
+    table = node.array(TABLE)
+    if not isinstance(table, Choosable) or (table.shape or ()) == ():
+        return None
+    names = channel_texts(table.attribute("channels"), (table.shape or (0,))[-1]) or []
+    globs = [name for name in named if name not in names]
+    if not names or any(set("*?[").isdisjoint(name) for name in globs):
+        return None
+    return table.chosen(places_of(names, named, "signals", table.where))
+
+
+def _without(node: SourceNode, array: SourceArray, time: str | None) -> SourceArray:
+    """`array` without the column of times, where it is all columns of numbers of a table.
+
+    Raises:
+        UserError: there is no other.
+    """
+    above, _, leaf = array.name.strip("/").rpartition("/")
+    count = (array.shape or (0,))[-1]
+    if not time or leaf != TABLE or time.strip("/").rpartition("/")[0] not in (above, ""):
+        return array
+    column = time.rpartition("/")[2]
+    names = channel_texts(array.attribute("channels"), count) or _numbers(node)
+    kept = [place for place, name in enumerate(names) if name != column]
+    if len(names) != count or len(kept) == count:
+        return array
+    if not kept:
+        raise SourceError(
+            f"{array.where} has no column of numbers but {time}, which is the time of each row. "
+            "Name the channels with source.signals."
+        )
+    return chosen(array, kept)
+
+
+def _numbers(node: SourceNode) -> list[str]:
+    """Columns of numbers of a table without a header."""
+    arrays = ((name, node.array(name)) for name in node.names() if name != TABLE)
+    return [name for name, array in arrays if array is not None and array.dtype.kind in "iuf"]
 
 
 def _turned(array: SourceArray, axes: Sequence[str], options: SourceOptions) -> SourceArray:
@@ -101,6 +159,18 @@ def _joined(arrays: list[SourceArray], axes: Sequence[str], option: str) -> Sour
             "to be as long: cut them to the same, or leave one out."
         )
     return SideBySide(arrays, len(axes))
+
+
+def _require_one_rate(arrays: Sequence[SourceArray]) -> None:
+    """Raises UserError: channels that are read side by side say different rates."""
+    said = {array.where: array.attribute("sampling_rate_hz") for array in arrays}
+    first, *others = said
+    for other in others:
+        if not np.array_equal(np.asarray(said[other]), np.asarray(said[first])):
+            raise SourceError(
+                f"{first} has the sampling_rate_hz {said[first]}, and {other} {said[other]}: rows "
+                "side by side are of one moment. Set source.rate_hz if it holds for all."
+            )
 
 
 def find_flat(

@@ -21,6 +21,7 @@ from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.columns import (
     TABLE,
+    channel_names,
     check_column_count,
     check_names,
     check_texts,
@@ -226,16 +227,27 @@ class ParquetArray:
         at_once = min(len(columns), COLUMNS_AT_ONCE) * table.group_rows * 8
         self.decode_bytes = 2 * stored + 2 * at_once + texts * table.group_rows
 
+    def chosen(self, channels: Sequence[int]) -> ParquetArray:
+        """Some columns of several: the others are not decoded."""
+        return ParquetArray(
+            self._table, self.name, [self._columns[each] for each in channels], False
+        )
+
     def ready(self) -> ParquetArray:
         """The same."""
         return self
 
-    def attribute(self, name: str) -> str | None:
-        """Metadata of the column, else of the file, as text; `unit` of times is ns."""
+    def attribute(self, name: str) -> Any | None:
+        """Metadata of the column, else of the file, as text; names of several columns.
+
+        `unit` of times is ns.
+        """
         column = self._columns[0]
         if name == "unit" and column.kind == "time":
             return "ns"
         single = self.shape is not None and len(self.shape) == 1
+        if name == "channels" and not single:
+            return channel_names([each.name for each in self._columns])
         return self._table.attribute(column.name if single else None, name)
 
     def attributes(self) -> list[Mapping[str, Any]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
 from headrace.stores.source.arrays import shown_arrays
-from headrace.stores.source.formats.columns import TABLE, as_numbers, as_texts
+from headrace.stores.source.formats.columns import TABLE, as_numbers, as_texts, channel_names
 from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
 from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.text_bytes import TextBytes, changed
@@ -187,11 +187,13 @@ class TextTable(OneFile):
 class TextArray:
     """One column, or all of numbers; see `SourceArray`. What is kept is kept for the table."""
 
-    def __init__(self, table: TextTable, name: str, column: int | None = None) -> None:
-        """The column of that number; None: all columns of numbers."""
+    def __init__(
+        self, table: TextTable, name: str, column: int | None = None, of: Sequence[int] = ()
+    ) -> None:
+        """The column of that number; None: all columns of numbers, or those `of` them."""
         plan = table.plan
         self._table = table
-        self._columns = plan.number_columns if column is None else (column,)
+        self._columns = tuple(of) or plan.number_columns if column is None else (column,)
         kinds = {plan.kinds[each] for each in self._columns}
         self.name = name
         self.where = f"{table.where}:{name}"
@@ -206,12 +208,20 @@ class TextArray:
         # The bytes, trimmed, in parts, and as cells; and what is decoded until it is kept.
         self.decode_bytes = 8 * plan.piece_bytes + 2 * decoded + COLUMN_BYTES * len(plan.kinds)
 
+    def chosen(self, channels: Sequence[int]) -> TextArray:
+        """Some columns of several."""
+        return TextArray(self._table, self.name, of=[self._columns[each] for each in channels])
+
     def ready(self) -> TextArray:
         """The same."""
         return self
 
-    def attribute(self, name: str) -> None:
-        """None: text has no attributes."""
+    def attribute(self, name: str) -> NDArray[Any] | None:
+        """Names of several columns; text has no other attributes."""
+        names = [self._table.plan.names[each] for each in self._columns]
+        is_named = names != [str(each) for each in self._columns]
+        several = self.shape is not None and len(self.shape) == 2
+        return channel_names(names) if name == "channels" and several and is_named else None
 
     def attributes(self) -> list[Mapping[str, Any]]:
         """None."""
