@@ -290,8 +290,9 @@ class Source:
 
 def _opened(path: Place, options: SourceOptions) -> SourceFile:
     """The file, or all that the path names."""
+    drop_damaged = options.damaged_lines == "drop"
     files = files_of(path, options)
-    return open_file(path) if files is None else ManyFiles(files)
+    return open_file(path, drop_damaged) if files is None else ManyFiles(files, drop_damaged)
 
 
 def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
