@@ -30,6 +30,8 @@ FORMATS = {
     "text": ("text_table", "open_text_table"),
 }
 """Modules of this folder, loaded when a file of their format is met, and what opens it."""
+OPENED: list[Callable[[Place], None]] = []
+"""Are told what is to be opened: a file may end the process that opens it."""
 
 
 def open_file(path: Place) -> SourceFile:
@@ -38,6 +40,8 @@ def open_file(path: Place) -> SourceFile:
     Raises:
         UserError: it is not there, is of none of the formats, or is damaged.
     """
+    for told in OPENED:
+        told(path)
     module, name = FORMATS[format_of(path)]
     found = importlib.import_module(f"headrace.stores.source.formats.{module}")
     opener: Callable[[Place], Any] = getattr(found, name)
