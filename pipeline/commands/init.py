@@ -12,7 +12,6 @@ from headrace.pipeline.config.load import config_from_table, load_config, toml_v
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
 from headrace.stores.source.notes import Note
-from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe import look_at, look_at_stretches, open_stranger
 from headrace.stores.text import counted, in_one_line
 
@@ -95,21 +94,17 @@ def _tell_window(guess: Guess, data: Path) -> None:
     if "windows" in guess.source:
         return
     given = {key: value for key, (value, _) in guess.source.items() if value is not None}
-    rate = given.get("rate_hz")
-    stretches = None
+    given.pop("groups", None)
+    rate, stretches = given.get("rate_hz"), None
+    if "time" not in given:
+        given.setdefault("rate_hz", 1.0)
     try:
-        table = {"source": {**given, "rate_hz": rate or 1.0, "split_by_window": True}}
-        table["source"].pop("groups", None)
-        options: SourceOptions = config_from_table(table, "init").source
-        stretches = look_at_stretches(data, options)
+        table = {"source": {**given, "split_by_window": True}}
+        stretches = look_at_stretches(data, config_from_table(table, "init").source)
+        rate = stretches.rate_hz if "time" in given else rate
     except UserError:  # It is said once the file is written.
         pass
-    known = stretches.rate_hz if stretches is not None and _has_rate(guess) else rate
-    tell_window(guess, known, stretches)
-
-
-def _has_rate(guess: Guess) -> bool:
-    return guess.source.get("rate_hz", (0.0, ""))[0] is not None
+    tell_window(guess, rate, stretches)
 
 
 def _tried(config: Path, data: Path) -> tuple[str | None, dict[str, Any] | None, tuple[Note, ...]]:

@@ -26,8 +26,8 @@ def tell_channels(guess: Guess, data: Data, titles: Sequence[str] | None) -> Non
         names = _told(guess, array, count)
     else:
         names = _writable(titles)
-        if names is not None and _texts(array.attributes.get(CHANNEL_WORDS[0]), count) != names:
-            guess.source["channels"] = (names, "the names of the columns")
+        if names is not None and not (data.is_table and names == list(data.titles or ())):
+            guess.source["channels"] = (names, "by the names of arrays, columns and files")
     if names is None:
         count = count if titles is None else len(titles)
         if count == 1:

@@ -41,6 +41,7 @@ class Data:
         columns: what else has a value a row, or a window.
         titles: names of the channels that columns give; None: the data may say them.
         times: the column of times.
+        is_table: whether it is one of columns, which name the channels.
     """
 
     key: str
@@ -51,6 +52,7 @@ class Data:
     columns: tuple[FoundArray, ...]
     titles: tuple[str, ...] | None = None
     times: FoundArray | None = None
+    is_table: bool = False
 
 
 def tell_data(
@@ -177,7 +179,7 @@ def _of_table(guess: Guess, table: FoundArray, prefix: str, columns: list[FoundA
     rest = tuple(column for column in columns if column not in signals and column is not times)
     names = (table.name,) if isinstance(listed, str) else tuple(listed)
     titles = tuple(short) if headed else None
-    return Data("signals", names, table, rows, len(signals), rest, titles, times)
+    return Data("signals", names, table, rows, len(signals), rest, titles, times, True)
 
 
 def _times_by_value(columns: Sequence[FoundArray]) -> FoundArray | None:
