@@ -9,30 +9,16 @@ import pytest
 
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.load import load_config
-from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
 from tests.pipeline.commands.init_trees import TREES
 
 pytestmark = pytest.mark.usefixtures("probed_here")
 
 
-PENDING = {
-    "names that say all": "time",
-    "PAMAP2": "time",
-    "HARTH": "time",
-    "Parquet a subject": "time",
-    "UCI HAR": "labels_file",
-    "a class a file": "?",
-}
-"""Keys that the source does not have yet."""
-
-
 @pytest.mark.parametrize("name", TREES)
 def test_what_init_writes_for_a_tree_opens_it(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name in PENDING and PENDING[name] not in SourceOptions.model_fields:
-        pytest.skip(f"source.{PENDING[name]} is not there yet")
     tree, folder = TREES[name], tmp_path / "tree"
     folder.mkdir()
     data, config = folder / tree.write(folder), tmp_path / "first.toml"
