@@ -148,9 +148,9 @@ class EachRecording:
         if name in self.columns:
             return list(self.columns[name])
         data = self._data
-        if data is None or name in ATTRIBUTES.values() or data.attribute(name) is None:
+        if data is None or name in ATTRIBUTES.values() or _nearest(data.of(0), name) is None:
             return None
-        values: list[Any] = [data.attribute_of(at, name) for at in range(self.count)]
+        values = [_nearest(data.of(recording), name) for recording in range(self.count)]
         lacking = next((at for at, value in enumerate(values) if not _is_one(value)), None)
         if lacking is not None:
             what = "no" if values[lacking] is None else "more than one"
@@ -208,6 +208,12 @@ def _required(files: Files, name: str) -> SourceArray:
             "correct it."
         )
     return found
+
+
+def _nearest(array: SourceArray, name: str) -> Any | None:
+    """An attribute of an array, else of what it stands in, the nearest first."""
+    said = (each[name] for each in array.attributes() if name in each)
+    return next(said, array.attribute(name))
 
 
 def _is_one(value: Any) -> bool:

@@ -28,6 +28,7 @@ from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_dat
 from headrace.stores.source.slices import chunks_read
 from headrace.stores.source.window_groups import WindowGroups
 from headrace.stores.source.windows import WindowsLayout
+from headrace.stores.source.within import recordings_within
 
 LayoutName = Literal["windows", "recordings"]
 LABEL_SLICE = 1 << 18
@@ -46,6 +47,7 @@ def open_source(path: Place, options: SourceOptions) -> Source:
     """
     file = _opened(path, options)
     try:
+        file = recordings_within(file, options)
         return Source(path, file, options)
     except BaseException:
         file.close()
@@ -139,6 +141,16 @@ class Source:
             columns = np.stack([labels.label, labels.group, labels.part])
             heads = np.flatnonzero(np.append(True, (np.diff(columns) != 0).any(axis=0)))
             yield LabelRuns(low + heads, low + np.append(heads[1:], high - low), labels.take(heads))
+
+    def stretches(self) -> list[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """Of recordings: label and rows of each run of windows, slice by slice, in order."""
+        window = self.spec.time
+        step = self.options.step_rows(self.spec.rate_hz)
+        assert isinstance(self._layout, RecordingsLayout)
+        return [
+            (label, (stop - start - 1) * step + window)
+            for start, stop, label, _, _ in self._layout.label_runs()
+        ]
 
     def read_windows(self, start: int, stop: int) -> NDArray[Any]:
         """Candidates `start` to `stop`, (n, T, C) of `spec.dtype`, C-contiguous, freshly allocated.
