@@ -138,6 +138,14 @@ class SourceOptions(BaseModel):
         le=1e9,
         description="Sampling rate of the file; wins over its attribute sampling_rate_hz.",
     )
+    rates_hz: Annotated[list[float], AddedLater] = Field(
+        default_factory=list,
+        description="Recordings layout: the rate of each array of `signals`, or of each pattern of "
+        "`files`, where they have several: [100, 10]. Wins over their attributes. They begin at "
+        "one moment and last as long, but for less than a row of the slowest, which is cut. They "
+        "are brought to `target_rate_hz`, the highest of them by default: slower ones as `slow` "
+        "says. Labels and the table of recordings count rows of the fastest.",
+    )
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
     )
@@ -220,8 +228,8 @@ class SourceOptions(BaseModel):
     )
     slow: Annotated[Literal["interpolate", "hold"], AddedLater] = Field(
         default="interpolate",
-        description="What stands between two values of a slow channel: interpolate: values on a "
-        "line from one to the next; hold: the earlier one.",
+        description="What stands between two values of a slow channel, or of a signal of a lower "
+        "rate: interpolate: values on a line from one to the next; hold: the earlier one.",
     )
     slow_max_gap_s: Annotated[float | None, AddedLater] = Field(
         default=None,
@@ -264,6 +272,10 @@ class SourceOptions(BaseModel):
         _at_most_one(self, "window_s", "window_samples")
         _at_most_one(self, "step_s", "step_samples", "overlap")
         _at_most_one(self, "label_column", "intervals", "labels")
+        if not all(0 < rate < float("inf") for rate in self.rates_hz):
+            raise ValueError(f"rates_hz = {self.rates_hz} has a rate that is not above 0")
+        if self.rates_hz and self.rate_hz is not None:
+            raise ValueError("rate_hz and rates_hz say the same thing. Keep one of them.")
         for pattern in self.files:
             check_pattern(pattern)
         if self.split_by_window and self.groups:

@@ -48,7 +48,7 @@ RECORDING_OPTIONS = (
     "overlap",
     "target_rate_hz",
 )
-CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels")
+CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels", "rates_hz")
 """That need what stands before and after a window."""
 
 
