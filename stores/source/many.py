@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
 from headrace.stores.source.each_recording import EachRecording
+from headrace.stores.source.file_kinds import left_out_note
+from headrace.stores.source.file_states import content, touched
 from headrace.stores.source.files import SourceFiles
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.held import HeldArray
-
-LOOKED_AT = 4096
-"""Bytes of a file that are looked at in three places."""
+from headrace.stores.source.notes import Note
 
 
 class ManyFiles(EachRecording):
@@ -39,21 +39,27 @@ class ManyFiles(EachRecording):
         """The name of a recording's first file."""
         return self.files.names[recording][0]
 
+    def notes(self) -> tuple[Note, ...]:
+        """Of files that were left out."""
+        left_out = self.files.left_out
+        text = left_out_note(left_out, self.folder) if left_out else ""
+        return (Note(text, "source.files"),) if text else ()
+
     def size(self) -> int:
         """Bytes of all files."""
-        return sum(storage_of(path).size() for path in self._paths())
+        return sum(content(path)[0] for path in self._paths())
 
     def state(self) -> State:
         """Of all files, as one number."""
         digest = hashlib.blake2b(digest_size=16)
         for path in self._paths():
-            digest.update(repr(storage_of(path).state()).encode())
+            digest.update(touched(path))
         return (digest.hexdigest(),)
 
     def described(self) -> SourceArray:
         """Of each recording the names of its files, their sizes, and what stands in them."""
         texts = [
-            " ".join(f"{name} {_content(self.files.folder / name)}" for name in names)
+            " ".join(f"{name} {_described(self.folder / name)}" for name in names)
             for names in self.files.names
         ]
         return HeldArray("files", self.where, texts)
@@ -63,12 +69,6 @@ class ManyFiles(EachRecording):
             yield from self.files.paths(number)
 
 
-def _content(path: Place) -> str:
-    """Size of a file, and a digest of its beginning, middle and end."""
-    storage = storage_of(path)
-    size, digest = storage.size(), hashlib.blake2b(digest_size=8)
-    with storage.open() as file:
-        for place in (0, size // 2, max(0, size - LOOKED_AT)):
-            file.seek(place)
-            digest.update(file.read(LOOKED_AT) or b"")
-    return f"{size} {digest.hexdigest()}"
+def _described(path: Place) -> str:
+    size, digest = content(path)
+    return f"{size} {digest.hex()}"

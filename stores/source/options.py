@@ -59,6 +59,12 @@ class SourceOptions(BaseModel):
         "patterns with equal fields are the channels of one recording, side by side. Empty: all "
         "files below the folder.",
     )
+    table: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="A table of the recordings, CSV, in the folder of the files or beside it: its "
+        "rows are found by the columns that it shares with the fields of `files`, or by `file`, "
+        "and its other columns (subject, split, label) are those of the recordings.",
+    )
     windows: str | list[str] | None = Field(
         default=None,
         description="Windows layout: dataset (N, T, C), or (N, T) of one channel; several are "

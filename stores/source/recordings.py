@@ -27,7 +27,7 @@ from headrace.stores.source.classes import (
     label_column,
     number_names,
 )
-from headrace.stores.source.files import place_beside
+from headrace.stores.source.file_listing import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.intervals import read_intervals
