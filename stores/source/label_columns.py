@@ -83,6 +83,7 @@ def named_labels(
     if meanings is not None:
         declared = tuple(dict.fromkeys(meanings.values()))
     column = NameColumn(labels, "labels", index, meanings)
+    column.left_out = options.exclude_labels
     return column, None if declared is None else tuple(declared)
 
 

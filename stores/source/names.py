@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class NameColumn:
         array: what is read.
         names: of the codes.
         meanings: the names that stand in for those found.
+        left_out: globs of numbers that no name stands for, and that are their own.
         spellings: how values are written that are not their name itself, and their codes.
     """
 
@@ -65,6 +67,7 @@ class NameColumn:
         self._folded: dict[str, str] = {}
         self._alike: dict[str, int] = {}
         self._index = index
+        self.left_out: Sequence[str] = ()
         self.meanings = meanings or {}
         self._option = option
         self._codes: dict[str, int] = {}
@@ -167,9 +170,12 @@ class NameColumn:
     def _at(self, value: int) -> str:
         assert self._index is not None
         if not 0 <= value < len(self._index):
+            if any(fnmatchcase(str(value), pattern) for pattern in self.left_out):
+                return str(value)
             raise SourceError(
                 f"{self.array.where} holds the label {value}, but there are "
-                f"{len(self._index)} classes, counted from 0. Correct the file, or set "
+                f"{len(self._index)} classes, counted from 0. Leave it out with "
+                f'source.exclude_labels = ["{value}"], correct the file, or set '
                 'source.classes = "" to use the numbers as names.'
             )
         return self._index[value]

@@ -98,28 +98,16 @@ def test_a_file_a_subject_joined_by_virtual_datasets(
         assert one.groups == many.groups
 
 
-def test_a_stage_for_each_30_s_with_some_not_scored(
+def test_windows_of_a_stage_each_of_which_some_are_not_scored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    epochs, rate = 6, 10
-    stages = np.tile([0, 1, 2, 1, 0, -1], PEOPLE)
-    rows = np.repeat(stages, 30 * rate)
-    starts = np.arange(PEOPLE) * epochs * 30 * rate
-    path = write(
-        tmp_path / "sleep.h5",
-        rate=10.0,
-        signals=RNG.normal(size=(len(rows), 2)),
-        labels=stages,
-        **{
-            "recordings/start": starts,
-            "recordings/length": np.full(PEOPLE, epochs * 30 * rate),
-            "recordings/subject": np.arange(PEOPLE),
-        },
-    )
-    options = {"label_every_s": 30, "window_s": 30, "exclude_labels": ["-1"], "overlap": 0}
-    assert planned(path, capsys, **options) == PEOPLE * (epochs - 1)
-    with opened(path, **options) as source:
-        assert source.classes == ("0", "1", "2")
+    held = windows()
+    held["y"] = np.where(np.arange(len(held["y"])) % 6 == 5, -1, held["y"])
+    path = write(tmp_path / "sleep.h5", **held, classes=[b"W", b"N", b"R"])
+    scored = int((held["y"] >= 0).sum())
+    assert planned(path, capsys, exclude_labels=["-1"]) == scored
+    with opened(path, exclude_labels=["-1"]) as source:
+        assert source.classes == ("W", "N", "R")
 
 
 def test_upright_columns_of_a_table_that_counts_its_recordings(
