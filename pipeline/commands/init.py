@@ -9,7 +9,7 @@ from headrace.pipeline.commands.guess import Guess, guess_config
 from headrace.pipeline.config.load import load_config, toml_value
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
-from headrace.stores.source.notes import Note
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.probe import look_at, open_stranger
 from headrace.stores.text import in_one_line
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -14,12 +13,13 @@ from headrace.stores.errors import GroupError, SourceError, UserError
 from headrace.stores.source.arrays import find_array, require_array
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile, SourceNode
 from headrace.stores.source.names import (
+    NOT_A_NUMBER,
     PADDING,
     Codes,
     NameColumn,
     OneName,
     distinct,
-    looks,
+    matches,
     natural_order,
 )
 from headrace.stores.source.options import SourceOptions
@@ -107,21 +107,21 @@ class LabelSelection:
         ]
         listed += [("source.exclude_labels", pattern) for pattern in self._exclude]
         for option, pattern in listed:
-            if not any(_matches(label, pattern) for label in labels):
+            if not any(matches(label, pattern) for label in labels):
                 raise SourceError(
                     f"{option} lists {pattern!r}, which matches no label. "
                     f"The labels are: {shown(labels)}."
                 )
 
     def _judge(self, label: str) -> str | None:
-        if label == self._between or any(_matches(label, pattern) for pattern in self._exclude):
+        if label == self._between or any(matches(label, pattern) for pattern in self._exclude):
             return None
         if not self._map:
             return label
         classes = [
             name
             for name, patterns in self._map.items()
-            if any(_matches(label, pattern) for pattern in patterns)
+            if any(matches(label, pattern) for pattern in patterns)
         ]
         if len(classes) > 1:
             raise SourceError(
@@ -215,6 +215,7 @@ def number_names(
         UserError: a misspelt label, a split without train and test, a group in two parts.
     """
     labels = columns.label.names
+    columns.label.require_missing_left_out(selection.class_of(NOT_A_NUMBER) is None)
     selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
     if len(used) == 0:
         raise SourceError(
@@ -323,11 +324,6 @@ def no_groups(node: SourceNode, usual: Sequence[str]) -> UserError:
         "source.groups, or set source.split_by_window = true and read the scores as too high: "
         "they leak."
     )
-
-
-def _matches(label: str, pattern: str) -> bool:
-    """Whether a label is one of a pattern's, as both look: an accent may be written in two ways."""
-    return fnmatchcase(looks(label), looks(pattern))
 
 
 def _text_list(values: Any) -> tuple[str, ...]:

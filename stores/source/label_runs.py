@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError
 from headrace.stores.source.classes import LabelSelection
-from headrace.stores.source.names import SLICE_ROWS, NameColumn, OneName
+from headrace.stores.source.names import NOT_A_NUMBER, SLICE_ROWS, NameColumn, OneName
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import RecordingTable
 from headrace.stores.source.resampling import Ratio
@@ -83,13 +83,10 @@ def plan_runs(
     Raises:
         UserError: a misspelt label, no label kept, or no stretch as long as a window.
     """
-    coded = _read_stretches(column, table, ratio or SAME_RATE)
-    selection = LabelSelection(options)
-    labels = column.names
-    selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
-    order = selection.order(labels, declared)
-    number = {name: position for position, name in enumerate(order)}
-    of_code = [number.get(selection.class_of(label) or "", LEFT_OUT) for label in labels]
+    coded = read_stretches(column, table, ratio or SAME_RATE)
+    missing = LabelSelection(options).class_of(NOT_A_NUMBER)
+    column.require_missing_left_out(missing is None)
+    order, of_code = classes_of(column.names, declared, options)
     stretches = relabel(coded, np.array(of_code, dtype=np.int32))
     if options.label_rule == "pure":
         runs = pure_runs(stretches, window, step)
@@ -101,7 +98,22 @@ def plan_runs(
     return WindowRuns(runs.recording, runs.start, runs.count, first_code[runs.label])
 
 
-def _read_stretches(column: NameColumn | OneName, table: RecordingTable, ratio: Ratio) -> Stretches:
+def classes_of(
+    labels: Sequence[str], declared: Sequence[str] | None, options: SourceOptions
+) -> tuple[list[str], list[int]]:
+    """The classes of labels in their order, and the number of each label's; -1 where left out.
+
+    Raises:
+        UserError: a misspelt label.
+    """
+    selection = LabelSelection(options)
+    selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
+    order = selection.order(labels, declared)
+    number = {name: position for position, name in enumerate(order)}
+    return order, [number.get(selection.class_of(label) or "", LEFT_OUT) for label in labels]
+
+
+def read_stretches(column: NameColumn | OneName, table: RecordingTable, ratio: Ratio) -> Stretches:
     """Stretches of equal label codes, at the delivered rate; label rows are read in slices."""
     rows = ratio.lengths(table.length)
     pieces = []

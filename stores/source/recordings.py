@@ -31,6 +31,7 @@ from headrace.stores.source.files import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.intervals import read_intervals
+from headrace.stores.source.label_losses import LabelLosses, label_losses
 from headrace.stores.source.label_runs import plan_runs
 from headrace.stores.source.names import Codes, NameColumn, OneName, slices
 from headrace.stores.source.offsets import centred
@@ -75,6 +76,7 @@ class RecordingsLayout:
                 "dataset with source.labels."
             )
         self.declared = declared or ()
+        self._options = options
         self._set_windows(dtype, options)
         self.data = data.ready()
         self._rows = RecordingRows(
@@ -167,6 +169,19 @@ class RecordingsLayout:
             codes = np.setdiff1d(table.group_code, table.group_code[used])
             lost = [str(table.group.names[code]) for code in codes]
         return len(table.start) - len(used), lost
+
+    def label_losses(self) -> LabelLosses:
+        """What the label rule keeps of each class, and rows of labels that are left out."""
+        return label_losses(
+            self.columns.label,
+            self.declared or None,
+            self._table,
+            self._ratio,
+            self.spec.time,
+            self.step,
+            self.spec.rate_hz,
+            self._options,
+        )
 
     def tables(self) -> list[SourceArray]:
         """Arrays whose whole content belongs to the fingerprint."""

@@ -18,10 +18,12 @@ from headrace.stores.source.files import files_in
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.formats.interface import SourceFile
 from headrace.stores.source.formats.opening import is_zarr, open_file
+from headrace.stores.source.label_losses import LabelLosses
 from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.many import ManyFiles
 from headrace.stores.source.names import slices
-from headrace.stores.source.notes import Note, notes_of
+from headrace.stores.source.notes.all import notes_of
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import RecordingsLayout
 from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_data
@@ -204,17 +206,18 @@ class Source:
         self._check_range(start, stop)
         return self._layout.locate(start, stop)
 
-    def without_windows(self) -> tuple[int, list[str]]:
-        """How many recordings give no window, and the groups that have no other."""
-        return self._layout.without_windows()
-
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """What was seen in the file that its owner should look at; bounded in number and in reads.
 
         They decide nothing: neither what is read nor the fingerprint.
         """
-        return notes_of(self._layout, self.options)
+        return notes_of(self._layout, self.label_losses, self.options)
+
+    @cached_property
+    def label_losses(self) -> LabelLosses:
+        """What the label rule keeps of each class, and what of no class is left out."""
+        return self._layout.label_losses()
 
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
         """When the candidates begin, in seconds since their recording did; None for windows.

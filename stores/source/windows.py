@@ -27,6 +27,7 @@ from headrace.stores.source.classes import (
     number_names,
 )
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
+from headrace.stores.source.label_losses import LabelLosses
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
 from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
@@ -154,6 +155,18 @@ class WindowsLayout:
     def without_windows(self) -> tuple[int, list[str]]:
         """No recordings, so none without windows."""
         return 0, []
+
+    def label_losses(self) -> LabelLosses:
+        """Windows of labels that are left out; no rule drops any."""
+        label, rows = self.columns.label, np.zeros(len(self.columns.label.names), np.int64)
+        if self._selection.selects:
+            for start, stop in slices(len(label)):
+                rows += np.bincount(label.read(start, stop), minlength=len(rows))
+        kept = self._selection.kept(label.names)
+        left_out = {
+            name: int(n) for name, n, k in zip(label.names, rows, kept, strict=True) if n and not k
+        }
+        return LabelLosses((), left_out, len(label))
 
     def tables(self) -> list[SourceArray]:
         """Arrays whose whole content belongs to the fingerprint."""
