@@ -46,7 +46,9 @@ def require_data(request: Request) -> Place:
     """
     if request.data is None:
         raise CommandError("No source is named. Name the HDF5 file: --data my.h5, or paths.data.")
-    if not request.data.exists():
+    from headrace.stores.source.located import source_exists
+
+    if not source_exists(request.data):
         raise CommandError(
             f"The source {request.data} does not exist. Name the file with --data (make: DATA=), "
             "or fetch the default data set with: make data."

@@ -116,6 +116,11 @@ class ArrayError(UserError):
     heading = "arrays"
 
 
+MOST_QUOTED = 300
+"""Characters of what a library says: some quote all that they were given."""
+
+
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """What an error says, in one line that is no longer than a few of a terminal."""
+    text = (str(error).splitlines() or [type(error).__name__])[0]
+    return text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]}..."

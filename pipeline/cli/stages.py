@@ -121,6 +121,7 @@ def _request(options: argparse.Namespace) -> Request:
     from headrace.pipeline.config.load import load_config, toml_value
     from headrace.pipeline.console import Console
     from headrace.pipeline.request import Request
+    from headrace.stores.source.file_patterns import stem_of
 
     overrides = [*options.overrides]
     # Into the config: there a stage can tell what was named from what is a default.
@@ -129,7 +130,7 @@ def _request(options: argparse.Namespace) -> Request:
         if option.key and value:
             overrides.append(f"{option.key}={toml_value(value)}")
     named = options.store or options.data
-    config = load_config(options.config, overrides, named.stem if named else None)
+    config = load_config(options.config, overrides, stem_of(str(named)) if named else None)
     return Request(
         config=config,
         data=config.paths.data,

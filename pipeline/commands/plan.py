@@ -37,6 +37,7 @@ from headrace.stores.build.site import site_of
 from headrace.stores.errors import BudgetError, CommandError, UserError
 from headrace.stores.io.places import storage_of
 from headrace.stores.layout.survey import FoldReader
+from headrace.stores.source.located import source_exists
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.store import open_store
 from headrace.stores.text import format_bytes
@@ -155,7 +156,7 @@ def _store(
         store = open_store(request.store)
         request.console.say(f"The store {request.store} stands: {store.windows:,} windows.")
         return store, class_table(store), {}, {"store": str(request.store)}
-    if request.data is None or not request.data.exists():
+    if request.data is None or not source_exists(request.data):
         raise CommandError(
             f"There is neither a store {request.store} nor a source to plan it from. Name the "
             "HDF5 file with --data."

@@ -36,6 +36,7 @@ from headrace.stores.errors import (
     SourceError,
     UserError,
 )
+from headrace.stores.source.located import source_exists
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.store import open_store
 from headrace.stores.text import counted as in_words
@@ -65,7 +66,7 @@ def names_new_source(request: Request) -> bool:
     if request.run is None or request.data is None:
         return False
     run = RunFolder(request.run)
-    if not request.data.exists() and site_of(request.store).is_finished():
+    if not source_exists(request.data) and site_of(request.store).is_finished():
         return False
     return not _made_the_store(require_data(request), run, request)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.layout.layout import Recipe
+from headrace.stores.layout.non_finite import count_non_finite, described, remedies
 from headrace.stores.source.source import Source
 
 
@@ -21,7 +22,7 @@ def require_finite(raw: NDArray[Any], numbers: NDArray[np.int64] | Recipe, sourc
         source: named in the error.
 
     Raises:
-        SourceContentError: they do; with count and first numbers.
+        SourceContentError: they do; with count, first numbers, and the channels.
     """
     if raw.dtype.kind != "f" or np.isfinite(raw.sum(dtype=np.float64)):
         return
@@ -30,10 +31,13 @@ def require_finite(raw: NDArray[Any], numbers: NDArray[np.int64] | Recipe, sourc
         if isinstance(numbers, Recipe):
             numbers = np.concatenate([np.arange(start, stop) for start, stop in numbers.ranges])
         first = ", ".join(str(number) for number in np.sort(numbers[bad])[:5])
+        shares = count_non_finite(raw, bad) / (len(raw) * raw.shape[1])
+        ways = remedies(source, shares)
         raise SourceContentError(
             f"{len(bad)} of {len(raw)} windows looked at in {source.path} hold NaN or infinity, "
-            f'the first are windows {first}. Set source.non_finite = "drop" or "fill", or '
-            "correct the file."
+            f"the first are windows {first}: it is in {described(source, shares)}. "
+            f"{f'{ways[0].upper()}{ways[1:]}, or set' if ways else 'Set'} "
+            'source.non_finite = "drop" or "fill", or correct the file.'
         )
 
 

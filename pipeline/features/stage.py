@@ -26,6 +26,7 @@ from headrace.stores.errors import (
 )
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest, read_manifest
+from headrace.stores.source.located import source_exists
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.source.source import Source
 from headrace.stores.text import counted, listed, shown_value
@@ -213,7 +214,7 @@ def _already_complete(target: Place, request: Request, console: Console) -> dict
         for key, value in options.items()
         if recorded(section, key) != value
     ]
-    if not changed and request.data is not None and request.data.exists():
+    if not changed and request.data is not None and source_exists(request.data):
         with open_stranger(request.data, request.config.source) as source:
             if manifest.source["fingerprint"] != source.fingerprint():
                 changed.append("source: the content differs")

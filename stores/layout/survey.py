@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from headrace.stores.errors import GroupError
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.folds import Fold, make_folds
-from headrace.stores.layout.layout import build_index, join_ranges
+from headrace.stores.layout.layout import build_index
+from headrace.stores.layout.non_finite import (
+    NonFinite,
+    described,
+    find_non_finite,
+    no_ranges,
+    remedies,
+)
 from headrace.stores.source.labels import Labels
 from headrace.stores.source.source import Source
 
@@ -60,13 +67,13 @@ def survey_source(
         UserError: fewer than two classes or three groups, unknown test groups, test groups
             beside an official split, or more folds than groups.
     """
-    dropped = (
-        find_non_finite(source, advance) if source.options.non_finite == "drop" else no_ranges()
-    )
+    drops = source.options.non_finite == "drop"
+    found = find_non_finite(source, advance) if drops else None
+    dropped = no_ranges() if found is None else found.ranges
     table, part = _count(source, dropped)
     names = [str(name) for name in source.groups]
     part, parts = _with_test_groups(part, tuple(source.parts), names, test_groups)
-    _require_enough(table, source)
+    _require_enough(table, source, found)
     folds = make_folds(table, part, parts, fold_count, by)
     fold_of_group = np.full(len(table), -1, np.int64)
     for number, fold in enumerate(folds):
@@ -104,27 +111,6 @@ def kept_mask(dropped: Integers, start: int, stop: int) -> NDArray[np.bool_]:
     for low, high in dropped[touching]:
         mask[max(low - start, 0) : high - start] = False
     return mask
-
-
-def find_non_finite(
-    source: Source, advance: Callable[[int], None] = lambda windows: None
-) -> Integers:
-    """(R, 2) ranges of candidate windows that hold NaN or infinity; reads every window once."""
-    if source.spec.dtype.kind != "f":
-        return no_ranges()
-    step = max(1, (16 << 20) // source.spec.stored_bytes)
-    found = []
-    for start in range(0, source.windows, step):
-        _, marked = source.read_marked_windows(start, min(start + step, source.windows))
-        bad = start + np.flatnonzero(marked)
-        found.append(np.stack([bad, bad + 1], axis=1))
-        advance(min(step, source.windows - start))
-    return join_ranges(np.concatenate(found)) if found else no_ranges()
-
-
-def no_ranges() -> Integers:
-    """No range at all, (0, 2)."""
-    return np.zeros((0, 2), dtype=np.int64)
 
 
 def _count(source: Source, dropped: Integers) -> tuple[Integers, NDArray[np.int8]]:
@@ -178,14 +164,23 @@ def _with_test_groups(
     return np.array([name in wanted for name in names], dtype=np.int8), ("train", "test")
 
 
-def _require_enough(table: Integers, source: Source) -> None:
+def _require_enough(table: Integers, source: Source, found: NonFinite | None) -> None:
     classes = int((table.sum(axis=0) > 0).sum())
+    groups = int((table.sum(axis=1) > 0).sum())
+    if (classes < 2 or groups < 3) and found is not None and len(found.ranges):
+        ways = remedies(source, found.shares)
+        raise GroupError(
+            f'source.non_finite = "drop" leaves {int(table.sum()):,} of the {source.windows:,} '
+            f"windows of {source.path}, with {classes} of {len(source.classes)} classes and "
+            f"{groups} of {len(source.groups)} groups; two classes and three groups are needed. "
+            f"NaN or infinity is in {described(source, found.shares)}. Correct the file"
+            f"{f', or {ways}' if ways else ''}."
+        )
     if classes < 2:
         raise GroupError(
             f"Training needs two classes; the {source.windows:,} windows of {source.path} have "
             f"{classes}. Look at source.labels, source.class_map and source.exclude_labels."
         )
-    groups = int((table.sum(axis=1) > 0).sum())
     if groups < 3:
         raise GroupError(
             f"Training, validation and test need a group each; {source.path} has {groups}. "

@@ -72,8 +72,7 @@ class Beside:
 
 def packed(data: SourceArray, option: str) -> Any | None:
     """What an array says of its scale or offset as CF does; None: nothing."""
-    own = data.attributes()[:1]
-    return own[0].get(PACKED[option]) if own else None
+    return data.attribute(PACKED[option])
 
 
 def rate_beside(data: SourceArray) -> tuple[str, Any] | None:

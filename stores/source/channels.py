@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import SHOWN_ARRAYS, check_text
 from headrace.stores.source.beside import (
+    PACKED,
     looks_like_options,
     packed,
     plain_number,
@@ -19,7 +20,9 @@ from headrace.stores.source.beside import (
     shown_attribute,
 )
 from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.joined import JoinedArray
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.said import as_text
 from headrace.stores.spec import WindowSpec, numbered_channels
 from headrace.stores.text import listed
 
@@ -68,8 +71,12 @@ def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
     Raises:
         UserError: no rate, a count that differs from C, names that repeat, or a bad value.
     """
+    if isinstance(data, JoinedArray):
+        _require_alike(data, options)
     count = int((data.shape or (0,))[-1])
-    channels = _texts(data, "channels", options.channels, count)
+    # Where channels are chosen, the data say how the chosen ones are called.
+    named = None if options.use_channels else options.channels
+    channels = _texts(data, "channels", named, count)
     if channels is None:
         channels = numbered_channels(count)
     for channel in channels:
@@ -92,6 +99,16 @@ def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
         offset=np.zeros(count) if offset is None else offset,
         rate_hz=_rate(data, options.rate_hz),
     )
+
+
+def _require_alike(data: JoinedArray, options: SourceOptions) -> None:
+    """Raises UserError: recordings say different things, and no option says which holds."""
+    for option, name in ATTRIBUTES.items():
+        if name in data.differing and getattr(options, option) is None:
+            raise SourceError(
+                f"The attribute {name} is {data.differing[name]}: recordings of one source are "
+                f"alike. Set source.{option} if it holds for all, or leave those out."
+            )
 
 
 def _rate(data: SourceArray, given: float | None) -> float:
@@ -131,7 +148,7 @@ def _texts(
     if values is None:
         return None
     array = np.asarray(values)
-    texts = tuple(_text(value) for value in array.reshape(-1))
+    texts = tuple(as_text(value) for value in array.reshape(-1))
     if given is None and array.ndim == 0 and "," in texts[0]:
         texts = tuple(text.strip() for text in texts[0].split(","))
     if len(texts) != count:
@@ -143,17 +160,13 @@ def _texts(
     return texts
 
 
-def _text(value: Any) -> str:
-    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else str(value)
-
-
 def _units(
     data: SourceArray, given: Sequence[str] | None, count: int, scaled: bool
 ) -> tuple[str, ...]:
     if given is None:
         value = data.attribute("units")
         if value is not None and np.size(value) == 1 and count > 1:
-            text = _text(np.asarray(value).reshape(-1)[0])
+            text = as_text(np.asarray(value).reshape(-1)[0])
             if "," not in text:
                 return _known_units((text,) * count, scaled)
     return _known_units(_texts(data, "units", given, count) or ("",) * count, scaled)
@@ -164,6 +177,19 @@ def _known_units(units: tuple[str, ...], scaled: bool) -> tuple[str, ...]:
     if not scaled:
         return units
     return tuple("" if unit.lower() in RAW_COUNT_UNITS else unit for unit in units)
+
+
+def stated_by(data: SourceArray) -> dict[str, Any]:
+    """What an array says of its channels, by our names of attributes, whatever name it has there.
+
+    Raises:
+        UserError: it says two rates.
+    """
+    said = {name: data.attribute(name) for name in ATTRIBUTES.values()}
+    said |= {ATTRIBUTES[option]: said_of(data, option) for option in PACKED}
+    if said["sampling_rate_hz"] is None and (rate := rate_beside(data)) is not None:
+        said["sampling_rate_hz"] = rate[1]
+    return said
 
 
 def said_of(data: SourceArray, option: str) -> Any | None:
@@ -177,7 +203,7 @@ def _as_numbers(value: Any) -> NDArray[Any]:
     raw = np.asarray(value)
     if raw.dtype.kind not in "SUO" or raw.size != 1:
         return raw
-    parts = [plain_number(part) for part in _text(raw.reshape(-1)[0]).strip("[] ").split(",")]
+    parts = [plain_number(part) for part in as_text(raw.reshape(-1)[0]).strip("[] ").split(",")]
     numbers = np.asarray(parts)
     return numbers if numbers.dtype.kind in "fiu" else raw
 

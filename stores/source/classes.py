@@ -279,18 +279,42 @@ def label_column(
     """
     if options.labels == "":
         return OneName(data, UNLABELLED), None
-    labels = file.each(lambda files: _labels_of(files, options, usual))
+    labels = _of_recordings(file, options, usual)
+    if labels is None:
+        labels = file.each(lambda files: _labels_of(files, options, usual))
     declared = declared_classes(file, (labels, data), options.classes)
     return NameColumn(labels, "labels", declared), declared
 
 
+def _of_recordings(
+    file: SourceFile, options: SourceOptions, usual: Sequence[str]
+) -> SourceArray | None:
+    """A column of the table of recordings, where the files have no labels of their own."""
+    names = usual if options.labels is None else (options.labels,)
+    named = next((name for name in names if name in file.columns), None)
+    if named is None or file.example(lambda files: _found_labels(files, names)) is not None:
+        return None
+    return file.array(named)
+
+
 def _labels_of(files: Files, options: SourceOptions, usual: Sequence[str]) -> SourceArray:
     """The labels of a recording, from the first of its files that has some."""
-    for each in files[:-1]:
-        names = usual if options.labels is None else (options.labels,)
-        if (found := find_array(each, "labels", None, names)) is not None:
-            return flat(found)
-    return flat(require_array(files[-1], "labels", options.labels, usual))
+    found = _found_labels(files, usual if options.labels is None else (options.labels,))
+    if found is None:
+        names = usual if options.labels is None else ()
+        found = require_array(files[-1], "labels", options.labels, names)
+    return flat(found)
+
+
+def _found_labels(files: Files, names: Sequence[str]) -> SourceArray | None:
+    """The first of these arrays that a file has; y beside an x of one axis is an axis too."""
+    for each in files:
+        x = each.array("x") if "y" in names else None
+        axis = x is not None and len(x.shape or ()) == 1 and len(names) > 1
+        likely = [name for name in names if not (axis and name == "y")]
+        if (found := find_array(each, "labels", None, likely)) is not None:
+            return found
+    return None
 
 
 def check_groups_in_one_part(

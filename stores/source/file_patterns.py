@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 
 FIELD = re.compile(r"\{([^{}]*)\}")
-TOKEN = re.compile(r"\{[^{}]*\}|\*\*/|\*|[^{}*]+")
+TOKEN = re.compile(r"\{[^{}]*\}|\*\*/|\*\*$|\*|\?|\[!?\]?[^\]/]*\]|[^{}*?\[]+|\[")
+SPECIAL = re.compile(r"[*?\[{]")
+"""What tells a pattern from a name."""
 
 
 def check_pattern(pattern: str) -> None:
@@ -22,12 +25,16 @@ def check_pattern(pattern: str) -> None:
         )
     if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
         raise ValueError(f"the pattern {pattern!r} leads out of the folder")
+    try:
+        compiled(pattern)
+    except re.error as error:
+        raise ValueError(f"the pattern {pattern!r} cannot be used ({error})") from error
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
     """A regular expression of a whole name, with slashes; a field that comes twice is the same.
 
-    A field takes as little as it can, * no slash.
+    A field takes as little as it can; *, ? and [...] take no slash, ** takes folders.
     """
     seen: set[str] = set()
     found = []
@@ -38,8 +45,35 @@ def compiled(pattern: str) -> re.Pattern[str]:
             seen.add(name)
         elif token == "**/":
             found.append("(?:[^/]+/)*")
-        elif token == "*":
-            found.append("[^/]*")
+        elif token == "**":
+            found.append(".*")
+        elif token in ("*", "?"):
+            found.append("[^/]*" if token == "*" else "[^/]")
+        elif token.startswith("[") and len(token) > 1:
+            found.append(_letters(token))
         else:
             found.append(re.escape(token))
     return re.compile("".join(found))
+
+
+def split_pattern(path: str) -> tuple[str, str]:
+    """The fixed beginning of a path, and the pattern of what stands below it; "" where none is."""
+    parts = path.split("/")
+    fixed = next((at for at, part in enumerate(parts) if SPECIAL.search(part)), len(parts))
+    return "/".join(parts[:fixed]), "/".join(parts[fixed:])
+
+
+def stem_of(path: str) -> str:
+    """What a file or a folder is called without its ending; of a pattern, its folder."""
+    fixed, pattern = split_pattern(path)
+    if not pattern:
+        return PurePosixPath(path).stem
+    return fixed.rpartition("/")[2] or "default"
+
+
+def _letters(token: str) -> str:
+    """One letter of some, or of all others, as a shell has them."""
+    inside = token[1:-1].replace("\\", r"\\").replace("^", r"\^").replace("[", r"\[")
+    if inside.startswith("!"):
+        return f"[^/{inside[1:]}]"
+    return f"[{inside}]"

@@ -1,14 +1,14 @@
-"""The files of a source: which there are, and what their names and a table of them say."""
+"""The files of a source: which there are, and what their names say."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from headrace.stores.errors import SourceError
-from headrace.stores.io.places import Place, storage_of
+from headrace.stores.io.places import Place
+from headrace.stores.source.file_kinds import main_kind
+from headrace.stores.source.file_listing import names_below
 from headrace.stores.source.file_patterns import FIELD, compiled
 from headrace.stores.source.names import natural_order
 from headrace.stores.text import shown
@@ -25,28 +25,51 @@ class SourceFiles:
     Attributes:
         folder: what names are relative to.
         names: of each recording its files, one of each pattern, with slashes.
-        columns: fields of the names, one text a recording.
+        columns: fields of the names, and columns of a table of them: one text a recording.
+        left_out: files below the folder that are taken for no recordings.
     """
 
     folder: Place
     names: tuple[tuple[str, ...], ...]
     columns: Mapping[str, Sequence[str]]
+    left_out: tuple[str, ...] = ()
 
     def paths(self, recording: int) -> list[Place]:
         """The files of a recording."""
         return [self.folder / name for name in self.names[recording]]
 
 
-def files_in(folder: Place, patterns: Sequence[str]) -> SourceFiles:
-    """The files below `folder` whose names match the patterns; all of them without any.
+def files_in(
+    folder: Place,
+    patterns: Sequence[str],
+    within: str = "",
+    but: Sequence[str] = (),
+) -> SourceFiles:
+    """The files below `folder` whose names match the patterns; without any, all of one kind.
 
     Links that lead out of the folder are not followed. Names that begin with a dot are left alone.
 
+    Args:
+        folder: where they are.
+        patterns: of names, with the same fields.
+        within: a pattern that names have to match too, such as a glob; "" does without.
+        but: names of files that are no recordings, such as tables of them.
+
     Raises:
         UserError: a pattern matches no file, or two files are the same recording; a recording
-            lacks the file of a pattern.
+            lacks the file of a pattern; without a pattern, there is no main kind of files.
     """
-    names = sorted(_names_below(folder))
+    names = sorted(set(names_below(folder)).difference(but))
+    left_out: list[str] = []
+    if within:
+        fits = compiled(within)
+        names = [name for name in names if fits.fullmatch(name)]
+    if not patterns:
+        patterns = [within] if within else []
+    if not patterns and names:
+        names, left_out = main_kind(names, folder)
+    if not names:
+        raise SourceError(_no_file(folder, within))
     found: list[dict[tuple[str, ...], str]] = []
     fields = _fields(patterns)
     for pattern in patterns or ["**/*"]:
@@ -75,23 +98,14 @@ def files_in(folder: Place, patterns: Sequence[str]) -> SourceFiles:
     ordered = [keys[position] for position in order]
     listed = tuple(tuple(matched[key] for matched in found) for key in ordered)
     columns = {field: [key[n] for key in ordered] for n, field in enumerate(fields)}
-    return SourceFiles(folder, listed, columns | {FILE: [each[0] for each in listed]})
+    columns[FILE] = [each[0] for each in listed]
+    return SourceFiles(folder, listed, columns, tuple(left_out))
 
 
-def place_beside(folder: Place, name: str) -> Place:
-    """Another file of the folder, or below it.
-
-    Raises:
-        UserError: the name leads out of the folder, or there is no such file.
-    """
-    place = folder / name
-    outside = name.startswith("/") or ".." in name.split("/")
-    if not outside and isinstance(folder, Path) and isinstance(place, Path):
-        outside = not place.resolve().is_relative_to(folder.resolve())
-    if outside or not place.is_file():
-        what = "leads out of the folder" if outside else "is not there"
-        raise SourceError(f"{name} {what}: it is looked for in {folder}. Name a file in there.")
-    return place
+def _no_file(folder: Place, within: str) -> str:
+    if within:
+        return f"No file in {folder} matches {within}. Correct paths.data."
+    return f"{folder} holds no file. Name another folder."
 
 
 def _fields(patterns: Sequence[str]) -> list[str]:
@@ -122,31 +136,3 @@ def _require_partners(
                 f"{names} in {folder} has no partner that matches source.files = {pattern!r}. "
                 "Correct the pattern, or leave the recording out."
             )
-
-
-def _names_below(folder: Place) -> Iterator[str]:
-    """Names of all files below, relative and with slashes; none that is hidden."""
-    if not isinstance(folder, Path):
-        for name in storage_of(folder).names():
-            if not any(part.startswith(".") for part in name.split("/")):
-                yield name
-        return
-    waiting = [""]
-    while waiting:
-        inside = waiting.pop()
-        with os.scandir(folder / inside) as entries:
-            for entry in entries:
-                name = f"{inside}{entry.name}"
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(f"{name}/")
-                elif _stays_within(entry, folder):
-                    yield name
-
-
-def _stays_within(entry: os.DirEntry[str], folder: Path) -> bool:
-    if not entry.is_symlink():
-        return entry.is_file()
-    target = Path(entry.path).resolve()
-    return target.is_file() and target.is_relative_to(folder.resolve())

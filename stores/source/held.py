@@ -81,6 +81,10 @@ class HeldNode:
     def group(self, name: str) -> None:
         """None: it holds no groups."""
 
+    def children(self) -> list[str]:
+        """Those of the arrays."""
+        return list(self._arrays)
+
     def contents(self) -> str:
         """Names, shapes and types."""
         return shown_arrays((a.name, a.shape, a.dtype) for a in self._arrays.values())

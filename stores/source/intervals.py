@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.names import plain_number
 from headrace.stores.source.options import IntervalOptions
 from headrace.stores.source.recording_table import column_texts
 
@@ -112,7 +113,7 @@ def _owners(
             f"{node.where} does not say whose its intervals are: none of its columns is one of "
             f"{', '.join(columns)}. Name them with source.intervals.columns."
         )
-    keys = zip(*([_plain(text) for text in columns[name]] for name in shared), strict=True)
+    keys = zip(*([plain_number(text) for text in columns[name]] for name in shared), strict=True)
     number: dict[tuple[str, ...], int] = {}
     for recording, key in enumerate(keys):
         if key in number:
@@ -122,7 +123,8 @@ def _owners(
             )
         number[key] = recording
     own = zip(
-        *([_plain(text) for text in column_texts(found[name])] for name in shared), strict=True
+        *([plain_number(text) for text in column_texts(found[name])] for name in shared),
+        strict=True,
     )
     owners = np.empty(count, np.int64)
     for row, key in enumerate(own):
@@ -143,8 +145,3 @@ def _rows(array: SourceArray, options: IntervalOptions, rate_hz: float) -> NDArr
         return values.astype(np.int64) - options.first
     seconds = values.astype(np.float64) * SECONDS[options.unit]
     return np.round(seconds * rate_hz).astype(np.int64)
-
-
-def _plain(text: str) -> str:
-    """A number without what files write before it: 01 and 1 are one."""
-    return str(int(text)) if text.isdecimal() else text

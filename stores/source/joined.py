@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,35 +44,58 @@ class OpenArrays:
             self._held.popitem()[1][1]()
 
 
+@dataclass(frozen=True)
+class Costs:
+    """The most bytes that reading one of several arrays takes; see `SourceArray`."""
+
+    cache_bytes: int = 0
+    decode_bytes: int = 0
+    row_bytes: int = 0
+
+    def with_array(self, array: SourceArray) -> Costs:
+        """One more array."""
+        return Costs(
+            max(self.cache_bytes, array.cache_bytes),
+            max(self.decode_bytes, array.decode_bytes),
+            max(self.row_bytes, array.row_bytes),
+        )
+
+
 class JoinedArray:
     """Rows of many files' arrays, in the files' order; see `SourceArray`.
 
     Attributes:
         rows: (files,) int64, rows of each file.
+        differing: attributes that are not the same in all, and what two of them say.
     """
 
     def __init__(
-        self, name: str, where: str, rows: NDArray[np.int64], first: SourceArray, arrays: OpenArrays
+        self,
+        first: SourceArray,
+        where: str,
+        rows: NDArray[np.int64],
+        arrays: OpenArrays,
+        costs: Costs,
     ) -> None:
         """Arrays that are alike.
 
         Args:
-            name: what they are called.
+            first: the first file's, which others must be like.
             where: the files, for errors.
             rows: (files,) rows of each.
-            first: the first file's, which others must be like.
             arrays: of each file.
+            costs: the most that one of them takes.
         """
-        self.name, self.where, self.rows = name, where, rows
+        self.name, self.where, self.rows = first.name, where, rows
         self.files: tuple[Path, ...] = first.files
+        self.differing: Mapping[str, str] = {}
         self._arrays, self._inner = arrays, (first.shape or ())[1:]
         self._before = np.concatenate(([0], np.cumsum(rows, dtype=np.int64)))
         self.shape: tuple[int, ...] | None = (int(self._before[-1]), *self._inner)
         self.dtype: np.dtype[Any] = first.dtype
-        self._attribute = first.attribute
         self.piece_rows = first.piece_rows
-        self.cache_bytes = OPEN_FILES * first.cache_bytes
-        self.decode_bytes, self.row_bytes = first.decode_bytes, first.row_bytes
+        self.cache_bytes = OPEN_FILES * costs.cache_bytes
+        self.decode_bytes, self.row_bytes = costs.decode_bytes, costs.row_bytes
 
     def ready(self) -> JoinedArray:
         """Itself: files are opened as they are asked for."""
@@ -79,7 +103,11 @@ class JoinedArray:
 
     def attribute(self, name: str) -> Any | None:
         """The first file's."""
-        return self._attribute(name)
+        return self.attribute_of(0, name)
+
+    def attribute_of(self, file: int, name: str) -> Any | None:
+        """That of a file."""
+        return self._arrays.of(file).attribute(name)
 
     def attributes(self) -> list[Mapping[str, Any]]:
         """The first file's."""

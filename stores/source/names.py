@@ -248,6 +248,11 @@ def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return unique, np.repeat(inverse.astype(np.int64), lengths)
 
 
+def plain_number(text: str) -> str:
+    """A number without what files write before it: 01 and 1 are one."""
+    return str(int(text)) if text.isdecimal() else text
+
+
 def natural_order(names: Sequence[str]) -> list[int]:
     """Positions that sort `names` with numbers by value: "2" before "10", "s2" before "s10"."""
     return sorted(range(len(names)), key=lambda position: _natural_key(names[position]))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.stores.marks import AddedLater
 from headrace.stores.source.file_patterns import check_pattern
+from headrace.stores.source.filter_options import FilterOptions
 
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
@@ -57,6 +58,12 @@ class SourceOptions(BaseModel):
         "of the table of recordings; * stands for any other text, ** for folders. Files of several "
         "patterns with equal fields are the channels of one recording, side by side. Empty: all "
         "files below the folder.",
+    )
+    table: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="A table of the recordings, CSV, in the folder of the files or beside it: its "
+        "rows are found by the columns that it shares with the fields of `files`, or by `file`, "
+        "and its other columns (subject, split, label) are those of the recordings.",
     )
     windows: str | list[str] | None = Field(
         default=None,
@@ -140,6 +147,13 @@ class SourceOptions(BaseModel):
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
     )
+    use_channels: Annotated[list[str], AddedLater] = Field(
+        default_factory=list,
+        description="Channels to read, in this order, by their names; globs allowed, a ! before "
+        'one leaves out: ["acc_*", "gyro_x"], ["!temp*"]. `channels` then names all channels of '
+        "the file; units, scale and offset have one entry for each channel that is read. Empty: "
+        "all channels.",
+    )
     units: list[str] | None = Field(
         default=None,
         description="One unit per channel, after scaling; wins over the attribute units.",
@@ -190,6 +204,38 @@ class SourceOptions(BaseModel):
         le=1e9,
         description="Recordings layout: resample to this rate first (polyphase; values become "
         "float32 in units). 200 Hz to 50 Hz makes a window four times smaller.",
+    )
+    filter: Annotated[list[FilterOptions], AddedLater] = Field(
+        default_factory=list,
+        description="Recordings layout: FIR filters of the continuous signals, before resampling; "
+        '[{kind = "bandpass", low_hz = 0.5, high_hz = 40}, {kind = "notch", hz = 50}]. Linear '
+        "phase, without delay; values become float32 in units. Refused where a recording is "
+        "shorter than the filter.",
+    )
+    remove_mean: Annotated[bool, AddedLater] = Field(
+        default=False,
+        description="Recordings layout: subtract each recording's mean from its channels; values "
+        "become float32 in units. Each worker reads the recordings that it takes windows of once "
+        "more.",
+    )
+    slow_channels: Annotated[list[str], AddedLater] = Field(
+        default_factory=list,
+        description="Recordings layout: channels with NaN between their values, such as a heart "
+        "rate in a table of accelerations, by name; globs allowed. Their gaps are bridged as "
+        "`slow` says.",
+    )
+    slow: Annotated[Literal["interpolate", "hold"], AddedLater] = Field(
+        default="interpolate",
+        description="What stands between two values of a slow channel: interpolate: values on a "
+        "line from one to the next; hold: the earlier one.",
+    )
+    slow_max_gap_s: Annotated[float | None, AddedLater] = Field(
+        default=None,
+        gt=0,
+        le=1e9,
+        description="The widest gap of `slow_channels` that is bridged, in seconds; wider ones "
+        "stay NaN. By default a second, or three times the median distance of the channel's "
+        "values if that is more.",
     )
     label_rule: Literal["pure", "majority"] = Field(
         default="pure",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceError, first_line
 from headrace.stores.source.arrays import require_array, rows_of
 from headrace.stores.source.classes import no_groups
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
@@ -95,9 +95,19 @@ def read_table(file: SourceNode, rows: int, options: SourceOptions) -> Recording
 
 
 def column_texts(array: SourceArray) -> list[str]:
-    """Every value of a short column, as text; whole numbers without a point."""
+    """Every value of a short column, as text; whole numbers without a point.
+
+    Raises:
+        UserError: it holds neither texts in UTF-8 nor numbers.
+    """
     if array.dtype.kind in "SOU":
-        return [str(text) for text in array.texts(0, rows_of(array)).tolist()]
+        try:
+            return [str(text) for text in array.texts(0, rows_of(array)).tolist()]
+        except (UnicodeDecodeError, TypeError) as error:
+            raise SourceError(
+                f"{array.where} holds what is no text in UTF-8 ({first_line(error)}). Correct it, "
+                "or name another column."
+            ) from error
     values = array.read(0, rows_of(array))
     if values.dtype.kind == "f" and (values == np.trunc(values)).all():
         values = values.astype(np.int64)

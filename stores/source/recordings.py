@@ -27,7 +27,7 @@ from headrace.stores.source.classes import (
     label_column,
     number_names,
 )
-from headrace.stores.source.files import place_beside
+from headrace.stores.source.file_listing import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.intervals import read_intervals
@@ -42,6 +42,7 @@ from headrace.stores.source.resampling import Ratio, resampling_ratio
 from headrace.stores.source.row_labels import of_intervals
 from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
+from headrace.stores.source.tracks import make_track
 
 USUAL_LABELS = ("labels", "y", "label")
 COPIED_BYTES = 4 << 20
@@ -77,18 +78,13 @@ class RecordingsLayout:
             )
         self.declared = declared or ()
         self._options = options
-        self._set_windows(dtype, options)
+        self._set_windows(data, dtype, options)
         self.data = data.ready()
-        self._rows = RecordingRows(
-            self.data,
-            dtype,
-            self._ratio,
-            self.info.scale,
-            options.fill_value if options.non_finite == "fill" else None,
-        )
+        self._rows = RecordingRows(self.data, self._track, self._ratio)
         self.buffer_bytes = self._rows.buffer_bytes(self.spec.time) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
         self._plan(declared, options)
+        self._track.require_length(self._table.length[np.unique(self._runs.recording)], data.where)
 
     @property
     def table_bytes(self) -> int:
@@ -97,7 +93,8 @@ class RecordingsLayout:
         row = (runs.recording, runs.start, runs.count, runs.label, self._before, self._label)
         listed = (table.start, table.length, table.group_code, table.part_code)
         held: list[NDArray[Any]] = [*row, *listed]
-        return 2 * sum(array.nbytes for array in held)
+        means = self._track.means.nbytes if self._track.means is not None else 0
+        return 2 * sum(array.nbytes for array in held) + means
 
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
         """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
@@ -126,7 +123,8 @@ class RecordingsLayout:
         marked = np.zeros(stop - start, dtype=bool)
         _, recording, row = self._candidates(start, stop)
         for a, b, low, high in self._slices(recording, row):
-            block, bad = self._rows.read(*self._place(recording[a]), low, high, marks)
+            place = self._place(recording[a])
+            block, bad = self._rows.read(int(recording[a]), *place, low, high, marks)
             first = row[a:b] - low
             _cut_windows(block, first, windows[a:b])
             if bad is not None:
@@ -150,14 +148,15 @@ class RecordingsLayout:
         """Recording row (n,) int32 and first row in the signals (n,) int64 of the candidates."""
         _, recording, row = self._candidates(start, stop)
         if self._ratio is not None:
-            nearest = self._ratio.nearest(row, self._table.length[recording])
-            row = self._table.start[recording] + nearest
+            row = self._ratio.nearest(row, self._table.length[recording])
+        if self._rows.by_recording:
+            row = self._table.start[recording] + row
         return recording, row
 
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
         """First sample of the candidates, (n,) seconds after their recording's first."""
         _, recording, row = self._candidates(start, stop)
-        if self._ratio is None:
+        if not self._rows.by_recording:
             row = row - self._table.start[recording]
         return row / self.spec.rate_hz
 
@@ -215,14 +214,14 @@ class RecordingsLayout:
         )
         return NameColumn(stretches, "labels", index), None
 
-    def _set_windows(self, dtype: np.dtype[Any], options: SourceOptions) -> None:
-        """Windows as delivered: resampling applies the scale and gives float32."""
+    def _set_windows(self, data: SourceArray, dtype: np.dtype[Any], options: SourceOptions) -> None:
+        """Windows as delivered: what resamples or filters applies the scale and gives float32."""
         rate = options.target_rate_hz or self.info.rate_hz
         ratio = resampling_ratio(self.info.rate_hz, rate)
-        self._ratio: Ratio | None = None
+        self._ratio: Ratio | None = ratio if ratio.up != ratio.down else None
+        self._track = make_track(data, self.info, options, len(self._table.start), self._ratio)
         delivered = replace(self.info, rate_hz=rate)
-        if ratio.up != ratio.down:
-            self._ratio = ratio
+        if self._track.in_units:
             dtype = np.dtype(np.float32)
             delivered = replace(delivered, scale=np.ones(len(self.info.scale)))
         self.spec = delivered.window_spec(options.window_rows(rate), dtype)
@@ -253,26 +252,26 @@ class RecordingsLayout:
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]:
         """Run, recording and first row of each candidate.
 
-        Rows count in the signals as stored, or in the recording's rows when it is resampled.
+        Rows count in the signals, or in the recording's rows where they depend on each other.
         """
         number = np.arange(start, stop, dtype=np.int64)
         run = np.searchsorted(self._before, number, side="right") - 1
         recording = self._runs.recording[run]
         row = self._runs.start[run] + (number - self._before[run]) * self.step
-        if self._ratio is None:
+        if not self._rows.by_recording:
             row += self._table.start[recording]
         return run, recording, row
 
     def _slices(
         self, recording: NDArray[np.int32], row: NDArray[np.int64]
     ) -> Iterator[tuple[int, int, int, int]]:
-        series = None if self._ratio is None else recording
+        series = recording if self._rows.by_recording else None
         gap = GAP_BYTES // self._rows.row_bytes
         return contiguous_slices(row, self.spec.time, self._rows.slice_rows, gap, series)
 
     def _place(self, recording: int) -> tuple[int, int]:
         """Origin and number of source rows that rows of `_candidates` count in."""
-        if self._ratio is None:
+        if not self._rows.by_recording:
             return 0, rows_of(self.data)
         return int(self._table.start[recording]), int(self._table.length[recording])
 

@@ -1,9 +1,8 @@
-"""Arrays read as they are meant: other axes, one channel, several side by side."""
+"""Arrays read as they are meant: other axes, one channel, one value a row."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,12 @@ from numpy.typing import NDArray
 
 from headrace.stores.source.formats.interface import SourceArray
 
-OF_CHANNELS: dict[str, Any] = {
-    "channels": None,
-    "units": "",
-    "scale_to_units": 1.0,
-    "offset_to_units": 0.0,
-    "scale_factor": 1.0,
-    "add_offset": 0.0,
-}
-"""Attributes that have a value a channel, and what it is of an array without one."""
 
-
-class _Shaped:
+class Shaped:
     """What an array that is read through another takes from it."""
 
     def __init__(self, array: SourceArray, shape: tuple[int, ...]) -> None:
+        """`array` seen as one of that shape."""
         self._array = array
         self.name, self.where = array.name, array.where
         self.files: tuple[Path, ...] = array.files
@@ -66,7 +56,7 @@ class _Shaped:
         return self._array.byte_spans(low, high)
 
 
-class Transposed(_Shaped):
+class Transposed(Shaped):
     """Axes in another order; the first stays the first."""
 
     def __init__(self, array: SourceArray, order: Sequence[int]) -> None:
@@ -86,7 +76,7 @@ class Transposed(_Shaped):
         return np.ascontiguousarray(self._array.read(start, stop).transpose(self._order))
 
 
-class Reshaped(_Shaped):
+class Reshaped(Shaped):
     """Rows of the same values in another shape: (N, 1) as (N,), (N, T) as (N, T, 1)."""
 
     def __init__(self, array: SourceArray, inner: tuple[int, ...]) -> None:
@@ -112,91 +102,7 @@ class Reshaped(_Shaped):
         return self._array.texts(start, stop).reshape(-1, *self._inner)
 
 
-class SideBySide(_Shaped):
-    """Several arrays (N, ...) or (N, ..., C) as one, joined along the last axis."""
-
-    def __init__(self, arrays: Sequence[SourceArray], ndim: int) -> None:
-        """Arrays of as many rows each; one of `ndim - 1` axes is one channel."""
-        widths = [_width(array, ndim) for array in arrays]
-        first = arrays[0].shape or ()
-        super().__init__(arrays[0], (*first[: ndim - 1], sum(widths)))
-        self._arrays, self._ndim = tuple(arrays), ndim
-        self._stops = np.cumsum(widths).tolist()
-        self.dtype = np.result_type(*(array.dtype for array in arrays))
-        self.cache_bytes = sum(array.cache_bytes for array in arrays)
-        self.row_bytes = sum(array.row_bytes for array in arrays)
-
-    def attribute(self, name: str) -> Any | None:
-        """Of each channel, where the arrays have a value a channel; else the first's."""
-        values = [array.attribute(name) for array in self._arrays]
-        return self._of_channels(name, values)
-
-    def attributes(self) -> list[Mapping[str, Any]]:
-        """Those of each, what is of channels joined, then those above the first."""
-        found = [array.attributes() or [{}] for array in self._arrays]
-        own = [each[0] for each in found]
-        joined = {
-            name: self._of_channels(name, [each.get(name) for each in own])
-            for name in OF_CHANNELS
-            if any(name in each for each in own)
-        }
-        others = [{n: v for n, v in each.items() if n not in OF_CHANNELS} for each in own]
-        return [joined, *others, *found[0][1:]]
-
-    def _of_channels(self, name: str, values: Sequence[Any]) -> Any | None:
-        first = values[0]
-        if name not in OF_CHANNELS or all(value is None for value in values):
-            return first
-        width = (self.shape or (0,))[-1]
-        if np.size(first) in (1, width) and all(np.array_equal(first, v) for v in values):
-            return first
-        widths = np.diff(self._stops, prepend=0).tolist()
-        parts = [_spread(v, n, OF_CHANNELS[name]) for v, n in zip(values, widths, strict=True)]
-        lists = [part for part in parts if part is not None]
-        return [*chain.from_iterable(lists)] if len(lists) == len(parts) else first
-
-    def ready(self) -> SideBySide:
-        """See `SourceArray`."""
-        return SideBySide([array.ready() for array in self._arrays], self._ndim)
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start` to `stop`."""
-        out = np.empty((stop - start, *(self.shape or ())[1:]), self.dtype)
-        self.read_into(out, start)
-        return out
-
-    def read_into(self, out: NDArray[Any], start: int) -> None:
-        """Fill `out` with the rows from `start` on."""
-        low = 0
-        for array, high in zip(self._arrays, self._stops, strict=True):
-            values = array.read(start, start + len(out))
-            out[..., low:high] = values if values.ndim == self._ndim else values[..., None]
-            low = high
-
-    def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """Those of all."""
-        for array in self._arrays:
-            yield from array.byte_spans(low, high)
-
-
 def flat(array: SourceArray) -> SourceArray:
     """One value a row: (N, 1) as (N,)."""
     shape = array.shape or ()
     return Reshaped(array, ()) if len(shape) == 2 and shape[1] == 1 else array
-
-
-def _spread(value: Any, width: int, missing: Any | None) -> list[Any] | None:
-    """A value of so many channels; None: it has another number of them."""
-    if value is None:
-        return None if missing is None else [missing] * width
-    values = np.asarray(value).reshape(-1).tolist()
-    if len(values) == 1 and isinstance(values[0], str) and "," in values[0]:
-        values = [text.strip() for text in values[0].split(",")]
-    if len(values) == width:
-        return values
-    return values * width if len(values) == 1 and missing is not None else None
-
-
-def _width(array: SourceArray, ndim: int) -> int:
-    shape = array.shape or ()
-    return 1 if len(shape) < ndim else shape[-1]

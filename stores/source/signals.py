@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import find_array, require_array
+from headrace.stores.source.chosen import Choosable, places_of, used_channels
+from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceNode
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.shaped import Reshaped, SideBySide, Transposed, flat
+from headrace.stores.source.said import channel_texts
+from headrace.stores.source.shaped import Reshaped, Transposed, flat
+from headrace.stores.source.side_by_side import SideBySide
 
 USUAL_WINDOWS = ("X", "x", "windows")
 USUAL_SIGNALS = ("signals", "table")
@@ -47,15 +53,34 @@ def _meant(
         for each in files
         for array in _named(each, option, named, usual)
     ]
-    return _one_channel(found[0], axes) if len(found) == 1 else _joined(found, axes, option)
+    if len(found) == 1:
+        return used_channels(_one_channel(found[0], axes), options)
+    if options.rate_hz is None:
+        _require_one_rate(found)
+    return used_channels(_joined(found, axes, option), options)
 
 
 def _named(
     node: SourceNode, option: str, named: str | list[str] | None, usual: Sequence[str]
 ) -> list[SourceArray]:
-    if isinstance(named, list):
-        return [require_array(node, option, each, ()) for each in named]
-    return [require_array(node, option, named, usual)]
+    if not isinstance(named, list):
+        return [require_array(node, option, named, usual)]
+    columns = _columns(node, named)
+    return (
+        [require_array(node, option, each, ()) for each in named] if columns is None else [columns]
+    )
+
+
+def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:
+    """Columns of a table, read together, where all of `named` are such, or globs of such."""
+    table = node.array(TABLE)
+    if not isinstance(table, Choosable) or (table.shape or ()) == ():
+        return None
+    names = channel_texts(table.attribute("channels"), (table.shape or (0,))[-1]) or []
+    globs = [name for name in named if name not in names]
+    if not names or any(set("*?[").isdisjoint(name) for name in globs):
+        return None
+    return table.chosen(places_of(names, named, "signals", table.where))
 
 
 def _turned(array: SourceArray, axes: Sequence[str], options: SourceOptions) -> SourceArray:
@@ -103,6 +128,18 @@ def _joined(arrays: list[SourceArray], axes: Sequence[str], option: str) -> Sour
     return SideBySide(arrays, len(axes))
 
 
+def _require_one_rate(arrays: Sequence[SourceArray]) -> None:
+    """Raises UserError: channels that are read side by side say different rates."""
+    said = {array.where: array.attribute("sampling_rate_hz") for array in arrays}
+    first, *others = said
+    for other in others:
+        if not np.array_equal(np.asarray(said[other]), np.asarray(said[first])):
+            raise SourceError(
+                f"{first} has the sampling_rate_hz {said[first]}, and {other} {said[other]}: rows "
+                "side by side are of one moment. Set source.rate_hz if it holds for all."
+            )
+
+
 def find_flat(
     node: SourceNode, option: str, named: str | None, usual: Sequence[str]
 ) -> SourceArray | None:
@@ -117,5 +154,10 @@ def names_of(option: str | list[str] | None) -> list[str]:
 
 
 def has_data(files: Files, usual: Sequence[str]) -> bool:
-    """Whether an array of a usual name is there."""
-    return any(files[0].array(name) is not None for name in usual)
+    """Whether an array of a usual name is there, that can be signals or windows.
+
+    A column called x beside others is one axis of an accelerometer.
+    """
+    found = (files[0].array(name) for name in usual)
+    least = 2 if usual == USUAL_WINDOWS else 1
+    return any(each is not None and len(each.shape or ()) >= least for each in found)

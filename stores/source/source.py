@@ -14,12 +14,12 @@ from headrace.stores.io.object_file import READ_AHEAD
 from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
 from headrace.stores.source.channels import ATTRIBUTES
-from headrace.stores.source.files import files_in
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.formats.interface import SourceFile
-from headrace.stores.source.formats.opening import is_zarr, open_file
+from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.label_losses import LabelLosses
 from headrace.stores.source.labels import LabelRuns, Labels
+from headrace.stores.source.located import files_of
 from headrace.stores.source.many import ManyFiles
 from headrace.stores.source.names import slices
 from headrace.stores.source.notes.all import notes_of
@@ -212,7 +212,8 @@ class Source:
 
         They decide nothing: neither what is read nor the fingerprint.
         """
-        return notes_of(self._layout, self.label_losses, self.options)
+        files = self._file.notes() if isinstance(self._file, ManyFiles) else ()
+        return (*notes_of(self._layout, self.label_losses, self.options), *files)
 
     @cached_property
     def label_losses(self) -> LabelLosses:
@@ -291,15 +292,9 @@ class Source:
 
 
 def _opened(path: Place, options: SourceOptions) -> SourceFile:
-    """The file, or all files of the folder."""
-    if path.is_dir() and not is_zarr(path):
-        return ManyFiles(files_in(path, options.files))
-    if options.files:
-        raise SourceError(
-            f"source.files names files of a folder, and {path} is a file. Name the folder, or "
-            "leave source.files out."
-        )
-    return open_file(path)
+    """The file, or all that the path names."""
+    files = files_of(path, options)
+    return open_file(path) if files is None else ManyFiles(files)
 
 
 def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:

@@ -49,6 +49,8 @@ RECORDING_OPTIONS = (
     "overlap",
     "target_rate_hz",
 )
+CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels")
+"""That need what stands before and after a window."""
 
 
 class WindowsLayout:
@@ -256,6 +258,13 @@ def _refuse_recording_options(options: SourceOptions) -> None:
         raise SourceError(
             f"source.{given[0]} is for recordings, but this source holds windows already. "
             'Remove it, or set source.layout = "recordings".'
+        )
+    given = [name for name in CONTINUOUS_OPTIONS if getattr(options, name)]
+    if given:
+        raise SourceError(
+            f"source.{given[0]} needs continuous signals, with what stands before and after a "
+            "window; this source holds windows that are cut already. Remove it, or name the "
+            "signals that they were cut from with source.signals."
         )
 
 

@@ -84,6 +84,11 @@ def _numbers(cells: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
     return values
 
 
+def channel_names(names: Sequence[str]) -> NDArray[Any]:
+    """Names of columns as those of channels, which no slash may be in: "m/s^2" is "m_s^2"."""
+    return np.array([name.translate({47: "_", 92: "_"}) for name in names], dtype=object)
+
+
 def check_texts(longest: int, count: int, where: str) -> None:
     """Refuse texts that would take more than 256 MiB, all as long as the longest.
 

@@ -142,6 +142,11 @@ class Hdf5Node:
         found = self.resolved(name)
         return Hdf5Node(found) if isinstance(found, h5py.Group) else None
 
+    def children(self) -> list[str]:
+        """Of datasets, groups and links."""
+        with explained():
+            return [name for name in self.node if isinstance(name, str)]
+
     def contents(self) -> str:
         """The datasets below with shape and type."""
         with explained():
@@ -229,7 +234,7 @@ def _open(path: Place) -> tuple[Any, ObjectFile | None]:
         return h5py.File(fetched or path, "r"), fetched
     except OSError as error:
         raise SourceError(
-            f"The source {path} cannot be read as HDF5 ({error}). Name an HDF5 file."
+            f"The source {path} cannot be read as HDF5 ({first_line(error)}). Name an HDF5 file."
         ) from error
 
 

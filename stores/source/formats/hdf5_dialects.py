@@ -52,6 +52,11 @@ class DialectNode:
             found = self._node.group(name)
             return None if found is None else DialectNode(found)
 
+    def children(self) -> list[str]:
+        """Names of what it holds."""
+        with explained():
+            return list(self._node.children())
+
     def contents(self) -> str:
         """The arrays with shape and type."""
         with explained():

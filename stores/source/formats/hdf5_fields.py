@@ -31,6 +31,10 @@ class ArraysNode:
         """None."""
         return None
 
+    def children(self) -> list[str]:
+        """Those of the arrays."""
+        return list(self.arrays)
+
     def contents(self) -> str:
         """The arrays with shape and type."""
         return shown_arrays((name, a.shape, a.dtype) for name, a in self.arrays.items())
@@ -67,6 +71,10 @@ class FieldsNode:
         if compound is None:
             return None
         return ArraysNode(compound.name, compound.where, field_arrays(compound))
+
+    def children(self) -> list[str]:
+        """Of datasets and groups."""
+        return self.inner.children()
 
     def contents(self) -> str:
         """The datasets below with shape and type, and the fields of the compound ones."""

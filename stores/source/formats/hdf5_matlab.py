@@ -73,6 +73,10 @@ class MatlabNode:
             return None
         return None if item is None else MatlabNode(item, path, self._file)
 
+    def children(self) -> list[str]:
+        """Of variables, fields, or members of an array."""
+        return [name for name in names_in(self.item) if not name.startswith("#")]
+
     def contents(self) -> str:
         """The arrays below with shape and type."""
         return shown_arrays(islice(self._below(), 20))
@@ -94,7 +98,7 @@ class MatlabNode:
             if array is not None:
                 yield path, array.shape, array.dtype
                 continue
-            for name in names_in(item):
+            for name in names_in(item)[:MOST_VISITED]:
                 try:
                     inside = member(item, name)
                 except SourceError:

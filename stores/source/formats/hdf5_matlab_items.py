@@ -15,7 +15,7 @@ from headrace.stores.source.formats.hdf5_own import HDF5_ERRORS, check_own
 
 SLICE_REFERENCES = 4096
 """That are read at a time."""
-MOST_NAMES = 1000
+MOST_NAMES = 1 << 20
 """Members of an array that are listed."""
 
 

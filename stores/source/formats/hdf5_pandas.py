@@ -103,6 +103,10 @@ class PandasNode(FieldsNode):
         found = self.inner.group(name)
         return Frame(found) if found is not None and _is_frame(found) else super().group(name)
 
+    def children(self) -> list[str]:
+        """Of frames, other datasets and groups; of a frame of its columns."""
+        return Frame(self.inner).children() if _is_frame(self.inner) else super().children()
+
     def contents(self) -> str:
         """The columns of frames, and other datasets, with shape and type."""
         frames = self._frames(20)
@@ -163,6 +167,10 @@ class Frame:
     def group(self, name: str) -> SourceNode | None:
         """None."""
         return None
+
+    def children(self) -> list[str]:
+        """Of the columns that can be read, and of all of numbers together."""
+        return ["table", *(each.name for each in self._in_order if not each.refused)]
 
     def contents(self) -> str:
         """The columns with shape and type."""

@@ -6,7 +6,7 @@ takes through `SourceNode` and `SourceArray`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -110,6 +110,14 @@ class SourceNode(Protocol):
 
         Raises:
             UserError: it cannot be opened, or stands in another file.
+        """
+        ...
+
+    def children(self) -> Iterable[str]:
+        """Names of the arrays and groups that stand in it, of itself and not below them.
+
+        Raises:
+            UserError: it cannot be read.
         """
         ...
 

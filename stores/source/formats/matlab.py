@@ -33,6 +33,8 @@ MOST_ROWS = 1 << 20
 """Texts of one matrix: those of no letters have no bytes to be counted by."""
 MOST_LETTERS = 16 << 20
 """Characters of all texts of one array."""
+MOST_NAMES = 1 << 20
+"""Members of an array that are listed."""
 MOST_VISITED = 200
 """Arrays that are looked at to list what a file holds."""
 
@@ -94,6 +96,11 @@ class MatlabNode:
             return None
         return MatlabNode(item, path, self._file)
 
+    def children(self) -> Sequence[str]:
+        """Of variables, fields, or members of an array."""
+        with _explained(self._file):
+            return _names(self.item)
+
     def contents(self) -> str:
         """The arrays below with shape and type."""
         return shown_arrays(islice(self._below(), 20))
@@ -110,7 +117,7 @@ class MatlabNode:
             path, item = waiting.pop(0)
             try:
                 array = _array(item, path, path)
-                members = [(name, _member(item, name)) for name in _names(item)]
+                members = [(name, _member(item, name)) for name in _names(item)[:MOST_VISITED]]
             except ARCHIVE_ERRORS:  # It cannot be read, and need not be named.
                 continue
             if array is not None:
@@ -307,11 +314,17 @@ def _field(matrix: Matrix, index: int, name: str) -> Matrix | None:
 
 
 def _names(item: Item) -> Sequence[str]:
-    """Names of what `_member` finds; at most MOST_VISITED of an array."""
+    """Names of what `_member` finds; at most MOST_NAMES of an array.
+
+    Raises:
+        UserError, ValueError: the array has not as many members as it says.
+    """
     if isinstance(item, dict):
-        return list(item)[:MOST_VISITED]
+        return list(item)
     if isinstance(item, Element):
         return item.matrix.fields
     if item.kind == "struct" and item.count == 1:
         return item.fields
-    return [str(index) for index in range(min(item.count, MOST_VISITED))]
+    if item.kind not in ("struct", "cell"):
+        return []
+    return [str(index) for index in range(min(item.count, MOST_NAMES) if item.members else 0)]

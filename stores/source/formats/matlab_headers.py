@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceError, first_line
 from headrace.stores.source.formats.matlab_bytes import MOST_UNPACKED, Span, VariableBytes
 from headrace.stores.text import in_one_line
 
@@ -108,7 +108,9 @@ def variables_of(file: VariableBytes) -> dict[str, Matrix]:
         order = "<" if head[126:] == b"IM" else ">"
         version = struct.unpack(f"{order}H", head[124:126])[0] >> 8
         if version != 1:
-            raise Damage("it is HDF5: version 7.3" if version == 2 else f"version {version}")
+            raise Damage(
+                "version 7.3, and no HDF5 follows" if version == 2 else f"version {version}"
+            )
         found = _version5(file, order)
     else:
         raise Damage("it does not begin as one does")
@@ -286,6 +288,6 @@ def _version4(file: VariableBytes, whole: Span) -> Iterator[tuple[str, Matrix]]:
 def damaged(where: str, error: Exception) -> SourceError:
     """The error for a file that is not as it says."""
     return SourceError(
-        f"{where} cannot be read as a MATLAB file ({error}). Save it again in MATLAB, with -v7 or "
-        "-v7.3, or name another file."
+        f"{where} cannot be read as a MATLAB file ({first_line(error)}). Save it again in MATLAB, "
+        "with -v7 or -v7.3, or name another file."
     )

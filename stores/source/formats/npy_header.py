@@ -70,7 +70,9 @@ def read_layouts(head: Callable[[int], bytes], size: int, where: str) -> list[Np
     shape, dtype = (*shape, *dtype.shape), dtype.base
     counts = all(type(length) is int and 0 <= length < 1 << 63 for length in shape)
     shown = f"shape {shape} of {dtype}"[:SHOWN]
-    if not counts or len(shape) > MOST_DIMENSIONS or not dtype.itemsize:
+    # NumPy makes no array of which one value more would be too large, empty ones among them.
+    large = counts and math.prod(filter(None, shape)) * dtype.itemsize >= 1 << 63
+    if not counts or large or len(shape) > MOST_DIMENSIONS or not dtype.itemsize:
         raise SourceError(f"{where} says {shown}: no array has. Write it again.")
     claimed = start + math.prod(shape) * dtype.itemsize
     if claimed != size:

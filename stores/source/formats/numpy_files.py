@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +183,17 @@ class NumpyNode:
         """What stands below that name."""
         full = self._prefix + name.strip("/")
         fields = (each for member in _holders(full) for each in self._file.arrays(member))
-        below = itertools.chain(self._file.members, fields)
-        if any(each.startswith(f"{full}/") for each in below):
+        if full in self._file.below or any(each.startswith(f"{full}/") for each in fields):
             return NumpyNode(self._file, full)
         return None
+
+    def children(self) -> list[str]:
+        """Of arrays, and of what stands before a slash in names of several."""
+        own = self._prefix.rstrip("/")
+        fields = (each for member in _holders(own) for each in self._file.arrays(member))
+        inside = (each[len(self._prefix) :] for each in fields if each.startswith(self._prefix))
+        listed = dict.fromkeys(self._file.below.get(own, ()))
+        return list(listed | dict.fromkeys(each.partition("/")[0] for each in inside))
 
     def contents(self) -> str:
         """The arrays below with shape and type."""
@@ -214,6 +221,16 @@ class NumpyFile(OneFile, NumpyNode):
         self._arrays: dict[str, dict[str, NumpyArray]] = {}
         NumpyNode.__init__(self, self, "")
         self.fetched_bytes = HELD_BYTES if isinstance(stream, ObjectFile) else 0
+
+    @cached_property
+    def below(self) -> dict[str, list[str]]:
+        """What names hold before and behind each of their slashes, once each."""
+        found: dict[str, dict[str, None]] = {}
+        for member in self.members:
+            parts = member.split("/") if member else []
+            for depth, part in enumerate(parts):
+                found.setdefault("/".join(parts[:depth]), {})[part] = None
+        return {name: list(inside) for name, inside in found.items()}
 
     def arrays(self, member: str) -> dict[str, NumpyArray]:
         """The arrays of one .npy file by their names; empty if there is none of that name.

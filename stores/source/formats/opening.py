@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from headrace.stores.errors import SourceError, first_line
@@ -14,6 +15,9 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 HDF5_PLACES = (0, 512, 1024, 2048, 4096)
 """Where a file of HDF5 may begin, behind what others put before it."""
 LOOKED_AT = HDF5_PLACES[-1] + len(HDF5)
+LFS = b"version https://git-lfs.github.com/spec/"
+HTML = (b"<!doctype html", b"<html")
+LOOKED_FOR_HTML = 200
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 TEXTS = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab")
 FORMATS = {
@@ -50,8 +54,10 @@ def format_of(path: Place) -> str:
     if is_zarr(path):
         return "zarr"
     if not path.is_file():
+        _require_regular(path)
         return "hdf5"
     name, begins = path.name.lower(), beginning(path)
+    _require_data(path, begins)
     if any(begins[place:].startswith(HDF5) for place in HDF5_PLACES):
         return "hdf5"
     if begins.startswith(b"\x93NUMPY"):
@@ -65,6 +71,29 @@ def format_of(path: Place) -> str:
     if name.removesuffix(".gz").endswith(TEXTS):
         return "text"
     return "hdf5"
+
+
+def _require_regular(path: Place) -> None:
+    """Raises SourceError: it is a pipe, a socket or a device, which may never end."""
+    if isinstance(path, Path) and path.exists() and not path.is_dir():
+        raise SourceError(
+            f"The source {path} is a pipe, a socket or a device. Write what it gives to a file, "
+            "and name that."
+        )
+
+
+def _require_data(path: Place, begins: bytes) -> None:
+    """Raises SourceError: it stands in for data that were not downloaded."""
+    if begins.startswith(LFS):
+        raise SourceError(
+            f"The source {path} is a pointer of Git LFS, and not the data. Fetch them: git lfs "
+            "pull."
+        )
+    if begins[:LOOKED_FOR_HTML].lstrip().lower().startswith(HTML):
+        raise SourceError(
+            f"The source {path} is a page of HTML, as servers answer in place of a file. Download "
+            "it again."
+        )
 
 
 def is_zarr(path: Place) -> bool:

@@ -21,6 +21,7 @@ from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.columns import (
     TABLE,
+    channel_names,
     check_column_count,
     check_names,
     check_texts,
@@ -35,6 +36,7 @@ from headrace.stores.source.formats.parquet_columns import (
     numbers_of,
     texts_of,
 )
+from headrace.stores.source.formats.parquet_looks import check_left_out, misses
 
 KEPT_GROUPS = 2
 MOST_GROUP_BYTES = 1 << 30
@@ -84,7 +86,17 @@ class ParquetTable(OneFile):
         self.group_rows = max(1, *counts) if counts else 1
 
     def array(self, name: str) -> ParquetArray | None:
-        """The column of that name; "table": all columns of numbers side by side."""
+        """The column of that name; "table": all columns of numbers side by side.
+
+        Raises:
+            UserError: the column is of no type that is read, or one of them that looks like
+                numbers would be left out.
+        """
+        if name == TABLE and name not in self.schema.names:
+            check_left_out(self)
+        return self._array(name)
+
+    def _array(self, name: str) -> ParquetArray | None:
         for column in self.held_columns:
             if column.name == name:
                 if not column.kind:
@@ -103,11 +115,15 @@ class ParquetTable(OneFile):
     def group(self, name: str) -> None:
         """None: a table has no groups."""
 
+    def children(self) -> list[str]:
+        """Those of the columns that are read."""
+        return [column.name for column in self.held_columns if column.kind]
+
     def contents(self) -> str:
         """The columns with shape and type, and the names of those that are not read."""
         read = [column for column in self.held_columns if column.kind]
-        shown = [(each.name, self.array(each.name)) for each in read[:20] if each.name != TABLE]
-        arrays = [(TABLE, self.array(TABLE)), *shown]
+        shown = [(each.name, self._array(each.name)) for each in read[:20] if each.name != TABLE]
+        arrays = [(TABLE, self._array(TABLE)), *shown]
         text = shown_arrays((name, each.shape, each.dtype) for name, each in arrays if each)
         others = [column.name for column in self.held_columns if not column.kind]
         return text + (f"; not read: {', '.join(others[:12])}" if others else "")
@@ -166,29 +182,11 @@ class ParquetTable(OneFile):
 
     def _with_empties(self, column: Column) -> Column:
         """Whole numbers and truth values become float64 if one is missing anywhere."""
-        if column.kind != "number" or column.dtype.kind not in "iub" or not self._misses(column):
+        if column.kind != "number" or column.dtype.kind not in "iub":
+            return column
+        if not self.schema.field(column.name).nullable or not misses(self, column):
             return column
         return replace(column, dtype=np.dtype(np.float64))
-
-    def _misses(self, column: Column) -> bool:
-        if not self.schema.field(column.name).nullable:
-            return False
-        for group in range(self.metadata.num_row_groups):
-            stored = self.metadata.row_group(group).column(column.leaf)
-            # pyarrow ends the process where statistics are of another type than the schema's.
-            if stored.physical_type != self.metadata.schema.column(column.leaf).physical_type:
-                raise SourceError(
-                    f"{self.where}:{column.name} is stored as {stored.physical_type}, and the "
-                    "schema has another type. Write it again."
-                )
-            kept = stored.statistics
-            if kept is None or not kept.has_null_count:
-                missing = self.decoded(group, [column]).column(column.name).null_count
-            else:
-                missing = kept.null_count
-            if missing:
-                return True
-        return False
 
 
 class ParquetArray:
@@ -228,16 +226,27 @@ class ParquetArray:
         at_once = min(len(columns), COLUMNS_AT_ONCE) * table.group_rows * 8
         self.decode_bytes = 2 * stored + 2 * at_once + texts * table.group_rows
 
+    def chosen(self, channels: Sequence[int]) -> ParquetArray:
+        """Some columns of several: the others are not decoded."""
+        return ParquetArray(
+            self._table, self.name, [self._columns[each] for each in channels], False
+        )
+
     def ready(self) -> ParquetArray:
         """The same."""
         return self
 
-    def attribute(self, name: str) -> str | None:
-        """Metadata of the column, else of the file, as text; `unit` of times is ns."""
+    def attribute(self, name: str) -> Any | None:
+        """Metadata of the column, else of the file, as text; names of several columns.
+
+        `unit` of times is ns.
+        """
         column = self._columns[0]
         if name == "unit" and column.kind == "time":
             return "ns"
         single = self.shape is not None and len(self.shape) == 1
+        if name == "channels" and not single:
+            return channel_names([each.name for each in self._columns])
         return self._table.attribute(column.name if single else None, name)
 
     def attributes(self) -> list[Mapping[str, Any]]:

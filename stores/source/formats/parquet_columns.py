@@ -49,7 +49,7 @@ def columns_of(schema: Any, stored: int) -> list[Column]:
     columns = []
     leaf = 0
     for field in schema:
-        kind, dtype = _kind(field.type)
+        kind, dtype = kind_of(field.type)
         columns.append(Column(field.name, leaf, kind, np.dtype(dtype), field.type))
         leaf += _leaves(field.type)
     if leaf != stored:
@@ -128,7 +128,8 @@ def explained(where: str) -> Iterator[None]:
         ) from error
 
 
-def _kind(arrow: Any) -> tuple[str, Any]:
+def kind_of(arrow: Any) -> tuple[str, Any]:
+    """ "number", "time", "text" or "", and NumPy's type, of a type of pyarrow."""
     from pyarrow import types
 
     if types.is_integer(arrow) or types.is_floating(arrow) or types.is_boolean(arrow):

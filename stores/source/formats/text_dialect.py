@@ -27,6 +27,8 @@ _EMPTY = frozenset(cell.encode() for cell in EMPTY_CELLS)
 _COMMENT = re.compile(rb"\n[#%][^\n]*")
 _LINE = re.compile(rb"[^\r\n]+")
 _DATE = re.compile(rb"\d{4}[-/]\d|\d\d?:\d\d|\d\d?[./-]\d\d?[./-]\d\d")
+_NO_NUMBER = re.compile(rb"[_\v\f]")
+"""What Python reads as part of a number, and nothing else does."""
 _LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _BLANKS_BESIDE = {
     beside: re.compile(pattern % re.escape(mark))
@@ -142,7 +144,7 @@ def is_number(cell: bytes, separator: bytes) -> bool:
         float(cell)
     except ValueError:
         return False
-    return b"_" not in cell
+    return _NO_NUMBER.search(cell) is None
 
 
 def is_empty(cell: bytes) -> bool:

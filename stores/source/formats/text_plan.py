@@ -12,12 +12,12 @@ from typing import Any
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.text_bytes import TextBytes
 from headrace.stores.source.formats.text_dialect import (
-    BOM,
     Dialect,
     decimal_mark,
     find_dialect,
     newlines,
 )
+from headrace.stores.source.formats.text_encoding import table_begin
 from headrace.stores.source.formats.text_parse import (
     EMPTY,
     INTEGER,
@@ -41,6 +41,7 @@ class TextPlan:
         has_value: columns with another.
         decimal: the decimal mark; None: no cell shows it yet.
         text_from: of a column of texts, the piece that has the first.
+        spoiled: columns of texts that hold nothing but numbers before it.
         starts: first byte of each piece.
         stops: the byte after each.
         lines: lines of the file before each.
@@ -54,6 +55,7 @@ class TextPlan:
     has_value: list[bool]
     decimal: str | None = None
     text_from: dict[int, int] = field(default_factory=dict)
+    spoiled: set[int] = field(default_factory=set)
     starts: array[int] = field(default_factory=lambda: array("q"))
     stops: array[int] = field(default_factory=lambda: array("q"))
     lines: array[int] = field(default_factory=lambda: array("q"))
@@ -118,11 +120,7 @@ def table_lines(source: TextBytes, keep: bool) -> Iterator[Lines]:
     for start, raw in source.pieces(keep):
         head = 0
         if dialect is None:
-            if start == 0 and raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-                raise SourceContentError(
-                    f"{source.where} is UTF-16. Convert it: iconv -f utf-16 -t utf-8."
-                )
-            head = len(BOM) if start == 0 and raw.startswith(BOM) else 0
+            head = table_begin(raw, source.where) if start == 0 else 0
             found = find_dialect(raw[head:], source.where)
             if found is not None:
                 dialect, head = found[0], head + found[1]
@@ -166,6 +164,8 @@ def _planned(plan: TextPlan, lines: Lines, data: bytes) -> Any:
     for place, (kind, column) in enumerate(zip(kinds_of(table), table.columns, strict=True)):
         if kind == TEXT and plan.kinds[place] != TEXT:
             plan.text_from[place] = len(plan.starts)
+            if plan.has_value[place]:
+                plan.spoiled.add(place)
         plan.kinds[place] = max(kind, plan.kinds[place])
         plan.has_empty[place] |= column.null_count > 0
         plan.has_value[place] |= column.null_count < table.num_rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
 from headrace.stores.source.arrays import shown_arrays
-from headrace.stores.source.formats.columns import TABLE, as_numbers, as_texts
+from headrace.stores.source.formats.columns import TABLE, as_numbers, as_texts, channel_names
+from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
 from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.text_bytes import TextBytes, changed
 from headrace.stores.source.formats.text_dialect import clean, is_empty, is_number
@@ -37,6 +38,7 @@ class TextTable(OneFile):
         self._source = source
         self._plan: TextPlan | None = None
         self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._looked_at: dict[int, bool] = {}
         self._lock = Lock()
         self.name = "/"
         self.where = source.where
@@ -62,19 +64,29 @@ class TextTable(OneFile):
         return self._source.kept_bytes
 
     def array(self, name: str) -> TextArray | None:
-        """The column of that name; "table": all columns of numbers side by side."""
+        """The column of that name; "table": all columns of numbers side by side.
+
+        Raises:
+            SourceContentError: a column that looks like numbers holds a cell that is none.
+        """
         plan = self.plan
-        if name in plan.names:
-            return TextArray(self, name, plan.names.index(name))
-        return TextArray(self, TABLE) if name == TABLE and plan.number_columns else None
+        if name == TABLE and name not in plan.names:
+            for column in range(len(plan.names)):
+                if plan.kinds[column] == TEXT:
+                    self._check_left_out(column)
+        return self._array(name)
 
     def group(self, name: str) -> None:
         """None: a table has no groups."""
 
+    def children(self) -> Sequence[str]:
+        """Those of the columns."""
+        return self.plan.names
+
     def contents(self) -> str:
         """The columns with shape and type."""
         names = [TABLE, *(name for name in self.plan.names[:20] if name != TABLE)]
-        arrays = [found for name in names if (found := self.array(name)) is not None]
+        arrays = [found for name in names if (found := self._array(name)) is not None]
         return shown_arrays((each.name, each.shape, each.dtype) for each in arrays)
 
     def names(self) -> Iterator[str]:
@@ -107,17 +119,38 @@ class TextTable(OneFile):
 
     def no_number(self, column: int) -> SourceContentError:
         """Names the first cell of a column of texts that holds no number."""
+        line, cell = self._first_text(column)
+        return SourceContentError(
+            f"{line} holds {cell[:40]!r} in column {self.plan.names[column]}, and numbers are "
+            "needed. Correct the file, or name another column."
+        )
+
+    def _first_text(self, column: int) -> tuple[str, str]:
+        """Where the first cell stands that is no number, and what it holds."""
         plan = self.plan
         piece = plan.text_from[column]
         cells = self._decoded(piece).column(column).to_pylist()
         row = next((at for at, cell in enumerate(cells) if not self._may_be_number(cell)), 0)
         with self._lock:
             line = self._lines(plan, piece).line_of(row)
-        return SourceContentError(
-            f"{line} (row {plan.rows[piece] + row:,}) holds {cells[row][:40]!r} in column "
-            f"{plan.names[column]}, and numbers are needed. Correct the file, or name another "
-            "column."
-        )
+        return f"{line} (row {plan.rows[piece] + row:,})", str(cells[row])
+
+    def _array(self, name: str) -> TextArray | None:
+        plan = self.plan
+        if name in plan.names:
+            return TextArray(self, name, plan.names.index(name))
+        return TextArray(self, TABLE) if name == TABLE and plan.number_columns else None
+
+    def _check_left_out(self, column: int) -> None:
+        """Raises SourceContentError: a column of texts looks like one of numbers."""
+        plan = self.plan
+        if column not in self._looked_at:
+            cells = self._decoded(plan.text_from[column]).column(column)
+            different = cells.unique()[:LOOKED_AT].to_pylist()
+            self._looked_at[column] = column in plan.spoiled or mostly_numbers(different)
+        if self._looked_at[column]:
+            line, cell = self._first_text(column)
+            raise left_out(line, plan.names[column], cell)
 
     def _may_be_number(self, cell: str) -> bool:
         text = cell.encode()
@@ -154,11 +187,13 @@ class TextTable(OneFile):
 class TextArray:
     """One column, or all of numbers; see `SourceArray`. What is kept is kept for the table."""
 
-    def __init__(self, table: TextTable, name: str, column: int | None = None) -> None:
-        """The column of that number; None: all columns of numbers."""
+    def __init__(
+        self, table: TextTable, name: str, column: int | None = None, of: Sequence[int] = ()
+    ) -> None:
+        """The column of that number; None: all columns of numbers, or those `of` them."""
         plan = table.plan
         self._table = table
-        self._columns = plan.number_columns if column is None else (column,)
+        self._columns = tuple(of) or plan.number_columns if column is None else (column,)
         kinds = {plan.kinds[each] for each in self._columns}
         self.name = name
         self.where = f"{table.where}:{name}"
@@ -173,12 +208,20 @@ class TextArray:
         # The bytes, trimmed, in parts, and as cells; and what is decoded until it is kept.
         self.decode_bytes = 8 * plan.piece_bytes + 2 * decoded + COLUMN_BYTES * len(plan.kinds)
 
+    def chosen(self, channels: Sequence[int]) -> TextArray:
+        """Some columns of several."""
+        return TextArray(self._table, self.name, of=[self._columns[each] for each in channels])
+
     def ready(self) -> TextArray:
         """The same."""
         return self
 
-    def attribute(self, name: str) -> None:
-        """None: text has no attributes."""
+    def attribute(self, name: str) -> NDArray[Any] | None:
+        """Names of several columns; text has no other attributes."""
+        names = [self._table.plan.names[each] for each in self._columns]
+        is_named = names != [str(each) for each in self._columns]
+        several = self.shape is not None and len(self.shape) == 2
+        return channel_names(names) if name == "channels" and several and is_named else None
 
     def attributes(self) -> list[Mapping[str, Any]]:
         """None."""

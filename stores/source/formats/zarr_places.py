@@ -53,6 +53,10 @@ class ZarrPlace(Protocol):
         """Paths below which have a document of an array, or one that also groups have."""
         ...
 
+    def children(self, path: str) -> Iterator[str]:
+        """Names of the folders directly below, of which some may be no nodes."""
+        ...
+
     def close(self) -> None:
         """Let go of it."""
         ...
@@ -124,6 +128,11 @@ class FolderPlace:
             if node.count("/") >= MOST_LEVELS:
                 folders.clear()
 
+    def children(self, path: str) -> Iterator[str]:
+        """See `ZarrPlace`."""
+        with os.scandir(os.path.join(self._root, path)) as entries:
+            yield from (each.name for each in entries if each.is_dir() and each.name[0] != ".")
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -162,6 +171,10 @@ class ZipPlace:
         """See `ZarrPlace`."""
         return _nodes(iter(self._zipped.infos), path)
 
+    def children(self, path: str) -> Iterator[str]:
+        """See `ZarrPlace`."""
+        return _children(iter(self._zipped.infos), path)
+
     def close(self) -> None:
         """Close the zip file."""
         self._zipped.close()
@@ -197,6 +210,11 @@ class ObjectsPlace:
         below = _below(path)
         return _nodes((below + name for name, _ in self._at(path).below()), path)
 
+    def children(self, path: str) -> Iterator[str]:
+        """See `ZarrPlace`."""
+        below = _below(path)
+        return _children((below + name for name, _ in self._at(path).below()), path)
+
     def close(self) -> None:
         """Nothing is open."""
 
@@ -212,6 +230,15 @@ class ObjectsPlace:
 
 def _below(path: str) -> str:
     return f"{path}/" if path else ""
+
+
+def _children(names: Iterator[str], path: str) -> Iterator[str]:
+    below, seen = _below(path), set[str]()
+    for name in names:
+        child, slash, _ = name.removeprefix(below).partition("/")
+        if slash and name.startswith(below) and child not in seen:
+            seen.add(child)
+            yield child
 
 
 def _nodes(names: Iterator[str], path: str) -> Iterator[str]:

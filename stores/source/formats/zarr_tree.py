@@ -51,6 +51,13 @@ class ZarrNode:
             return None
         return ZarrNode(self._documents, found.path)
 
+    def children(self) -> list[str]:
+        """Of groups and arrays; of a Zarr that is one array its name."""
+        found = self._documents.find(self._path)
+        if found is not None and found.kind == "array":
+            return [ONE_ARRAY]
+        return list(self._documents.place.children(self._path))
+
     def contents(self) -> str:
         """The arrays below with shape and type."""
         return shown_arrays(itertools.islice(self._below(), 20))

@@ -18,8 +18,10 @@ MOST_RATIO = 1100
 """Times its packed bytes that a member may have: deflate packs 1,032 times at most."""
 DIRECTORY_ENTRY = 300
 """Bytes of the list of members, for each that is allowed: 46 and its name."""
-ENCRYPTED = 1
-"""A bit of the flags of a member."""
+ENCRYPTED, UTF_8 = 1, 1 << 11
+"""Bits of the flags of a member."""
+SHOWN = 200
+"""Letters of a name, in an error."""
 
 
 class ZipMembers:
@@ -91,7 +93,11 @@ class ZipMembers:
         header = self.stream.read(30) or b""
         if len(header) < 30 or header[:4] != b"PK\3\4":
             raise OSError("there is no member where the list of members says so")
-        at: int = info.header_offset + 30 + sum(struct.unpack("<2H", header[26:]))
+        named, extra = struct.unpack("<2H", header[26:])
+        encoding = "utf-8" if info.flag_bits & UTF_8 else "cp437"
+        if self.stream.read(named) != info.orig_filename.encode(encoding):
+            raise OSError("another member is there than the list of members says")
+        at: int = info.header_offset + 30 + named + extra
         if info.compress_size != info.file_size or at + info.file_size > self.size:
             raise OSError(f"it holds {info.file_size:,} bytes, more than are there")
         return at
@@ -102,16 +108,18 @@ class ZipMembers:
         self.stream.close()
 
     def _checked(self, most: int) -> dict[str, zipfile.ZipInfo]:
-        infos = [info for info in self._archive.infolist() if not info.is_dir()]
+        listed = self._archive.infolist()
+        infos = [info for info in listed if not info.filename.endswith("/")]
         found = {info.filename: info for info in infos}
         wrong = None
         if len(infos) > most:
             wrong = f"holds {len(infos):,} members, and {most:,} are the most"
         elif len(found) < len(infos):
             wrong = "holds two members of one name"
-        for name in found:
-            if not {"", ".", ".."}.isdisjoint(name.replace("\\", "/").split("/")):
-                wrong = f"holds the name {name!r}, which leads out of it"
+        for name in {info.filename: None for info in listed}:
+            parts = name.replace("\\", "/").removesuffix("/").split("/")
+            if not {"", ".", ".."}.isdisjoint(parts):
+                wrong = f"holds the name {name[:SHOWN]!r}, which leads out of it"
         if wrong:
             raise SourceError(f"The source {self.path} {wrong}. Unpack it, and pack it again.")
         return found

@@ -10,12 +10,14 @@ from headrace.stores.source.beside import (
     PACKED,
     Beside,
     looks_like_options,
+    packed,
     plain_number,
     shown_attribute,
 )
 from headrace.stores.source.channels import ATTRIBUTES, ChannelInfo
 from headrace.stores.source.notes.note import SHOWN, Layout, Note
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.said import as_text
 from headrace.stores.text import listed
 
 WAYS = {
@@ -43,11 +45,10 @@ def attribute_notes(layout: Layout, options: SourceOptions) -> Iterator[Note]:
             f"{_used(option, stated)}{WAYS[option]}.",
             key,
         )
-    own = (data.attributes() or [{}])[0]
     unpacked = [
-        f"{name} = {shown_attribute(own[name])}"
+        f"{name} = {shown_attribute(value)}"
         for option, name in PACKED.items()
-        if name in own
+        if (value := packed(data, option)) is not None
         and getattr(options, option) is None
         and data.attribute(ATTRIBUTES[option]) is None
     ]
@@ -65,7 +66,7 @@ def _is_stated(each: Beside, stated: ChannelInfo) -> bool:
     if each.name == ATTRIBUTES.get(each.option):
         return True
     if each.option == "units":
-        texts = [_text(text) for text in np.asarray(each.value).reshape(-1).tolist()]
+        texts = [as_text(text) for text in np.asarray(each.value).reshape(-1).tolist()]
         return len(set(stated.units)) == 1 and set(texts) == set(stated.units)
     if each.option == "time":
         return False
@@ -102,7 +103,3 @@ def _used(option: str, stated: ChannelInfo) -> str:
         "rate_hz": "The rate",
     }
     return f"{names[option]} is {shown}; "
-
-
-def _text(value: object) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

@@ -314,3 +314,19 @@ def test_notes_are_the_same_every_time_and_few(tmp_path):
     assert first == notes_of(path)[1]
     assert len(first) == 1
     assert len(str(first[0])) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("fs", "rate_hz"), ("scale_factor", "scale"), ("add_offset", "offset")]
+)
+def test_recordings_that_say_different_things_under_usual_names_are_refused(tmp_path, name, option):
+    for number in (1, 2, 3):
+        with h5py.File(tmp_path / f"s{number}.h5", "w") as file:
+            file["signals"], file["labels"] = np.ones((60, 2), "i2"), np.arange(60) // 30
+            file["signals"].attrs["fs"] = 10.0
+            file["signals"].attrs[name] = 2.0 + (number == 3)
+    options = {"files": ["s{subject}.h5"], "window_samples": 10}
+    with refused(SourceError, f"source.{option}"):
+        notes_of(tmp_path, **options)
+    given = 2.0 if option == "rate_hz" else [2.0, 2.0]
+    assert notes_of(tmp_path, **options, **{option: given})

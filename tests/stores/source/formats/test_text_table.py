@@ -132,7 +132,8 @@ def test_a_column_is_of_one_type_whatever_comes_first(tmp_path, late):
                 np.testing.assert_array_equal(table.array("a").read(7, 9), expected[7:9])
             else:
                 assert found.tolist() == written
-                assert table.array("table").shape == (100, 1)
+                with refused(SourceContentError, f"line {place + 2}", late, "source.signals"):
+                    table.array("table")
 
 
 @pytest.mark.usefixtures("tiny_pieces")

@@ -1,0 +1,108 @@
+"""Names of the files below a folder: none that is hidden, and none that leads out of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from headrace.stores.errors import SourceError
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source.formats.opening import ZARR_FILES
+
+
+def names_below(folder: Place) -> Iterator[str]:
+    """Names of all files below, relative and with slashes; a Zarr group is one file.
+
+    Links that lead out of the folder are not followed. Names that begin with a dot are left alone.
+    """
+    if not isinstance(folder, Path):
+        yield from _object_names(list(storage_of(folder).names()))
+        return
+    waiting = [""]
+    while waiting:
+        inside = waiting.pop()
+        with os.scandir(folder / inside) as found:
+            entries = list(found)
+        if inside and any(entry.name in ZARR_FILES for entry in entries):
+            yield inside[:-1]
+            continue
+        for entry in entries:
+            name = f"{inside}{entry.name}"
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(f"{name}/")
+            elif _stays_within(entry, folder):
+                yield name
+
+
+class Inside:
+    """Tells what lies inside a folder; each folder below is looked at once."""
+
+    def __init__(self, folder: Place) -> None:
+        """Names will be relative to `folder`."""
+        self._folder = folder
+        self._root = os.path.realpath(folder) if isinstance(folder, Path) else ""
+        self._inside: dict[str, bool] = {}
+
+    def problem(self, name: str) -> str | None:
+        """Why a name cannot be used; None: there is such a file."""
+        if name.startswith("/") or ".." in name.split("/") or "\\" in name:
+            return "leads out of the folder"
+        if not isinstance(self._folder, Path):
+            return None if (self._folder / name).is_file() else "is not there"
+        path = os.path.join(self._folder, name)
+        parent = os.path.dirname(path)
+        if parent not in self._inside:
+            self._inside[parent] = self._holds(os.path.realpath(parent))
+        try:
+            link = os.path.islink(path)
+            if not self._inside[parent] or (link and not self._holds(os.path.realpath(path))):
+                return "leads out of the folder"
+            there = os.path.isfile(path) or any(
+                os.path.isfile(os.path.join(path, each)) for each in ZARR_FILES
+            )
+        except ValueError:  # NUL
+            there = False
+        return None if there else "is not there"
+
+    def _holds(self, path: str) -> bool:
+        return os.path.commonpath([self._root, path]) == self._root
+
+
+def place_beside(folder: Place, name: str) -> Place:
+    """Another file of the folder, or below it.
+
+    Raises:
+        UserError: the name leads out of the folder, or there is no such file.
+    """
+    what = Inside(folder).problem(name)
+    if what is not None:
+        raise SourceError(f"{name} {what}: it is looked for in {folder}. Name a file in there.")
+    return folder / name
+
+
+def _object_names(names: Sequence[str]) -> Iterator[str]:
+    """Of objects: what stands below a Zarr group's metadata is that group."""
+    groups = {
+        name.rpartition("/")[0] for name in names if name.rpartition("/")[2] in ZARR_FILES
+    } - {""}
+    given: set[str] = set()
+    for name in names:
+        parts = name.split("/")
+        above = ("/".join(parts[:n]) for n in range(1, len(parts)))
+        group = next((each for each in above if each in groups), None)
+        if group is not None:
+            name = group
+        if name in given or any(part.startswith(".") for part in name.split("/")):
+            continue
+        given.add(name)
+        yield name
+
+
+def _stays_within(entry: os.DirEntry[str], folder: Path) -> bool:
+    if not entry.is_symlink():
+        return entry.is_file()
+    target = Path(entry.path).resolve()
+    return target.is_file() and target.is_relative_to(folder.resolve())
