@@ -122,7 +122,7 @@ def _rate(data: SourceArray, given: float | None) -> float:
         raise SourceError(
             f"{data.where} says no sampling rate: neither it nor the file has the "
             f"attribute sampling_rate_hz{f', but {listed(alike)}' if alike else ''}. "
-            "Set source.rate_hz, in Hz."
+            "Set source.rate_hz, in Hz, or name the times of its rows with source.time."
         )
     array = np.asarray(plain_number(value))
     if array.size != 1 or array.dtype.kind not in "fiu":

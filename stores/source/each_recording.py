@@ -68,8 +68,9 @@ class EachRecording:
             array = arrays.of(recording)
             rows[recording] = (array.shape or (0,))[0]
             costs = costs.with_array(array)
+            own = stated_by(array) if first else {}
             for name, value in first.items():
-                said: Any = array.attribute(name)
+                said: Any = own[name]
                 if name not in differing and not np.array_equal(said, value):
                     differing[name] = (
                         f"{_text(value)} in {self.titled(0)} and {_text(said)} in "

@@ -28,8 +28,10 @@ class IntervalOptions(BaseModel):
         description="Names of the table's columns, where it has no header or other ones: start, "
         "stop, label, and fields of `source.files` that say whose an interval is.",
     )
-    unit: Literal["rows", "s", "ms", "us", "ns"] = Field(
-        default="rows", description="What start and stop count, from the recording's beginning."
+    unit: Literal["rows", "s", "ms", "us", "ns", "date"] = Field(
+        default="rows",
+        description="What start and stop count, from the recording's beginning; times that only "
+        "fit the column of times (date, or seconds since 1970) are looked up in it.",
     )
     first: int = Field(default=0, ge=0, le=1, description="The number of the first row.")
     inclusive: bool = Field(
@@ -96,6 +98,12 @@ class SourceOptions(BaseModel):
         default=None,
         description="Recordings layout: a table of labelled intervals, in place of labels.",
     )
+    label_every_s: Annotated[float | None, AddedLater] = Field(
+        default=None,
+        gt=0,
+        description="Recordings layout: labels holds one entry for each so many seconds of each "
+        "recording, 30 in sleep stages, and not one a row.",
+    )
     classes: str | None = Field(
         default=None,
         description="Dataset of names that integer labels index (label 2 is the third name). "
@@ -142,7 +150,34 @@ class SourceOptions(BaseModel):
         default=None,
         ge=1e-6,
         le=1e9,
-        description="Sampling rate of the file; wins over its attribute sampling_rate_hz.",
+        description="Sampling rate of the file; wins over its attribute sampling_rate_hz. Where "
+        "there are times, it has to agree with them within 5 %.",
+    )
+    time: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="Recordings layout: array or column of times, one a row of the signals; it is "
+        "no channel. The rate is taken from it, and recordings are cut where samples are missing. "
+        "Usual: time, timestamp, timestamps, datetime, time_ms, Time (s), or t and date where they "
+        "ascend. The empty string: there is none.",
+    )
+    time_unit: Annotated[Literal["s", "ms", "us", "ns", "date"] | None, AddedLater] = Field(
+        default=None,
+        description="What the times count; date: texts such as 2024-05-06 07:08:09.5, or numbers "
+        "of days. Usual: by the type, an attribute units, the name, the rate, or the size of the "
+        "numbers where one unit alone is plausible.",
+    )
+    max_gap_s: Annotated[float | None, AddedLater] = Field(
+        default=None,
+        gt=0,
+        description="A longer step between two times cuts a recording in two, of one group: no "
+        "window joins what stands on its sides. Default: 1.5 sample periods, and as much more as "
+        "the steps spread (5th to 95th percentile), so that rounded and uneven stamps cut nothing.",
+    )
+    time_order: Annotated[Literal["error", "sort"], AddedLater] = Field(
+        default="error",
+        description="Times that go back or come twice within a recording: an error that names the "
+        "place, or its rows sorted by time and repeats left out (recordings of up to 4 million "
+        "rows).",
     )
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
@@ -270,6 +305,8 @@ class SourceOptions(BaseModel):
         _at_most_one(self, "window_s", "window_samples")
         _at_most_one(self, "step_s", "step_samples", "overlap")
         _at_most_one(self, "label_column", "intervals", "labels")
+        if self.label_every_s is not None:
+            _at_most_one(self, "label_every_s", "label_column", "intervals")
         for pattern in self.files:
             check_pattern(pattern)
         if self.split_by_window and self.groups:

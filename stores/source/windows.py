@@ -29,6 +29,7 @@ from headrace.stores.source.classes import (
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.label_losses import LabelLosses
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import find_flat, windows_of
@@ -48,6 +49,9 @@ RECORDING_OPTIONS = (
     "step_samples",
     "overlap",
     "target_rate_hz",
+    "time",
+    "max_gap_s",
+    "label_every_s",
 )
 CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels")
 """That need what stands before and after a window."""
@@ -55,6 +59,8 @@ CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels")
 
 class WindowsLayout:
     """Candidates are the rows of X whose label is kept, in order."""
+
+    noted: tuple[Note, ...] = ()
 
     def __init__(self, file: SourceFile, options: SourceOptions) -> None:
         """Find and check the arrays, and read every label, group and part once, in slices.

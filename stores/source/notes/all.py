@@ -15,6 +15,7 @@ def notes_of(layout: Layout, losses: LabelLosses, options: SourceOptions) -> tup
     """What was seen; bounded in number, and in what is read for it."""
     found = [
         *label_notes(layout, losses, options),
+        *layout.noted,
         *name_notes(layout.columns),
         *signal_notes(layout, options),
         *attribute_notes(layout, options),

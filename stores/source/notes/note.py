@@ -48,6 +48,7 @@ class Layout(Protocol):
         spec: of a window as delivered.
         windows: number of candidates.
         declared: the classes that the file lists.
+        noted: what was noted when it was opened.
     """
 
     columns: NameColumns
@@ -56,6 +57,7 @@ class Layout(Protocol):
     spec: WindowSpec
     windows: int
     declared: tuple[str, ...]
+    noted: tuple[Note, ...]
 
     def without_windows(self) -> tuple[int, list[str]]:
         """How many recordings give no window, and the groups that have no other."""
