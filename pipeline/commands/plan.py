@@ -158,8 +158,8 @@ def _store(
         return store, class_table(store), {}, {"store": str(request.store)}
     if request.data is None or not source_exists(request.data):
         raise CommandError(
-            f"There is neither a store {request.store} nor a source to plan it from. Name the "
-            "HDF5 file with --data."
+            f"There is neither a store {request.store} nor a source to plan it from. Name "
+            "the source's file or folder with --data."
         )
     storage = storage_of(request.store)
     with open_stranger(request.data, request.config.source) as source:

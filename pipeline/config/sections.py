@@ -63,7 +63,7 @@ class PathOptions(Section):
     """
 
     data: AnyPlace | None = None
-    """The HDF5 source."""
+    """The source: a file, a folder, a pattern of files or a table of them."""
     store: AnyPlace | None = None
     """The Zarr store; default: `data/<name>.zarr`, name being the config's or the source's."""
 

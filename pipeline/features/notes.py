@@ -51,7 +51,7 @@ def _constant_features(manifest: Manifest) -> Iterator[Note]:
     kinds = list(dict.fromkeys(name.rpartition("__")[2] for name in found))
     left_out = ", ".join(f'"!*__{kind}"' for kind in kinds)
     yield Note(
-        f"{counted(len(found), 'feature')} of {len(manifest.features)} cannot vary in windows of "
+        f"{counted(len(found), 'feature')} of {len(manifest.features):,} cannot vary in windows of "
         f"{manifest.time} samples at {manifest.rate_hz:.4g} Hz: {listed(kinds, SHOWN)} of each "
         "signal. Training reads them as 0. Leave them out with "
         f"features.select = [{left_out}].",

@@ -1,4 +1,4 @@
-"""The features stage: HDF5 source -> Zarr store, one Dask task per whole shard."""
+"""The features stage: source -> Zarr store, one Dask task per whole shard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens an HDF5 source and reads its windows, labels and groups by candidate number."""
+"""Opens a source and reads its windows, labels and groups by candidate number."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def open_source(path: Place, options: SourceOptions) -> Source:
     Labels, groups and the table of recordings are read once, in slices; signals are not.
 
     Raises:
-        UserError: the file is missing or not HDF5; a dataset is missing, empty, of the wrong
-            shape, type or length; there is no rate, no group or no window; a class, channel or
+        UserError: the file is missing or of no known format; a dataset is missing, empty, of the
+            wrong shape, type or length; there is no rate, no group or no window; a class, channel or
             recording is ill-defined; a group stands in two parts. The message names the option.
     """
     file = _opened(path, options)
@@ -55,7 +55,7 @@ def open_source(path: Place, options: SourceOptions) -> Source:
 
 
 class Source:
-    """An open HDF5 file seen as N candidate windows, numbered in source order.
+    """An open source seen as N candidate windows, numbered in source order.
 
     Candidates are what windowing, label rule and label selection leave. It holds the file's
     handle: close it, or use it in a `with` statement. Another process opens its own from the
