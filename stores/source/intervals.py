@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.names import plain_number
-from headrace.stores.source.options import IntervalOptions
 from headrace.stores.source.recording_table import column_texts
 
 NEEDED = ("start", "stop", "label")

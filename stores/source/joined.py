@@ -103,11 +103,11 @@ class JoinedArray:
 
     def attribute(self, name: str) -> Any | None:
         """The first file's."""
-        return self.attribute_of(0, name)
+        return self.of(0).attribute(name)
 
-    def attribute_of(self, file: int, name: str) -> Any | None:
-        """That of a file."""
-        return self._arrays.of(file).attribute(name)
+    def of(self, file: int) -> SourceArray:
+        """The array of a file."""
+        return self._arrays.of(file)
 
     def attributes(self) -> list[Mapping[str, Any]]:
         """The first file's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from headrace.stores.io.places import Place
@@ -21,19 +21,26 @@ from headrace.stores.source.notes.note import Note
 class ManyFiles(EachRecording):
     """The files of a folder; see `SourceFile`."""
 
-    def __init__(self, files: SourceFiles) -> None:
-        """Nothing is opened but what is asked for."""
+    def __init__(self, files: SourceFiles, drop_damaged: bool = False) -> None:
+        """Nothing is opened but what is asked for; `drop_damaged` as in `open_file`."""
         super().__init__(str(files.folder), len(files.names), files.columns)
         self.files, self.folder = files, files.folder
+        self._drop_damaged = drop_damaged
+        self._beside: list[str] = []
 
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording."""
-        opened: list[SourceFile] = []
-        for path in self.files.paths(recording):
-            file = open_file(path)
-            closing.callback(file.close)
-            opened.append(file)
-        return opened
+        return self._opened(self.files.paths(recording), closing)
+
+    def opened_beside(self, recording: int, beside: str, closing: ExitStack) -> Files:
+        """The open file that belongs to a recording.
+
+        Raises:
+            UserError: there is none.
+        """
+        if beside not in self._beside:
+            self._beside.append(beside)
+        return self._opened([self.files.beside(recording, beside)], closing)
 
     def titled(self, recording: int) -> str:
         """The name of a recording's first file."""
@@ -67,6 +74,15 @@ class ManyFiles(EachRecording):
     def _paths(self) -> Iterator[Place]:
         for number in range(len(self.files.names)):
             yield from self.files.paths(number)
+            yield from (self.files.beside(number, pattern) for pattern in self._beside)
+
+    def _opened(self, paths: Sequence[Place], closing: ExitStack) -> Files:
+        opened: list[SourceFile] = []
+        for path in paths:
+            file = open_file(path, self._drop_damaged)
+            closing.callback(file.close)
+            opened.append(file)
+        return opened
 
 
 def _described(path: Place) -> str:

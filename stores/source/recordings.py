@@ -24,13 +24,13 @@ from headrace.stores.source.classes import (
     NameColumns,
     Names,
     combinations,
-    label_column,
     number_names,
 )
 from headrace.stores.source.file_listing import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.intervals import read_intervals
+from headrace.stores.source.label_columns import label_column, named_labels
 from headrace.stores.source.label_losses import LabelLosses, label_losses
 from headrace.stores.source.label_runs import plan_runs
 from headrace.stores.source.names import Codes, NameColumn, OneName, slices
@@ -40,6 +40,7 @@ from headrace.stores.source.recording_rows import RecordingRows
 from headrace.stores.source.recording_table import read_table
 from headrace.stores.source.resampling import Ratio, resampling_ratio
 from headrace.stores.source.row_labels import LabelStretches, of_intervals
+from headrace.stores.source.shaped import as_type
 from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
 from headrace.stores.source.stamps import time_name
@@ -73,6 +74,7 @@ class RecordingsLayout:
         rate = self._times.rate_hz or options.rate_hz
         self.stated = read_channel_info(data, options.model_copy(update={"rate_hz": rate}))
         data, self.info = centred(data, self.stated)
+        data = as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
         self._table, self.noted = self._times.table, self._times.notes
         labels, declared = self._labels(file, data, options)
@@ -226,7 +228,7 @@ class RecordingsLayout:
         stretches, index = of_intervals(
             "labels", where, first, stop, names, UNLABELLED, rows_of(data)
         )
-        return NameColumn(stretches, "labels", index), None
+        return named_labels(file, stretches, index, None, options)
 
     def _set_windows(self, data: SourceArray, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: what resamples or filters applies the scale and gives float32."""

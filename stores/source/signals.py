@@ -11,6 +11,7 @@ from headrace.stores.source.arrays import find_array, require_array
 from headrace.stores.source.chosen import Choosable, chosen, places_of, used_channels
 from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceNode
+from headrace.stores.source.names_within import arrays_like
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.said import channel_texts
 from headrace.stores.source.shaped import Reshaped, Transposed, flat
@@ -68,11 +69,19 @@ def _named(
     time: str | None,
 ) -> list[SourceArray]:
     if not isinstance(named, list):
-        return [_without(node, require_array(node, option, named, usual), time)]
+        found = [require_array(node, option, None, usual)] if named is None else []
+        found = found or _like(node, option, named or "")
+        return [_without(node, array, time) for array in found]
     columns = _columns(node, named)
-    return (
-        [require_array(node, option, each, ()) for each in named] if columns is None else [columns]
-    )
+    if columns is not None:
+        return [columns]
+    return [array for name in named for array in _like(node, option, name)]
+
+
+def _like(node: SourceNode, option: str, name: str) -> list[SourceArray]:
+    """The array of that name, or those that it matches."""
+    found = arrays_like(node, name) if "*" in name and node.array(name) is None else []
+    return found or [require_array(node, option, name, ())]
 
 
 def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:

@@ -30,6 +30,7 @@ from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_dat
 from headrace.stores.source.slices import chunks_read
 from headrace.stores.source.window_groups import WindowGroups
 from headrace.stores.source.windows import WindowsLayout
+from headrace.stores.source.within import recordings_within
 
 LayoutName = Literal["windows", "recordings"]
 LABEL_SLICE = 1 << 18
@@ -43,11 +44,12 @@ def open_source(path: Place, options: SourceOptions) -> Source:
 
     Raises:
         UserError: the file is missing or of no known format; a dataset is missing, empty, of the
-            wrong shape, type or length; there is no rate, no group or no window; a class, channel or
-            recording is ill-defined; a group stands in two parts. The message names the option.
+            wrong shape, type or length; there is no rate, no group or no window; a class, channel
+            or recording is ill-defined; a group stands in two parts. The message names the option.
     """
     file = _opened(path, options)
     try:
+        file = recordings_within(file, options)
         return Source(path, file, options)
     except BaseException:
         file.close()
@@ -293,8 +295,9 @@ class Source:
 
 def _opened(path: Place, options: SourceOptions) -> SourceFile:
     """The file, or all that the path names."""
+    drop_damaged = options.damaged_lines == "drop"
     files = files_of(path, options)
-    return open_file(path) if files is None else ManyFiles(files)
+    return open_file(path, drop_damaged) if files is None else ManyFiles(files, drop_damaged)
 
 
 def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:

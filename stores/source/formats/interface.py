@@ -154,8 +154,13 @@ class SourceFile(SourceNode, Protocol):
         """What is asked of it; of many recordings, of the first's files."""
         ...
 
-    def each(self, find: Callable[[Files], SourceArray]) -> SourceArray:
-        """What `find` finds in it; of many recordings, in the files of each, one after another."""
+    def each(self, find: Callable[[Files], SourceArray], beside: str | None = None) -> SourceArray:
+        """What `find` finds in it; of many recordings, in the files of each, one after another.
+
+        Args:
+            find: given a recording's files.
+            beside: name of a file to be given in their stead, by fields of their names.
+        """
         ...
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:

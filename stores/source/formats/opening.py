@@ -33,16 +33,21 @@ FORMATS = {
 """Modules of this folder, loaded when a file of their format is met, and what opens it."""
 
 
-def open_file(path: Place) -> SourceFile:
+def open_file(path: Place, drop_damaged: bool = False) -> SourceFile:
     """Open a file of any format that is known, or a folder that is one.
+
+    Args:
+        path: it.
+        drop_damaged: of a table of text, leave out damaged lines.
 
     Raises:
         UserError: it is not there, is of none of the formats, or is damaged.
     """
-    module, name = FORMATS[format_of(path)]
+    kind = format_of(path)
+    module, name = FORMATS[kind]
     found = importlib.import_module(f"headrace.stores.source.formats.{module}")
-    opener: Callable[[Place], Any] = getattr(found, name)
-    opened: SourceFile = opener(path)
+    opener: Callable[..., Any] = getattr(found, name)
+    opened: SourceFile = opener(path, drop_damaged) if kind == "text" else opener(path)
     return opened
 
 

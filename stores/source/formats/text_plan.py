@@ -11,12 +11,8 @@ from typing import Any
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.text_bytes import TextBytes
-from headrace.stores.source.formats.text_dialect import (
-    Dialect,
-    decimal_mark,
-    find_dialect,
-    newlines,
-)
+from headrace.stores.source.formats.text_clean import newlines
+from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark, find_dialect
 from headrace.stores.source.formats.text_encoding import table_begin
 from headrace.stores.source.formats.text_parse import (
     EMPTY,
@@ -47,6 +43,7 @@ class TextPlan:
         lines: lines of the file before each.
         rows: first row of each, and the number of all.
         piece_bytes: of the largest piece.
+        damaged: lines that are left out.
     """
 
     dialect: Dialect
@@ -61,6 +58,7 @@ class TextPlan:
     lines: array[int] = field(default_factory=lambda: array("q"))
     rows: array[int] = field(default_factory=lambda: array("q", [0]))
     piece_bytes: int = 0
+    damaged: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,7 +107,7 @@ class TextPlan:
         return range(bisect_right(self.rows, start) - 1, bisect_right(self.rows, stop - 1))
 
 
-def table_lines(source: TextBytes, keep: bool) -> Iterator[Lines]:
+def table_lines(source: TextBytes, keep: bool, drop: bool = False) -> Iterator[Lines]:
     """What stands below the header, piece by piece; a piece may hold no row.
 
     Raises:
@@ -121,7 +119,7 @@ def table_lines(source: TextBytes, keep: bool) -> Iterator[Lines]:
         head = 0
         if dialect is None:
             head = table_begin(raw, source.where) if start == 0 else 0
-            found = find_dialect(raw[head:], source.where)
+            found = find_dialect(raw[head:], source.where, drop)
             if found is not None:
                 dialect, head = found[0], head + found[1]
         if dialect is not None:
@@ -131,26 +129,38 @@ def table_lines(source: TextBytes, keep: bool) -> Iterator[Lines]:
         line += newlines(raw)
 
 
-def plan_table(source: TextBytes) -> tuple[TextPlan, Any | None]:
+def plan_table(source: TextBytes, drop: bool = False) -> tuple[TextPlan, Any | None]:
     """Where rows stand, and of what type columns are, by all of their cells.
+
+    Args:
+        source: the table.
+        drop: whether damaged lines are left out.
 
     Returns:
         The plan, and the decoded table where it is of one piece.
 
     Raises:
-        UserError: it is no table, or cannot be read; says in which line.
+        UserError: it is no table, or cannot be read; says in which line; most of its lines are
+            damaged.
     """
     plan: TextPlan | None = None
     table: Any | None = None
-    for lines in table_lines(source, keep=True):
+    for lines in table_lines(source, True, drop):
         if plan is None:
             columns = len(lines.dialect.names)
             plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
         data = lines.rows()
+        if drop:
+            plan.damaged += lines.cleaned().count(b"\n") - data.count(b"\n")
         if data:
             table = _planned(plan, lines, data)
     if plan is None:
         raise SourceContentError(f"{source.where} has no row and no header. Name another file.")
+    if plan.damaged > plan.row_count:
+        raise SourceContentError(
+            f"{source.where} has {plan.damaged:,} damaged lines, more than its {plan.row_count:,} "
+            'rows. Set source.damaged_lines = "error" to be told what is wrong with the first.'
+        )
     for place, kind in enumerate(plan.kinds):
         if kind == EMPTY or (kind == INTEGER and plan.has_empty[place]):
             plan.kinds[place] = NUMBER

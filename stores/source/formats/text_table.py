@@ -19,7 +19,7 @@ from headrace.stores.source.formats.columns import TABLE, as_numbers, as_texts, 
 from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
 from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.text_bytes import TextBytes, changed
-from headrace.stores.source.formats.text_dialect import clean, is_empty, is_number
+from headrace.stores.source.formats.text_dialect import is_empty, is_number
 from headrace.stores.source.formats.text_parse import INTEGER, NUMBER, TEXT, Lines, as_kinds, parsed
 from headrace.stores.source.formats.text_plan import TextPlan, plan_table, table_lines
 
@@ -32,10 +32,10 @@ _DTYPES = {kind: np.dtype(dtype) for kind, dtype in ((INTEGER, "i8"), (NUMBER, "
 class TextTable(OneFile):
     """An open table: its columns, and all columns of numbers side by side; see `SourceFile`."""
 
-    def __init__(self, source: TextBytes) -> None:
-        """Take over an open file."""
+    def __init__(self, source: TextBytes, drop: bool = False) -> None:
+        """Take over an open file; `drop`: leave damaged lines out."""
         OneFile.__init__(self, source.path)
-        self._source = source
+        self._source, self._drop = source, drop
         self._plan: TextPlan | None = None
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._looked_at: dict[int, bool] = {}
@@ -53,7 +53,7 @@ class TextTable(OneFile):
         """
         with self._lock:
             if self._plan is None:
-                self._plan, table = plan_table(self._source)
+                self._plan, table = plan_table(self._source, self._drop)
                 if table is not None:
                     self._kept[0] = table
             return self._plan
@@ -273,13 +273,18 @@ class TextArray:
         return self._table.byte_spans(low, high)
 
 
-def open_text_table(path: Place) -> TextTable:
+def open_text_table(path: Place, drop_damaged: bool = False) -> TextTable:
     """Open `path` for reading. It is not read until an array of it is asked for.
+
+    Args:
+        path: the table.
+        drop_damaged: leave out lines with another number of cells than columns, or with texts
+            where nearly all have numbers, in place of an error.
 
     Raises:
         UserError: there is no such file.
     """
-    return TextTable(TextBytes(path))
+    return TextTable(TextBytes(path), drop_damaged)
 
 
 def count_rows(path: Place) -> int:
@@ -289,7 +294,4 @@ def count_rows(path: Place) -> int:
         UserError: it cannot be read, or its header cannot be used.
     """
     with closing(TextBytes(path)) as source:
-        return sum(
-            clean(lines.raw, lines.dialect.separator).count(b"\n")
-            for lines in table_lines(source, keep=False)
-        )
+        return sum(lines.cleaned().count(b"\n") for lines in table_lines(source, keep=False))

@@ -89,7 +89,8 @@ def _left_out(losses: LabelLosses) -> Iterator[Note]:
 def _values(layout: Layout, options: SourceOptions) -> Iterator[Note]:
     """Whether whole numbers are classes at all."""
     column = layout.columns.label
-    if not isinstance(column, NameColumn) or layout.declared or options.class_map:
+    named = layout.declared or options.class_map or options.label_table
+    if not isinstance(column, NameColumn) or named:
         return
     if column.array.dtype.kind not in "iuf" or len(column.names) < MANY_VALUES:
         return
