@@ -13,7 +13,6 @@ from headrace.stores.errors import GroupError, SourceError, UserError
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.held import HeldArray
 from headrace.stores.source.names import (
-    NOT_A_NUMBER,
     Codes,
     NameColumn,
     OneName,
@@ -217,7 +216,7 @@ def number_names(
         UserError: a misspelt label, a split without train and test, a group in two parts.
     """
     labels = columns.label.names
-    columns.label.require_missing_left_out(selection.class_of(NOT_A_NUMBER) is None)
+    columns.label.require_sure(selection.class_of)
     selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
     if len(used) == 0:
         raise SourceError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError
 from headrace.stores.source.classes import LabelSelection
-from headrace.stores.source.names import NOT_A_NUMBER, SLICE_ROWS, NameColumn, OneName
+from headrace.stores.source.names import SLICE_ROWS, NameColumn, OneName
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import RecordingTable
 from headrace.stores.source.resampling import Ratio
@@ -84,8 +84,7 @@ def plan_runs(
         UserError: a misspelt label, no label kept, or no stretch as long as a window.
     """
     coded = read_stretches(column, table, ratio or SAME_RATE)
-    missing = LabelSelection(options).class_of(NOT_A_NUMBER)
-    column.require_missing_left_out(missing is None)
+    column.require_sure(LabelSelection(options).class_of)
     order, of_code = classes_of(column.names, declared, options)
     stretches = relabel(coded, np.array(of_code, dtype=np.int32))
     if options.label_rule == "pure":
@@ -184,7 +183,7 @@ def _no_window(column: NameColumn | OneName, stretches: Stretches, window: int) 
     if isinstance(column, OneName):
         return SourceError(
             f"A window of {window} samples is longer than every recording (the longest has "
-            f"{int(kept.max())}). Give longer ones."
+            f"{int(kept.max())}). Set a shorter source.window_s or source.window_samples."
         )
     return SourceError(
         f"A window of {window} samples is longer than every stretch of one label in "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -36,7 +36,7 @@ class NameColumn:
     are stable once every row was seen in order. `names[code]` is the name, without blanks and ends
     of lines around it. Names that look alike (in the blanks within them, in letters of no width,
     in how an accent is written) are one, called as the first is. Names that differ in case alone
-    are refused.
+    are refused, but for labels that are made one class.
 
     Attributes:
         array: what is read.
@@ -69,6 +69,7 @@ class NameColumn:
         self.without_number: int | None = None
         self.spellings: dict[str, int] = {}
         self._folded: dict[str, str] = {}
+        self._cases: list[tuple[str, str]] = []
         self._alike: dict[str, int] = {}
         self._index = index
         self.meanings = meanings or {}
@@ -97,13 +98,23 @@ class NameColumn:
         """Codes of the names that some value is."""
         return [code for code, name in enumerate(self.names) if name in self._codes]
 
-    def require_missing_left_out(self, left_out: bool) -> None:
-        """Check that labels that are NaN are left out by choice.
+    def require_sure(self, class_of: Callable[[str], str | None]) -> None:
+        """Check that labels that are NaN are left out by choice, and cases joined.
+
+        Args:
+            class_of: the class of a label; None: it is left out.
 
         Raises:
             UserError: they are not.
         """
-        if self.without_number is not None and not left_out:
+        for one, other in self._cases:
+            if class_of(one) != class_of(other) and None not in (class_of(one), class_of(other)):
+                raise SourceError(
+                    f"{self.array.where} holds {one!r} and {other!r}, which differ in case alone. "
+                    "Make them one class with source.class_map, or leave one out with "
+                    "source.exclude_labels."
+                )
+        if self.without_number is not None and class_of(NOT_A_NUMBER) is not None:
             raise SourceError(
                 f"{self.array.where} has labels that are NaN, the first in row "
                 f"{self.without_number}. Leave them out with source.exclude_labels = "
@@ -189,9 +200,11 @@ class NameColumn:
         return code
 
     def _require_own_case(self, alike: str, name: str) -> None:
-        """Raises UserError: another name differs in case alone."""
+        """Raises UserError: another name differs in case alone. Labels may make one class."""
         other = self._folded.setdefault(alike.casefold(), name)
-        if other != name:
+        if other != name and self._option == "labels":
+            self._cases.append((other, name))
+        elif other != name:
             raise SourceError(
                 f"{self.array.where} holds {other!r} and {name!r}, which differ in case alone. "
                 f"Write them alike, or name another dataset with source.{self._option}."
@@ -226,8 +239,8 @@ class OneName:
         """Rows of the data."""
         return rows_of(self.array)
 
-    def require_missing_left_out(self, left_out: bool) -> None:
-        """Nothing: there are none."""
+    def require_sure(self, class_of: Callable[[str], str | None]) -> None:
+        """Nothing: there is one name."""
 
     def read(self, start: int, stop: int) -> Codes:
         """Zeros."""

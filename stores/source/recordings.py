@@ -81,8 +81,13 @@ class RecordingsLayout:
         if len(labels) != rows:
             raise SourceError(
                 f"{labels.array.where} has shape {labels.array.shape} for the "
-                f"{rows} rows of {data.name}; one label per row is needed. Name another "
-                "dataset with source.labels."
+                f"{rows} rows of {data.name}; one label per row is needed. "
+                + (
+                    f"{data.name} has as many columns: it seems to be (channel, row), and is to be "
+                    "saved as (row, channel)."
+                    if (data.shape or ())[1:] == (len(labels),)
+                    else "Name another dataset with source.labels."
+                )
             )
         if isinstance(labels, NameColumn) and not isinstance(labels.array, LabelStretches):
             labels.array = self._times.ordered(labels.array)

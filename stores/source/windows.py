@@ -252,11 +252,16 @@ def _columns(
         if groups is None:
             raise no_groups(file, USUAL_GROUPS)
     columns = NameColumns(labels, groups, _names_of(file, "split", options.split, USUAL_SPLIT))
-    for column in (columns.label, columns.group, columns.part):
+    for key, column in (
+        ("labels", columns.label),
+        ("groups", columns.group),
+        ("split", columns.part),
+    ):
         if column is not None and len(column) != rows_of(data):
             raise SourceError(
                 f"{column.array.where} has {len(column)} entries for the {rows_of(data)} "
-                f"windows of {data.name}. Correct the file, or name another dataset."
+                f"windows of {data.name}. Name another dataset with source.{key}, or correct the "
+                "file."
             )
     return columns, declared
 

@@ -330,3 +330,43 @@ def test_recordings_that_say_different_things_under_usual_names_are_refused(tmp_
         notes_of(tmp_path, **options)
     given = 2.0 if option == "rate_hz" else [2.0, 2.0]
     assert notes_of(tmp_path, **options, **{option: given})
+
+
+def test_labels_that_differ_in_case_are_one_class_by_choice_or_refused(tmp_path):
+    labels = np.array([b"Walk", b"walk", b"run"])[np.arange(N) % 3]
+    write_windows(tmp_path / "s.h5", y=labels)
+    with refused(SourceError, "Walk", "walk", "source.class_map", "source.exclude_labels"):
+        notes_of(tmp_path / "s.h5")
+    joined = {"walking": ["Walk", "walk"], "running": ["run"]}
+    assert notes_of(tmp_path / "s.h5", class_map=joined)[0].classes == ("walking", "running")
+    assert notes_of(tmp_path / "s.h5", exclude_labels=["Walk"])[0].classes == ("run", "walk")
+    write_windows(tmp_path / "s.h5", groups=labels)
+    with refused(SourceError, "Walk", "walk", "source.groups"):
+        notes_of(tmp_path / "s.h5")
+
+
+def test_signals_of_channels_first_are_told_by_their_labels(tmp_path):
+    write_recordings(tmp_path / "s.h5", signals=np.zeros((C, 200), "f4"))
+    with h5py.File(tmp_path / "s.h5", "r+") as file:
+        file["recordings/length"][...] = 1
+        file["recordings/start"][...] = [0, 1, 2]
+    with refused(SourceError, "200", "3", "(row, channel)"):
+        notes_of(tmp_path / "s.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("s.bin", b"", "empty"),
+        ("s.bin", b"nothing known", "nothing known"),
+        ("s.edf", b"0       " + b" " * 300, "EDF"),
+        ("s.pkl", b"\x80\x04\x95", "numpy.save"),
+        ("s.xlsx", b"PK\x03\x04" + b"0" * 100, "CSV"),
+        ("s.json", b'{"x": [1]}', "CSV"),
+        ("s.h5", b"\x00" * 5000, "HDF5"),
+    ],
+)
+def test_a_file_of_no_known_format_is_said_to_be_what_it_seems(tmp_path, name, content, named):
+    (tmp_path / name).write_bytes(content)
+    with refused(SourceError, name, named):
+        notes_of(tmp_path / name)
