@@ -246,16 +246,16 @@ def majority_runs(stretches: Stretches, window: int, step: int, classes: int) ->
     first = np.flatnonzero(np.diff(stretches.recording, prepend=LEFT_OUT))
     rows = np.diff(before[first], append=before[-1])
     counts = np.maximum((rows - window) // step + 1, 0)
+    done = np.concatenate(([0], np.cumsum(counts)))
     pieces = []
-    # One recording's windows at a time in slices: memory stays bounded however long it is.
-    for head, base, count in zip(
-        first.tolist(), before[first].tolist(), counts.tolist(), strict=True
-    ):
-        for start in range(0, count, COUNTED_WINDOWS):
-            number = np.arange(start, min(start + COUNTED_WINDOWS, count), dtype=np.int64)
-            label = _majority(stretches, before, base + number * step, window, classes)
-            recording = np.full(len(number), stretches.recording[head], dtype=np.int32)
-            pieces.append(find_stretches(recording, number, label))
+    # Windows in slices, of many short recordings or a part of a long one: memory stays bounded.
+    for low in range(0, int(done[-1]), COUNTED_WINDOWS):
+        window_of_all = np.arange(low, min(low + COUNTED_WINDOWS, int(done[-1])), dtype=np.int64)
+        which = np.searchsorted(done, window_of_all, side="right") - 1
+        number = window_of_all - done[which]
+        head = first[which]
+        label = _majority(stretches, before, before[head] + number * step, window, classes)
+        pieces.append(find_stretches(stretches.recording[head], number, label))
     if not pieces:
         return pure_runs(stretches, window, step)
     windows = join_stretches(pieces)
