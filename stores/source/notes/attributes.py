@@ -56,7 +56,7 @@ def attribute_notes(layout: Layout, options: SourceOptions) -> Iterator[Note]:
         yield Note(
             f"{data.where} is unpacked by {' and '.join(unpacked)}, as netCDF does: value * "
             "scale_factor + add_offset. source.scale = [] and source.offset = [] leave values as "
-            "they are stored, as version 0.1 did.",
+            "they are stored.",
             "source.scale",
         )
 
