@@ -60,9 +60,8 @@ def store_here(request: Request) -> Place:
 def _probe_here(purpose: str, path: Place, given: str) -> subprocess.CompletedProcess[str]:
     output = StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output):
-        patch.setattr(sys, "argv", ["probe", purpose, storage_of(path).packed()])
         patch.setattr(sys, "stdin", StringIO(given))
-        code = probe.main()
+        code = probe.answer(purpose, storage_of(path).packed())
     return subprocess.CompletedProcess([], code, output.getvalue(), "")
 
 

@@ -144,6 +144,16 @@ class Source:
             heads = np.flatnonzero(np.append(True, (np.diff(columns) != 0).any(axis=0)))
             yield LabelRuns(low + heads, low + np.append(heads[1:], high - low), labels.take(heads))
 
+    def stretches(self) -> list[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """Of recordings: label and rows of each run of windows, slice by slice, in order."""
+        window = self.spec.time
+        step = self.options.step_rows(self.spec.rate_hz)
+        assert isinstance(self._layout, RecordingsLayout)
+        return [
+            (label, (stop - start - 1) * step + window)
+            for start, stop, label, _, _ in self._layout.label_runs()
+        ]
+
     def read_windows(self, start: int, stop: int) -> NDArray[Any]:
         """Candidates `start` to `stop`, (n, T, C) of `spec.dtype`, C-contiguous, freshly allocated.
 

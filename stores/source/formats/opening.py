@@ -31,6 +31,8 @@ FORMATS = {
     "text": ("text_table", "open_text_table"),
 }
 """Modules of this folder, loaded when a file of their format is met, and what opens it."""
+OPENED: list[Callable[[Place], None]] = []
+"""Are told what is to be opened: a file may end the process that opens it."""
 
 
 def open_file(path: Place, drop_damaged: bool = False) -> SourceFile:
@@ -43,6 +45,8 @@ def open_file(path: Place, drop_damaged: bool = False) -> SourceFile:
     Raises:
         UserError: it is not there, is of none of the formats, or is damaged.
     """
+    for told in OPENED:
+        told(path)
     kind = format_of(path)
     module, name = FORMATS[kind]
     found = importlib.import_module(f"headrace.stores.source.formats.{module}")
