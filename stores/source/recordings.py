@@ -36,7 +36,8 @@ from headrace.stores.source.label_runs import plan_runs
 from headrace.stores.source.names import Codes, NameColumn, OneName, slices
 from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.recording_rows import RecordingRows
+from headrace.stores.source.rated_rows import several_of
+from headrace.stores.source.recording_rows import make_rows
 from headrace.stores.source.recording_table import read_table
 from headrace.stores.source.resampling import Ratio, resampling_ratio
 from headrace.stores.source.row_labels import LabelStretches, of_intervals
@@ -45,7 +46,6 @@ from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
 from headrace.stores.source.stamps import time_name
 from headrace.stores.source.times import read_times
-from headrace.stores.source.tracks import make_track
 
 USUAL_LABELS = ("labels", "y", "label")
 COPIED_BYTES = 4 << 20
@@ -73,8 +73,14 @@ class RecordingsLayout:
         self._times = read_times(file, data, read_table(file, rows, options), options, time)
         rate = self._times.rate_hz or options.rate_hz
         self.stated = read_channel_info(data, options.model_copy(update={"rate_hz": rate}))
-        data, self.info = centred(data, self.stated)
-        data = as_type(data, options.dtype)
+        several = several_of(data) is not None
+        if several and self._times.order is not None:
+            raise SourceError(
+                f"The rows of {data.where} cannot be sorted by time: its signals have several "
+                'rates. Set source.time_order = "error", and correct the times.'
+            )
+        data, self.info = (data, self.stated) if several else centred(data, self.stated)
+        data = data if several else as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
         self._table, self.noted = self._times.table, self._times.notes
         labels, declared = self._labels(file, data, options)
@@ -93,14 +99,12 @@ class RecordingsLayout:
             labels.array = self._times.ordered(labels.array)
         self.declared = declared or ()
         self._options = options
-        signals = self._times.ordered(data)
-        self._set_windows(signals, dtype, options)
-        self.data = signals.ready()
-        self._rows = RecordingRows(self.data, self._track, self._ratio)
+        self.data = self._times.ordered(data).ready()
+        self._set_windows(dtype, options)
         self.buffer_bytes = self._rows.buffer_bytes(self.spec.time) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
         self._plan(declared, options)
-        self._track.require_length(self._table.length[np.unique(self._runs.recording)], data.where)
+        self._rows.require_length(self._table.length[np.unique(self._runs.recording)], data.where)
 
     @property
     def table_bytes(self) -> int:
@@ -109,8 +113,8 @@ class RecordingsLayout:
         row = (runs.recording, runs.start, runs.count, runs.label, self._before, self._label)
         listed = (table.start, table.length, table.group_code, table.part_code)
         held: list[NDArray[Any]] = [*row, *listed]
-        means = self._track.means.nbytes if self._track.means is not None else 0
-        return 2 * sum(array.nbytes for array in held) + means + self._times.nbytes
+        nbytes = self._rows.nbytes + self._times.nbytes
+        return 2 * sum(array.nbytes for array in held) + nbytes
 
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
         """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
@@ -235,14 +239,16 @@ class RecordingsLayout:
         )
         return named_labels(file, stretches, index, None, options)
 
-    def _set_windows(self, data: SourceArray, dtype: np.dtype[Any], options: SourceOptions) -> None:
+    def _set_windows(self, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: what resamples or filters applies the scale and gives float32."""
         rate = options.target_rate_hz or self.info.rate_hz
         ratio = resampling_ratio(self.info.rate_hz, rate)
         self._ratio: Ratio | None = ratio if ratio.up != ratio.down else None
-        self._track = make_track(data, self.info, options, len(self._table.start), self._ratio)
+        self._rows = make_rows(
+            self.data, self.info, options, len(self._table.start), self._ratio, rate
+        )
         delivered = replace(self.info, rate_hz=rate)
-        if self._track.in_units:
+        if self._rows.in_units:
             dtype = np.dtype(np.float32)
             delivered = replace(delivered, scale=np.ones(len(self.info.scale)))
         self.spec = delivered.window_spec(options.window_rows(rate), dtype)

@@ -8,12 +8,20 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import find_array, require_array
-from headrace.stores.source.chosen import Choosable, chosen, places_of, used_channels
+from headrace.stores.source.chosen import (
+    Choosable,
+    chosen,
+    places_of,
+    used_channels,
+    used_places,
+)
 from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceNode
 from headrace.stores.source.names_within import arrays_like
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.rates import rates_of
 from headrace.stores.source.said import channel_texts
+from headrace.stores.source.several_rates import SeveralRates
 from headrace.stores.source.shaped import Reshaped, Transposed, flat
 from headrace.stores.source.side_by_side import SideBySide
 
@@ -55,10 +63,22 @@ def _meant(
         for array in _named(each, option, named, usual, options.time)
     ]
     if len(found) == 1:
+        _refuse_rates(found[0], options)
         return used_channels(_one_channel(found[0], axes), options)
+    if option == "signals" and (rates := rates_of(found, options)) is not None:
+        several = SeveralRates([_one_channel(array, axes) for array in found], rates)
+        return several.chosen(*used_places(several, options)) if options.use_channels else several
     if options.rate_hz is None:
         _require_one_rate(found)
     return used_channels(_joined(found, axes, option), options)
+
+
+def _refuse_rates(array: SourceArray, options: SourceOptions) -> None:
+    if options.rates_hz:
+        raise SourceError(
+            f"source.rates_hz = {options.rates_hz} is for several arrays side by side, and the "
+            f"signals are {array.where} alone. Set source.rate_hz in its place."
+        )
 
 
 def _named(
