@@ -113,14 +113,17 @@ def plain_number(value: Any) -> Any:
 
 
 def looks_like_options(data: SourceArray) -> Iterator[Beside]:
-    """Attributes that look as if they were of an option, the nearest of a name."""
+    """Attributes that look as if they were of an option, the nearest first."""
     met = set()
     for each in data.attributes():
         for name, value in each.items():
             option = option_of(name)
-            if option is not None and name not in met and _plain(value):
-                met.add(name)
-                yield Beside(option, name, value)
+            if option is None or not _plain(value):
+                continue
+            found = Beside(option, name, value)
+            if str(found) not in met:
+                met.add(str(found))
+                yield found
 
 
 def option_of(name: str) -> str | None:

@@ -370,3 +370,18 @@ def test_a_file_of_no_known_format_is_said_to_be_what_it_seems(tmp_path, name, c
     (tmp_path / name).write_bytes(content)
     with refused(SourceError, name, named):
         notes_of(tmp_path / name)
+
+
+def test_arrays_of_several_rates_are_noted_as_one(tmp_path):
+    generator = np.random.default_rng(0)
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        for name, rate in (("ecg", 40), ("acc", 20)):
+            file[name] = generator.normal(size=(rate * 30, 1)).astype("f4")
+            file[name].attrs["fs"], file[name].attrs["gain"] = rate, 1.0 + rate
+        file["recordings/start"] = np.arange(3) * 400
+        file["recordings/length"] = np.full(3, 400)
+        file["recordings/subject"] = np.arange(3)
+    cut = {"window_samples": 8, "labels": ""}
+    notes = notes_of(tmp_path / "s.h5", signals=["ecg", "acc"], **cut)[1]
+    assert [note.key for note in notes] == ["source.scale"]
+    the_note(notes, "source.scale", "41", "21")
