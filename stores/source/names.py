@@ -149,7 +149,8 @@ class NameColumn:
         if len(broken):
             value = present[broken[0]]
             row = start + int(np.flatnonzero(~missing)[broken[0]])
-            raise self._wrong_type(f", and {value:g} in row {row}")
+            more = " Values cannot be trained on yet, only classes." * (self._option == "labels")
+            raise self._wrong_type(f", and {value:g} in row {row}", more)
         # Above it neighbouring whole numbers are one.
         most = 2 ** (np.finfo(values.dtype).nmant + 1)
         if not (np.abs(present) < most).all():
@@ -220,10 +221,10 @@ class NameColumn:
             )
         return self._index[value]
 
-    def _wrong_type(self, seen: str = "") -> UserError:
+    def _wrong_type(self, seen: str = "", more: str = "") -> UserError:
         return SourceError(
             f"{self.array.where} holds {self.array.dtype}{seen}; strings or whole numbers are "
-            f"needed. Name another dataset with source.{self._option}."
+            f"needed.{more} Name another dataset with source.{self._option}."
         )
 
 

@@ -42,7 +42,7 @@ def attribute_notes(layout: Layout, options: SourceOptions) -> Iterator[Note]:
         key = "source.rate_hz" if option == "time" else f"source.{option}"
         yield Note(
             f"{data.where} has attributes that are not used: {shown}. "
-            f"{_used(option, stated)}{WAYS[option]}.",
+            f"{_used(option, stated)}{WAYS[option]}.{_as_counts(found[0], stated)}",
             key,
         )
     unpacked = [
@@ -80,6 +80,15 @@ def _is_stated(each: Beside, stated: ChannelInfo) -> bool:
     nothing = 1.0 if each.option == "scale" else 0.0
     same = values.size in (1, used.size) and np.allclose(values, used, rtol=1e-6, atol=0)
     return bool(same or np.all(values == nothing))
+
+
+def _as_counts(found: Beside, stated: ChannelInfo) -> str:
+    """What an offset is in units, if it is the count that stands for zero."""
+    value = plain_number(found.value)
+    if found.option != "offset" or np.size(value) != 1 or np.asarray(value).dtype.kind not in "iuf":
+        return ""
+    units = np.unique(-float(np.asarray(value).reshape(-1)[0]) * stated.scale)
+    return f" If it is the count of zero, that is {shown_attribute(units)} a channel."
 
 
 def _used(option: str, stated: ChannelInfo) -> str:
