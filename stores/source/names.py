@@ -116,7 +116,7 @@ class NameColumn:
                 )
         if self.without_number is not None and class_of(NOT_A_NUMBER) is not None:
             raise SourceError(
-                f"{self.array.where} has labels that are NaN, the first in row "
+                f"{self.array.where} holds {self.array.dtype} with NaN, first in row "
                 f"{self.without_number}. Leave them out with source.exclude_labels = "
                 f'["{NOT_A_NUMBER}"], or name another dataset with source.labels.'
             )
