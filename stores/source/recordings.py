@@ -81,7 +81,8 @@ class RecordingsLayout:
         self._options = options
         self.data = self._times.ordered(data).ready()
         self._set_windows(dtype, options)
-        self.buffer_bytes = self._rows.buffer_bytes(self.spec.time) + COPIED_BYTES
+        longest = int(self._table.length.max(initial=0))
+        self.buffer_bytes = self._rows.buffer_bytes(self.spec.time, longest) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
         self._plan(declared, options)
         self._rows.require_length(self._table.length[np.unique(self._runs.recording)], data.where)
