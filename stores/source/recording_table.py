@@ -14,7 +14,7 @@ from headrace.stores.source.classes import no_groups
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.held import HeldArray
 from headrace.stores.source.names import Codes, NameColumn
-from headrace.stores.source.notes import Note
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_runs import comes_back, row_columns, runs_of
 from headrace.stores.source.signals import find_flat

@@ -13,6 +13,7 @@ from headrace.stores.source.formats.interface import Files, SourceArray, SourceF
 from headrace.stores.source.names import natural_order
 from headrace.stores.source.names_within import FIELD, BoundNode, filled, matches
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.recording_labels import USUAL_LABELS
 from headrace.stores.source.recording_table import USUAL_GROUPS, USUAL_SPLIT, column_texts
 from headrace.stores.source.shaped import flat
 from headrace.stores.source.signals import names_of
@@ -21,7 +22,6 @@ from headrace.stores.text import shown
 Fields = Mapping[str, str]
 MEMBER = "recording"
 """The field that numbers the members of a cell array."""
-USUAL_LABELS = ("labels", "y", "label")
 
 
 class RecordingsWithin(EachRecording):

@@ -98,6 +98,30 @@ def test_a_file_a_subject_joined_by_virtual_datasets(
         assert one.groups == many.groups
 
 
+def test_a_stage_for_each_30_s_with_some_not_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    epochs, rate = 6, 10
+    stages = np.tile([0, 1, 2, 1, 0, -1], PEOPLE)
+    rows = np.repeat(stages, 30 * rate)
+    starts = np.arange(PEOPLE) * epochs * 30 * rate
+    path = write(
+        tmp_path / "sleep.h5",
+        rate=10.0,
+        signals=RNG.normal(size=(len(rows), 2)),
+        labels=stages,
+        **{
+            "recordings/start": starts,
+            "recordings/length": np.full(PEOPLE, epochs * 30 * rate),
+            "recordings/subject": np.arange(PEOPLE),
+        },
+    )
+    options = {"label_every_s": 30, "window_s": 30, "exclude_labels": ["-1"], "overlap": 0}
+    assert planned(path, capsys, **options) == PEOPLE * (epochs - 1)
+    with opened(path, **options) as source:
+        assert source.classes == ("0", "1", "2")
+
+
 def test_windows_of_a_stage_each_of_which_some_are_not_scored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
