@@ -254,5 +254,6 @@ def _cut(
         length=pieces.stop[order] - start,
         group_code=table.group_code[owner],
         part_code=table.part_code[owner],
+        owner=table.owner[owner],
     )
     return cut, owner, offset[order]
