@@ -132,7 +132,7 @@ def read_times(
     tick = SECONDS[unit]
     longest = steps.longest if options.max_gap_s is None else options.max_gap_s / tick
     # Nothing in the file says where recordings begin: times that begin afresh do.
-    may_restart = isinstance(table.arrays[0], HeldArray)
+    may_restart = table.node is None or isinstance(table.arrays[0], HeldArray)
     found, order, repeats = scan(stamps, places, steps, longest, may_restart), None, 0
     if found.disorder:
         if options.time_order == "error":

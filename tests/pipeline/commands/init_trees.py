@@ -388,7 +388,7 @@ TREES = {
         6,
         edits={"rate_hz": "50"},
         windows=60,
-        triads=("body_acc", "body_gyro"),
+        triads=("acc", "gyro"),
     ),
     "a class a file": Tree(
         a_class_a_file,
@@ -461,6 +461,7 @@ TREES = {
         ("unlabelled",),
         ("97", "98", "105", "118"),
         1,
+        48000,
         edits={"rate_hz": "48000", "labels": '""'},
     ),
     "Empatica E4": Tree(

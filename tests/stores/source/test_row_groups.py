@@ -72,6 +72,13 @@ def test_without_a_table_the_signals_are_one_recording(tmp_path: Path) -> None:
         open_source(tmp_path / "s.h5", options(label_column="who"))
 
 
+def test_times_begin_again_with_each_person(tmp_path: Path) -> None:
+    write(tmp_path / "s.h5", time=np.concatenate([np.arange(n) / 10 for n in (50, 30, 40, 60)]))
+    with open_source(tmp_path / "s.h5", options()) as source:
+        assert source.windows == 5 + 3 + 4 + 6
+        assert source.spec.rate_hz == 10
+
+
 def test_a_part_a_row_is_an_official_split(tmp_path: Path) -> None:
     write(tmp_path / "s.h5", split=np.where(WHO == "c", "test", "train").astype("S"))
     with open_source(tmp_path / "s.h5", options()) as source:
