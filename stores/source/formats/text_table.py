@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
@@ -64,17 +64,18 @@ class TextTable(OneFile):
         return self._source.kept_bytes
 
     def array(self, name: str) -> TextArray | None:
-        """The column of that name; "table": all columns of numbers side by side.
-
-        Raises:
-            SourceContentError: a column that looks like numbers holds a cell that is none.
-        """
+        """The column of that name; "table": all columns of numbers side by side."""
         plan = self.plan
-        if name == TABLE and name not in plan.names:
-            for column in range(len(plan.names)):
-                if plan.kinds[column] == TEXT:
-                    self._check_left_out(column)
-        return self._array(name)
+        if name in plan.names:
+            return TextArray(self, name, plan.names.index(name))
+        return TextArray(self, TABLE) if name == TABLE and plan.number_columns else None
+
+    def check_left_out(self, used: Collection[str]) -> None:
+        """See `MixedTable`."""
+        plan = self.plan
+        for column, name in enumerate(plan.names):
+            if plan.kinds[column] == TEXT and name not in used:
+                self._check_left_out(column)
 
     def group(self, name: str) -> None:
         """None: a table has no groups."""
@@ -86,7 +87,7 @@ class TextTable(OneFile):
     def contents(self) -> str:
         """The columns with shape and type."""
         names = [TABLE, *(name for name in self.plan.names[:20] if name != TABLE)]
-        arrays = [found for name in names if (found := self._array(name)) is not None]
+        arrays = [found for name in names if (found := self.array(name)) is not None]
         return shown_arrays((each.name, each.shape, each.dtype) for each in arrays)
 
     def names(self) -> Iterator[str]:
@@ -134,12 +135,6 @@ class TextTable(OneFile):
         with self._lock:
             line = self._lines(plan, piece).line_of(row)
         return f"{line} (row {plan.rows[piece] + row:,})", str(cells[row])
-
-    def _array(self, name: str) -> TextArray | None:
-        plan = self.plan
-        if name in plan.names:
-            return TextArray(self, name, plan.names.index(name))
-        return TextArray(self, TABLE) if name == TABLE and plan.number_columns else None
 
     def _check_left_out(self, column: int) -> None:
         """Raises SourceContentError: a column of texts looks like one of numbers."""
