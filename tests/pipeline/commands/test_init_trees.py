@@ -19,8 +19,6 @@ pytestmark = pytest.mark.usefixtures("probed_here")
 def test_what_init_writes_for_a_tree_opens_it(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name == "sleep":
-        pytest.skip("labels every so many seconds are not there yet")
     tree, folder = TREES[name], tmp_path / "tree"
     folder.mkdir()
     data, config = folder / tree.write(folder), tmp_path / "first.toml"
