@@ -12,12 +12,11 @@ from headrace.stores.errors import SourceError, first_line
 from headrace.stores.source.arrays import require_array, rows_of
 from headrace.stores.source.classes import no_groups
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
-from headrace.stores.source.held import HeldArray
 from headrace.stores.source.names import Codes, NameColumn
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.recording_runs import comes_back, row_columns, runs_of
-from headrace.stores.source.signals import find_flat
+from headrace.stores.source.row_groups import cut_by_names
+from headrace.stores.source.signals import find_flat, names_of
 from headrace.stores.text import counted, listed
 
 USUAL_TABLE = "recordings"
@@ -36,8 +35,9 @@ class RecordingTable:
         group: column of group names, None when splits are by window.
         part: column of the official split, None without one.
         group_code, part_code: (R,) int32 codes of these columns, -1 without one.
-        arrays: first rows and lengths, and the columns that are used.
-        node: what other columns stand in.
+        arrays: the columns that are used.
+        node: the table as it is stored; None: there is none.
+        owner: (R,) the row of the stored table that each is of, or is a piece of.
         notes: what was seen while they were found.
     """
 
@@ -48,7 +48,8 @@ class RecordingTable:
     group_code: Codes
     part_code: Codes
     arrays: tuple[SourceArray, ...]
-    node: SourceNode
+    node: SourceNode | None
+    owner: NDArray[np.int64]
     notes: tuple[Note, ...] = ()
 
     def whole_labels(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
@@ -57,45 +58,187 @@ class RecordingTable:
         Raises:
             UserError: there is no such column.
         """
+        if self.node is None:
+            raise SourceError(
+                f"source.label_column = {name!r} is a column of the table of recordings, and there "
+                "is none. Set source.labels to a column of one label a row."
+            )
         array = find_flat(self.node, "label_column", name, ())
         assert array is not None
         labels, order = column_texts(array), np.argsort(self.start, kind="stable")
-        ordered = [labels[row] for row in order.tolist()]
+        ordered = [labels[row] for row in self.owner[order].tolist()]
         return self.start[order], (self.start + self.length)[order], ordered
 
 
 def read_table(file: SourceNode, rows: int, options: SourceOptions) -> RecordingTable:
     """Read the table of recordings into signals of `rows` rows.
 
+    Groups and parts are its columns, else columns of one name a row: recordings are then cut where
+    they change. Without a table the signals are one recording.
+
     Raises:
         UserError: the table or a column is missing, columns differ in length, a recording lies
             outside the signals, or two overlap.
     """
-    if options.lengths is not None:
-        return _of_lengths(file, options.lengths, rows, options)
     node = _table_group(file, options)
-    if node is None:
-        return _of_runs(file, rows, options)
-    places = [
-        _whole_numbers(node, option, getattr(options, option))
-        for option in ("start_column", "length_column")
-    ]
-    group, part = _names(node, options)
-    columns = [column.array for column in (group, part) if column is not None]
-    arrays = (*places, *columns)
-    _check_lengths(arrays)
-    start, length = (each.read(0, rows_of(each)).astype(np.int64) for each in places)
-    _check_places(node, start, length, rows)
+    places = _places(file, node, options)
+    count = 1 if len(places) == 0 else rows_of(places[-1])
+    group = None
+    if not options.split_by_window:
+        group = _column(file, node, (count, rows), "groups", options.groups, USUAL_GROUPS)
+        if group is None:
+            raise no_groups(node or file, USUAL_GROUPS)
+    part = _column(file, node, (count, rows), "split", options.split, USUAL_SPLIT)
+    named = _row_columns(file, node, rows, options)
+    found = [*filter(None, (group, part)), *((column, True) for column in named)]
+    arrays = (*places, *(column.array for column, _ in found))
+    _check_lengths([*places, *(column.array for column, by_row in found if not by_row)])
+    start, length = _starts_and_lengths(node, places, rows, options)
+    owner = np.arange(len(start))
+    by_row = [column for column, by_row in found if by_row]
+    codes: dict[int, Codes] = {}
+    notes: tuple[Note, ...] = ()
+    if by_row:
+        start, length, owner, cut = cut_by_names(start, length, by_row)
+        codes = {id(column): each for column, each in zip(by_row, cut, strict=True)}
+        notes = _who_comes_back(group, codes)
+    group_code, part_code = (
+        np.full(len(start), -1, dtype=np.int32)
+        if each is None
+        else codes[id(each[0])]
+        if each[1]
+        else each[0].read(0, rows_of(each[0].array))[owner]
+        for each in (group, part)
+    )
     return RecordingTable(
         start,
         length,
-        group,
-        part,
-        _codes(group, len(start)),
-        _codes(part, len(start)),
+        None if group is None else group[0],
+        None if part is None else part[0],
+        group_code,
+        part_code,
         arrays,
         node,
+        owner,
+        notes,
     )
+
+
+def _places(file: SourceNode, node: SourceNode | None, options: SourceOptions) -> list[SourceArray]:
+    """Columns of first rows and lengths; of lengths alone where recordings are padded to one."""
+    if options.lengths is not None:
+        lengths = find_flat(file, "lengths", options.lengths, ())
+        assert lengths is not None
+        return [lengths]
+    if node is None:
+        return []
+    return [
+        _whole_numbers(node, option, getattr(options, option))
+        for option in ("start_column", "length_column")
+    ]
+
+
+def _starts_and_lengths(
+    node: SourceNode | None, places: Sequence[SourceArray], rows: int, options: SourceOptions
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First row and rows of each recording, checked."""
+    if not places:
+        return np.zeros(1, np.int64), np.full(1, rows, np.int64)
+    read = [each.read(0, rows_of(each)).astype(np.int64) for each in places]
+    if options.lengths is None:
+        start, length = read
+        assert node is not None
+        _check_places(node, start, length, rows)
+        return start, length
+    (length,), where = read, places[0].where
+    most = rows // max(1, len(length))
+    if places[0].dtype.kind not in "iuf" or most * len(length) != rows:
+        raise SourceError(
+            f"{where} is {places[0].dtype} {places[0].shape}; one whole number is needed for each "
+            "of the signals' windows. Name another dataset with source.lengths."
+        )
+    wrong = np.flatnonzero((length < 0) | (length > most))
+    if len(wrong):
+        raise SourceError(
+            f"{where} says that recording {wrong[0]} has {length[wrong[0]]} rows, and a window has "
+            f"{most}. Correct it."
+        )
+    return np.arange(len(length), dtype=np.int64) * most, length
+
+
+def _row_columns(
+    file: SourceNode, node: SourceNode | None, rows: int, options: SourceOptions
+) -> list[NameColumn]:
+    """The columns of one entry a row that `source.recordings` names.
+
+    Raises:
+        UserError: one is missing, or has no entry for each row.
+    """
+    if node is not None:
+        return []
+    found = [find_flat(file, "recordings", name, ()) for name in names_of(options.recordings)]
+    for array in found:
+        if array is not None and rows_of(array) != rows:
+            raise SourceError(
+                f"{array.where} has {rows_of(array):,} entries for the {rows:,} rows of the "
+                "signals: one a row is needed. Name another with source.recordings."
+            )
+    return [NameColumn(array, "recordings") for array in found if array is not None]
+
+
+def _who_comes_back(
+    group: tuple[NameColumn, bool] | None, codes: dict[int, Codes]
+) -> tuple[Note, ...]:
+    """Says that someone whose rows do not stand together has a recording for each run of them."""
+    if group is None or id(group[0]) not in codes or len(codes) > 1:
+        return ()
+    column, own = group[0], codes[id(group[0])]
+    numbers, counts = np.unique(own, return_counts=True)
+    back = [column.names[number] for number in numbers[counts > 1].tolist()]
+    if not back:
+        return ()
+    text = (
+        f"{counted(len(own), 'recording')} of {counted(len(column.names), 'group')}: runs of equal "
+        f"{column.array.name.strip('/')}. {listed(back)} come back after others, as a new "
+        "recording of the same group."
+    )
+    return (Note(text, "source.recordings"),)
+
+
+def _column(
+    file: SourceNode,
+    node: SourceNode | None,
+    counts: tuple[int, int],
+    option: str,
+    named: str | None,
+    usual: Sequence[str],
+) -> tuple[NameColumn, bool] | None:
+    """A column of the table, else one of a name a row or a recording; and whether it is by row.
+
+    Raises:
+        UserError: `named` is given and is neither.
+    """
+    if node is not None:
+        found = find_flat(node, option, None if named is None else "", usual)
+        if named:
+            found = find_flat(node, option, None, (named,))
+        if found is not None:
+            return NameColumn(found, option), False
+    if named == "":
+        return None
+    found = find_flat(file, option, None, usual if named is None else (named,))
+    recordings, rows = counts
+    if found is not None and rows_of(found) in (rows, recordings):
+        return NameColumn(found, option), rows_of(found) == rows
+    if named is not None and found is not None:
+        raise SourceError(
+            f"{found.where} has {rows_of(found):,} entries for the {rows:,} rows of the signals"
+            f"{f' and {recordings:,} recordings' if recordings > 1 else ''}: one each is needed. "
+            f"Name another with source.{option}."
+        )
+    if named is not None:
+        find_flat(node or file, option, named, usual)
+    return None
 
 
 def column_texts(array: SourceArray) -> list[str]:
@@ -118,119 +261,17 @@ def column_texts(array: SourceArray) -> list[str]:
     return [str(value) for value in values.tolist()]
 
 
-def _of_runs(file: SourceNode, rows: int, options: SourceOptions) -> RecordingTable:
-    """Recordings are runs of rows with equal values of the columns that there are."""
-    named = row_columns(file, options)
-    group, part = _names(file, options)
-    columns = [*named, *(column for column in (group, part) if column is not None)]
-    start, codes = runs_of(columns, rows)
-    length = np.diff(start, append=rows)
-    code = {id(column): codes[:, place] for place, column in enumerate(columns)}
-    nobody = np.full(len(start), -1, dtype=np.int32)
-    where = f"{file.where} {USUAL_TABLE}"
-    return RecordingTable(
-        start,
-        length,
-        group,
-        part,
-        code.get(id(group), nobody),
-        code.get(id(part), nobody),
-        (
-            HeldArray(options.start_column, where, start),
-            HeldArray(options.length_column, where, length),
-            *(column.array for column in columns),
-        ),
-        file,
-        _notes_of_runs(columns, codes),
-    )
-
-
-def _of_lengths(file: SourceNode, name: str, rows: int, options: SourceOptions) -> RecordingTable:
-    """Recordings of their own lengths, each padded to that of a window of the file."""
-    lengths = find_flat(file, "lengths", name, ())
-    assert lengths is not None
-    length = lengths.read(0, rows_of(lengths)).astype(np.int64)
-    most = rows // max(1, len(length))
-    if lengths.dtype.kind not in "iuf" or most * len(length) != rows:
-        raise SourceError(
-            f"{lengths.where} is {lengths.dtype} {lengths.shape}; one whole number is needed for "
-            "each of the signals' windows. Name another dataset with source.lengths."
-        )
-    wrong = np.flatnonzero((length < 0) | (length > most))
-    if len(wrong):
-        raise SourceError(
-            f"{lengths.where} says that recording {wrong[0]} has {length[wrong[0]]} rows, and a "
-            f"window has {most}. Correct it."
-        )
-    start = np.arange(len(length), dtype=np.int64) * most
-    group, part = _names(file, options)
-    columns = [column for column in (group, part) if column is not None]
-    codes = [_codes_at(column, start, rows) for column in columns]
-    nobody = np.full(len(start), -1, dtype=np.int32)
-    code = {id(column): each for column, each in zip(columns, codes, strict=True)}
-    places = (HeldArray(options.start_column, lengths.where, start), lengths)
-    return RecordingTable(
-        start,
-        length,
-        group,
-        part,
-        code.get(id(group), nobody),
-        code.get(id(part), nobody),
-        (*places, *(column.array for column in columns)),
-        file,
-    )
-
-
-def _codes_at(column: NameColumn, start: NDArray[np.int64], rows: int) -> Codes:
-    """Of each recording, of a column of one entry a recording or one a row."""
-    if len(column) not in (len(start), rows):
-        raise SourceError(
-            f"{column.array.where} has {len(column)} entries for {len(start)} recordings; one "
-            "each is needed. Correct the file, or name another column."
-        )
-    codes = column.read(0, len(column))
-    return codes if len(column) == len(start) else codes[start]
-
-
-def _notes_of_runs(columns: Sequence[NameColumn], codes: Codes) -> tuple[Note, ...]:
-    back = list(comes_back(columns, codes))
-    if not back:
-        return ()
-    text = (
-        f"{counted(len(codes), 'recording')} of {counted(len(columns[0].names), 'group')}: runs of "
-        f"equal {columns[0].array.name.strip('/')}. {listed(back)} come back after others, as a "
-        "new recording of the same group."
-    )
-    return (Note(text, "source.recordings"),)
-
-
-def _names(node: SourceNode, options: SourceOptions) -> tuple[NameColumn | None, NameColumn | None]:
-    """The columns of groups and of the official split.
-
-    Raises:
-        UserError: there are no groups, and the options do not say so.
-    """
-    group = None
-    if not options.split_by_window:
-        found = find_flat(node, "groups", options.groups, USUAL_GROUPS)
-        if found is None:
-            raise no_groups(node, USUAL_GROUPS)
-        group = NameColumn(found, "groups")
-    found = find_flat(node, "split", options.split, USUAL_SPLIT)
-    return group, None if found is None else NameColumn(found, "split")
-
-
 def _table_group(file: SourceNode, options: SourceOptions) -> SourceNode | None:
     """The table of recordings; None: there is none, or `source.recordings` names columns of rows.
 
     Raises:
         UserError: what is named is not there.
     """
-    if isinstance(options.recordings, list) or options.recordings == "":
+    if isinstance(options.recordings, list) or options.recordings == "" or options.lengths:
         return None
     name = options.recordings or USUAL_TABLE
     node = file.group(name)
-    if node is None and options.recordings and file.array(name) is None:
+    if node is None and options.recordings is not None and file.array(name) is None:
         raise SourceError(
             f"{file.where} has no group {name} with the columns {options.start_column} and "
             f"{options.length_column}, one entry per recording, and no column of one entry a row. "
@@ -247,10 +288,6 @@ def _whole_numbers(node: SourceNode, option: str, name: str) -> SourceArray:
             f"recording is needed. Name another column with source.{option}."
         )
     return array
-
-
-def _codes(column: NameColumn | None, rows: int) -> Codes:
-    return np.full(rows, -1, dtype=np.int32) if column is None else column.read(0, rows)
 
 
 def _check_lengths(columns: Sequence[SourceArray]) -> None:

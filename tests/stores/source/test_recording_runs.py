@@ -92,7 +92,11 @@ def test_a_file_of_one_recording_needs_no_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "options", "named"),
     [
-        ({"subject": USERS[:-1]}, {}, ("subject", "119", "120", "source.groups")),
+        (
+            {"subject": USERS[:-1]},
+            {"groups": "subject"},
+            ("subject", "119", "120", "source.groups"),
+        ),
         ({}, {"recordings": "clips"}, ("source.recordings", "clips")),
         ({"subject": np.arange(120) % 50}, {"groups": "subject"}, None),
     ],
