@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,12 @@ from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.names import plain_number
-from headrace.stores.source.recording_table import column_texts
+from headrace.stores.source.recording_table import column_texts, label_texts
 
 NEEDED = ("start", "stop", "label")
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+MOST_ROWS = 2**53
+"""Above it float64 has no place for every row."""
 Intervals = tuple[NDArray[np.int64], NDArray[np.int64], list[str]]
 
 
@@ -45,7 +47,7 @@ def read_intervals(
         UserError: a column is missing, an interval is of no recording or not within it, or two
             overlap.
     """
-    found = _columns(node, options)
+    found = _columns(node, options, columns)
     shared = [name for name in found if name in columns]
     recording = _owners(node, found, shared, columns, len(start))
     low, high = (_rows(found[name], options, rate_hz) for name in ("start", "stop"))
@@ -67,15 +69,17 @@ def read_intervals(
             f"The intervals in the rows {one} and {two} of {node.where} overlap: a row has one "
             "label. Correct the table."
         )
-    labels = column_texts(found["label"])
+    labels = label_texts(found["label"])
     return first[order], stop[order], [labels[row] for row in order.tolist()]
 
 
-def _columns(node: SourceNode, options: IntervalOptions) -> dict[str, SourceArray]:
+def _columns(
+    node: SourceNode, options: IntervalOptions, columns: Collection[str]
+) -> dict[str, SourceArray]:
     """The table's columns by the names that they are meant to have."""
     if options.columns is None:
-        found = {name: node.array(name) for name in NEEDED}
-        lacking = [name for name, array in found.items() if array is None]
+        found = {name: node.array(name) for name in (*NEEDED, *columns)}
+        lacking = [name for name in NEEDED if found[name] is None]
         if lacking:
             raise SourceError(
                 f"{node.where} has no column {' or '.join(lacking)}. It holds: {node.contents()}. "
@@ -140,9 +144,19 @@ def _owners(
 
 def _rows(array: SourceArray, options: IntervalOptions, rate_hz: float) -> NDArray[np.int64]:
     values = array.read(0, rows_of(array))
-    if values.dtype.kind not in "iuf" or not np.isfinite(values.astype(np.float64)).all():
+    if values.dtype.kind not in "iuf":
         raise SourceError(f"{array.where} holds {values.dtype}; numbers are needed. Correct it.")
-    if options.unit == "rows":
-        return values.astype(np.int64) - options.first
-    seconds = values.astype(np.float64) * SECONDS[options.unit]
-    return np.round(seconds * rate_hz).astype(np.int64)
+    counted = values.astype(np.float64)
+    in_rows = options.unit == "rows"
+    if not in_rows:
+        counted = np.round(counted * SECONDS[options.unit] * rate_hz)
+    # NaN is none of these.
+    right = (np.abs(counted) < MOST_ROWS) & (counted == np.trunc(counted))
+    if not right.all():
+        row = int(np.argmin(right))
+        needed = "a whole number of rows" if in_rows else f"a time in {options.unit}"
+        raise SourceError(
+            f"Row {row + 1} of {array.where} is {values[row]}; {needed} is needed. Correct it, or "
+            "source.intervals.unit."
+        )
+    return counted.astype(np.int64) - (options.first if in_rows else 0)
