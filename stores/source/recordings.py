@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -19,34 +18,29 @@ from headrace.stores.source.arrays import (
 )
 from headrace.stores.source.channels import read_channel_info
 from headrace.stores.source.classes import (
-    UNLABELLED,
     LabelSelection,
     NameColumns,
     Names,
     combinations,
     number_names,
 )
-from headrace.stores.source.file_listing import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
-from headrace.stores.source.formats.opening import open_file
-from headrace.stores.source.intervals import read_intervals
-from headrace.stores.source.label_columns import label_column, named_labels
+from headrace.stores.source.label_losses import LabelLosses, label_losses
 from headrace.stores.source.label_runs import plan_runs
-from headrace.stores.source.names import Codes, NameColumn, OneName, slices
+from headrace.stores.source.names import Codes, slices
 from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.rated_rows import several_of
+from headrace.stores.source.recording_labels import row_labels
 from headrace.stores.source.recording_rows import make_rows
 from headrace.stores.source.recording_table import read_table
 from headrace.stores.source.resampling import Ratio, resampling_ratio
-from headrace.stores.source.row_labels import LabelStretches, of_intervals
 from headrace.stores.source.shaped import as_type
 from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
 from headrace.stores.source.stamps import time_name
 from headrace.stores.source.times import read_times
 
-USUAL_LABELS = ("labels", "y", "label")
 COPIED_BYTES = 4 << 20
 
 
@@ -82,19 +76,13 @@ class RecordingsLayout:
         data = data if several else as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
         self._table, self.noted = self._times.table, self._times.notes
-        labels, declared = self._labels(file, data, options)
-        if len(labels) != rows:
-            raise SourceError(
-                f"{labels.array.where} has shape {labels.array.shape} for the "
-                f"{rows} rows of {data.name}; one label per row is needed. Name another "
-                "dataset with source.labels."
-            )
-        if isinstance(labels, NameColumn) and not isinstance(labels.array, LabelStretches):
-            labels.array = self._times.ordered(labels.array)
+        labels, declared = row_labels(file, data, self._times, self.info.rate_hz, options)
         self.declared = declared or ()
+        self._options = options
         self.data = self._times.ordered(data).ready()
         self._set_windows(dtype, options)
-        self.buffer_bytes = self._rows.buffer_bytes(self.spec.time) + COPIED_BYTES
+        longest = int(self._table.length.max(initial=0))
+        self.buffer_bytes = self._rows.buffer_bytes(self.spec.time, longest) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
         self._plan(declared, options)
         self._rows.require_length(self._table.length[np.unique(self._runs.recording)], data.where)
@@ -187,37 +175,22 @@ class RecordingsLayout:
             lost = [str(table.group.names[code]) for code in codes]
         return len(table.start) - len(used), lost
 
+    def label_losses(self) -> LabelLosses:
+        """What the label rule keeps of each class, and rows of labels that are left out."""
+        return label_losses(
+            self.columns.label,
+            self.declared or None,
+            self._table,
+            self._ratio,
+            self.spec.time,
+            self.step,
+            self.spec.rate_hz,
+            self._options,
+        )
+
     def tables(self) -> list[SourceArray]:
         """Arrays whose whole content belongs to the fingerprint."""
         return [*self.columns.stored_labels(), *self._table.arrays, *self._times.made]
-
-    def _labels(
-        self, file: SourceFile, data: SourceArray, options: SourceOptions
-    ) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
-        """The labels of rows: of each, of labelled intervals, or of whole recordings."""
-        if options.label_column is None and options.intervals is None:
-            return label_column(file, data, USUAL_LABELS, options)
-        table = self._times.given
-        if options.label_column is not None:
-            first, stop, names = table.whole_labels(options.label_column)
-            where = f"{file.where} {options.label_column}"
-        else:
-            assert options.intervals is not None
-            beside = place_beside(file.folder, options.intervals.file)
-            with closing(open_file(beside)) as node:
-                first, stop, names = read_intervals(
-                    node,
-                    options.intervals,
-                    table.start,
-                    table.length,
-                    file.columns,
-                    self.info.rate_hz,
-                )
-                where = node.where
-        stretches, index = of_intervals(
-            "labels", where, first, stop, names, UNLABELLED, rows_of(data)
-        )
-        return named_labels(file, stretches, index, None, options)
 
     def _set_windows(self, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: what resamples or filters applies the scale and gives float32."""
@@ -237,9 +210,15 @@ class RecordingsLayout:
     def _plan(self, declared: tuple[str, ...] | None, options: SourceOptions) -> None:
         """Set the runs of windows, and the names and numbers of what they hold."""
         table = self._table
-        self._runs = plan_runs(
-            self.columns.label, declared, table, self._ratio, self.spec.time, self.step, options
-        )
+        try:
+            self._runs = plan_runs(
+                self.columns.label, declared, table, self._ratio, self.spec.time, self.step, options
+            )
+        except SourceError as error:
+            gaps = " ".join(note.text for note in self.noted if note.key == "source.max_gap_s")
+            if not gaps:
+                raise
+            raise type(error)(f"{error} {gaps} Set a longer source.max_gap_s.") from error
         self._before = np.concatenate(([0], np.cumsum(self._runs.count)))
         self.windows = int(self._before[-1])
         recording = self._runs.recording
