@@ -148,11 +148,14 @@ def _owners(
 
 
 def _of_recordings(table: RecordingTable, name: str) -> list[str] | None:
-    """A column of the table of recordings; "recording" without such a one: their numbers."""
+    """A column of recordings or of their rows; "recording" without such a one: their numbers."""
     array = table.node.array(name) if name not in PLACES else None
-    if array is not None and len(array.shape or ()) == 1:
+    count = len(table.start)
+    if array is not None and array.shape == (count,):
         return column_texts(array)
-    return list(map(str, range(len(table.start)))) if name == "recording" else None
+    if array is not None and len(array.shape or ()) == 1 and rows_of(array) > table.start.max():
+        return [text for row in table.start.tolist() for text in column_texts(array, row, row + 1)]
+    return list(map(str, range(count))) if name == "recording" else None
 
 
 def _as_named(

@@ -94,21 +94,22 @@ def read_table(file: SourceNode, rows: int, options: SourceOptions) -> Recording
     )
 
 
-def column_texts(array: SourceArray) -> list[str]:
-    """Every value of a short column, as text; whole numbers without a point.
+def column_texts(array: SourceArray, start: int = 0, stop: int | None = None) -> list[str]:
+    """Values of a short column, as text; whole numbers without a point.
 
     Raises:
         UserError: it holds neither texts in UTF-8 nor numbers.
     """
+    stop = rows_of(array) if stop is None else stop
     if array.dtype.kind in "SOU":
         try:
-            return [str(text) for text in array.texts(0, rows_of(array)).tolist()]
+            return [str(text) for text in array.texts(start, stop).tolist()]
         except (UnicodeDecodeError, TypeError) as error:
             raise SourceError(
                 f"{array.where} holds what is no text in UTF-8 ({first_line(error)}). Correct it, "
                 "or name another column."
             ) from error
-    values = array.read(0, rows_of(array))
+    values = array.read(start, stop)
     if values.dtype.kind == "f" and (values == np.trunc(values)).all():
         values = values.astype(np.int64)
     return [str(value) for value in values.tolist()]
