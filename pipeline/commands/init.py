@@ -11,7 +11,7 @@ from headrace.pipeline.commands.guess.windows import tell_window
 from headrace.pipeline.config.load import config_from_table, load_config, toml_value
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
-from headrace.stores.source.notes import Note
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.probe import look_at, look_at_stretches, open_stranger
 from headrace.stores.text import counted, in_one_line
 
@@ -94,16 +94,19 @@ def _tell_window(guess: Guess, data: Path) -> None:
     if "windows" in guess.source:
         return
     given = {key: value for key, (value, _) in guess.source.items() if value is not None}
-    given.pop("groups", None)
     rate, stretches = given.get("rate_hz"), None
     if "time" not in given:
         given.setdefault("rate_hz", 1.0)
-    try:
-        table = {"source": {**given, "split_by_window": True}}
-        stretches = look_at_stretches(data, config_from_table(table, "init").source)
+    # Groups may cut recordings; where they are not known yet, labels last as long without them.
+    without = {key: value for key, value in given.items() if key != "groups"}
+    for keys in (given, {**without, "split_by_window": True}):
+        try:
+            options = config_from_table({"source": keys}, "init").source
+            stretches = look_at_stretches(data, options)
+        except UserError:  # It is said once the file is written.
+            continue
         rate = stretches.rate_hz if "time" in given else rate
-    except UserError:  # It is said once the file is written.
-        pass
+        break
     tell_window(guess, rate, stretches)
 
 
@@ -130,9 +133,10 @@ def _tried(config: Path, data: Path) -> tuple[str | None, dict[str, Any] | None,
 def _say(
     console: Console, guess: Guess, notes: tuple[Note, ...], gives: dict[str, Any] | None
 ) -> None:
-    """Print doubts and notes, at most a screen of them."""
-    lines = [f"Not sure: {in_one_line(doubt)}" for doubt in guess.unsure]
-    lines += [str(note) for note in notes]
+    """Print warnings, doubts and notes, at most a screen of them."""
+    lines = [str(note) for note in notes if note.warning]
+    lines += [f"Not sure: {in_one_line(doubt)}" for doubt in guess.unsure]
+    lines += [str(note) for note in notes if not note.warning]
     for line in lines[:MOST_LINES]:
         console.say(shortened(line, LINE))
     if len(lines) > MOST_LINES:

@@ -117,7 +117,8 @@ def _owners(
             return np.zeros(count, np.int64)
         raise SourceError(
             f"{node.where} does not say whose its intervals are: none of its columns is one of "
-            f"{table.node.contents()}. Name them with source.intervals.columns."
+            f"{table.node.contents() if table.node else 'recording'}. Name them with "
+            "source.intervals.columns."
         )
     shared = list(columns)
     keys = zip(*([plain_number(text) for text in columns[name]] for name in shared), strict=True)
@@ -148,14 +149,18 @@ def _owners(
 
 
 def _of_recordings(table: RecordingTable, name: str) -> list[str] | None:
-    """A column of recordings or of their rows; "recording" without such a one: their numbers."""
-    array = table.node.array(name) if name not in PLACES else None
-    count = len(table.start)
-    if array is not None and array.shape == (count,):
-        return column_texts(array)
-    if array is not None and len(array.shape or ()) == 1 and rows_of(array) > table.start.max():
-        return [text for row in table.start.tolist() for text in column_texts(array, row, row + 1)]
-    return list(map(str, range(count))) if name == "recording" else None
+    """A column of the table of recordings, or the groups of their rows.
+
+    "recording" without such a one: their numbers.
+    """
+    array = table.node.array(name) if table.node and name not in PLACES else None
+    if array is not None and len(array.shape or ()) == 1:
+        texts = column_texts(array)
+        return [texts[row] for row in table.owner.tolist()]
+    group = table.group
+    if group is not None and group.array.name.rpartition("/")[2] == name:
+        return [group.names[code] for code in table.group_code.tolist()]
+    return list(map(str, range(len(table.start)))) if name == "recording" else None
 
 
 def _as_named(
