@@ -57,10 +57,12 @@ def store_here(request: Request) -> Place:
     return request.store
 
 
-def _probe_here(purpose: str, path: Place, given: str) -> subprocess.CompletedProcess[str]:
+def _probe_here(
+    purpose: str, path: Place, given: str, *also: str
+) -> subprocess.CompletedProcess[str]:
     output = StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output):
-        patch.setattr(sys, "argv", ["probe", purpose, storage_of(path).packed()])
+        patch.setattr(sys, "argv", ["probe", purpose, storage_of(path).packed(), *also])
         patch.setattr(sys, "stdin", StringIO(given))
         code = probe.main()
     return subprocess.CompletedProcess([], code, output.getvalue(), "")

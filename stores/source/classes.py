@@ -280,7 +280,7 @@ def label_column(
         return OneName(data, UNLABELLED), None
     labels = _of_recordings(file, options, usual)
     if labels is None:
-        labels = file.each(lambda files: _labels_of(files, options, usual))
+        labels = file.each(lambda files: _labels_of(files, options, usual), names=True)
     declared = declared_classes(file, (labels, data), options.classes)
     return NameColumn(labels, "labels", declared), declared
 

@@ -38,6 +38,10 @@ class OpenArrays:
         self._held.move_to_end(file)
         return self._held[file][0]
 
+    def held(self) -> list[int]:
+        """Numbers of the files that are open."""
+        return list(self._held)
+
     def close(self) -> None:
         """Close all."""
         while self._held:

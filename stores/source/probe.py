@@ -6,8 +6,10 @@ import json
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -16,8 +18,11 @@ import numpy as np
 from headrace.child import child_command
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.places import Place, storage_of, unpacked
+from headrace.stores.source.census import census_from
 from headrace.stores.source.formats.hdf5 import open_hdf5
 from headrace.stores.source.formats.hdf5_own import HDF5_ERRORS, check_own
+from headrace.stores.source.located import folder_of
+from headrace.stores.source.many import files_changed
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 
@@ -68,9 +73,14 @@ def open_stranger(path: Place, options: SourceOptions) -> Source:
     Raises:
         UserError: as `open_source`, or the child was ended by a signal.
     """
-    _run_child("open", path, options.model_dump_json())
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        kept = Path(folder) / "census.npz"
+        _run_child("open", path, options.model_dump_json(), str(kept))
+        census = census_from(kept, folder_of(path)) if kept.is_file() else None
+    if census is not None and files_changed(census):
+        census = None
     # Its other refusals, and its faults, come again here, with their whole story.
-    return open_source(path, options)
+    return open_source(path, options, census)
 
 
 def look_at(path: Place) -> Contents:
@@ -92,19 +102,22 @@ def look_at(path: Place) -> Contents:
     return Contents(datasets, found["attributes"])
 
 
-def _run_child(purpose: str, path: Place, given: str) -> subprocess.CompletedProcess[str]:
+def _run_child(
+    purpose: str, path: Place, given: str, *also: str
+) -> subprocess.CompletedProcess[str]:
     """Call `main` of this module in a process of its own.
 
     Args:
         purpose: what it is to do with the source; it may end with REFUSED.
         path: the source.
         given: its standard input.
+        also: more arguments.
 
     Raises:
         UserError: it was ended by a signal.
     """
     child = subprocess.run(
-        child_command(__name__, purpose, storage_of(path).packed()),
+        child_command(__name__, purpose, storage_of(path).packed(), *also),
         input=given,
         capture_output=True,
         text=True,
@@ -129,16 +142,21 @@ def _run_child(purpose: str, path: Place, given: str) -> subprocess.CompletedPro
 
 def main() -> int:
     """The child: do what the first argument names with the source that the second one packs."""
-    purpose, source = sys.argv[1:]
-    return _try_to_open(source) if purpose == "open" else _print_contents(source)
+    purpose, source, *also = sys.argv[1:]
+    return _try_to_open(source, Path(also[0])) if purpose == "open" else _print_contents(source)
 
 
-def _try_to_open(packed_source: str) -> int:
-    """Open the source with the options on standard input, and read some of its data."""
+def _try_to_open(packed_source: str, kept: Path) -> int:
+    """Open the source with the options on standard input, and read some of its data.
+
+    What is found in many files is written to `kept`.
+    """
     options = SourceOptions.model_validate_json(sys.stdin.read())
     try:
         with open_source(unpacked(packed_source), options) as source:
             source.fingerprint()
+            if source.census is not None:
+                kept.write_bytes(source.census.to_bytes())
     except Exception:  # The parent meets it again, and says it.
         return REFUSED
     return 0

@@ -154,8 +154,11 @@ class SourceFile(SourceNode, Protocol):
         """What is asked of it; of many recordings, of the first's files."""
         ...
 
-    def each(self, find: Callable[[Files], SourceArray]) -> SourceArray:
-        """What `find` finds in it; of many recordings, in the files of each, one after another."""
+    def each(self, find: Callable[[Files], SourceArray], names: bool = False) -> SourceArray:
+        """What `find` finds in it; of many recordings, in the files of each, one after another.
+
+        Names are a column that may be kept, if they seldom change.
+        """
         ...
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:

@@ -28,7 +28,9 @@ class OneFile:
         """What is asked of it."""
         return ask((self,))
 
-    def each(self: SourceFile, find: Callable[[Files], SourceArray]) -> SourceArray:
+    def each(
+        self: SourceFile, find: Callable[[Files], SourceArray], names: bool = False
+    ) -> SourceArray:
         """What `find` finds."""
         return find((self,))
 
