@@ -171,6 +171,10 @@ test-faults: tools ## Kill, tear and damage by the hundred (counts in docs/relia
 test-own: tools ## Train networks of a user's own through whole stages (5 minutes)
 	@exec $(python) -m pytest --numprocesses auto --dist loadfile -m own
 
+.PHONY: test-published
+test-published: tools ## Make stores of whole public data sets, in every format (10 minutes)
+	@exec $(python) -m pytest -m published
+
 .PHONY: test-slower
 test-slower: tools ## Run .ci/run as on half of these cores, and with AVX2 alone (as root; an hour and a half)
 	$(python) -m benchmarks.slower --share 50 .ci/run

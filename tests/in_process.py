@@ -31,7 +31,10 @@ def tasks_here() -> Iterator[None]:
     with probes_here(), pytest.MonkeyPatch.context() as patch:
         for module in ("features.stage", "repair.compare_source"):
             patch.setattr(f"headrace.pipeline.{module}.run_tasks", _tasks_here)
-        yield
+        try:
+            yield
+        finally:
+            close_workshop()
 
 
 @contextmanager
@@ -57,14 +60,11 @@ def store_here(request: Request) -> Place:
     return request.store
 
 
-def _probe_here(
-    purpose: str, path: Place, given: str, *also: str
-) -> subprocess.CompletedProcess[str]:
+def _probe_here(purpose: str, path: Place, given: str) -> subprocess.CompletedProcess[str]:
     output = StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(output):
-        patch.setattr(sys, "argv", ["probe", purpose, storage_of(path).packed(), *also])
         patch.setattr(sys, "stdin", StringIO(given))
-        code = probe.main()
+        code = probe.answer(purpose, storage_of(path).packed())
     return subprocess.CompletedProcess([], code, output.getvalue(), "")
 
 

@@ -13,10 +13,23 @@ if TYPE_CHECKING:
 
 
 def init(options: argparse.Namespace) -> dict[str, Any]:
-    """Write a first configuration."""
-    from headrace.pipeline.commands.init import run_init
+    """Write a first configuration.
 
-    return run_init(options.data, options.output or Path(f"{options.data.stem}.toml"), _to(options))
+    Raises:
+        UserError: it was written, and cannot be used yet.
+    """
+    from headrace.pipeline.commands.init import run_init
+    from headrace.stores.source.file_patterns import stem_of
+
+    output = options.output or Path(f"{stem_of(options.data.as_posix())}.toml")
+    result = run_init(options.data, output, _to(options))
+    if result["problem"] is not None:
+        _to(options).result(result)
+        raise CommandError(
+            f"{output} is written, but cannot be used yet: {result['problem']} What to look at is "
+            "marked ??? in it."
+        )
+    return result
 
 
 def runs(options: argparse.Namespace) -> dict[str, Any]:

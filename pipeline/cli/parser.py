@@ -186,8 +186,8 @@ _ALL = (
         _flag("--source", dest="with_source", help="make every row anew and compare"),
     ),
     _other(
-        "init", "look at an HDF5 file, and write a commented first configuration for it",
-        Option("data", type=file_path, metavar="SOURCE.h5", help="the file to look at"),
+        "init", "look at files of any format, and write a commented first configuration for them",
+        Option("data", type=file_path, metavar="SOURCE", help="a file, a folder or a glob"),
         Option("--output", type=file_path, metavar="FILE.toml", help="SOURCE.toml here"),
         JSON,
         QUIET,

@@ -1,50 +1,50 @@
-"""A commented first configuration for a file that nobody has described."""
+"""A commented first configuration for files that nobody has described."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headrace.pipeline.commands.guess import Guess, guess_config
-from headrace.pipeline.config.load import load_config, toml_value
+from headrace.pipeline.commands.guess.config import guess_config
+from headrace.pipeline.commands.guess.facts import Guess, shortened
+from headrace.pipeline.commands.guess.windows import tell_window
+from headrace.pipeline.config.load import config_from_table, load_config, toml_value
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
 from headrace.stores.source.notes import Note
-from headrace.stores.source.probe import look_at, open_stranger
-from headrace.stores.text import in_one_line
+from headrace.stores.source.probe import look_at, look_at_stretches, open_stranger
+from headrace.stores.text import counted, in_one_line
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
+
+MOST_LINES, LINE = 14, 240
+"""Of doubts and notes that are printed, and letters of each: a screen in all."""
 
 
 def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
     """Write a commented configuration for `data`, and say what is not sure.
 
     Args:
-        data: an HDF5 file.
+        data: a file of any format, a folder, a glob, or a table of files.
         output: the TOML file to write; not there yet.
         console: where to speak.
 
     Returns:
-        JSON-able: config, unsure, notes, and why the file cannot be used so (or None).
+        JSON-able: config, unsure, notes, what the source then gives (or None), and why it cannot
+        be used so (or None).
 
     Raises:
-        UserError: the file is not HDF5, has no dataset that may be signals, or `output` exists.
+        UserError: nothing there can be read, nothing may be signals, or `output` exists.
     """
-    contents = look_at(data)
     if output.exists():
         raise CommandError(f"{output} is there already. Name another --output.")
-    guess = guess_config(contents, str(data))
-    content = config_text(guess, data, output.stem)
-    disk.write_bytes(output, content.encode())
-    problem, notes = _problem(output, data)
-    for doubt in guess.unsure:
-        console.say(f"Not sure: {in_one_line(doubt)}")
-    for note in notes:
-        console.say(str(note))
-    if problem:
-        console.say(f"Written: {output}. It cannot be used yet: {in_one_line(problem)}")
-    else:
+    guess = guess_config(look_at(data), str(data))
+    _tell_window(guess, data)
+    disk.write_bytes(output, config_text(guess, data, output.stem).encode())
+    problem, gives, notes = _tried(output, data)
+    _say(console, guess, notes, gives)
+    if problem is None:
         console.say(f"Written: {output}. Look at it, then run")
         for stage in ("features", "train", "evaluate"):
             console.say(f"  headrace {stage} --config {output}")
@@ -52,6 +52,7 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
         "config": str(output),
         "unsure": guess.unsure,
         "problem": problem,
+        "gives": gives,
         "notes": [note.as_table() for note in notes],
     }
 
@@ -59,7 +60,7 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
 def config_text(guess: Guess, data: Path, name: str) -> str:
     """The guess as TOML with comments."""
     lines = [
-        f"# A first configuration for {data.name}. What is not sure is marked with ???.",
+        f"# A first configuration for {in_one_line(data.name)}. What is not sure is marked ???.",
         f"name = {toml_value(name)}",
         "",
         "[paths]",
@@ -88,14 +89,59 @@ def _section(keys: dict[str, tuple[Any, str]]) -> list[str]:
     return lines
 
 
-def _problem(config: Path, data: Path) -> tuple[str | None, tuple[Note, ...]]:
-    """Why the file cannot be used as the configuration says, in one line; and its notes."""
+def _tell_window(guess: Guess, data: Path) -> None:
+    """Add the window's length and the label rule, of what is cut into windows."""
+    if "windows" in guess.source:
+        return
+    given = {key: value for key, (value, _) in guess.source.items() if value is not None}
+    given.pop("groups", None)
+    rate, stretches = given.get("rate_hz"), None
+    if "time" not in given:
+        given.setdefault("rate_hz", 1.0)
+    try:
+        table = {"source": {**given, "split_by_window": True}}
+        stretches = look_at_stretches(data, config_from_table(table, "init").source)
+        rate = stretches.rate_hz if "time" in given else rate
+    except UserError:  # It is said once the file is written.
+        pass
+    tell_window(guess, rate, stretches)
+
+
+def _tried(config: Path, data: Path) -> tuple[str | None, dict[str, Any] | None, tuple[Note, ...]]:
+    """Why the file cannot be used as the configuration says, in one line; what it gives; notes."""
     try:
         with open_stranger(data, load_config(config).source) as source:
+            gives = {
+                "windows": source.windows,
+                "shape": list(source.spec.shape),
+                "rate_hz": source.spec.rate_hz,
+                "classes": len(source.classes),
+                "groups": len(source.groups) if source.grouped else None,
+            }
             count = len(source.groups)
             if source.grouped and count < 3:
                 few = f"{count} groups are too few: a fold each to train, validate and test."
-                return few, source.notes
-            return None, source.notes
+                return few, gives, source.notes
+            return None, gives, source.notes
     except UserError as error:
-        return str(error), ()
+        return str(error), None, ()
+
+
+def _say(
+    console: Console, guess: Guess, notes: tuple[Note, ...], gives: dict[str, Any] | None
+) -> None:
+    """Print doubts and notes, at most a screen of them."""
+    lines = [f"Not sure: {in_one_line(doubt)}" for doubt in guess.unsure]
+    lines += [str(note) for note in notes]
+    for line in lines[:MOST_LINES]:
+        console.say(shortened(line, LINE))
+    if len(lines) > MOST_LINES:
+        console.say(f"And {len(lines) - MOST_LINES} more lines of that kind: --json lists them.")
+    if gives is not None:
+        time, channels = gives["shape"]
+        groups = "" if gives["groups"] is None else f", {counted(gives['groups'], 'group')}"
+        console.say(
+            f"Found: {counted(gives['windows'], 'window')} of {time} samples at "
+            f"{gives['rate_hz']:g} Hz, {counted(channels, 'channel')}, {gives['classes']} "
+            f"class{'es' * (gives['classes'] != 1)}{groups}."
+        )

@@ -152,8 +152,11 @@ def open_workshop(target: Place, source: Place, state: State, code: Path | None 
 
 
 def close_workshop() -> None:
-    """Forget what this thread keeps."""
+    """Close and forget what this thread keeps."""
+    shop: Workshop | None = getattr(_KEPT, "shop", None)
     vars(_KEPT).clear()
+    if shop is not None:
+        shop.source.close()
 
 
 def keep_census(target: Place, census: Census | None) -> None:

@@ -47,6 +47,8 @@ class Census:
 
     Attributes:
         files: their names and columns.
+        names: of all files, those of a recording after each other, and then those beside them.
+        beside: patterns of the names of files beside.
         touched: (files, 8) bytes of each, see `file_states`.
         sizes, digests: (files,) and (files, 8) of each; found when they are asked for.
         seen: of each time that arrays were found in all recordings.
@@ -55,7 +57,9 @@ class Census:
     """
 
     files: SourceFiles
+    names: list[str]
     touched: NDArray[np.uint8]
+    beside: list[str] = field(default_factory=list)
     sizes: NDArray[np.int64] | None = None
     digests: NDArray[np.uint8] | None = None
     seen: list[Seen] = field(default_factory=list)
@@ -77,6 +81,24 @@ class Census:
         # A small array is an object of its own.
         return held + runs + 200 * len(self.pieces) + NAME_BYTES * len(self.touched)
 
+    def number_beside(self, recording: int, pattern: str) -> int:
+        """The number among all files of the one beside a recording.
+
+        Raises:
+            UserError: a recording has none.
+            OSError: one is not there any more.
+        """
+        count = len(self.files.names)
+        if pattern not in self.beside:
+            names = [self.files.name_beside(each, pattern) for each in range(count)]
+            paths = [self.files.folder / name for name in names]
+            self.touched = np.concatenate([self.touched, _bytes([touched(p) for p in paths])])
+            self.names += names
+            self.beside.append(pattern)
+            self.sizes = self.digests = None
+        first = count * len(self.files.names[0])
+        return first + self.beside.index(pattern) * count + recording
+
     def contents(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """Sizes and digests of all files.
 
@@ -84,7 +106,7 @@ class Census:
             OSError: one is not there.
         """
         if self.sizes is None or self.digests is None:
-            found = [content(path) for path in paths_of(self.files)]
+            found = [content(self.files.folder / name) for name in self.names]
             self.sizes = np.array([size for size, _ in found], np.int64)
             self.digests = _bytes([digest for _, digest in found])
         return self.sizes, self.digests
@@ -108,6 +130,8 @@ class Census:
                 arrays |= {f"{name}_{n}": value for name, value in each.runs.arrays().items()}
         said = {
             "names": self.files.names,
+            "all": self.names,
+            "beside": self.beside,
             "columns": dict(self.files.columns),
             "left_out": self.files.left_out,
             "seen": [
@@ -127,7 +151,8 @@ def census_of(files: SourceFiles) -> Census:
     Raises:
         OSError: one is not there.
     """
-    return Census(files, touched_files(files))
+    names = [name for names in files.names for name in names]
+    return Census(files, names, touched_files(files.folder, names))
 
 
 def census_from(kept: Any, folder: Place) -> Census | None:
@@ -156,24 +181,27 @@ def census_from(kept: Any, folder: Place) -> Census | None:
         parts = np.split(found["pieces"], ends[:-1]) if len(ends) else []
         pieces = dict(zip(found["piece_file"].tolist(), parts, strict=True))
         return Census(
-            files, found["touched"], found["sizes"], found["digests"], seen, pieces, known=True
+            files,
+            said["all"],
+            found["touched"],
+            said["beside"],
+            found["sizes"],
+            found["digests"],
+            seen,
+            pieces,
+            known=True,
         )
     except ARCHIVE_ERRORS:
         return None
 
 
-def paths_of(files: SourceFiles) -> Sequence[Place]:
-    """All files, those of a recording after each other."""
-    return [files.folder / name for names in files.names for name in names]
-
-
-def touched_files(files: SourceFiles) -> NDArray[np.uint8]:
+def touched_files(folder: Place, names: Sequence[str]) -> NDArray[np.uint8]:
     """(files, 8) bytes of each that differ when it was touched.
 
     Raises:
         OSError: one is not there.
     """
-    return _bytes([touched(path) for path in paths_of(files)])
+    return _bytes([touched(folder / name) for name in names])
 
 
 def state_of(touched: NDArray[np.uint8]) -> State:

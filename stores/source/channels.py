@@ -109,7 +109,8 @@ def _rate(data: SourceArray, given: float | None) -> float:
     if value is None:
         raise SourceError(
             f"{data.where} says no sampling rate: neither it nor the file has the "
-            "attribute sampling_rate_hz. Set source.rate_hz, in Hz."
+            "attribute sampling_rate_hz. Set source.rate_hz, in Hz, or name the times of its rows "
+            "with source.time."
         )
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "fiu":

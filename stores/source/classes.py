@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError, SourceError, UserError
-from headrace.stores.source.arrays import find_array, require_array
-from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile, SourceNode
+from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.held import HeldArray
 from headrace.stores.source.names import (
-    PADDING,
     Codes,
     NameColumn,
     OneName,
@@ -23,7 +21,6 @@ from headrace.stores.source.names import (
     natural_order,
 )
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.shaped import flat
 from headrace.stores.text import shown
 
 UNLABELLED = "unlabelled"
@@ -41,8 +38,12 @@ class NameColumns:
     part: NameColumn | None
 
     def stored_labels(self) -> list[SourceArray]:
-        """The array of labels, if there is one."""
-        return [self.label.array] if isinstance(self.label, NameColumn) else []
+        """The array of labels, if there is one, and what they mean."""
+        if not isinstance(self.label, NameColumn):
+            return []
+        meanings = [f"{label}\0{name}" for label, name in self.label.meanings.items()]
+        held = [HeldArray("label_table", self.label.array.where, meanings)] if meanings else []
+        return [self.label.array, *held]
 
 
 class LabelSelection:
@@ -247,75 +248,6 @@ def combinations(codes: NDArray[np.int32]) -> set[tuple[int, ...]]:
     return {tuple(row) for row in rows.tolist()}
 
 
-def declared_classes(
-    file: SourceNode, owners: Sequence[SourceArray], named: str | None
-) -> tuple[str, ...] | None:
-    """The names that integer labels index: an array, else an attribute of `owners`, else None.
-
-    Raises:
-        UserError: the named array is missing, or holds something else than strings.
-    """
-    array = find_array(file, "classes", named, ("classes",))
-    if array is not None:
-        return _text_list(array.whole())
-    if named == "":
-        return None
-    for owner in owners:
-        value = owner.attribute("classes")
-        if value is not None:
-            return _text_list(value)
-    return None
-
-
-def label_column(
-    file: SourceFile, data: SourceArray, usual: Sequence[str], options: SourceOptions
-) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
-    """The labels of the rows of `data`, and the classes that the file lists.
-
-    Raises:
-        UserError: there are none, and the options do not say so; they or the classes are of a
-            wrong type or shape.
-    """
-    if options.labels == "":
-        return OneName(data, UNLABELLED), None
-    labels = _of_recordings(file, options, usual)
-    if labels is None:
-        labels = file.each(lambda files: _labels_of(files, options, usual), names=True)
-    declared = declared_classes(file, (labels, data), options.classes)
-    return NameColumn(labels, "labels", declared), declared
-
-
-def _of_recordings(
-    file: SourceFile, options: SourceOptions, usual: Sequence[str]
-) -> SourceArray | None:
-    """A column of the table of recordings, where the files have no labels of their own."""
-    names = usual if options.labels is None else (options.labels,)
-    named = next((name for name in names if name in file.columns), None)
-    if named is None or file.example(lambda files: _found_labels(files, names)) is not None:
-        return None
-    return file.array(named)
-
-
-def _labels_of(files: Files, options: SourceOptions, usual: Sequence[str]) -> SourceArray:
-    """The labels of a recording, from the first of its files that has some."""
-    found = _found_labels(files, usual if options.labels is None else (options.labels,))
-    if found is None:
-        names = usual if options.labels is None else ()
-        found = require_array(files[-1], "labels", options.labels, names)
-    return flat(found)
-
-
-def _found_labels(files: Files, names: Sequence[str]) -> SourceArray | None:
-    """The first of these arrays that a file has; y beside an x of one axis is an axis too."""
-    for each in files:
-        x = each.array("x") if "y" in names else None
-        axis = x is not None and len(x.shape or ()) == 1 and len(names) > 1
-        likely = [name for name in names if not (axis and name == "y")]
-        if (found := find_array(each, "labels", None, likely)) is not None:
-            return found
-    return None
-
-
 def check_groups_in_one_part(
     groups: NDArray[np.int32], parts: NDArray[np.int32], names: Sequence[str]
 ) -> None:
@@ -354,23 +286,10 @@ def _matches(label: str, pattern: str) -> bool:
     return fnmatchcase(looks(label), looks(pattern))
 
 
-def _text_list(values: Any) -> tuple[str, ...]:
-    array = np.asarray(values).reshape(-1)
-    try:
-        texts = [value.decode() if isinstance(value, bytes) else value for value in array.tolist()]
-    except UnicodeDecodeError as error:
-        raise SourceError(
-            f"The list of classes is not UTF-8 ({error}). Write it anew, or set "
-            'source.classes = "" to use the labels as names.'
-        ) from error
-    if not all(isinstance(text, str) for text in texts):
-        raise SourceError(
-            f"The list of classes holds {array.dtype}; strings are needed. Name another dataset "
-            'with source.classes, or set source.classes = "" to use the labels as names.'
-        )
-    return tuple(text.strip(PADDING) for text in texts)
-
-
 def _part(value: str, names: dict[str, str]) -> str:
-    meaning = names.get(value, value).strip().lower()
+    meant = names.get(value)
+    if meant is None:
+        patterns = (meaning for name, meaning in names.items() if fnmatchcase(value, name))
+        meant = next(patterns, value)
+    meaning = meant.strip().lower()
     return PART_SPELLINGS.get(meaning, meaning)

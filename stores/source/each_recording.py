@@ -14,6 +14,7 @@ from headrace.stores.errors import SourceError
 from headrace.stores.source.census import Seen
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.formats.interface import Answer, Files, SourceArray, SourceNode
+from headrace.stores.source.formats.one_file import no_files_beside
 from headrace.stores.source.held import HeldArray, HeldNode
 from headrace.stores.source.joined import Costs, JoinedArray, OpenArrays
 from headrace.stores.source.repeated import RepeatedTexts
@@ -38,9 +39,9 @@ class EachRecording:
         """Nothing is opened but what is asked for."""
         self.name, self.where = "/", where
         self.count, self.columns = count, columns
-        self.column_bytes = 0
         self._open: list[OpenArrays] = []
         self._data: JoinedArray | None = None
+        self.column_bytes = 0
         self.seen: list[Seen] = []
         """What was found in all recordings, each time that arrays were asked for."""
         self._told: list[Seen] = []
@@ -53,6 +54,14 @@ class EachRecording:
         """The open files of a recording; `closing` closes them."""
         raise NotImplementedError
 
+    def opened_beside(self, recording: int, beside: str, closing: ExitStack) -> Files:
+        """The open file that the fields of a recording name; `closing` closes it.
+
+        Raises:
+            UserError: it has none.
+        """
+        raise no_files_beside(self.where, beside)
+
     def titled(self, recording: int) -> str:
         """What a recording is called."""
         raise NotImplementedError
@@ -63,17 +72,19 @@ class EachRecording:
             return ask(self.opened(0, closing))
         raise AssertionError  # What is raised above is not held back.
 
-    def each(self, find: Callable[[Files], SourceArray], names: bool = False) -> SourceArray:
-        """What `find` finds in each recording, one after another.
-
-        Args:
-            find: gives an array of a recording's files.
-            names: whether it is a column of names, that may be kept if they seldom change.
+    def each(
+        self,
+        find: Callable[[Files], SourceArray],
+        beside: str | None = None,
+        names: bool = False,
+    ) -> SourceArray:
+        """What `find` finds in each recording, one after another; see `SourceFile`.
 
         Raises:
-            UserError: a recording's files have different numbers of rows; as `find`.
+            UserError: a recording's files have different numbers of rows; the file beside is not
+                there; as `find`.
         """
-        arrays = OpenArrays(lambda recording: self._found(recording, find))
+        arrays = OpenArrays(lambda recording: self._found(recording, find, beside))
         self._open.append(arrays)
         told = self._told[len(self.seen)] if len(self.seen) < len(self._told) else None
         seen = told or self._see(arrays)
@@ -174,9 +185,9 @@ class EachRecording:
         if name in self.columns:
             return list(self.columns[name])
         data = self._data
-        if data is None or name in ATTRIBUTES.values() or data.attribute(name) is None:
+        if data is None or name in ATTRIBUTES.values() or _nearest(data.of(0), name) is None:
             return None
-        values: list[Any] = [data.attribute_of(at, name) for at in range(self.count)]
+        values = [_nearest(data.of(recording), name) for recording in range(self.count)]
         lacking = next((at for at, value in enumerate(values) if not _is_one(value)), None)
         if lacking is not None:
             what = "no" if values[lacking] is None else "more than one"
@@ -187,10 +198,14 @@ class EachRecording:
         return [_text(value) for value in values]
 
     def _found(
-        self, recording: int, find: Callable[[Files], SourceArray]
+        self, recording: int, find: Callable[[Files], SourceArray], beside: str | None
     ) -> tuple[SourceArray, Callable[[], None]]:
         with ExitStack() as closing:
-            found = find(self.opened(recording, closing)).ready()
+            if beside is None:
+                files = self.opened(recording, closing)
+            else:
+                files = self.opened_beside(recording, beside, closing)
+            found = find(files).ready()
             return found, closing.pop_all().close
         raise AssertionError  # What is raised above is not held back.
 
@@ -230,6 +245,12 @@ def _required(files: Files, name: str) -> SourceArray:
             "correct it."
         )
     return found
+
+
+def _nearest(array: SourceArray, name: str) -> Any | None:
+    """An attribute of an array, else of what it stands in, the nearest first."""
+    said = (each[name] for each in array.attributes() if name in each)
+    return next(said, array.attribute(name))
 
 
 def _is_one(value: Any) -> bool:

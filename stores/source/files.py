@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
 from headrace.stores.source.file_kinds import main_kind
-from headrace.stores.source.file_listing import names_below
+from headrace.stores.source.file_listing import names_below, place_beside
 from headrace.stores.source.file_patterns import FIELD, compiled
 from headrace.stores.source.names import natural_order
 from headrace.stores.text import shown
@@ -37,6 +37,27 @@ class SourceFiles:
     def paths(self, recording: int) -> list[Place]:
         """The files of a recording."""
         return [self.folder / name for name in self.names[recording]]
+
+    def beside(self, recording: int, pattern: str) -> Place:
+        """The file whose name the fields of a recording's make; see `name_beside`."""
+        return self.folder / self.name_beside(recording, pattern)
+
+    def name_beside(self, recording: int, pattern: str) -> str:
+        """Its name.
+
+        Raises:
+            UserError: a field that files do not have, a name that leads out, or no such file.
+        """
+        fields = {name: values[recording] for name, values in self.columns.items()}
+        lacking = [name for name in FIELD.findall(pattern) if name not in fields]
+        if lacking:
+            raise SourceError(
+                f"{pattern!r} has the field {shown(lacking)}, which source.files has not: it has "
+                f"{shown(sorted(fields))}."
+            )
+        name = FIELD.sub(lambda field: fields[field[1]], pattern)
+        place_beside(self.folder, name)
+        return name
 
 
 def files_in(

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.names import plain_number
-from headrace.stores.source.options import IntervalOptions
 from headrace.stores.source.recording_table import column_texts
 
 NEEDED = ("start", "stop", "label")
@@ -87,9 +88,9 @@ def _columns(node: SourceNode, options: IntervalOptions) -> dict[str, SourceArra
             f"source.intervals.columns = {options.columns} lacks {' and '.join(lacking)}. Name "
             "what each column of the table is, in order."
         )
-    named = {name: node.array(str(n)) for n, name in enumerate(options.columns)}
-    missing = [name for name, array in named.items() if array is None]
-    if missing:
+    order = [name for name in node.names() if name != TABLE]
+    named = {name: node.array(own) for name, own in zip(options.columns, order, strict=False)}
+    if len(order) != len(options.columns):
         raise SourceError(
             f"source.intervals.columns names {len(options.columns)} columns, and {node.where} "
             f"holds: {node.contents()}. Name each of them, in order."

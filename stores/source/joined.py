@@ -38,10 +38,6 @@ class OpenArrays:
         self._held.move_to_end(file)
         return self._held[file][0]
 
-    def held(self) -> list[int]:
-        """Numbers of the files that are open."""
-        return list(self._held)
-
     def close(self) -> None:
         """Close all."""
         while self._held:
@@ -107,11 +103,11 @@ class JoinedArray:
 
     def attribute(self, name: str) -> Any | None:
         """The first file's."""
-        return self.attribute_of(0, name)
+        return self.of(0).attribute(name)
 
-    def attribute_of(self, file: int, name: str) -> Any | None:
-        """That of a file."""
-        return self._arrays.of(file).attribute(name)
+    def of(self, file: int) -> SourceArray:
+        """The array of a file."""
+        return self._arrays.of(file)
 
     def attributes(self) -> list[Mapping[str, Any]]:
         """The first file's."""

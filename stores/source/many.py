@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -32,11 +33,14 @@ class ManyFiles(EachRecording):
         census: what is known of them.
     """
 
-    def __init__(self, files: SourceFiles, census: Census | None = None) -> None:
+    def __init__(
+        self, files: SourceFiles, drop_damaged: bool = False, census: Census | None = None
+    ) -> None:
         """Nothing is opened but what is asked for.
 
         Args:
             files: which.
+            drop_damaged: as in `open_file`.
             census: what another process found in them.
 
         Raises:
@@ -50,9 +54,11 @@ class ManyFiles(EachRecording):
         else:
             self.census = census
             self.tell(census.seen)
+        self._drop_damaged = drop_damaged
         self._width = len(files.names[0])
         self._models: list[Any] | None = None
         self._read: set[int] = set()
+        self._held: Counter[int] = Counter()
 
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording.
@@ -62,16 +68,19 @@ class ManyFiles(EachRecording):
         """
         if self._models is None:
             self._models = self._found_models()
-        self._read.add(recording)
-        opened: list[SourceFile] = []
-        for position, path in enumerate(self.files.paths(recording)):
-            number = recording * self._width + position
-            if self.census.known:
-                self._require_untouched(number)
-            file = open_alike(path, self._models[position], self.census.pieces.get(number))
-            closing.callback(partial(self._close_file, file, number))
-            opened.append(file)
-        return opened
+        first = recording * self._width
+        return [
+            self._opened(first + position, model, closing)
+            for position, model in enumerate(self._models)
+        ]
+
+    def opened_beside(self, recording: int, beside: str, closing: ExitStack) -> Files:
+        """The open file that belongs to a recording.
+
+        Raises:
+            UserError: there is none; or it was touched since the census.
+        """
+        return [self._opened(self.census.number_beside(recording, beside), None, closing)]
 
     def titled(self, recording: int) -> str:
         """The name of a recording's first file."""
@@ -89,7 +98,7 @@ class ManyFiles(EachRecording):
 
     def state(self) -> State:
         """Of all files, as one number."""
-        return state_of(touched_files(self.files))
+        return state_of(touched_files(self.folder, self.census.names))
 
     def require_state(self, state: State) -> None:
         """Check that the files that were read since this was last asked are what they were.
@@ -102,43 +111,50 @@ class ManyFiles(EachRecording):
             if self.state() != state:
                 raise _changed(self.where)
             return
-        held = {recording for arrays in self._open for recording in arrays.held()}
-        for recording in sorted(self._read | held):
-            for position in range(self._width):
-                self._require_untouched(recording * self._width + position)
-        self._read.clear()
+        for number in sorted(self._read):
+            self._require_untouched(number)
+        # Those that are still open may be read again.
+        self._read = {number for number in self._read if self._held[number]}
 
     def described(self) -> SourceArray:
         """Of each recording the names of its files, their sizes, and what stands in them."""
         sizes, digests = self.census.contents()
-        each = [
+        texts = [
             f"{name} {size} {digest.tobytes().hex()}"
-            for name, size, digest in zip(self._names(), sizes.tolist(), digests, strict=True)
+            for name, size, digest in zip(self.census.names, sizes.tolist(), digests, strict=True)
         ]
-        width = self._width
-        texts = [" ".join(each[at : at + width]) for at in range(0, len(each), width)]
         return HeldArray("files", self.where, texts)
 
     def record(self) -> str | None:
         """Name, size and digest of each file, packed; None: they are too many."""
-        return record_of(self._names(), *self.census.contents())
+        return record_of(self.census.names, *self.census.contents())
 
-    def _names(self) -> list[str]:
-        return [name for names in self.files.names for name in names]
+    def _opened(self, number: int, model: Any, closing: ExitStack) -> SourceFile:
+        path = self.folder / self.census.names[number]
+        if self.census.known:
+            self._require_untouched(number)
+        self._read.add(number)
+        self._held[number] += 1
+        file = open_alike(path, self._drop_damaged, model, self.census.pieces.get(number))
+        closing.callback(partial(self._close_file, file, number))
+        return file
 
     def _require_untouched(self, number: int) -> None:
-        path = self.files.paths(number // self._width)[number % self._width]
+        path = self.folder / self.census.names[number]
         if touched(path) != self.census.touched[number].tobytes():
             raise _changed(str(path))
 
     def _close_file(self, file: SourceFile, number: int) -> None:
         if not self.census.known and (pieces := pieces_of(file)) is not None:
             self.census.pieces[number] = pieces
+        self._held[number] -= 1
         file.close()
 
     def _found_models(self) -> list[Any]:
         """What files share with those of the first recording."""
-        models = []
+        models: list[Any] = []
+        if self._drop_damaged:  # Which lines are is told by all of a file's cells.
+            return [None] * self._width
         for path in self.files.paths(0):
             with ExitStack() as closing:
                 file = open_file(path)
@@ -150,7 +166,7 @@ class ManyFiles(EachRecording):
 def files_changed(census: Census) -> bool:
     """Whether a file was touched since the census; one that is not there was."""
     try:
-        return state_of(touched_files(census.files)) != census.state
+        return state_of(touched_files(census.files.folder, census.names)) != census.state
     except OSError:
         return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,11 +37,24 @@ class NameColumn:
     Attributes:
         array: what is read.
         names: of the codes.
+        meanings: the names that stand in for those found.
         spellings: how values are written that are not their name itself, and their codes.
     """
 
-    def __init__(self, array: SourceArray, option: str, index: Sequence[str] | None = None) -> None:
-        """Check type and shape of `array`; `index` are the names that integers count into.
+    def __init__(
+        self,
+        array: SourceArray,
+        option: str,
+        index: Sequence[str] | None = None,
+        meanings: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check type and shape of `array`.
+
+        Args:
+            array: (n,).
+            option: the key that names it, for errors.
+            index: the names that integers count into.
+            meanings: the names that stand in for those found.
 
         Raises:
             UserError: not one-dimensional, or neither strings nor integers.
@@ -52,6 +65,7 @@ class NameColumn:
         self._folded: dict[str, str] = {}
         self._alike: dict[str, int] = {}
         self._index = index
+        self.meanings = meanings or {}
         self._option = option
         self._codes: dict[str, int] = {}
         if array.shape is None or len(array.shape) != 1:
@@ -110,6 +124,8 @@ class NameColumn:
 
     def _code(self, value: int | str) -> int:
         written = str(value) if self._index is None or isinstance(value, str) else self._at(value)
+        if self.meanings:
+            written = self.meanings.get(plain_number(written.strip(PADDING)), written)
         found = self._codes.get(written)
         if found is None:
             found = self._codes[written] = self._new_code(written)
@@ -208,8 +224,9 @@ def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 
 def plain_number(text: str) -> str:
-    """A number without what files write before it: 01 and 1 are one."""
-    return str(int(text)) if text.isdecimal() else text
+    """A number without what files write before or after it: 01, 1 and 1.0 are one."""
+    number = text.removesuffix(".0")
+    return str(int(number)) if number.isascii() and number.isdecimal() else text
 
 
 def natural_order(names: Sequence[str]) -> list[int]:

@@ -41,6 +41,7 @@ class Layout(Protocol):
     """What notes are made of."""
 
     columns: NameColumns
+    noted: tuple[Note, ...]
 
     def without_windows(self) -> tuple[int, list[str]]:
         """How many recordings give no window, and the groups that have no other."""
@@ -49,7 +50,7 @@ class Layout(Protocol):
 
 def notes_of(layout: Layout, options: SourceOptions) -> tuple[Note, ...]:
     """All notes of a source, warnings first."""
-    found = [*_lost_recordings(layout), *_names(layout.columns)]
+    found = [*_lost_recordings(layout), *layout.noted, *_names(layout.columns)]
     return tuple(sorted(found, key=lambda note: not note.warning))
 
 

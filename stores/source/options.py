@@ -9,32 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from headrace.stores.marks import AddedLater
 from headrace.stores.source.file_patterns import check_pattern
 from headrace.stores.source.filter_options import FilterOptions
+from headrace.stores.source.label_options import IntervalOptions, LabelTableOptions
 
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
-
-
-class IntervalOptions(BaseModel):
-    """A table of intervals that label stretches of recordings; the rows between have no label."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    file: str = Field(
-        description="The table, relative to the folder of the source's files: CSV, or text with "
-        "blanks."
-    )
-    columns: list[str] | None = Field(
-        default=None,
-        description="Names of the table's columns, where it has no header or other ones: start, "
-        "stop, label, and fields of `source.files` that say whose an interval is.",
-    )
-    unit: Literal["rows", "s", "ms", "us", "ns"] = Field(
-        default="rows", description="What start and stop count, from the recording's beginning."
-    )
-    first: int = Field(default=0, ge=0, le=1, description="The number of the first row.")
-    inclusive: bool = Field(
-        default=False, description="Whether stop is the last row or moment, not the one after it."
-    )
 
 
 class SourceOptions(BaseModel):
@@ -87,6 +65,22 @@ class SourceOptions(BaseModel):
         "Usual: y, labels. The empty string: there are none, as where a trained network is to "
         "find them; windows then start every step from the recording's start.",
     )
+    labels_file: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="The file of each recording's labels where they stand in one of their own, "
+        'relative to the folder, by fields of `files`: "{part}/y_{part}.txt". labels names the '
+        "dataset or column in it, where it has several.",
+    )
+    groups_file: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="Windows layout: the same for groups.",
+    )
+    label_table: Annotated[LabelTableOptions | None, AddedLater] = Field(
+        default=None,
+        description="A table of what labels mean, such as activity_labels.txt. Its names stand in "
+        "for the labels, in class_map and exclude_labels too; its order is the classes' order. "
+        "A label that it lacks keeps its own name: leave it out with exclude_labels.",
+    )
     label_column: Annotated[str | None, AddedLater] = Field(
         default=None,
         description="Recordings layout: a column of the table of recordings that labels each "
@@ -95,6 +89,12 @@ class SourceOptions(BaseModel):
     intervals: Annotated[IntervalOptions | None, AddedLater] = Field(
         default=None,
         description="Recordings layout: a table of labelled intervals, in place of labels.",
+    )
+    label_every_s: Annotated[float | None, AddedLater] = Field(
+        default=None,
+        gt=0,
+        description="Recordings layout: labels holds one entry for each so many seconds of each "
+        "recording, 30 in sleep stages, and not one a row.",
     )
     classes: str | None = Field(
         default=None,
@@ -128,7 +128,8 @@ class SourceOptions(BaseModel):
     split_names: dict[str, str] = Field(
         default_factory=dict,
         description='What the values of `split` mean where they are not train and test: {"0" = '
-        '"train", "1" = "test"}.',
+        '"train", "1" = "test"}. Globs are tried in their order after equal values: {"s07" = '
+        '"test", "*" = "train"}.',
     )
     split_by_window: bool = Field(
         default=False,
@@ -138,11 +139,49 @@ class SourceOptions(BaseModel):
         "ignored.",
     )
 
+    dtype: Annotated[Literal["float32", "float64"] | None, AddedLater] = Field(
+        default=None,
+        description="Type that values are read as. Usual: the file's; of numbers in text float64. "
+        "float32 holds what sensors measure in half the memory.",
+    )
+    damaged_lines: Annotated[Literal["error", "drop"], AddedLater] = Field(
+        default="error",
+        description="Tables of text: what to do with lines that have another number of cells than "
+        "the table has columns, or a text where nearly all lines have a number: stop, or leave "
+        "the line out.",
+    )
     rate_hz: float | None = Field(
         default=None,
         ge=1e-6,
         le=1e9,
-        description="Sampling rate of the file; wins over its attribute sampling_rate_hz.",
+        description="Sampling rate of the file; wins over its attribute sampling_rate_hz. Where "
+        "there are times, it has to agree with them within 5 %.",
+    )
+    time: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="Recordings layout: array or column of times, one a row of the signals; it is "
+        "no channel. The rate is taken from it, and recordings are cut where samples are missing. "
+        "Usual: time, timestamp, timestamps, datetime, time_ms, Time (s), or t and date where they "
+        "ascend. The empty string: there is none.",
+    )
+    time_unit: Annotated[Literal["s", "ms", "us", "ns", "date"] | None, AddedLater] = Field(
+        default=None,
+        description="What the times count; date: texts such as 2024-05-06 07:08:09.5, or numbers "
+        "of days. Usual: by the type, an attribute units, the name, the rate, or the size of the "
+        "numbers where one unit alone is plausible.",
+    )
+    max_gap_s: Annotated[float | None, AddedLater] = Field(
+        default=None,
+        gt=0,
+        description="A longer step between two times cuts a recording in two, of one group: no "
+        "window joins what stands on its sides. Default: 1.5 sample periods, and as much more as "
+        "the steps spread (5th to 95th percentile), so that rounded and uneven stamps cut nothing.",
+    )
+    time_order: Annotated[Literal["error", "sort"], AddedLater] = Field(
+        default="error",
+        description="Times that go back or come twice within a recording: an error that names the "
+        "place, or its rows sorted by time and repeats left out (recordings of up to 4 million "
+        "rows).",
     )
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
@@ -270,8 +309,12 @@ class SourceOptions(BaseModel):
         _at_most_one(self, "window_s", "window_samples")
         _at_most_one(self, "step_s", "step_samples", "overlap")
         _at_most_one(self, "label_column", "intervals", "labels")
-        for pattern in self.files:
-            check_pattern(pattern)
+        _at_most_one(self, "label_column", "intervals", "labels_file")
+        if self.label_every_s is not None:
+            _at_most_one(self, "label_every_s", "label_column", "intervals")
+        for pattern in (*self.files, self.labels_file, self.groups_file):
+            if pattern is not None:
+                check_pattern(pattern)
         if self.split_by_window and self.groups:
             raise ValueError(
                 f"split_by_window ignores groups, but groups = {self.groups!r} names one. "

@@ -24,13 +24,13 @@ from headrace.stores.source.classes import (
     NameColumns,
     Names,
     combinations,
-    label_column,
     number_names,
 )
 from headrace.stores.source.file_listing import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.intervals import read_intervals
+from headrace.stores.source.label_columns import label_column, named_labels
 from headrace.stores.source.label_runs import plan_runs
 from headrace.stores.source.names import Codes, NameColumn, OneName, slices
 from headrace.stores.source.offsets import centred
@@ -38,9 +38,12 @@ from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_rows import RecordingRows
 from headrace.stores.source.recording_table import read_table
 from headrace.stores.source.resampling import Ratio, resampling_ratio
-from headrace.stores.source.row_labels import of_intervals
+from headrace.stores.source.row_labels import LabelStretches, of_intervals
+from headrace.stores.source.shaped import as_type
 from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
+from headrace.stores.source.stamps import time_name
+from headrace.stores.source.times import read_times
 from headrace.stores.source.tracks import make_track
 
 USUAL_LABELS = ("labels", "y", "label")
@@ -61,13 +64,18 @@ class RecordingsLayout:
                 "source.windows names a dataset of windows, but source.layout is recordings. "
                 "Remove one of them."
             )
-        data = file.each(lambda files: signals_of(files, options))
+        time = time_name(file, options)
+        without = options.model_copy(update={"time": time or ""})
+        data = file.each(lambda files: signals_of(files, without))
         rows, _ = check_shape(data, ("row", "channel"), "Name the signals with source.signals.")
         check_signal_dtype(data)
-        self.stated = read_channel_info(data, options)
+        self._times = read_times(file, data, read_table(file, rows, options), options, time)
+        rate = self._times.rate_hz or options.rate_hz
+        self.stated = read_channel_info(data, options.model_copy(update={"rate_hz": rate}))
         data, self.info = centred(data, self.stated)
+        data = as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
-        self._table = read_table(file, rows, options)
+        self._table, self.noted = self._times.table, self._times.notes
         labels, declared = self._labels(file, data, options)
         if len(labels) != rows:
             raise SourceError(
@@ -75,9 +83,12 @@ class RecordingsLayout:
                 f"{rows} rows of {data.name}; one label per row is needed. Name another "
                 "dataset with source.labels."
             )
+        if isinstance(labels, NameColumn) and not isinstance(labels.array, LabelStretches):
+            labels.array = self._times.ordered(labels.array)
         self.declared = declared or ()
-        self._set_windows(data, dtype, options)
-        self.data = data.ready()
+        signals = self._times.ordered(data)
+        self._set_windows(signals, dtype, options)
+        self.data = signals.ready()
         self._rows = RecordingRows(self.data, self._track, self._ratio)
         self.buffer_bytes = self._rows.buffer_bytes(self.spec.time) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
@@ -92,7 +103,7 @@ class RecordingsLayout:
         listed = (table.start, table.length, table.group_code, table.part_code)
         held: list[NDArray[Any]] = [*row, *listed]
         means = self._track.means.nbytes if self._track.means is not None else 0
-        return 2 * sum(array.nbytes for array in held) + means
+        return 2 * sum(array.nbytes for array in held) + means + self._times.nbytes
 
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
         """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
@@ -143,24 +154,29 @@ class RecordingsLayout:
         return []
 
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
-        """Recording row (n,) int32 and first row in the signals (n,) int64 of the candidates."""
+        """Recording row (n,) int32 and first row in the signals (n,) int64 of the candidates.
+
+        As they are in the file: pieces of a recording have its row, and sorted rows their own.
+        """
         _, recording, row = self._candidates(start, stop)
         if self._ratio is not None:
             row = self._ratio.nearest(row, self._table.length[recording])
         if self._rows.by_recording:
             row = self._table.start[recording] + row
-        return recording, row
+        if self._times.order is not None:
+            row = self._times.order.of(row)
+        return self._times.owner[recording].astype(np.int32), row
 
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
-        """First sample of the candidates, (n,) seconds after their recording's first."""
+        """First sample of the candidates, (n,) seconds after their recording's first, gaps too."""
         _, recording, row = self._candidates(start, stop)
         if not self._rows.by_recording:
             row = row - self._table.start[recording]
-        return row / self.spec.rate_hz
+        return row / self.spec.rate_hz + self._times.offset[recording]
 
     def without_windows(self) -> tuple[int, list[str]]:
         """How many recordings give no window, and the groups that have no other."""
-        table, used = self._table, np.unique(self._runs.recording)
+        table, used = self._times.given, np.unique(self._times.owner[self._runs.recording])
         lost: list[str] = []
         if len(table.group_code) and table.group is not None:
             codes = np.setdiff1d(table.group_code, table.group_code[used])
@@ -169,7 +185,7 @@ class RecordingsLayout:
 
     def tables(self) -> list[SourceArray]:
         """Arrays whose whole content belongs to the fingerprint."""
-        return [*self.columns.stored_labels(), *self._table.arrays]
+        return [*self.columns.stored_labels(), *self._table.arrays, *self._times.made]
 
     def _labels(
         self, file: SourceFile, data: SourceArray, options: SourceOptions
@@ -177,7 +193,7 @@ class RecordingsLayout:
         """The labels of rows: of each, of labelled intervals, or of whole recordings."""
         if options.label_column is None and options.intervals is None:
             return label_column(file, data, USUAL_LABELS, options)
-        table = self._table
+        table = self._times.given
         if options.label_column is not None:
             first, stop, names = table.whole_labels(options.label_column)
             where = f"{file.where} {options.label_column}"
@@ -197,7 +213,7 @@ class RecordingsLayout:
         stretches, index = of_intervals(
             "labels", where, first, stop, names, UNLABELLED, rows_of(data)
         )
-        return NameColumn(stretches, "labels", index), None
+        return named_labels(file, stretches, index, None, options)
 
     def _set_windows(self, data: SourceArray, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: what resamples or filters applies the scale and gives float32."""

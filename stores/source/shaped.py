@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.stores.source.arrays import SLICE_BYTES
 from headrace.stores.source.formats.interface import SourceArray
 
 
@@ -102,7 +103,32 @@ class Reshaped(Shaped):
         return self._array.texts(start, stop).reshape(-1, *self._inner)
 
 
+class _Typed(Shaped):
+    """Values of another type."""
+
+    def __init__(self, array: SourceArray, dtype: np.dtype[Any]) -> None:
+        super().__init__(array, array.shape or ())
+        self.dtype = dtype
+        # What is read, before it is of the type.
+        self.decode_bytes += SLICE_BYTES * max(1, array.dtype.itemsize // dtype.itemsize)
+
+    def ready(self) -> _Typed:
+        """See `SourceArray`."""
+        return _Typed(self._array.ready(), self.dtype)
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop`."""
+        return self._array.read(start, stop).astype(self.dtype)
+
+
 def flat(array: SourceArray) -> SourceArray:
     """One value a row: (N, 1) as (N,)."""
     shape = array.shape or ()
     return Reshaped(array, ()) if len(shape) == 2 and shape[1] == 1 else array
+
+
+def as_type(array: SourceArray, dtype: str | None) -> SourceArray:
+    """Numbers read as `dtype`; None: as they are."""
+    if dtype is None or array.dtype == np.dtype(dtype):
+        return array
+    return _Typed(array, np.dtype(dtype))

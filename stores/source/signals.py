@@ -8,9 +8,10 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import find_array, require_array
-from headrace.stores.source.chosen import Choosable, places_of, used_channels
+from headrace.stores.source.chosen import Choosable, chosen, places_of, used_channels
 from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceNode
+from headrace.stores.source.names_within import arrays_like
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.said import channel_texts
 from headrace.stores.source.shaped import Reshaped, Transposed, flat
@@ -51,7 +52,7 @@ def _meant(
     found = [
         _turned(array, axes, options)
         for each in files
-        for array in _named(each, option, named, usual)
+        for array in _named(each, option, named, usual, options.time)
     ]
     if len(found) == 1:
         return used_channels(_one_channel(found[0], axes), options)
@@ -61,14 +62,26 @@ def _meant(
 
 
 def _named(
-    node: SourceNode, option: str, named: str | list[str] | None, usual: Sequence[str]
+    node: SourceNode,
+    option: str,
+    named: str | list[str] | None,
+    usual: Sequence[str],
+    time: str | None,
 ) -> list[SourceArray]:
     if not isinstance(named, list):
-        return [require_array(node, option, named, usual)]
+        found = [require_array(node, option, None, usual)] if named is None else []
+        found = found or _like(node, option, named or "")
+        return [_without(node, array, time) for array in found]
     columns = _columns(node, named)
-    return (
-        [require_array(node, option, each, ()) for each in named] if columns is None else [columns]
-    )
+    if columns is not None:
+        return [columns]
+    return [array for name in named for array in _like(node, option, name)]
+
+
+def _like(node: SourceNode, option: str, name: str) -> list[SourceArray]:
+    """The array of that name, or those that it matches."""
+    found = arrays_like(node, name) if "*" in name and node.array(name) is None else []
+    return found or [require_array(node, option, name, ())]
 
 
 def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:
@@ -81,6 +94,35 @@ def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:
     if not names or any(set("*?[").isdisjoint(name) for name in globs):
         return None
     return table.chosen(places_of(names, named, "signals", table.where))
+
+
+def _without(node: SourceNode, array: SourceArray, time: str | None) -> SourceArray:
+    """`array` without the column of times, where it is all columns of numbers of a table.
+
+    Raises:
+        UserError: there is no other.
+    """
+    above, _, leaf = array.name.strip("/").rpartition("/")
+    count = (array.shape or (0,))[-1]
+    if not time or leaf != TABLE or time.strip("/").rpartition("/")[0] not in (above, ""):
+        return array
+    column = time.rpartition("/")[2]
+    names = channel_texts(array.attribute("channels"), count) or _numbers(node)
+    kept = [place for place, name in enumerate(names) if name != column]
+    if len(names) != count or len(kept) == count:
+        return array
+    if not kept:
+        raise SourceError(
+            f"{array.where} has no column of numbers but {time}, which is the time of each row. "
+            "Name the channels with source.signals."
+        )
+    return chosen(array, kept)
+
+
+def _numbers(node: SourceNode) -> list[str]:
+    """Columns of numbers of a table without a header."""
+    arrays = ((name, node.array(name)) for name in node.names() if name != TABLE)
+    return [name for name, array in arrays if array is not None and array.dtype.kind in "iuf"]
 
 
 def _turned(array: SourceArray, axes: Sequence[str], options: SourceOptions) -> SourceArray:

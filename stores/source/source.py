@@ -29,6 +29,7 @@ from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_dat
 from headrace.stores.source.slices import chunks_read
 from headrace.stores.source.window_groups import WindowGroups
 from headrace.stores.source.windows import WindowsLayout
+from headrace.stores.source.within import recordings_within
 
 LayoutName = Literal["windows", "recordings"]
 LABEL_SLICE = 1 << 18
@@ -50,8 +51,9 @@ def open_source(path: Place, options: SourceOptions, census: Census | None = Non
             shape, type or length; there is no rate, no group or no window; a class, channel or
             recording is ill-defined; a group stands in two parts. The message names the option.
     """
-    file = _opened(path, options) if census is None else ManyFiles(census.files, census)
+    file = _opened(path, options, census)
     try:
+        file = recordings_within(file, options)
         return Source(path, file, options)
     except BaseException:
         file.close()
@@ -148,6 +150,16 @@ class Source:
             columns = np.stack([labels.label, labels.group, labels.part])
             heads = np.flatnonzero(np.append(True, (np.diff(columns) != 0).any(axis=0)))
             yield LabelRuns(low + heads, low + np.append(heads[1:], high - low), labels.take(heads))
+
+    def stretches(self) -> list[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """Of recordings: label and rows of each run of windows, slice by slice, in order."""
+        window = self.spec.time
+        step = self.options.step_rows(self.spec.rate_hz)
+        assert isinstance(self._layout, RecordingsLayout)
+        return [
+            (label, (stop - start - 1) * step + window)
+            for start, stop, label, _, _ in self._layout.label_runs()
+        ]
 
     def read_windows(self, start: int, stop: int) -> NDArray[Any]:
         """Candidates `start` to `stop`, (n, T, C) of `spec.dtype`, C-contiguous, freshly allocated.
@@ -321,10 +333,13 @@ class Source:
             raise IndexError(f"Candidates {start} to {stop} are not within 0 to {self.windows}.")
 
 
-def _opened(path: Place, options: SourceOptions) -> SourceFile:
+def _opened(path: Place, options: SourceOptions, census: Census | None) -> SourceFile:
     """The file, or all that the path names."""
-    files = files_of(path, options)
-    return open_file(path) if files is None else ManyFiles(files)
+    drop_damaged = options.damaged_lines == "drop"
+    files = files_of(path, options) if census is None else census.files
+    if files is None:
+        return open_file(path, drop_damaged)
+    return ManyFiles(files, drop_damaged, census)
 
 
 def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:

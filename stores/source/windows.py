@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from headrace.stores.source.arrays import (
     SLICE_BYTES,
     check_shape,
     check_signal_dtype,
+    require_array,
     rows_of,
 )
 from headrace.stores.source.channels import read_channel_info
@@ -22,14 +23,16 @@ from headrace.stores.source.classes import (
     NameColumns,
     Names,
     combinations,
-    label_column,
     no_groups,
     number_names,
 )
-from headrace.stores.source.formats.interface import SourceArray, SourceFile
+from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile
+from headrace.stores.source.label_columns import ALONE, label_column, named_labels
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
+from headrace.stores.source.notes import Note
 from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.shaped import as_type, flat
 from headrace.stores.source.signals import find_flat, windows_of
 from headrace.stores.source.slices import contiguous_slices
 
@@ -47,6 +50,9 @@ RECORDING_OPTIONS = (
     "step_samples",
     "overlap",
     "target_rate_hz",
+    "time",
+    "max_gap_s",
+    "label_every_s",
 )
 CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels")
 """That need what stands before and after a window."""
@@ -54,6 +60,8 @@ CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels")
 
 class WindowsLayout:
     """Candidates are the rows of X whose label is kept, in order."""
+
+    noted: tuple[Note, ...] = ()
 
     def __init__(self, file: SourceFile, options: SourceOptions) -> None:
         """Find and check the arrays, and read every label, group and part once, in slices.
@@ -71,6 +79,7 @@ class WindowsLayout:
         check_signal_dtype(data)
         self.stated = read_channel_info(data, options)
         data, self.info = centred(data, self.stated)
+        data = as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
         self.spec = self.info.window_spec(time, dtype)
         self.columns, declared = _columns(file, data, options)
@@ -218,18 +227,18 @@ def _columns(
     file: SourceFile, data: SourceArray, options: SourceOptions
 ) -> tuple[NameColumns, tuple[str, ...] | None]:
     """The columns of names, each as long as `data`, and the classes that the file lists."""
-    labels, declared = label_column(file, data, USUAL_LABELS, options)
+    if options.label_column is None:
+        labels, declared = label_column(file, data, USUAL_LABELS, options)
+    else:
+        found = find_flat(file, "label_column", options.label_column, ())
+        assert found is not None
+        labels, declared = named_labels(file, found, None, None, options)
     groups = None
     if not options.split_by_window:
-        groups = find_flat(file, "groups", options.groups, USUAL_GROUPS)
+        groups = _groups(file, options)
         if groups is None:
             raise no_groups(file, USUAL_GROUPS)
-    split = find_flat(file, "split", options.split, USUAL_SPLIT)
-    columns = NameColumns(
-        labels,
-        None if groups is None else NameColumn(groups, "groups"),
-        None if split is None else NameColumn(split, "split"),
-    )
+    columns = NameColumns(labels, groups, _names_of(file, "split", options.split, USUAL_SPLIT))
     for column in (columns.label, columns.group, columns.part):
         if column is not None and len(column) != rows_of(data):
             raise SourceError(
@@ -237,6 +246,23 @@ def _columns(
                 f"windows of {data.name}. Correct the file, or name another dataset."
             )
     return columns, declared
+
+
+def _groups(file: SourceFile, options: SourceOptions) -> NameColumn | None:
+    if options.groups_file is None:
+        return _names_of(file, "groups", options.groups, USUAL_GROUPS)
+
+    def found(files: Files) -> SourceArray:
+        return flat(require_array(files[0], "groups", options.groups, (*USUAL_GROUPS, *ALONE)))
+
+    return NameColumn(file.each(found, options.groups_file), "groups")
+
+
+def _names_of(
+    file: SourceFile, option: str, named: str | None, usual: Sequence[str]
+) -> NameColumn | None:
+    array = find_flat(file, option, named, usual)
+    return None if array is None else NameColumn(array, option)
 
 
 def _refuse_recording_options(options: SourceOptions) -> None:

@@ -863,7 +863,7 @@ def test_a_crash_of_hdf5_is_an_error_of_the_file(
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
         return real([command[0], "-c", code], **named)
 
-    monkeypatch.setattr("headrace.stores.source.probe.subprocess.run", run)
+    monkeypatch.setattr("headrace.stores.source.probe_child.subprocess.run", run)
     with refused(SourceError, "source.h5", "SIGSEGV"):
         open_stranger(tmp_path / "source.h5", SourceOptions())
 

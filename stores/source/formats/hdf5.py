@@ -17,7 +17,7 @@ from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
-from headrace.stores.source.formats.hdf5_attributes import attributes_above
+from headrace.stores.source.formats.hdf5_attributes import attribute_above, attributes_above
 from headrace.stores.source.formats.hdf5_filters import lacking_filters
 from headrace.stores.source.formats.hdf5_own import HDF5_ERRORS, NO_PARTS, OUTSIDE, Parts, check_own
 from headrace.stores.source.formats.one_file import OneFile
@@ -73,12 +73,9 @@ class Hdf5Array:
         return found
 
     def attribute(self, name: str) -> Any | None:
-        """An attribute of the dataset, else of its file."""
+        """An attribute of the dataset, else of the nearest of its groups, up to the file."""
         with explained():
-            for attrs in (self.dataset.attrs, self.dataset.file.attrs):
-                if name in attrs:
-                    return attrs[name]
-        return None
+            return attribute_above(self.dataset, name)
 
     def attributes(self) -> list[Mapping[str, Any]]:
         """Those of the dataset, then of its groups up to the file."""

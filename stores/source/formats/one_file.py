@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.io.storage import State
 from headrace.stores.source.formats.interface import Answer, Files, SourceArray
@@ -29,9 +30,18 @@ class OneFile:
         return ask((self,))
 
     def each(
-        self: SourceFile, find: Callable[[Files], SourceArray], names: bool = False
+        self: SourceFile,
+        find: Callable[[Files], SourceArray],
+        beside: str | None = None,
+        names: bool = False,
     ) -> SourceArray:
-        """What `find` finds."""
+        """What `find` finds.
+
+        Raises:
+            UserError: it is to be found in another file.
+        """
+        if beside is not None:
+            raise no_files_beside(self.where, beside)
         return find((self,))
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
@@ -49,3 +59,11 @@ class OneFile:
     def described(self) -> SourceArray | None:
         """None: it is one file."""
         return None
+
+
+def no_files_beside(where: str, name: str) -> SourceError:
+    """What is looked for beside a file would be looked for by its name's fields."""
+    return SourceError(
+        f"{name} is looked for beside the files of a folder; {where} is a file. Name the folder as "
+        "paths.data, and the file in source.files."
+    )

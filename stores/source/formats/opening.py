@@ -30,13 +30,16 @@ FORMATS = {
     "text": ("text_table", "open_text_table"),
 }
 """Modules of this folder, loaded when a file of their format is met, and what opens it."""
+OPENED: list[Callable[[Place], None]] = []
+"""Are told what is to be opened: a file may end the process that opens it."""
 
 
-def open_alike(path: Place, like: Any, pieces: Any) -> SourceFile:
+def open_alike(path: Place, drop_damaged: bool, like: Any, pieces: Any) -> SourceFile:
     """Open one of many files, which may be written like another; see `model_of`.
 
     Args:
         path: the file.
+        drop_damaged: as in `open_file`.
         like: what `model_of` gave of the other.
         pieces: what is known of this one, if it is.
 
@@ -44,10 +47,12 @@ def open_alike(path: Place, like: Any, pieces: Any) -> SourceFile:
         UserError: as `open_file`.
     """
     if like is None or not path.name.lower().removesuffix(".gz").endswith(TEXTS):
-        return open_file(path)
+        return open_file(path, drop_damaged)
     from headrace.stores.source.formats.text_table import open_text_table
 
-    return open_text_table(path, like, pieces)
+    for told in OPENED:
+        told(path)
+    return open_text_table(path, drop_damaged, like, pieces)
 
 
 def model_of(file: SourceFile) -> Any | None:
@@ -68,16 +73,23 @@ def pieces_of(file: SourceFile) -> Any | None:
     return file.known_pieces() if isinstance(file, TextTable) else None
 
 
-def open_file(path: Place) -> SourceFile:
+def open_file(path: Place, drop_damaged: bool = False) -> SourceFile:
     """Open a file of any format that is known, or a folder that is one.
+
+    Args:
+        path: it.
+        drop_damaged: of a table of text, leave out damaged lines.
 
     Raises:
         UserError: it is not there, is of none of the formats, or is damaged.
     """
-    module, name = FORMATS[format_of(path)]
+    for told in OPENED:
+        told(path)
+    kind = format_of(path)
+    module, name = FORMATS[kind]
     found = importlib.import_module(f"headrace.stores.source.formats.{module}")
-    opener: Callable[[Place], Any] = getattr(found, name)
-    opened: SourceFile = opener(path)
+    opener: Callable[..., Any] = getattr(found, name)
+    opened: SourceFile = opener(path, drop_damaged) if kind == "text" else opener(path)
     return opened
 
 

@@ -11,31 +11,21 @@ from itertools import islice
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.columns import check_column_count, check_names
+from headrace.stores.source.formats.text_clean import BLANK, NO_SEPARATOR, clean
 
 SAMPLE_LINES = 10
 """Lines that are looked at to tell separator and header."""
-BOM = b"\xef\xbb\xbf"
-BLANK = b" "
-NO_SEPARATOR = b"\x1f"
-"""Stands in for the separator of a table of one column."""
 EMPTY_CELLS = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
 )  # fmt: skip
 """Cells of a column of numbers that hold none."""
 _EMPTY = frozenset(cell.encode() for cell in EMPTY_CELLS)
-_COMMENT = re.compile(rb"\n[#%][^\n]*")
 _LINE = re.compile(rb"[^\r\n]+")
 _DATE = re.compile(rb"\d{4}[-/]\d|\d\d?:\d\d|\d\d?[./-]\d\d?[./-]\d\d")
 _NO_NUMBER = re.compile(rb"[_\v\f]")
 """What Python reads as part of a number, and nothing else does."""
 _LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
-_BLANKS_BESIDE = {
-    beside: re.compile(pattern % re.escape(mark))
-    for mark in (b",", b";", b"\t", NO_SEPARATOR, b"\n")
-    # What begins within a run is not tried: a long run takes no square of its time.
-    for beside, pattern in ((mark + BLANK, rb"%s +"), (BLANK + mark, rb"(?<! ) +%s"))
-}
 _DECIMALS = {
     mark.decode(): re.compile(
         rb'(?:\A|[\n;])"?[-+]?\d*' + re.escape(mark) + rb'\d+(?:[eE][-+]?\d+)?"?(?=[\n;])'
@@ -52,19 +42,28 @@ class Dialect:
         separator: one byte between cells; a blank stands for runs of blanks and tabs.
         names: of the columns; their numbers where there is no header.
         loose_end: the last column has no name: it may be no more than a separator at the end.
+        row_end: what ends a row beside the end of its line; b"" in most tables.
+        numbers: which columns hold numbers, where other lines are left out; None: none is.
     """
 
     separator: bytes
     names: tuple[str, ...]
     loose_end: bool
+    row_end: bytes = b""
+    numbers: tuple[bool, ...] | None = None
 
 
-def find_dialect(raw: bytes, where: str) -> tuple[Dialect, int] | None:
+def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, int] | None:
     """The dialect of the table that begins with `raw`, and where its rows begin.
 
     The first line is the header if it has names and no value, and what stands below is not more
     of the same: a number, or texts of which none repeats its column's name. Numbers that count
     from 0 are names too (pandas writes them) beside a name of a column of numbers.
+
+    Args:
+        raw: the first bytes, whole lines.
+        where: the file, for errors.
+        drop: whether damaged lines are left out; then the first lines decide by their majority.
 
     Returns:
         None where `raw` holds neither header nor row.
@@ -76,11 +75,21 @@ def find_dialect(raw: bytes, where: str) -> tuple[Dialect, int] | None:
     if not found:
         return None
     lines = [match.group().strip(BLANK) for match in found]
+    row_end = _row_end(lines)
+    if row_end:
+        parts = (part.strip() for line in lines for part in line.split(row_end))
+        lines = [part for part in parts if part]
     separator = _separator(lines)
+    if drop:
+        lines = _of_usual_length(lines, separator)
     check_column_count(lines[0].count(separator) + 1, where)
     first = _cells(lines[0], separator)
-    if not _is_header(first, lines[1:], separator):
-        return Dialect(separator, tuple(map(str, range(len(first)))), True), 0
+    header = _is_header(first, lines[1:], separator)
+    rows = lines[1:] if header else lines
+    numbers = _numbers([_cells(line, separator) for line in rows], separator) if drop else None
+    if not header:
+        names = [str(number) for number in range(len(first))]
+        return Dialect(separator, tuple(names), True, row_end, numbers), 0
     names = _names(first, where)
     row = _cells(lines[1], separator) if len(lines) > 1 else first
     # One of the two ends in a separator.
@@ -91,39 +100,23 @@ def find_dialect(raw: bytes, where: str) -> tuple[Dialect, int] | None:
     loose_end = names[-1] == ""
     names = [name or _unnamed(at, names) for at, name in enumerate(names)]
     check_names(names, where)
-    return Dialect(separator, tuple(names), loose_end), found[0].end()
+    return Dialect(separator, tuple(names), loose_end, row_end, numbers), found[0].end()
 
 
-def clean(raw: bytes, separator: bytes) -> bytes:
-    """Rows alone, each ended by a newline: no comments, blank lines, or blanks around cells.
-
-    Blanks and separators within quotes stay.
-    """
-    data = b"\n" + raw + b"\n"
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if not data.isascii():
-        # Where files were put one after another.
-        data = data.replace(b"\n" + BOM, b"\n")
-    data = _trimmed(data, separator)
-    # One byte is found many times as fast as two.
-    if (b"#" in data and b"\n#" in data) or (b"%" in data and b"\n%" in data):
-        data = _COMMENT.sub(b"", data)
-    return _squeezed(data, b"\n\n", b"\n")[1:]
-
-
-def line_of_row(raw: bytes, separator: bytes, row: int) -> int:
-    """How many lines of `raw` stand before its row `row`."""
-    blanks = b" \t" if separator == BLANK else BLANK
-    lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-    stripped = (line.lstrip(blanks) for line in lines)
-    rows = (at for at, line in enumerate(stripped) if line and line[0] not in b"#%")
-    return next(islice(rows, row, None), len(lines))
-
-
-def newlines(raw: bytes) -> int:
-    """How many lines end in `raw`."""
-    return raw.count(b"\n") + (raw.count(b"\r") - raw.count(b"\r\n") if b"\r" in raw else 0)
+def undamaged(data: bytes, dialect: Dialect) -> bytes:
+    """Of cleaned rows those with a cell for each column, and numbers where columns have them."""
+    assert dialect.numbers is not None
+    columns, number = len(dialect.names), dialect.numbers
+    kept = []
+    for line in data.splitlines(keepends=True):
+        cells = _cells(line, dialect.separator)
+        if len(cells) == columns and all(
+            is_empty(cell) or is_number(cell, dialect.separator)
+            for cell, needed in zip(cells, number, strict=True)
+            if needed
+        ):
+            kept.append(line)
+    return b"".join(kept)
 
 
 def decimal_mark(data: bytes, separator: bytes) -> str | None:
@@ -155,6 +148,36 @@ def is_empty(cell: bytes) -> bool:
 def _has_cells(line: re.Match[bytes]) -> bool:
     text = line.group().lstrip(b" \t")
     return text != b"" and text[0] not in b"#%"
+
+
+def _row_end(lines: Sequence[bytes]) -> bytes:
+    """A semicolon that ends rows whose cells other marks separate: 33,Jogging,0.5,1.2;
+
+    Between semicolons that separate, no more than a decimal comma stands.
+    """
+    ends = [line for line in lines if line.rstrip().endswith(b";")]
+    if 2 * len(ends) <= len(lines):
+        return b""
+    parts = [part for line in lines for part in line.split(b";") if part.strip()]
+    counts = Counter(max(part.count(b","), part.count(b"\t")) for part in parts)
+    commas, often = counts.most_common(1)[0] if counts else (0, 0)
+    return b";" if commas > 1 and 2 * often > len(parts) and len(parts) < 2 * len(lines) else b""
+
+
+def _of_usual_length(lines: Sequence[bytes], separator: bytes) -> list[bytes]:
+    """Those with the most usual number of cells."""
+    lengths = [len(_cells(line, separator)) for line in lines]
+    (usual, _), *_ = Counter(lengths).most_common(1)
+    return [line for line, length in zip(lines, lengths, strict=True) if length == usual]
+
+
+def _numbers(rows: Sequence[Sequence[bytes]], separator: bytes) -> tuple[bool, ...]:
+    """Of which columns most cells that are not empty are numbers."""
+    columns: list[bool] = []
+    for cells in zip(*rows, strict=False):
+        held = [is_number(cell, separator) for cell in cells if not is_empty(cell)]
+        columns.append(2 * sum(held) > len(held))
+    return tuple(columns)
 
 
 def _separator(lines: Sequence[bytes]) -> bytes:
@@ -248,47 +271,3 @@ def not_utf8(where: str, error: UnicodeDecodeError) -> SourceContentError:
         f"{where} holds the bytes {wrong!r}, which are not UTF-8. Convert the file, for example "
         "with iconv -f latin1 -t utf-8."
     )
-
-
-def _trimmed(data: bytes, separator: bytes) -> bytes:
-    """`data` without blanks around cells; runs of blanks as one where they separate."""
-    if BLANK not in data and (separator != BLANK or b"\t" not in data):
-        return data
-    if b'"' in data:
-        return _trimmed_outside(data, separator)
-    if separator == BLANK:
-        data = _squeezed(data.replace(b"\t", BLANK), b"  ", BLANK)
-        return data.replace(b"\n ", b"\n").replace(b" \n", b"\n")
-    if BLANK in data:
-        for mark in (separator, b"\n"):
-            for beside in (mark + BLANK, BLANK + mark):
-                # Nearly always one blank, and replacing is many times as fast as a pattern.
-                data = data.replace(beside, mark)
-                if beside in data:
-                    data = _BLANKS_BESIDE[beside].sub(mark, data)
-    return data
-
-
-def _trimmed_outside(data: bytes, separator: bytes) -> bytes:
-    """`_trimmed` outside of quotes; a quote that does not close holds the rest of its line."""
-    lines = data.split(b"\n")
-    odd = [at for at, line in enumerate(lines) if line.count(b'"') % 2]
-    for at in odd:
-        lines[at] += b'"'
-    parts = b"\n".join(lines).split(b'"')
-    # All of it at once: one call for each part would take most of the time.
-    outside = _trimmed(b"\0".join(parts[::2]), separator).split(b"\0")
-    if len(outside) != len(parts[::2]):
-        return data
-    parts[::2] = outside
-    lines = b'"'.join(parts).split(b"\n")
-    for at in odd:
-        lines[at] = lines[at][:-1]
-    return b"\n".join(lines)
-
-
-def _squeezed(data: bytes, run: bytes, one: bytes) -> bytes:
-    """Runs are halved each time."""
-    while run in data:
-        data = data.replace(run, one)
-    return data

@@ -6,7 +6,7 @@ import codecs
 import re
 
 from headrace.stores.errors import SourceContentError
-from headrace.stores.source.formats.text_dialect import BOM
+from headrace.stores.source.formats.text_clean import BOM
 
 LOOKED_AT = 512
 _WIDE = (

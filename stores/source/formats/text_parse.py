@@ -7,14 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from headrace.stores.errors import SourceContentError
-from headrace.stores.source.formats.text_dialect import (
-    EMPTY_CELLS,
-    Dialect,
-    clean,
-    line_of_row,
-    newlines,
-    not_utf8,
-)
+from headrace.stores.source.formats.text_clean import clean, line_of_row, newlines
+from headrace.stores.source.formats.text_dialect import EMPTY_CELLS, Dialect, not_utf8, undamaged
 
 EMPTY, INTEGER, NUMBER, TEXT = range(4)
 """Kinds of cells. A column is of the highest of its cells' kinds."""
@@ -55,12 +49,30 @@ class Lines(NamedTuple):
             except UnicodeDecodeError as error:
                 line = self.line + newlines(self.raw[: error.start]) + 1
                 raise not_utf8(f"{self.where}, line {line:,}", error) from error
-        return clean(self.raw, self.dialect.separator)
+        data = self.cleaned()
+        return data if self.dialect.numbers is None else undamaged(data, self.dialect)
+
+    def cleaned(self) -> bytes:
+        """Their rows, damaged ones among them."""
+        end = self.dialect.row_end
+        return clean(self.raw.replace(end, b"\n") if end else self.raw, self.dialect.separator)
 
     def line_of(self, row: int) -> str:
         """The file and the line of their row `row`, for an error."""
-        before = line_of_row(self.raw, self.dialect.separator, row)
+        if self.dialect.row_end or self.dialect.numbers is not None:
+            before = self._lines_before(row)
+        else:
+            before = line_of_row(self.raw, self.dialect.separator, row)
         return f"{self.where}, line {self.line + before + 1:,}"
+
+    def _lines_before(self, row: int) -> int:
+        """Lines before the one that holds row `row`, where a line may hold several or none."""
+        count = 0
+        for before, raw in enumerate(self.raw.splitlines()):
+            count += self._replace(raw=raw).rows().count(b"\n")
+            if count > row:
+                return before
+        return newlines(self.raw)
 
 
 def parsed(lines: Lines, data: bytes, decimal: str, kinds: Sequence[int]) -> Any:

@@ -19,6 +19,13 @@ from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.text_array import KEPT_PIECES, TextArray
 from headrace.stores.source.formats.text_bytes import TextBytes, changed
 from headrace.stores.source.formats.text_dialect import is_empty, is_number
+from headrace.stores.source.formats.text_model import (
+    TextModel,
+    count_table,
+    known_pieces,
+    model_of,
+    plan_of_known,
+)
 from headrace.stores.source.formats.text_parse import (
     TEXT,
     Lines,
@@ -26,15 +33,7 @@ from headrace.stores.source.formats.text_parse import (
     kinds_of,
     parsed,
 )
-from headrace.stores.source.formats.text_plan import (
-    TextModel,
-    TextPlan,
-    count_table,
-    known_pieces,
-    model_of,
-    plan_of_known,
-    plan_table,
-)
+from headrace.stores.source.formats.text_plan import TextPlan, plan_table
 
 SMALL_PIECE = 256 << 10
 """Read at a time where a few windows are wanted of each of many files."""
@@ -46,6 +45,7 @@ class TextTable(OneFile):
     def __init__(
         self,
         source: TextBytes,
+        drop: bool = False,
         like: TextModel | None = None,
         pieces: NDArray[np.int64] | None = None,
     ) -> None:
@@ -53,12 +53,14 @@ class TextTable(OneFile):
 
         Args:
             source: the file.
+            drop: leave damaged lines out.
             like: a table that it is written like: then its cells are not read to plan it, and all
                 numbers are float64.
             pieces: what is known of its pieces; see `known_pieces`.
         """
         OneFile.__init__(self, source.path)
-        self._source, self._like, self._pieces = source, like, pieces
+        self._source, self._drop = source, drop
+        self._like, self._pieces = like, pieces
         self._plan: TextPlan | None = None
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._looked_at: dict[int, bool] = {}
@@ -85,7 +87,7 @@ class TextTable(OneFile):
                     else plan_of_known(self._like, known)
                 )
             if self._plan is None:
-                self._plan, table = plan_table(self._source)
+                self._plan, table = plan_table(self._source, self._drop)
                 if table is not None:
                     self._kept[0] = table
             return self._plan
@@ -259,15 +261,21 @@ class TextTable(OneFile):
 
 
 def open_text_table(
-    path: Place, like: TextModel | None = None, pieces: NDArray[np.int64] | None = None
+    path: Place,
+    drop_damaged: bool = False,
+    like: TextModel | None = None,
+    pieces: NDArray[np.int64] | None = None,
 ) -> TextTable:
     """Open `path` for reading. It is not read until an array of it is asked for.
 
     Args:
-        path: the file.
+        path: the table.
+        drop_damaged: leave out lines with another number of cells than columns, or with texts
+            where nearly all have numbers, in place of an error.
         like, pieces: what is known of it; see `TextTable`. Of many files small pieces are read.
 
     Raises:
         UserError: there is no such file.
     """
-    return TextTable(TextBytes(path, None if like is None else SMALL_PIECE), like, pieces)
+    source = TextBytes(path, None if like is None else SMALL_PIECE)
+    return TextTable(source, drop_damaged, like, pieces)

@@ -1,0 +1,115 @@
+"""Labels, groups and split: columns beside the data, of one value a window, row or recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.pipeline.commands.guess.facts import Guess, few, listed_values, plain, values_of
+from headrace.pipeline.commands.guess.words import (
+    DOUBTED_GROUPS,
+    GROUP_WORDS,
+    LABEL_WORDS,
+    LEFT_OUT,
+    SPLIT_WORDS,
+    joined,
+    word,
+)
+from headrace.pipeline.config.load import toml_value
+from headrace.stores.source.found import FoundArray
+
+MOST_CLASSES = 60
+NO_GROUPS = (
+    "no column says whom the data are of; if so, split_by_window = true: scores are too high"
+)
+
+
+def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared: Any) -> bool:
+    """Write down which column holds the labels; False: there is none.
+
+    Args:
+        guess: what is known so far.
+        fitting: columns of the right length.
+        what: of what there is one label each, for the comment.
+        declared: the list of classes, if the file has one.
+    """
+    others = (by_words(fitting, GROUP_WORDS), by_words(fitting, SPLIT_WORDS))
+    labels = by_words([each for each in fitting if may_be_names(each)], LABEL_WORDS)
+    sure = labels is not None and word(labels.name) in LABEL_WORDS
+    if labels is None:
+        labels = few_valued([each for each in fitting if each not in others])
+    if labels is None:
+        guess.source["labels"] = (None, f"no array of {what} labels was found")
+        guess.unsure.append(f"no array holds labels, one for each of {what}.")
+        return False
+    guess.source["labels"] = (labels.name, values_of(labels))
+    tell_left_out(guess, declared if isinstance(declared, list) else labels.values or [])
+    if not sure:
+        guess.unsure.append(f"that {labels.name} holds the labels ({values_of(labels)}).")
+    return True
+
+
+def tell_left_out(guess: Guess, names: Sequence[Any]) -> None:
+    """Labels that say that there is none."""
+    doubtful = [plain(each) for each in names if LEFT_OUT.search(str(each))]
+    if doubtful:
+        shown = ", ".join(doubtful[:5])
+        guess.source["exclude_labels"] = (
+            None,
+            f"leave out {toml_value(doubtful[:5])}, if they say it",
+        )
+        guess.unsure.append(f"whether {shown} is a class, or to be left out (exclude_labels).")
+
+
+def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None:
+    """Write down which column says whom the data are of."""
+    groups = by_words(fitting, GROUP_WORDS)
+    if groups is None:
+        named = few([each.name for each in fitting]) or "none"
+        guess.source["groups"] = (None, f"whom {whose} is of; of its length: {named}. {NO_GROUPS}")
+        guess.unsure.append(
+            "whom the data come from, as folds are made of whole people or machines; columns of "
+            f"the right length: {named}."
+        )
+        return
+    guess.source["groups"] = (groups.name, values_of(groups))
+    if word(groups.name) in DOUBTED_GROUPS:
+        guess.unsure.append(f"that {groups.name} tells people or machines apart.")
+
+
+def tell_split(guess: Guess, fitting: Sequence[FoundArray]) -> None:
+    """Write down an official split."""
+    found = by_words(fitting, SPLIT_WORDS)
+    if found is not None and found.values and 2 <= len(found.values) <= 3:
+        name = found.name.rpartition("/")[2] if "recordings" in guess.source else found.name
+        guess.source["split"] = (name, f"official split: {listed_values(found.values)}")
+
+
+def by_words(found: Sequence[FoundArray], words: Sequence[str]) -> FoundArray | None:
+    """The first that is called by one of the words, else the first that one of them is part of."""
+    named = {joined(each): each for each in words}
+    for each in named:
+        for array in found:
+            if word(array.name) == each:
+                return array
+    for array in found:
+        if any(len(each) > 3 and each in word(array.name) for each in named):
+            return array
+    return None
+
+
+def may_be_names(found: FoundArray) -> bool:
+    """Whether a column may hold labels or names: texts, truths or whole numbers."""
+    if found.kind in "SOUb":
+        return True
+    return found.whole and (found.values is not None or not found.rises)
+
+
+def few_valued(found: Sequence[FoundArray]) -> FoundArray | None:
+    """The column of fewest different values, two at least and sixty at most, whole or texts."""
+    few_ones = [
+        each
+        for each in found
+        if each.values and 2 <= len(each.values) <= MOST_CLASSES and may_be_names(each)
+    ]
+    return min(few_ones, key=lambda each: len(each.values or ()), default=None)

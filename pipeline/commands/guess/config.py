@@ -1,0 +1,93 @@
+"""Guesses what a file or a folder of files is: the keys of a first configuration, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.pipeline.commands.guess.channels import tell_channels
+from headrace.pipeline.commands.guess.columns import (
+    by_words,
+    tell_groups,
+    tell_labels,
+    tell_split,
+)
+from headrace.pipeline.commands.guess.data import tell_data
+from headrace.pipeline.commands.guess.facts import Guess, values_of
+from headrace.pipeline.commands.guess.folder import guess_folder
+from headrace.pipeline.commands.guess.nested import guess_nested
+from headrace.pipeline.commands.guess.rate import tell_rate
+from headrace.pipeline.commands.guess.words import GROUP_WORDS, SPLIT_WORDS, word
+from headrace.stores.source.found import Contents, FoundArray, FoundFile
+
+
+def guess_config(contents: Contents, where: str) -> Guess:
+    """What a file or a folder seems to be.
+
+    Raises:
+        UserError: nothing may be signals.
+    """
+    if contents.names:
+        return guess_folder(contents, where)
+    (file,) = contents.files
+    return guess_nested(file) or _guess_file(file, where)
+
+
+def _guess_file(file: FoundFile, where: str) -> Guess:
+    """What one file seems to be, whose arrays are of all of its recordings."""
+    guess = Guess()
+    data = tell_data(guess, file, where)
+    declared = file.named("classes")
+    classes = data.array.attributes.get("classes") or (declared.values if declared else None)
+    of = f"the {data.rows:,} {'windows' if data.key == 'windows' else 'rows'}"
+    if data.key == "signals":
+        table = _tell_recordings(guess, file)
+        tell_labels(guess, _without(data.columns, GROUP_WORDS, SPLIT_WORDS), of, classes)
+        if table is None:
+            rest = [c for c in data.columns if c.name != guess.value("labels")]
+            tell_groups(guess, rest, "each row")
+            tell_split(guess, [c for c in rest if c.name != guess.value("groups")])
+    else:
+        tell_labels(guess, data.columns, of, classes)
+        rest = [c for c in data.columns if c.name != guess.value("labels")]
+        tell_groups(guess, rest, "each window")
+        tell_split(guess, [c for c in rest if c.name != guess.value("groups")])
+    tell_rate(guess, [file], data.array, data.times)
+    tell_channels(guess, data, data.titles)
+    return guess
+
+
+def _without(columns: Sequence[FoundArray], *kinds: Sequence[str]) -> list[FoundArray]:
+    left_out = [by_words(columns, words) for words in kinds]
+    return [each for each in columns if each not in left_out]
+
+
+def _tell_recordings(guess: Guess, file: FoundFile) -> str | None:
+    """The table of recordings: columns of equal length in one group, start and length of them."""
+    folders: dict[str, list[FoundArray]] = {}
+    for found in file.arrays:
+        folder, slash, _ = found.name.rpartition("/")
+        if slash and found.is_flat:
+            folders.setdefault(folder, []).append(found)
+    for folder, columns in folders.items():
+        words = {word(each.name): each for each in columns}
+        start = next((words[w] for w in ("start", "begin", "offset", "first") if w in words), None)
+        length = next((words[w] for w in ("length", "rows", "count", "size") if w in words), None)
+        if start is None or length is None:
+            continue
+        guess.source["recordings"] = (folder, f"table of {start.rows:,} recordings")
+        for key, usual, found in (
+            ("start_column", "start", start),
+            ("length_column", "length", length),
+        ):
+            if word(found.name) != usual:
+                guess.source[key] = (found.name.rpartition("/")[2], "of the table")
+        rest = [each for each in columns if each not in (start, length)]
+        groups = by_words(rest, GROUP_WORDS)
+        if groups is None:
+            guess.source["groups"] = (None, "the column of the table with people or machines")
+            guess.unsure.append(f"which column of {folder} says whom a recording is of.")
+        else:
+            guess.source["groups"] = (groups.name.rpartition("/")[2], values_of(groups))
+        tell_split(guess, [each for each in rest if each is not groups])
+        return folder
+    return None

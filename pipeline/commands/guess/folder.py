@@ -1,0 +1,303 @@
+"""What a folder of files seems to be: each is a recording, and names and tables say of whom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.pipeline.commands.guess.beside import tell_beside
+from headrace.pipeline.commands.guess.channels import tell_channels
+from headrace.pipeline.commands.guess.columns import NO_GROUPS, by_words, tell_groups, tell_labels
+from headrace.pipeline.commands.guess.data import TABLE, Data, tell_data
+from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
+from headrace.pipeline.commands.guess.names import Proposal, propose
+from headrace.pipeline.commands.guess.rate import tell_rate
+from headrace.pipeline.commands.guess.words import (
+    DOUBTED_GROUPS,
+    GROUP_WORDS,
+    LABEL_WORDS,
+    SPLIT_WORDS,
+    joined,
+    word,
+)
+from headrace.stores.errors import CommandError
+from headrace.stores.source.classes import PARTS
+from headrace.stores.source.file_patterns import compiled
+from headrace.stores.source.found import Contents, FoundFile
+
+GROUP_FIELDS = ("subject", "machine", "recording", "session")
+DOUBTED_FIELDS = ("recording", "session", *DOUBTED_GROUPS)
+"""Fields that may say whom a recording is of, the likeliest first; and those of doubt."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One recording of a folder.
+
+    Attributes:
+        file: that was opened, of each pattern.
+        data: of each.
+        told: what was guessed of the first.
+    """
+
+    files: tuple[FoundFile, ...]
+    data: tuple[Data, ...]
+    told: Guess
+
+
+def guess_folder(contents: Contents, where: str) -> Guess:
+    """What a folder of files seems to be.
+
+    Raises:
+        UserError: no file of it can be read, or none holds signals.
+    """
+    proposal, example = _proposed(contents, where)
+    guess = Guess()
+    if not contents.columns:
+        _tell_files(guess, contents, proposal)
+    _tell_data(guess, proposal, example)
+    rest = [file for file in contents.files if file.name in _rest(contents, proposal)]
+    beside = tell_beside(guess, proposal, example.data[0], rest)
+    _tell_labels(guess, proposal, example, beside)
+    if guess.value("groups_file") is None:
+        _tell_groups(guess, proposal, example)
+    _tell_split(guess, proposal)
+    _tell_rest(guess, tuple(_rest(contents, proposal)))
+    tell_rate(guess, example.files, example.data[0].array, example.data[0].times)
+    tell_channels(guess, example.data[0], _titles(proposal, example))
+    if contents.unnamed:
+        guess.unsure.append(
+            f"what {contents.unnamed:,} files hold whose names are no text: they are left out."
+        )
+    return guess
+
+
+def _proposed(contents: Contents, where: str) -> tuple[Proposal, Example]:
+    """Patterns of the names, or what a table of files says in their place; and a recording."""
+    if contents.columns:
+        listed = Proposal(
+            ("**/*",), contents.columns, (contents.names,), prefixed=frozenset(contents.columns)
+        )
+        return _example(contents, listed, where)
+    names = _likely(contents, where)
+    proposal = propose(names, labelled=False)
+    assert proposal is not None
+    proposal, example = _example(contents, proposal, where)
+    if _has_labels(example):
+        again = propose(names, labelled=True)
+        assert again is not None
+        proposal, example = _example(contents, again, where)
+    return proposal, example
+
+
+def _likely(contents: Contents, where: str) -> list[str]:
+    """Names of the kind of file that most of those are that can be read.
+
+    Raises:
+        UserError: none can.
+    """
+    opened = [file for file in contents.files if file.arrays]
+    if not opened:
+        why = next((file.error for file in contents.files if file.error), "it holds no file")
+        raise CommandError(f"{where} holds no file that can be read: {why}")
+    endings = {_ending(file.name) for file in opened if any(_holds_data(file))}
+    endings = endings or {_ending(file.name) for file in opened}
+    counts = Counter(_ending(name) for name in contents.names)
+    ending = max(endings, key=lambda each: (counts[each], each))
+    return [name for name in contents.names if _ending(name) == ending]
+
+
+def _holds_data(file: FoundFile) -> list[bool]:
+    return [len(each.shape) in (2, 3) or each.rows > 1 for each in file.arrays if each.shape]
+
+
+def _ending(name: str) -> str:
+    base = name.rpartition("/")[2].lower()
+    packed = ".gz" if base.endswith(".gz") else ""
+    return base.removesuffix(packed).rpartition(".")[2] + packed
+
+
+def _example(contents: Contents, proposal: Proposal, where: str) -> tuple[Proposal, Example]:
+    """A recording whose files were opened; patterns of other lengths are left out.
+
+    Raises:
+        UserError: none of its files holds signals.
+    """
+    opened = {file.name: file for file in contents.files if file.arrays}
+    beside = frozenset(
+        each.rows
+        for file in contents.files
+        if len(file.arrays) <= 2
+        for each in file.arrays
+        if each.shape and each.is_flat
+    )
+    files: list[FoundFile] = []
+    data: list[Data] = []
+    guesses: list[Guess] = []
+    kept: list[int] = []
+    for number, names in enumerate(proposal.names):
+        file = next((opened[name] for name in names if name in opened), None)
+        if file is None:
+            continue
+        guess = Guess()
+        try:
+            found = tell_data(guess, file, f"{where}/{file.name}", beside)
+        except CommandError:
+            if number == 0 and len(proposal.names) == 1:
+                raise
+            continue
+        same = not data or (found.key, found.rows) == (data[0].key, data[0].rows)
+        if same or _recording(names, file) != _recording(proposal.names[kept[0]], files[0]):
+            files.append(file)
+            data.append(found)
+            guesses.append(guess)
+            kept.append(number)
+    if not data:
+        raise CommandError(f"{where} holds no file with signals: name another folder.")
+    proposal = Proposal(
+        tuple(proposal.patterns[n] for n in kept),
+        proposal.columns,
+        tuple(proposal.names[n] for n in kept),
+        tuple(proposal.sensors[n] for n in kept),
+        proposal.rest + tuple(n for k, each in enumerate(proposal.names) if k not in kept
+                              for n in each),
+        proposal.prefixed,
+    )  # fmt: skip
+    return proposal, Example(tuple(files), tuple(data), guesses[0])
+
+
+def _recording(names: Sequence[str], file: FoundFile) -> int:
+    return names.index(file.name)
+
+
+def _has_labels(example: Example) -> bool:
+    return any(word(each.name) in LABEL_WORDS for each in example.data[0].columns)
+
+
+def _rest(contents: Contents, proposal: Proposal) -> set[str]:
+    taken = {name for names in proposal.names for name in names}
+    return set(contents.names) - taken
+
+
+def _tell_files(guess: Guess, contents: Contents, proposal: Proposal) -> None:
+    rest = sorted(_rest(contents, proposal))
+    if not proposal.columns and not rest:
+        return
+    count = len(proposal.names[0])
+    fields = "; ".join(
+        f"{name}: {listed_values(list(dict.fromkeys(values)))}"
+        for name, values in list(proposal.columns.items())[:6]
+    )
+    beside = f", {len(proposal.patterns)} files each" if len(proposal.patterns) > 1 else ""
+    guess.source["files"] = (
+        list(proposal.patterns),
+        f"{count:,} recordings{beside}{'; ' if fields else ''}{fields}",
+    )
+
+
+def _tell_rest(guess: Guess, rest: Sequence[str]) -> None:
+    """Files that no key of the source names."""
+    used = [guess.value(key) or {} for key in ("intervals", "label_table")]
+    names = {each.get("file") for each in used}
+    patterns = [compiled(p) for key in ("labels_file", "groups_file") if (p := guess.value(key))]
+    unused = [
+        name
+        for name in sorted(rest)
+        if name not in names and not any(each.fullmatch(name) for each in patterns)
+    ]
+    if unused:
+        guess.unsure.append(f"what these files are for, which are left out: {few(unused, 4)}.")
+
+
+def _tell_data(guess: Guess, proposal: Proposal, example: Example) -> None:
+    first = example.data[0]
+    for key, told in example.told.source.items():
+        guess.source[key] = told
+    guess.unsure += example.told.unsure
+    guess.notes += example.told.notes
+    if len({data.names for data in example.data}) > 1:
+        # Each file has names of its own.
+        guess.source[first.key] = (TABLE, "all columns of numbers of each file")
+        if any(data.array.name != TABLE for data in example.data):
+            guess.unsure.append("which arrays of each file are signals: their names differ.")
+
+
+def _tell_labels(guess: Guess, proposal: Proposal, example: Example, beside: bool) -> None:
+    columns = example.data[0].columns
+    if beside:
+        return
+    named = by_words(columns, LABEL_WORDS)
+    field = _field(proposal, LABEL_WORDS)
+    if named is None and field is not None:
+        values = list(dict.fromkeys(proposal.columns[field]))
+        guess.source["label_column"] = (field, f"of each recording: {listed_values(values)}")
+        if field not in proposal.prefixed or len(values) == len(proposal.names[0]):
+            guess.unsure.append(f"that {few(values, 4)} in names of files are the labels.")
+        return
+    what = "each window" if example.data[0].key == "windows" else "each row"
+    declared = example.data[0].array.attributes.get("classes")
+    tell_labels(guess, columns, what, declared)
+    if guess.value("labels") is None and proposal.columns:
+        key, (value, comment) = "labels", guess.source["labels"]
+        fields = ", ".join(proposal.columns)
+        guess.source[key] = (
+            value,
+            f'{comment}; or set label_column to a field of the names: {fields}; or labels = ""',
+        )
+
+
+def _field(proposal: Proposal, words: Sequence[str]) -> str | None:
+    """The field of the names, or the column of a table of files, that is called so."""
+    called = {joined(name): name for name in proposal.columns}
+    return next((called[joined(each)] for each in words if joined(each) in called), None)
+
+
+def _tell_groups(guess: Guess, proposal: Proposal, example: Example) -> None:
+    field = _field(proposal, (*GROUP_FIELDS, *GROUP_WORDS))
+    if field is not None:
+        values = list(dict.fromkeys(proposal.columns[field]))
+        guess.source["groups"] = (field, f"of each recording: {listed_values(values)}")
+        if joined(field) in DOUBTED_FIELDS or field not in proposal.prefixed:
+            guess.unsure.append(
+                f"that {few(values, 4)} in names of files tells people or machines apart; "
+                'groups = "file" makes each file one.'
+            )
+        return
+    columns = [c for c in example.data[0].columns if c.name != guess.value("labels")]
+    if by_words(columns, GROUP_WORDS) is not None:
+        tell_groups(guess, columns, "each row")
+        return
+    fields = ", ".join([*proposal.columns, "file"])
+    guess.source["groups"] = (None, f"whom each recording is of: one of {fields}. {NO_GROUPS}")
+    guess.unsure.append(
+        "whom the recordings come from, as folds are made of whole people or machines; names say: "
+        f"{fields}."
+    )
+
+
+def _tell_split(guess: Guess, proposal: Proposal) -> None:
+    found = _field(proposal, SPLIT_WORDS)
+    if found is None:
+        return
+    values = list(dict.fromkeys(proposal.columns[found]))
+    if len(values) <= len(PARTS):
+        guess.source["split"] = (found, f"official split: {listed_values(values)}")
+
+
+def _titles(proposal: Proposal, example: Example) -> list[str] | None:
+    """Names of all channels of a recording, each with its sensor where names come twice."""
+    if len(example.data) == 1:
+        titles = example.data[0].titles
+        return None if titles is None else list(titles)
+    found = []
+    for sensor, data in zip(proposal.sensors, example.data, strict=True):
+        own = data.titles
+        if own is None:
+            axes = ["x", "y", "z"] if data.channels == 3 else map(str, range(data.channels))
+            own = ("",) if data.channels == 1 else tuple(axes)
+        found.append([(sensor, title) for title in own])
+    plain = [title for each in found for _, title in each]
+    if len(set(plain)) == len(plain) and all(plain):
+        return plain
+    return ["_".join(filter(None, pair)) for each in found for pair in each]

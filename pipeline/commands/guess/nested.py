@@ -1,0 +1,131 @@
+"""Recordings within one file: groups such as subject_01/trial_3/acc, each a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.pipeline.commands.guess.channels import tell_channels
+from headrace.pipeline.commands.guess.columns import NO_GROUPS, by_words, tell_labels
+from headrace.pipeline.commands.guess.data import MOST_CHANNELS, SHORTEST_SIGNAL, Data
+from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
+from headrace.pipeline.commands.guess.folder import GROUP_FIELDS
+from headrace.pipeline.commands.guess.names import Proposal, propose
+from headrace.pipeline.commands.guess.rate import tell_rate, times_among
+from headrace.pipeline.commands.guess.words import GROUP_WORDS, LABEL_WORDS, TIME_WORDS, word
+from headrace.stores.source.found import FoundArray, FoundFile
+
+
+def guess_nested(file: FoundFile) -> Guess | None:
+    """What a file of many recordings seems to be; None: its arrays are of all recordings."""
+    arrays = {each.name: each for each in file.arrays}
+    names = [each.name for each in file.arrays if _may_be_signals(each)]
+    proposal = propose(names, labelled=_has_labels(file)) if len(names) > 1 else None
+    if proposal is None or not proposal.columns or len(proposal.names[0]) < 2:
+        return None
+    first = arrays[proposal.names[0][0]]
+    apart = any("/" in pattern.partition("}")[2] for pattern in proposal.patterns)
+    lengths = {_rows(arrays[name]) for name in proposal.names[0]}
+    if not apart and (len(first.shape) < 2 or len(lengths) == 1):
+        return None
+    guess = Guess()
+    examples = [arrays[each[0]] for each in proposal.names]
+    examples = [each for each in examples if _rows(each) == _rows(first)]
+    kept = [n for n, each in enumerate(proposal.names) if arrays[each[0]] in examples]
+    patterns = [proposal.patterns[n] for n in kept]
+    fields = "; ".join(
+        f"{name}: {listed_values(list(dict.fromkeys(values)))}"
+        for name, values in proposal.columns.items()
+    )
+    guess.source["signals"] = (
+        patterns if len(patterns) > 1 else patterns[0],
+        f"{len(proposal.names[0]):,} recordings; {fields}",
+    )
+    beside = _beside(file, first)
+    times = times_among(beside)
+    _tell_labels(guess, proposal, beside, first)
+    _tell_groups(guess, proposal)
+    channels = sum(each.shape[1] if len(each.shape) > 1 else 1 for each in examples)
+    titles = _titles(proposal, examples, kept)
+    data = Data("signals", tuple(patterns), first, _rows(first), channels, (), None, times)
+    tell_rate(guess, [file], first, times)
+    tell_channels(guess, data, titles)
+    return guess
+
+
+def _may_be_signals(found: FoundArray) -> bool:
+    if found.kind not in "fiu" or word(found.name) in (*LABEL_WORDS, *GROUP_WORDS, *TIME_WORDS):
+        return False
+    if len(found.shape) == 2 and not found.is_flat:
+        return min(found.shape) <= MOST_CHANNELS and max(found.shape) >= SHORTEST_SIGNAL
+    return bool(found.shape) and found.is_flat and found.rows >= SHORTEST_SIGNAL
+
+
+def _rows(found: FoundArray) -> int:
+    return found.rows if found.is_flat else found.shape[0]
+
+
+def _has_labels(file: FoundFile) -> bool:
+    return any(word(each.name) in LABEL_WORDS for each in file.arrays)
+
+
+def _beside(file: FoundFile, first: FoundArray) -> list[FoundArray]:
+    """What stands in the group of an array and has one value a row of it."""
+    folder = first.name.rpartition("/")[0]
+    return [
+        each
+        for each in file.arrays
+        if each is not first
+        and each.name.rpartition("/")[0] == folder
+        and each.shape
+        and each.is_flat
+        and each.rows == _rows(first)
+    ]
+
+
+def _with_fields(name: str, first: FoundArray, pattern: str) -> str:
+    """A name beside an array, with the fields of the array's own."""
+    folder = pattern.rpartition("/")[0]
+    leaf = name.rpartition("/")[2]
+    return f"{folder}/{leaf}" if folder else leaf
+
+
+def _tell_labels(
+    guess: Guess, proposal: Proposal, beside: Sequence[FoundArray], first: FoundArray
+) -> None:
+    labels = by_words(beside, LABEL_WORDS)
+    if labels is None and "activity" in proposal.columns:
+        values = list(dict.fromkeys(proposal.columns["activity"]))
+        guess.source["label_column"] = ("activity", f"from the names: {listed_values(values)}")
+        return
+    tell_labels(guess, beside, "each row", first.attributes.get("classes"))
+    name = guess.value("labels")
+    if name is not None:
+        comment = guess.source["labels"][1]
+        guess.source["labels"] = (_with_fields(name, first, proposal.patterns[0]), comment)
+
+
+def _tell_groups(guess: Guess, proposal: Proposal) -> None:
+    for field in GROUP_FIELDS:
+        if field in proposal.columns:
+            values = list(dict.fromkeys(proposal.columns[field]))
+            guess.source["groups"] = (field, f"from the names: {listed_values(values)}")
+            if field != "subject" or field not in proposal.prefixed:
+                guess.unsure.append(f"that {few(values, 4)} tells people or machines apart.")
+            return
+    fields = ", ".join(proposal.columns)
+    guess.source["groups"] = (None, f"whom each recording is of: one of {fields}. {NO_GROUPS}")
+    guess.unsure.append("whom the recordings come from, as folds are made of whole people.")
+
+
+def _titles(
+    proposal: Proposal, examples: Sequence[FoundArray], kept: Sequence[int]
+) -> list[str] | None:
+    if len(examples) == 1:
+        return None
+    found = []
+    for number, each in zip(kept, examples, strict=True):
+        sensor = proposal.sensors[number]
+        count = each.shape[1] if len(each.shape) > 1 else 1
+        axes = list("xyz") if count == 3 else list(map(str, range(count)))
+        found += [sensor] if count == 1 else [f"{sensor}_{axis}" for axis in axes]
+    return found

@@ -1,0 +1,182 @@
+"""The sampling rate: from attributes, arrays of one number, times, names; and what times count."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from headrace.pipeline.commands.guess.facts import Guess, shortened
+from headrace.pipeline.commands.guess.words import TIME_WORDS, joined, word
+from headrace.stores.source.channels import ATTRIBUTES, MAX_RATE, MIN_RATE
+from headrace.stores.source.found import FoundArray, FoundFile
+
+RATES = {
+    f"{sampling}{rate}{hz}"
+    for sampling in ("sampling", "sample")
+    for rate in ("rate", "frequency", "freq")
+    for hz in ("", "hz", "inhz")
+}
+RATE_WORDS = RATES | {
+    "fs", "sfreq", "srate", "ratehz", "fshz", "rate", "hz", "freq", "frequency",
+    "samplespersecond", "sps", "fps", "odr",
+}  # fmt: skip
+PERIOD_WORDS = {
+    "dt": 1.0, "samplinginterval": 1.0, "sampleinterval": 1.0, "samplingperiod": 1.0,
+    "sampleperiod": 1.0, "ts": 1.0, "dtms": 1e-3, "samplingintervalms": 1e-3,
+    "sampleperiodms": 1e-3, "samplingperiodms": 1e-3, "timestep": 1.0,
+}  # fmt: skip
+"""Names of the time between two samples, and seconds of its unit."""
+IN_NAME = re.compile(r"(?<![0-9.])(\d+(?:\.\d+)?)\s?_?(k?)hz", re.IGNORECASE)
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+EPOCHS = {"s": (5e8, 5e9), "ms": (5e11, 5e12), "us": (5e14, 5e15), "ns": (5e17, 5e18)}
+"""Times since 1970 in each unit, from 1985 to 2128."""
+SUFFIX = re.compile(
+    r"[\W_](s|sec|secs|seconds|ms|msec|millis|milliseconds|us|µs|micros|ns|nanos)\W*$",
+    re.IGNORECASE,
+)
+SUFFIXES = {"s": "s", "se": "s", "ms": "ms", "mi": "ms", "us": "us", "µs": "us", "ns": "ns",
+            "na": "ns"}  # fmt: skip
+USUAL_RATES = (1.0, 2000.0)
+"""Hz, of most sensors that people wear or machines have."""
+
+
+def tell_rate(
+    guess: Guess, files: Sequence[FoundFile], data: FoundArray, times: FoundArray | None
+) -> float | None:
+    """Write down the rate, or that it is asked for; returns it where it is known.
+
+    Args:
+        guess: what is known so far.
+        files: of one recording.
+        data: the signals or windows.
+        times: a column of times, one a row.
+    """
+    usual = ATTRIBUTES["rate_hz"]
+    found = _attribute(data)
+    if found is not None:
+        name, rate = found
+        if name == usual:
+            guess.notes.append(f"The rate is the file's {name} = {rate:g} Hz.")
+            return rate
+        guess.source["rate_hz"] = (rate, f"Hz, the attribute {shortened(name)}")
+        guess.unsure.append(f"that the attribute {shortened(name)} = {rate:g} is the rate in Hz.")
+        return rate
+    found = next((each for file in files for each in _scalars(file)), None)
+    if found is not None:
+        name, rate = found
+        guess.source["rate_hz"] = (rate, f"Hz, the number {shortened(name)} of the file")
+        guess.unsure.append(f"that {shortened(name)} is the sampling rate: {rate:g} Hz.")
+        return rate
+    if times is not None:
+        return _of_times(guess, times)
+    named = {float(m[1]) * (1000 if m[2] else 1) for f in files for m in IN_NAME.finditer(f.name)}
+    if len(named) == 1:
+        rate = named.pop()
+        guess.source["rate_hz"] = (rate, "??? Hz, as names of files say")
+        guess.unsure.append(f"that {rate:g} Hz in names of files is the sampling rate.")
+        return rate
+    guess.source["rate_hz"] = (None, "sampling rate in Hz")
+    guess.unsure.append("the sampling rate: the file does not say it.")
+    return None
+
+
+def times_among(columns: Sequence[FoundArray]) -> FoundArray | None:
+    """The column of times: by its name, and values that rise or are dates."""
+    named = {word(each.name): each for each in reversed(columns)}
+    for each in TIME_WORDS:
+        found = named.get(each)
+        if found is not None and (found.rises or _are_dates(found)):
+            return found
+    for column in columns:
+        is_time = any(each in word(column.name) for each in ("time", "date"))
+        if is_time and (column.rises or _are_dates(column)):
+            return column
+    return None
+
+
+def _attribute(data: FoundArray) -> tuple[str, float] | None:
+    """Name and value of the attribute that says the rate, the usual one first."""
+    usual = ATTRIBUTES["rate_hz"]
+    for name in sorted(data.attributes, key=lambda each: each != usual):
+        number = _number(data.attributes[name])
+        if number is None:
+            continue
+        bare = joined(name)
+        rate = number if bare in RATE_WORDS or name == usual else None
+        if bare in PERIOD_WORDS and number > 0:
+            rate = float(f"{1 / (number * PERIOD_WORDS[bare]):.9g}")
+        if rate is not None and MIN_RATE <= rate <= MAX_RATE:
+            return name, rate
+    return None
+
+
+def _scalars(file: FoundFile) -> list[tuple[str, float]]:
+    """Arrays of one number that are called as a rate."""
+    found = []
+    for each in file.arrays:
+        if not each.shape or math.prod(each.shape) == 1:
+            number = _number(each.values)
+            bare = word(each.name)
+            if number is not None and bare in PERIOD_WORDS and number > 0:
+                number, bare = float(f"{1 / (number * PERIOD_WORDS[bare]):.9g}"), "fs"
+            if number is not None and bare in RATE_WORDS and MIN_RATE <= number <= MAX_RATE:
+                found.append((each.name, number))
+    return found
+
+
+def _number(value: Any) -> float | None:
+    """The one finite number that a value is, in whatever brackets; of text, before Hz."""
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*(k?)(hz)?\s*", value, re.IGNORECASE)
+        try:
+            value = float(match[1]) * (1000 if match[2] else 1) if match else None
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _of_times(guess: Guess, times: FoundArray) -> float | None:
+    """Write down the column of times and what it counts; returns the rate that it gives."""
+    guess.source["time"] = (times.name, "times: the rate is taken from them, and gaps cut")
+    if not times.is_number:
+        guess.source["time_unit"] = ("date", f"dates, such as {shortened(str(times.first[0]))}")
+        return None
+    unit, sure = time_unit(times)
+    guess.source["time_unit"] = (unit, ("" if sure else "??? ") + "what the times count")
+    step = abs(times.step or 0) * UNITS[unit]
+    if not sure:
+        guess.unsure.append(
+            f"that {shortened(times.name)} counts {unit}: one step is {times.step:g}."
+        )
+    return float(f"{1 / step:.4g}") if step else None
+
+
+def time_unit(times: FoundArray) -> tuple[str, bool]:
+    """What times count, and whether that is sure: by name, by times since 1970, by the rate."""
+    match = SUFFIX.search(times.name) or re.search(r"(ms|us|ns)$", times.name)
+    if match:
+        return SUFFIXES.get(match[1].lower()[:2], "s"), True
+    for unit, (low, high) in EPOCHS.items():
+        if times.least is not None and low <= times.least <= high:
+            return unit, True
+    step = abs(times.step or 0)
+    plausible = [
+        unit
+        for unit, seconds in UNITS.items()
+        if step and USUAL_RATES[0] < 1 / (step * seconds) < USUAL_RATES[1]
+    ]
+    if len(plausible) == 1:
+        return plausible[0], not times.whole or step > 1
+    return ("s" if step <= 1 or not plausible else plausible[0]), False
+
+
+def _are_dates(column: FoundArray) -> bool:
+    return column.kind in "SOU" and any(
+        re.search(r"\d{1,4}[-/.:]\d{1,2}[-/.:]\d{1,4}", str(each)) for each in column.first
+    )

@@ -1,0 +1,51 @@
+"""Tables of labels in the configuration: `source.intervals` and `source.label_table`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class IntervalOptions(BaseModel):
+    """A table of intervals that label stretches of recordings; the rows between have no label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    file: str = Field(
+        description="The table, relative to the folder of the source's files: CSV, or text with "
+        "blanks."
+    )
+    columns: list[str] | None = Field(
+        default=None,
+        description="Names of the table's columns, where it has no header or other ones: start, "
+        "stop, label, and fields of `source.files` that say whose an interval is.",
+    )
+    unit: Literal["rows", "s", "ms", "us", "ns", "date"] = Field(
+        default="rows",
+        description="What start and stop count, from the recording's beginning; times that only "
+        "fit the column of times (date, or seconds since 1970) are looked up in it.",
+    )
+    first: int = Field(default=0, ge=0, le=1, description="The number of the first row.")
+    inclusive: bool = Field(
+        default=False, description="Whether stop is the last row or moment, not the one after it."
+    )
+
+
+class LabelTableOptions(BaseModel):
+    """A table that says what labels mean: a row a label."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    file: str = Field(
+        description="The table, relative to the folder of the source's files: CSV, or text with "
+        "blanks."
+    )
+    label: str | None = Field(
+        default=None,
+        description="Column of labels as the recordings have them. Usual: label, "
+        "or the first of a table without a header.",
+    )
+    name: str | None = Field(
+        default=None, description="Column of the names that they get. Usual: name, or the second."
+    )
