@@ -36,6 +36,16 @@ def used_channels(array: SourceArray, options: SourceOptions) -> SourceArray:
     """
     if not options.use_channels:
         return array
+    places, names = used_places(array, options)
+    return Named(chosen(array, places), names)
+
+
+def used_places(array: SourceArray, options: SourceOptions) -> tuple[list[int], list[str]]:
+    """Which channels of `array` (..., C) `source.use_channels` lists, and their names.
+
+    Raises:
+        UserError: as `used_channels`.
+    """
     count = (array.shape or (0,))[-1]
     names = options.channels or channel_texts(array.attribute("channels"), count)
     if names is None:
@@ -49,7 +59,7 @@ def used_channels(array: SourceArray, options: SourceOptions) -> SourceArray:
             f"source.use_channels picks by names: set source.channels to {count} of them."
         )
     places = places_of(names, options.use_channels, "use_channels", array.where)
-    return Named(chosen(array, places), [names[place] for place in places])
+    return places, [names[place] for place in places]
 
 
 def places_of(names: Sequence[str], patterns: Sequence[str], option: str, where: str) -> list[int]:

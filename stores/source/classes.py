@@ -53,7 +53,8 @@ class LabelSelection:
         """Nothing is read yet: names are judged as they are met."""
         self._map = options.class_map
         self._exclude = options.exclude_labels
-        self._between = UNLABELLED if options.intervals is not None else None
+        stretches = options.intervals is not None or options.label_every_s is not None
+        self._between = UNLABELLED if stretches else None
         self._known: dict[str, str | None] = {}
 
     @property

@@ -1,4 +1,4 @@
-"""Names of the files below a folder: none that is hidden, and none that leads out of it."""
+"""Names of the files below a folder: none that is hidden, and none read that leads out of it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from headrace.stores.source.formats.opening import ZARR_FILES
 def names_below(folder: Place) -> Iterator[str]:
     """Names of all files below, relative and with slashes; a Zarr group is one file.
 
-    Links that lead out of the folder are not followed. Names that begin with a dot are left alone.
+    Links to folders are not followed; those that lead out of the folder are given like files, for
+    `require_inside`. Names that begin with a dot are left alone.
     """
     if not isinstance(folder, Path):
         yield from _object_names(list(storage_of(folder).names()))
         return
-    waiting = [""]
+    waiting, root = [""], os.path.realpath(folder)
     while waiting:
         inside = waiting.pop()
         with os.scandir(folder / inside) as found:
@@ -33,7 +34,7 @@ def names_below(folder: Place) -> Iterator[str]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(f"{name}/")
-            elif _stays_within(entry, folder):
+            elif _may_be_file(entry, root):
                 yield name
 
 
@@ -101,8 +102,38 @@ def _object_names(names: Sequence[str]) -> Iterator[str]:
         yield name
 
 
-def _stays_within(entry: os.DirEntry[str], folder: Path) -> bool:
+def require_inside(folder: Place, names: Sequence[str]) -> None:
+    """Refuse links that lead out of the folder, to what is not there, or to another of the files.
+
+    Raises:
+        UserError: names the first.
+    """
+    if not isinstance(folder, Path):
+        return
+    links = [name for name in names if os.path.islink(os.path.join(folder, name))]
+    if not links:
+        return
+    inside, linked = Inside(folder), set(links)
+    root = os.path.realpath(folder)
+    seen = {os.path.join(root, name): name for name in names if name not in linked}
+    for name in links:
+        what = inside.problem(name)
+        if what is not None:
+            raise SourceError(
+                f"{name} in {folder} is a link, and {what}. Copy the data into the folder "
+                "(cp -rL), or leave the file out with source.files."
+            )
+        other = seen.setdefault(os.path.realpath(os.path.join(folder, name)), name)
+        if other != name:
+            raise SourceError(
+                f"{name} in {folder} is a link to {other}: the recording would count twice. "
+                "Remove it, or leave it out with source.files."
+            )
+
+
+def _may_be_file(entry: os.DirEntry[str], root: str) -> bool:
+    """A file, or a link: wherever it leads, the file that it stands for is missed without it."""
     if not entry.is_symlink():
         return entry.is_file()
-    target = Path(entry.path).resolve()
-    return target.is_file() and target.is_relative_to(folder.resolve())
+    target = os.path.realpath(entry.path)
+    return not (os.path.isdir(target) and os.path.commonpath([root, target]) == root)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
 from headrace.stores.source.file_kinds import main_kind
-from headrace.stores.source.file_listing import names_below, place_beside
+from headrace.stores.source.file_listing import names_below, place_beside, require_inside
 from headrace.stores.source.file_patterns import FIELD, compiled
 from headrace.stores.source.names import natural_order
 from headrace.stores.text import shown
@@ -68,7 +69,7 @@ def files_in(
 ) -> SourceFiles:
     """The files below `folder` whose names match the patterns; without any, all of one kind.
 
-    Links that lead out of the folder are not followed. Names that begin with a dot are left alone.
+    Names that begin with a dot are left alone.
 
     Args:
         folder: where they are.
@@ -78,7 +79,8 @@ def files_in(
 
     Raises:
         UserError: a pattern matches no file, or two files are the same recording; a recording
-            lacks the file of a pattern; without a pattern, there is no main kind of files.
+            lacks the file of a pattern, or a link leads out of the folder; without a pattern,
+            there is no main kind of files.
     """
     names = sorted(set(names_below(folder)).difference(but))
     left_out: list[str] = []
@@ -118,6 +120,7 @@ def files_in(
     order = natural_order([found[0][key] for key in keys])
     ordered = [keys[position] for position in order]
     listed = tuple(tuple(matched[key] for matched in found) for key in ordered)
+    require_inside(folder, list(chain.from_iterable(listed)))
     columns = {field: [key[n] for key in ordered] for n, field in enumerate(fields)}
     columns[FILE] = [each[0] for each in listed]
     return SourceFiles(folder, listed, columns, tuple(left_out))

@@ -51,6 +51,6 @@ def fingerprint(
 
 def _bytes(array: SourceArray, start: int, stop: int) -> bytes:
     if array.dtype.kind in "SOU":
-        return "\0".join(array.texts(start, stop).tolist()).encode()
+        return "\0".join(array.texts(start, stop).tolist()).encode(errors="surrogatepass")
     content: bytes = np.ascontiguousarray(array.read(start, stop)).tobytes()
     return content

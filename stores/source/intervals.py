@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.dates import month_is_first
+from headrace.stores.source.files import FILE
 from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.interval_rows import interval_rows
 from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.names import plain_number
-from headrace.stores.source.recording_table import column_texts
+from headrace.stores.source.recording_table import RecordingTable, column_texts
+from headrace.stores.source.stamps import SECONDS, Stamps, unit_of
+from headrace.stores.source.times import Times
 
+PLACES = ("start", "length")
+"""Columns of the table of recordings that tell none from another."""
 NEEDED = ("start", "stop", "label")
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 Intervals = tuple[NDArray[np.int64], NDArray[np.int64], list[str]]
 
 
 def read_intervals(
-    node: SourceNode,
-    options: IntervalOptions,
-    start: NDArray[np.int64],
-    length: NDArray[np.int64],
-    columns: Mapping[str, Sequence[str]],
-    rate_hz: float,
+    node: SourceNode, options: IntervalOptions, times: Times, rate_hz: float
 ) -> Intervals:
     """The intervals of a table, as rows of the signals in their order.
 
     Args:
         node: the table.
         options: how it is read.
-        start, length: (R,) of each recording, rows of the signals.
-        columns: of the table of recordings, by name; those that the intervals have too say whose
-            they are.
-        rate_hz: of the signals, for intervals in units of time.
+        times: of the recordings; columns that their table and the intervals have say whose an
+            interval is.
+        rate_hz: of the signals, for intervals in units of time where rows have none.
 
     Returns:
         First rows and rows to stop before, int64, and labels.
@@ -46,19 +47,24 @@ def read_intervals(
             overlap.
     """
     found = _columns(node, options)
-    shared = [name for name in found if name in columns]
-    recording = _owners(node, found, shared, columns, len(start))
-    low, high = (_rows(found[name], options, rate_hz) for name in ("start", "stop"))
-    high = high + (1 if options.inclusive else 0)
-    wrong = np.flatnonzero((low < 0) | (high < low) | (high > length[recording]))
+    table = times.given
+    recording = _owners(node, found, table)
+    if options.unit == "rows":
+        low, high = (_numbers(found[name]).astype(np.int64) for name in ("start", "stop"))
+        low, high = low - options.first, high - options.first + options.inclusive
+    else:
+        low, high = (_ticks(found[name], options) for name in ("start", "stop"))
+        low, high = interval_rows(low, high, recording, options, times, rate_hz, node.where)
+    length = table.length[recording]
+    wrong = np.flatnonzero((low < 0) | (high < low) | (high > length))
     if len(wrong):
         row = int(wrong[0])
         raise SourceError(
             f"Row {row + 1} of {node.where} is an interval of the rows {low[row]} to {high[row]} "
-            f"of a recording of {length[recording[row]]}. Correct it, or source.intervals.unit, "
-            "first or inclusive."
+            f"of a recording of {length[row]}. Correct it, or source.intervals.unit, first or "
+            "inclusive."
         )
-    first, stop = start[recording] + low, start[recording] + high
+    first, stop = table.start[recording] + low, table.start[recording] + high
     order = np.argsort(first, kind="stable")
     over = np.flatnonzero(first[order][1:] < stop[order][:-1])
     if len(over):
@@ -74,8 +80,9 @@ def read_intervals(
 def _columns(node: SourceNode, options: IntervalOptions) -> dict[str, SourceArray]:
     """The table's columns by the names that they are meant to have."""
     if options.columns is None:
-        found = {name: node.array(name) for name in NEEDED}
-        lacking = [name for name, array in found.items() if array is None]
+        others = [name for name in node.names() if name not in (*NEEDED, TABLE)]
+        found = {name: node.array(name) for name in (*NEEDED, *others)}
+        lacking = [name for name in NEEDED if found[name] is None]
         if lacking:
             raise SourceError(
                 f"{node.where} has no column {' or '.join(lacking)}. It holds: {node.contents()}. "
@@ -99,21 +106,20 @@ def _columns(node: SourceNode, options: IntervalOptions) -> dict[str, SourceArra
 
 
 def _owners(
-    node: SourceNode,
-    found: Mapping[str, SourceArray],
-    shared: Sequence[str],
-    columns: Mapping[str, Sequence[str]],
-    recordings: int,
+    node: SourceNode, found: Mapping[str, SourceArray], table: RecordingTable
 ) -> NDArray[np.int64]:
     """The recording of each interval."""
-    count = rows_of(found["label"])
-    if not shared:
+    count, recordings = rows_of(found["label"]), len(table.start)
+    named = {name: _of_recordings(table, name) for name in found if name not in NEEDED}
+    columns = {name: texts for name, texts in named.items() if texts is not None}
+    if not columns:
         if recordings == 1:
             return np.zeros(count, np.int64)
         raise SourceError(
             f"{node.where} does not say whose its intervals are: none of its columns is one of "
-            f"{', '.join(columns)}. Name them with source.intervals.columns."
+            f"{table.node.contents()}. Name them with source.intervals.columns."
         )
+    shared = list(columns)
     keys = zip(*([plain_number(text) for text in columns[name]] for name in shared), strict=True)
     number: dict[tuple[str, ...], int] = {}
     for recording, key in enumerate(keys):
@@ -124,7 +130,10 @@ def _owners(
             )
         number[key] = recording
     own = zip(
-        *([plain_number(text) for text in column_texts(found[name])] for name in shared),
+        *(
+            _as_named(name, [plain_number(text) for text in column_texts(found[name])], columns)
+            for name in shared
+        ),
         strict=True,
     )
     owners = np.empty(count, np.int64)
@@ -138,11 +147,50 @@ def _owners(
     return owners
 
 
-def _rows(array: SourceArray, options: IntervalOptions, rate_hz: float) -> NDArray[np.int64]:
-    values = array.read(0, rows_of(array))
+def _of_recordings(table: RecordingTable, name: str) -> list[str] | None:
+    """A column of the table of recordings; "recording" without such a one: their numbers."""
+    array = table.node.array(name) if name not in PLACES else None
+    if array is not None and len(array.shape or ()) == 1:
+        return column_texts(array)
+    return list(map(str, range(len(table.start)))) if name == "recording" else None
+
+
+def _as_named(
+    name: str, texts: Sequence[str], columns: Mapping[str, Sequence[str]]
+) -> Sequence[str]:
+    """Names of files as recordings have them; without folder or ending where that tells one."""
+    if name != FILE:
+        return texts
+    known: dict[str, list[str]] = {}
+    for full in columns[name]:
+        leaf = full.rpartition("/")[2]
+        for short in {full, leaf, full.partition(".")[0], leaf.partition(".")[0]}:
+            known.setdefault(short, []).append(full)
+    slashed = (text.replace("\\", "/").removeprefix("./") for text in texts)
+    return [known[text][0] if len(known.get(text, ())) == 1 else text for text in slashed]
+
+
+def _numbers(array: SourceArray) -> NDArray[Any]:
+    values = array.read(0, rows_of(array)) if array.dtype.kind in "iufM" else np.zeros(0, "O")
     if values.dtype.kind not in "iuf" or not np.isfinite(values.astype(np.float64)).all():
         raise SourceError(f"{array.where} holds {values.dtype}; numbers are needed. Correct it.")
-    if options.unit == "rows":
-        return values.astype(np.int64) - options.first
-    seconds = values.astype(np.float64) * SECONDS[options.unit]
-    return np.round(seconds * rate_hz).astype(np.int64)
+    return values
+
+
+def _ticks(array: SourceArray, options: IntervalOptions) -> NDArray[Any]:
+    """Starts or stops in their unit; dates in nanoseconds."""
+    if array.dtype.kind not in "SOUM":
+        values = _numbers(array)
+        if options.unit != "date":
+            return values
+        tick = SECONDS[unit_of(Stamps(array), "", options.unit) or "days"]
+        whole = values.dtype.kind in "iu" and tick == SECONDS["ns"]
+        return values if whole else np.round(values * (tick / SECONDS["ns"])).astype(np.int64)
+    if options.unit != "date":
+        raise SourceError(
+            f"{array.where} holds {array.dtype}, and source.intervals.unit = {options.unit}. Dates "
+            'are source.intervals.unit = "date".'
+        )
+    texts = array.dtype.kind != "M"
+    month_first = texts and month_is_first(array.texts(0, rows_of(array)).tolist())
+    return Stamps(array, texts, month_first).read(0, rows_of(array))

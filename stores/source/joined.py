@@ -113,6 +113,11 @@ class JoinedArray:
         """The first file's."""
         return self._arrays.of(0).attributes()
 
+    def part(self, row: int) -> tuple[SourceArray, int]:
+        """The array that holds a row, and which row of it that is."""
+        array, first, _ = next(self._parts(row, row + 1))
+        return array, first
+
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
         found = [np.empty((0, *self._inner), self.dtype)]

@@ -183,6 +183,14 @@ class SourceOptions(BaseModel):
         "place, or its rows sorted by time and repeats left out (recordings of up to 4 million "
         "rows).",
     )
+    rates_hz: Annotated[list[Annotated[float, Field(ge=1e-6, le=1e9)]], AddedLater] = Field(
+        default_factory=list,
+        description="Recordings layout: the rate of each array of `signals`, or of each pattern of "
+        "`files`, where they have several: [100, 10]. Wins over their attributes. They begin at "
+        "one moment and last as long, but for less than a row of the slowest, which is cut. They "
+        "are brought to `target_rate_hz`, the highest of them by default: slower ones as `slow` "
+        "says. Labels and the table of recordings count rows of the fastest.",
+    )
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
     )
@@ -265,8 +273,8 @@ class SourceOptions(BaseModel):
     )
     slow: Annotated[Literal["interpolate", "hold"], AddedLater] = Field(
         default="interpolate",
-        description="What stands between two values of a slow channel: interpolate: values on a "
-        "line from one to the next; hold: the earlier one.",
+        description="What stands between two values of a slow channel, or of a signal of a lower "
+        "rate: interpolate: values on a line from one to the next; hold: the earlier one.",
     )
     slow_max_gap_s: Annotated[float | None, AddedLater] = Field(
         default=None,
@@ -310,6 +318,8 @@ class SourceOptions(BaseModel):
         _at_most_one(self, "step_s", "step_samples", "overlap")
         _at_most_one(self, "label_column", "intervals", "labels")
         _at_most_one(self, "label_column", "intervals", "labels_file")
+        if self.rates_hz:
+            _at_most_one(self, "rate_hz", "rates_hz")
         if self.label_every_s is not None:
             _at_most_one(self, "label_every_s", "label_column", "intervals")
         for pattern in (*self.files, self.labels_file, self.groups_file):

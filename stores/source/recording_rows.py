@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.source.arrays import SLICE_BYTES
+from headrace.stores.source.channels import ChannelInfo
 from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.rated_rows import RatedRows, several_of
 from headrace.stores.source.resampling import Ratio
-from headrace.stores.source.tracks import FLOAT64_BYTES, Track
+from headrace.stores.source.tracks import FLOAT64_BYTES, Track, check_channels, make_track
 
 
 class RecordingRows:
@@ -25,7 +28,7 @@ class RecordingRows:
             ratio: change of rate; None delivers rows at their own.
         """
         self._data, self._track, self._ratio = data, track, ratio
-        self.by_recording = track.by_recording
+        self.by_recording, self.in_units = track.by_recording, track.in_units
         self.row_bytes = track.row_bytes
         # Rows as delivered that make about 4 MiB of what is held: the source rows in float64.
         row, least = self.row_bytes, 1
@@ -37,6 +40,19 @@ class RecordingRows:
             # Whole blocks are filtered, whatever is read of them.
             least = ratio.length(track.filters.block) if ratio else track.filters.block
         self.slice_rows = max(least, SLICE_BYTES // row)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the recordings' means."""
+        return self._track.nbytes
+
+    def require_length(self, rows: NDArray[np.int64], where: str) -> None:
+        """Check that recordings of so many rows are as long as the filters.
+
+        Raises:
+            UserError: some are not.
+        """
+        self._track.require_length(rows, where)
 
     def buffer_bytes(self, window: int) -> int:
         """Most bytes held while a slice is read, for windows of `window` rows as delivered."""
@@ -70,3 +86,30 @@ class RecordingRows:
             return values
 
         return self._track.read(stored, recording, rows, self._ratio, low, high, marks)
+
+
+def make_rows(
+    data: SourceArray,
+    info: ChannelInfo,
+    options: SourceOptions,
+    recordings: int,
+    ratio: Ratio | None,
+    target_hz: float,
+) -> RecordingRows | RatedRows:
+    """What reads `data` (S, C) as it is delivered.
+
+    Args:
+        data, info: the signals, and what is said of their channels.
+        options: for the steps.
+        recordings: how many there are.
+        ratio: change of rate of the fastest; None: it keeps its own.
+        target_hz: the rate that is delivered.
+
+    Raises:
+        UserError: see `make_track`.
+    """
+    check_channels(options, info.channels)
+    if several_of(data) is not None:
+        return RatedRows(data, info, options, recordings, target_hz)
+    track = make_track(data, info, options, recordings, ratio is not None)
+    return RecordingRows(data, track, ratio)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -19,34 +18,28 @@ from headrace.stores.source.arrays import (
 )
 from headrace.stores.source.channels import read_channel_info
 from headrace.stores.source.classes import (
-    UNLABELLED,
     LabelSelection,
     NameColumns,
     Names,
     combinations,
     number_names,
 )
-from headrace.stores.source.file_listing import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
-from headrace.stores.source.formats.opening import open_file
-from headrace.stores.source.intervals import read_intervals
-from headrace.stores.source.label_columns import label_column, named_labels
 from headrace.stores.source.label_runs import plan_runs
-from headrace.stores.source.names import Codes, NameColumn, OneName, slices
+from headrace.stores.source.names import Codes, slices
 from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.recording_rows import RecordingRows
+from headrace.stores.source.rated_rows import several_of
+from headrace.stores.source.recording_labels import row_labels
+from headrace.stores.source.recording_rows import make_rows
 from headrace.stores.source.recording_table import read_table
 from headrace.stores.source.resampling import Ratio, resampling_ratio
-from headrace.stores.source.row_labels import LabelStretches, of_intervals
 from headrace.stores.source.shaped import as_type
 from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
 from headrace.stores.source.stamps import time_name
 from headrace.stores.source.times import read_times
-from headrace.stores.source.tracks import make_track
 
-USUAL_LABELS = ("labels", "y", "label")
 COPIED_BYTES = 4 << 20
 
 
@@ -72,28 +65,24 @@ class RecordingsLayout:
         self._times = read_times(file, data, read_table(file, rows, options), options, time)
         rate = self._times.rate_hz or options.rate_hz
         self.stated = read_channel_info(data, options.model_copy(update={"rate_hz": rate}))
-        data, self.info = centred(data, self.stated)
-        data = as_type(data, options.dtype)
+        several = several_of(data) is not None
+        if several and self._times.order is not None:
+            raise SourceError(
+                f"The rows of {data.where} cannot be sorted by time: its signals have several "
+                'rates. Set source.time_order = "error", and correct the times.'
+            )
+        data, self.info = (data, self.stated) if several else centred(data, self.stated)
+        data = data if several else as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
         self._table, self.noted = self._times.table, self._times.notes
-        labels, declared = self._labels(file, data, options)
-        if len(labels) != rows:
-            raise SourceError(
-                f"{labels.array.where} has shape {labels.array.shape} for the "
-                f"{rows} rows of {data.name}; one label per row is needed. Name another "
-                "dataset with source.labels."
-            )
-        if isinstance(labels, NameColumn) and not isinstance(labels.array, LabelStretches):
-            labels.array = self._times.ordered(labels.array)
+        labels, declared = row_labels(file, data, self._times, self.info.rate_hz, options)
         self.declared = declared or ()
-        signals = self._times.ordered(data)
-        self._set_windows(signals, dtype, options)
-        self.data = signals.ready()
-        self._rows = RecordingRows(self.data, self._track, self._ratio)
+        self.data = self._times.ordered(data).ready()
+        self._set_windows(dtype, options)
         self.buffer_bytes = self._rows.buffer_bytes(self.spec.time) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
         self._plan(declared, options)
-        self._track.require_length(self._table.length[np.unique(self._runs.recording)], data.where)
+        self._rows.require_length(self._table.length[np.unique(self._runs.recording)], data.where)
 
     @property
     def table_bytes(self) -> int:
@@ -102,8 +91,8 @@ class RecordingsLayout:
         row = (runs.recording, runs.start, runs.count, runs.label, self._before, self._label)
         listed = (table.start, table.length, table.group_code, table.part_code)
         held: list[NDArray[Any]] = [*row, *listed]
-        means = self._track.means.nbytes if self._track.means is not None else 0
-        return 2 * sum(array.nbytes for array in held) + means + self._times.nbytes
+        nbytes = self._rows.nbytes + self._times.nbytes
+        return 2 * sum(array.nbytes for array in held) + nbytes
 
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
         """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
@@ -187,42 +176,16 @@ class RecordingsLayout:
         """Arrays whose whole content belongs to the fingerprint."""
         return [*self.columns.stored_labels(), *self._table.arrays, *self._times.made]
 
-    def _labels(
-        self, file: SourceFile, data: SourceArray, options: SourceOptions
-    ) -> tuple[NameColumn | OneName, tuple[str, ...] | None]:
-        """The labels of rows: of each, of labelled intervals, or of whole recordings."""
-        if options.label_column is None and options.intervals is None:
-            return label_column(file, data, USUAL_LABELS, options)
-        table = self._times.given
-        if options.label_column is not None:
-            first, stop, names = table.whole_labels(options.label_column)
-            where = f"{file.where} {options.label_column}"
-        else:
-            assert options.intervals is not None
-            beside = place_beside(file.folder, options.intervals.file)
-            with closing(open_file(beside)) as node:
-                first, stop, names = read_intervals(
-                    node,
-                    options.intervals,
-                    table.start,
-                    table.length,
-                    file.columns,
-                    self.info.rate_hz,
-                )
-                where = node.where
-        stretches, index = of_intervals(
-            "labels", where, first, stop, names, UNLABELLED, rows_of(data)
-        )
-        return named_labels(file, stretches, index, None, options)
-
-    def _set_windows(self, data: SourceArray, dtype: np.dtype[Any], options: SourceOptions) -> None:
+    def _set_windows(self, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: what resamples or filters applies the scale and gives float32."""
         rate = options.target_rate_hz or self.info.rate_hz
         ratio = resampling_ratio(self.info.rate_hz, rate)
         self._ratio: Ratio | None = ratio if ratio.up != ratio.down else None
-        self._track = make_track(data, self.info, options, len(self._table.start), self._ratio)
+        self._rows = make_rows(
+            self.data, self.info, options, len(self._table.start), self._ratio, rate
+        )
         delivered = replace(self.info, rate_hz=rate)
-        if self._track.in_units:
+        if self._rows.in_units:
             dtype = np.dtype(np.float32)
             delivered = replace(delivered, scale=np.ones(len(self.info.scale)))
         self.spec = delivered.window_spec(options.window_rows(rate), dtype)
@@ -231,9 +194,15 @@ class RecordingsLayout:
     def _plan(self, declared: tuple[str, ...] | None, options: SourceOptions) -> None:
         """Set the runs of windows, and the names and numbers of what they hold."""
         table = self._table
-        self._runs = plan_runs(
-            self.columns.label, declared, table, self._ratio, self.spec.time, self.step, options
-        )
+        try:
+            self._runs = plan_runs(
+                self.columns.label, declared, table, self._ratio, self.spec.time, self.step, options
+            )
+        except SourceError as error:
+            gaps = " ".join(note.text for note in self.noted if note.key == "source.max_gap_s")
+            if not gaps:
+                raise
+            raise type(error)(f"{error} {gaps} Set a longer source.max_gap_s.") from error
         self._before = np.concatenate(([0], np.cumsum(self._runs.count)))
         self.windows = int(self._before[-1])
         recording = self._runs.recording

@@ -8,17 +8,29 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import find_array, require_array
-from headrace.stores.source.chosen import Choosable, chosen, places_of, used_channels
+from headrace.stores.source.chosen import (
+    Choosable,
+    chosen,
+    places_of,
+    used_channels,
+    used_places,
+)
 from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceNode
+from headrace.stores.source.formats.left_out import MixedTable
 from headrace.stores.source.names_within import arrays_like
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.rates import rates_of
 from headrace.stores.source.said import channel_texts
+from headrace.stores.source.several_rates import SeveralRates
 from headrace.stores.source.shaped import Reshaped, Transposed, flat
 from headrace.stores.source.side_by_side import SideBySide
+from headrace.stores.text import shown
 
 USUAL_WINDOWS = ("X", "x", "windows")
 USUAL_SIGNALS = ("signals", "table")
+NO_CHANNELS = ("labels", "label", "y", "subject", "subjects", "group", "groups", "split")
+"""Usual names of columns that say something of rows; y beside x is an axis."""
 WINDOW_AXES = ("window", "time", "channel")
 ROW_AXES = ("row", "channel")
 
@@ -52,13 +64,25 @@ def _meant(
     found = [
         _turned(array, axes, options)
         for each in files
-        for array in _named(each, option, named, usual, options.time)
+        for array in _named(each, option, named, usual, options)
     ]
     if len(found) == 1:
+        _refuse_rates(found[0], options)
         return used_channels(_one_channel(found[0], axes), options)
+    if option == "signals" and (rates := rates_of(found, options)) is not None:
+        several = SeveralRates([_one_channel(array, axes) for array in found], rates)
+        return several.chosen(*used_places(several, options)) if options.use_channels else several
     if options.rate_hz is None:
         _require_one_rate(found)
     return used_channels(_joined(found, axes, option), options)
+
+
+def _refuse_rates(array: SourceArray, options: SourceOptions) -> None:
+    if options.rates_hz:
+        raise SourceError(
+            f"source.rates_hz = {options.rates_hz} is for several arrays side by side, and the "
+            f"signals are {array.where} alone. Set source.rate_hz in its place."
+        )
 
 
 def _named(
@@ -66,12 +90,12 @@ def _named(
     option: str,
     named: str | list[str] | None,
     usual: Sequence[str],
-    time: str | None,
+    options: SourceOptions,
 ) -> list[SourceArray]:
     if not isinstance(named, list):
         found = [require_array(node, option, None, usual)] if named is None else []
         found = found or _like(node, option, named or "")
-        return [_without(node, array, time) for array in found]
+        return [_channels(node, array, options) for array in found]
     columns = _columns(node, named)
     if columns is not None:
         return [columns]
@@ -96,27 +120,42 @@ def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:
     return table.chosen(places_of(names, named, "signals", table.where))
 
 
-def _without(node: SourceNode, array: SourceArray, time: str | None) -> SourceArray:
-    """`array` without the column of times, where it is all columns of numbers of a table.
+def _channels(node: SourceNode, array: SourceArray, options: SourceOptions) -> SourceArray:
+    """`array` without columns that are no channels, where it is all of numbers of a table.
 
     Raises:
-        UserError: there is no other.
+        UserError: there is no other, or one would be left out for its type.
     """
     above, _, leaf = array.name.strip("/").rpartition("/")
     count = (array.shape or (0,))[-1]
-    if not time or leaf != TABLE or time.strip("/").rpartition("/")[0] not in (above, ""):
+    if leaf != TABLE or len(array.shape or ()) != 2:
         return array
-    column = time.rpartition("/")[2]
     names = channel_texts(array.attribute("channels"), count) or _numbers(node)
-    kept = [place for place, name in enumerate(names) if name != column]
+    others = _other_columns(options, above, names)
+    if isinstance(node, MixedTable) and not options.use_channels:
+        node.check_left_out(others)
+    kept = [place for place, name in enumerate(names) if name not in others]
     if len(names) != count or len(kept) == count:
         return array
     if not kept:
         raise SourceError(
-            f"{array.where} has no column of numbers but {time}, which is the time of each row. "
+            f"{array.where} has no column of numbers but {shown(names)}, which are no channels. "
             "Name the channels with source.signals."
         )
     return chosen(array, kept)
+
+
+def _other_columns(options: SourceOptions, above: str, names: Sequence[str]) -> set[str]:
+    """Columns of a table below `above` that say something of rows, and are no channels.
+
+    A network that is given the labels learns nothing else.
+    """
+    given = (options.time, options.labels, options.groups, options.split)
+    paths = [path.strip("/").rpartition("/") for path in given if path]
+    found = {leaf for folder, _, leaf in paths if folder in (above, "")}
+    if not options.use_channels:
+        found |= {name for name in NO_CHANNELS if name != "y" or "x" not in names}
+    return found
 
 
 def _numbers(node: SourceNode) -> list[str]:

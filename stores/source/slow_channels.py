@@ -14,7 +14,6 @@ from headrace.stores.source.arrays import SLICE_BYTES, rows_of
 from headrace.stores.source.channels import ChannelInfo
 from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.text import shown
 
 LEAST_GAP_S = 1.0
 PERIODS = 3
@@ -79,32 +78,26 @@ class SlowChannels:
 def slow_channels(
     data: SourceArray, info: ChannelInfo, options: SourceOptions
 ) -> SlowChannels | None:
-    """The slow channels of `data` (S, C) that the options name; None without any.
+    """The slow channels of `data` (S, C) that the options name; None: none is one of its.
 
     Where no bound is given it is a second, or three times the median distance of the channel's
     values if that is more: as found in 16 places of the signals, the same for every process.
 
     Raises:
-        UserError: a name matches no channel, or the signals are whole numbers.
+        UserError: the signals are whole numbers.
     """
-    if not options.slow_channels:
-        return None
-    for glob in options.slow_channels:
-        if not any(fnmatchcase(name, glob) for name in info.channels):
-            raise SourceError(
-                f"source.slow_channels lists {glob!r}, which matches no channel. The channels "
-                f"are: {shown(info.channels)}."
-            )
-    if data.dtype.kind != "f":
-        raise SourceError(
-            f"source.slow_channels bridges NaN between values, and {data.where} holds "
-            f"{data.dtype}, which has none. Leave it out."
-        )
     columns = tuple(
         at
         for at, name in enumerate(info.channels)
         if any(fnmatchcase(name, glob) for glob in options.slow_channels)
     )
+    if not columns:
+        return None
+    if data.dtype.kind != "f":
+        raise SourceError(
+            f"source.slow_channels bridges NaN between values, and {data.where} holds "
+            f"{data.dtype}, which has none. Leave it out."
+        )
     if options.slow_max_gap_s is not None:
         gaps = [int(options.slow_max_gap_s * info.rate_hz + 1e-6)] * len(columns)
     else:

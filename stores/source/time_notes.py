@@ -82,30 +82,34 @@ def notes_of_times(
     """What was seen, and what was made of it."""
     count = int(found.regular.sum())
     uneven = found.deviation / steps.step
+    restarts = int(found.cuts.restart.sum())
+    gaps = len(found.cuts.row) - restarts
+    others = int(found.steps.sum()) - count - len(found.cuts.row)
+    joined = f" {counted(others, 'step')} are far from it, and cut nothing." if others else ""
     notes = [
         Note(
             f"{where} counts {unit}: {measured:.6g} Hz, steps uneven by {uneven:.2g} of a step "
-            f"(standard deviation), over {count:,} steps. The rate is {rate:g} Hz.",
+            f"(standard deviation), over {count:,} steps.{joined} The rate is {rate:g} Hz.",
             "source.time",
         )
     ]
-    restarts = int(found.cuts.restart.sum())
-    gaps = len(found.cuts.row) - restarts
     if gaps:
         away = (found.cuts.at - found.cuts.before)[~found.cuts.restart].astype(np.float64)
-        longest = format_seconds(float(away.max()) * SECONDS[unit])
+        longest = float(away.max()) * SECONDS[unit]
+        shown = format_seconds(longest) if longest >= 60 else f"{longest:.4g} s"
         cut = len(np.unique(np.searchsorted(places.start, found.cuts.row, side="right")))
         notes.append(
             Note(
-                f"{counted(cut, 'recording')} are cut at {counted(gaps, 'gap')} of more than "
-                f"{max_gap_s:.4g} s, the longest of {longest}: no window joins their sides.",
+                f"Cut at {counted(gaps, 'gap')} of more than {max_gap_s:.4g} s in "
+                f"{counted(cut, 'recording')}, the longest of {shown}: no window joins the sides.",
                 "source.max_gap_s",
+                warning=True,
             )
         )
     if restarts:
         notes.append(
             Note(
-                f"Recordings are cut at {counted(restarts, 'row')} where their times begin afresh.",
+                f"Cut at {counted(restarts, 'row')} where times begin again from the beginning.",
                 "source.time",
             )
         )

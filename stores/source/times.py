@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,7 @@ class Times:
         given: the table of recordings as it is, its rows in their order.
         owner: (P,) int64, the row in `given` of each piece.
         offset: (P,) seconds from the recording's first row to the piece's.
+        begun: (P,) time of the piece's first row, in ticks.
         rate_hz: from the times; None: there are none.
         stamps: the times in their order; None: there are none.
         tick_s: seconds of one of their ticks.
@@ -61,11 +63,16 @@ class Times:
     given: RecordingTable
     owner: NDArray[np.int64]
     offset: NDArray[np.float64]
+    begun: NDArray[Any]
     rate_hz: float | None = None
     stamps: Stamps | None = None
     tick_s: float = 1.0
     order: RowOrder | None = None
     notes: tuple[Note, ...] = ()
+
+    def rate_or(self, other: float) -> float:
+        """The rate of the times; `other` where there are none, and no piece begins later."""
+        return other if self.rate_hz is None else self.rate_hz
 
     def ordered(self, array: SourceArray) -> SourceArray:
         """An array of one value a row, or more, in the order of the times."""
@@ -86,7 +93,13 @@ class Times:
     def nbytes(self) -> int:
         """Bytes held."""
         order = 0 if self.order is None else self.order.start.nbytes + self.order.before.nbytes
-        return order + self.offset.nbytes + self.table.start.nbytes
+        return (
+            order
+            + self.offset.nbytes
+            + self.owner.nbytes
+            + self.begun.nbytes
+            + self.table.start.nbytes
+        )
 
 
 def read_times(
@@ -111,7 +124,7 @@ def read_times(
             says what they count; recordings have rates of their own.
     """
     count = len(table.start)
-    none = Times(table, table, np.arange(count), np.zeros(count))
+    none = Times(table, table, np.arange(count), np.zeros(count), np.zeros(count))
     asked, known = options.time is not None, known_rate(data, options)
     stamps = None if name is None else find_stamps(file, rows_of(data), name, asked)
     if stamps is None or name is None:
@@ -144,11 +157,11 @@ def read_times(
     _check_rates(where, places, found, steps, tick)
     measured, uncertainty = _measured(found, steps, tick)
     rate = meant_rate(measured, uncertainty) if known is None else known
-    pieces, owner, offset = _cut(table, places, found, tick, steps.step + longest)
+    pieces, owner, offset, begun = _cut(table, places, found, tick, steps.step + longest)
     said = notes_of_times(
         where, unit, steps, measured, rate, found, places, longest * tick, repeats
     )
-    return Times(pieces, table, owner, offset, rate, stamps, tick, order, said)
+    return Times(pieces, table, owner, offset, begun, rate, stamps, tick, order, said)
 
 
 def known_rate(data: SourceArray, options: SourceOptions) -> float | None:
@@ -225,8 +238,8 @@ def _measured(found: Scan, steps: Steps, tick: float) -> tuple[float, float]:
 
 def _cut(
     table: RecordingTable, places: Places, found: Scan, tick: float, pause: float
-) -> tuple[RecordingTable, NDArray[np.int64], NDArray[np.float64]]:
-    """Pieces in the order of the table, the recording of each, and seconds since its beginning.
+) -> tuple[RecordingTable, NDArray[np.int64], NDArray[np.float64], NDArray[Any]]:
+    """Pieces in the order of the table, the recording of each, seconds since its beginning, time.
 
     Where times begin afresh they go on after a pause, in ticks.
     """
@@ -243,9 +256,11 @@ def _cut(
     offset = np.cumsum(ahead) * tick
     head = np.flatnonzero(np.diff(pieces.owner, prepend=-1) != 0)
     offset -= np.repeat(offset[head], np.diff(head, append=len(heads)))
-    if len(pieces.start) == len(table.start) and len(cuts.row) == 0:
+    if len(cuts.row) == 0 and len(np.unique(pieces.owner)) == len(pieces.owner):
         count = len(table.start)
-        return table, np.arange(count), np.zeros(count)
+        every = np.zeros(count, begun.dtype)
+        every[pieces.owner] = begun
+        return table, np.arange(count), np.zeros(count), every
     order = np.lexsort((pieces.start, pieces.owner))
     start, owner = pieces.start[order], pieces.owner[order]
     cut = replace(
@@ -255,4 +270,4 @@ def _cut(
         group_code=table.group_code[owner],
         part_code=table.part_code[owner],
     )
-    return cut, owner, offset[order]
+    return cut, owner, offset[order], begun[order]

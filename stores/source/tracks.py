@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +18,7 @@ from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.means import Means, Rows
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.slow_channels import SlowChannels, slow_channels
+from headrace.stores.text import shown
 
 FLOAT64_BYTES = 8
 Marks = NDArray[np.bool_]
@@ -78,6 +81,11 @@ class Track:
     def by_recording(self) -> bool:
         """Whether rows depend on others of their recording."""
         return self.in_units or self.slow is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is held of recordings: their means."""
+        return 0 if self.means is None else self.means.nbytes
 
     def span(self, change: Change | None, rows: int, low: int, high: int) -> tuple[int, int]:
         """Stored rows `(start, stop)` of a recording of `rows` that `low` to `high` are made of."""
@@ -219,19 +227,39 @@ class Track:
         return values, bad
 
 
+def check_channels(options: SourceOptions, channels: Sequence[str]) -> None:
+    """Check that the channels that the steps are for are there.
+
+    Raises:
+        UserError: a pattern matches none.
+    """
+    check_filtered(options.filter, channels)
+    for glob in options.slow_channels:
+        if not any(fnmatchcase(name, glob) for name in channels):
+            raise SourceError(
+                f"source.slow_channels lists {glob!r}, which matches no channel. The channels "
+                f"are: {shown(channels)}."
+            )
+
+
 def make_track(
     data: SourceArray,
     info: ChannelInfo,
     options: SourceOptions,
     recordings: int,
-    change: Change | None,
+    in_units: bool,
 ) -> Track:
     """The steps that the options name for `data` (S, C).
+
+    Args:
+        data, info: the signals, and what is said of their channels.
+        options: for the steps.
+        recordings: how many there are.
+        in_units: rows are to be in units in any case.
 
     Raises:
         UserError: see `make_filters` and `slow_channels`.
     """
-    check_filtered(options.filter, info.channels)
     filters = make_filters(options.filter, info.channels, info.rate_hz, data.where)
     return Track(
         check_signal_dtype(data),
@@ -241,7 +269,7 @@ def make_track(
         slow_channels(data, info, options),
         Means(recordings, len(info.channels)) if options.remove_mean else None,
         filters,
-        options.remove_mean or filters is not None or change is not None,
+        in_units or options.remove_mean or filters is not None,
     )
 
 

@@ -54,7 +54,7 @@ RECORDING_OPTIONS = (
     "max_gap_s",
     "label_every_s",
 )
-CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels")
+CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels", "rates_hz")
 """That need what stands before and after a window."""
 
 

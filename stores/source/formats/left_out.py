@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Protocol, runtime_checkable
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.text import shortened
@@ -15,6 +16,19 @@ _NUMBER = re.compile(
 )
 """A number as somebody writes it: 1.234,5, 1 234, 1,5, 1.5D+03, 5 %."""
 _DATE = re.compile(r"\d{4}[-/]\d|\d\d?:\d\d|\d\d?[./-]\d\d?[./-]\d\d|\d{4}\.\d\d\.\d\d")
+
+
+@runtime_checkable
+class MixedTable(Protocol):
+    """A table of columns of numbers and others."""
+
+    def check_left_out(self, used: Collection[str]) -> None:
+        """Refuse to take all columns of numbers where another looks like one, but for `used`.
+
+        Raises:
+            UserError: names the column, and where it can the cell that makes it none of numbers.
+        """
+        ...
 
 
 def mostly_numbers(cells: Iterable[str | None], fractions: bool = False) -> bool:

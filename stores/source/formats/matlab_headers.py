@@ -16,6 +16,7 @@ from functools import cached_property
 
 from headrace.stores.errors import SourceError, first_line
 from headrace.stores.source.formats.matlab_bytes import MOST_UNPACKED, Span, VariableBytes
+from headrace.stores.source.formats.packed import MOST_RATIO, is_bomb
 from headrace.stores.text import in_one_line
 
 MOST_BYTES = 4 << 30
@@ -138,6 +139,11 @@ def _version5(file: VariableBytes, order: str) -> Iterator[tuple[str, Matrix]]:
             span = span._replace(packed=stop)
             if unpacked > MOST_UNPACKED * size + 1024:
                 raise Damage(f"{size:,} bytes say that they are {unpacked:,} packed ones")
+            if is_bomb(size, unpacked):
+                raise Damage(
+                    f"{size:,} bytes unpack to {unpacked:,}, more than {MOST_RATIO} times, and "
+                    "would be held"
+                )
         (name, matrix), _ = _element(file, span, 0, stop, order)
         yield name, matrix
         at = span.stop

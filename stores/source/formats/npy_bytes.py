@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.formats.packed import MOST_RATIO, is_bomb
 from headrace.stores.source.formats.zip_members import ZipMembers, read_exactly
 
 MOST_UNPACKED = 4 << 30
@@ -86,6 +87,13 @@ class PackedNpy:
         target[:] = self._held[self._name][at : at + len(target)]
 
     def _check(self, size: int) -> None:
+        packed = self._zipped.infos[self._name].compress_size
+        if is_bomb(packed, self.size):
+            raise SourceError(
+                f"{self._zipped.path}:/{self._name} unpacks from {packed:,} bytes to "
+                f"{self.size:,}, more than {MOST_RATIO} times, and would be held. Write it with "
+                "numpy.savez, which does not pack, or as a .npy file."
+            )
         if size > MOST_UNPACKED:
             raise SourceError(
                 f"{self._zipped.path}:/{self._name} is packed, and what is packed is decoded whole "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
@@ -36,7 +36,12 @@ from headrace.stores.source.formats.parquet_columns import (
     numbers_of,
     texts_of,
 )
-from headrace.stores.source.formats.parquet_looks import check_left_out, misses
+from headrace.stores.source.formats.parquet_looks import (
+    check_left_out,
+    check_plain,
+    misses,
+    stored_bytes,
+)
 
 KEPT_GROUPS = 2
 MOST_GROUP_BYTES = 1 << 30
@@ -66,6 +71,7 @@ class ParquetTable(OneFile):
         with explained(self.where):
             file = parquet.ParquetFile(self._raw)
             self.metadata = file.metadata
+            check_plain(self._raw, self.metadata, self.where)
             check_column_count(self.metadata.num_columns, self.where)
             self.schema = file.schema_arrow
             check_names(self.schema.names, self.where)
@@ -86,17 +92,7 @@ class ParquetTable(OneFile):
         self.group_rows = max(1, *counts) if counts else 1
 
     def array(self, name: str) -> ParquetArray | None:
-        """The column of that name; "table": all columns of numbers side by side.
-
-        Raises:
-            UserError: the column is of no type that is read, or one of them that looks like
-                numbers would be left out.
-        """
-        if name == TABLE and name not in self.schema.names:
-            check_left_out(self)
-        return self._array(name)
-
-    def _array(self, name: str) -> ParquetArray | None:
+        """The column of that name; "table": all columns of numbers side by side."""
         for column in self.held_columns:
             if column.name == name:
                 if not column.kind:
@@ -112,6 +108,10 @@ class ParquetTable(OneFile):
         ]
         return ParquetArray(self, TABLE, numbers, False) if name == TABLE and numbers else None
 
+    def check_left_out(self, used: Collection[str]) -> None:
+        """See `MixedTable`."""
+        check_left_out(self, used)
+
     def group(self, name: str) -> None:
         """None: a table has no groups."""
 
@@ -122,8 +122,8 @@ class ParquetTable(OneFile):
     def contents(self) -> str:
         """The columns with shape and type, and the names of those that are not read."""
         read = [column for column in self.held_columns if column.kind]
-        shown = [(each.name, self._array(each.name)) for each in read[:20] if each.name != TABLE]
-        arrays = [(TABLE, self._array(TABLE)), *shown]
+        shown = [(each.name, self.array(each.name)) for each in read[:20] if each.name != TABLE]
+        arrays = [(TABLE, self.array(TABLE)), *shown]
         text = shown_arrays((name, each.shape, each.dtype) for name, each in arrays if each)
         others = [column.name for column in self.held_columns if not column.kind]
         return text + (f"; not read: {', '.join(others[:12])}" if others else "")
@@ -161,16 +161,6 @@ class ParquetTable(OneFile):
                 f"{table.num_rows:,}. Write it again."
             )
         return table
-
-    def stored_bytes(self, column: Column | None) -> int:
-        """Of the largest row group, packed and not: of a column, or of all."""
-        groups = map(self.metadata.row_group, range(self.metadata.num_row_groups))
-        if column is None:
-            return max((2 * group.total_byte_size for group in groups), default=0)
-        parts = (group.column(column.leaf) for group in groups)
-        return max(
-            (part.total_compressed_size + part.total_uncompressed_size for part in parts), default=0
-        )
 
     def attribute(self, column: str | None, name: str) -> str | None:
         """Metadata of a column, else of the file."""
@@ -211,7 +201,7 @@ class ParquetArray:
         )
         self.dtype: np.dtype[Any] = np.result_type(*(column.dtype for column in columns))
         self.piece_rows: int | None = table.group_rows
-        stored = table.stored_bytes(columns[0] if single else None)
+        stored = stored_bytes(table, columns[0] if single else None)
         texts = -(-stored // table.group_rows) if self.dtype.hasobject else 0
         self.row_bytes = len(columns) * self.dtype.itemsize + texts
         piece = self.row_bytes * table.group_rows

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import io
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
@@ -10,6 +12,22 @@ from headrace.stores.source.formats.parquet_columns import Column, explained, ki
 
 if TYPE_CHECKING:
     from headrace.stores.source.formats.parquet import ParquetTable
+
+
+SIGNATURE_BYTES = 28
+"""Behind a footer that is itself not encrypted, of a file whose columns are."""
+
+
+def check_plain(raw: BinaryIO, metadata: Any, where: str) -> None:
+    """Refuse a file with encrypted columns: pyarrow ends the process where it is asked for them.
+
+    Raises:
+        SourceError: the footer is signed, as it is of such files alone.
+    """
+    raw.seek(-8, io.SEEK_END)
+    footer = int.from_bytes(raw.read(4), "little")
+    if footer - metadata.serialized_size == SIGNATURE_BYTES:
+        raise SourceError(f"{where} has encrypted columns. Write it without encryption.")
 
 
 def misses(table: ParquetTable, column: Column) -> bool:
@@ -36,14 +54,16 @@ def misses(table: ParquetTable, column: Column) -> bool:
     return False
 
 
-def check_left_out(table: ParquetTable) -> None:
-    """Refuse to take all columns of numbers where another looks like one.
+def check_left_out(table: ParquetTable, used: Collection[str]) -> None:
+    """See `MixedTable`.
 
     Raises:
         UserError: a column of texts holds numbers, or a nested one does.
     """
     for column in table.held_columns:
         where = f"{table.where}:{column.name}"
+        if column.name in used:
+            continue
         if not column.kind and _holds_numbers(column.arrow):
             raise SourceError(
                 f"{where} holds {str(column.arrow)[:80]}, which is not read: it would be no "
@@ -54,6 +74,17 @@ def check_left_out(table: ParquetTable) -> None:
             texts = _different_texts(table.decoded(0, [column]).column(column.name), where)
             if mostly_numbers(texts, fractions=True):
                 raise left_out(table.where, column.name, next(filter(None, texts), None))
+
+
+def stored_bytes(table: ParquetTable, column: Column | None) -> int:
+    """Of the largest row group, packed and not: of a column, or of all."""
+    groups = map(table.metadata.row_group, range(table.metadata.num_row_groups))
+    if column is None:
+        return max((2 * group.total_byte_size for group in groups), default=0)
+    parts = (group.column(column.leaf) for group in groups)
+    return max(
+        (part.total_compressed_size + part.total_uncompressed_size for part in parts), default=0
+    )
 
 
 def _different_texts(cells: Any, where: str) -> list[str]:

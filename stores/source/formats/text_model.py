@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,14 +28,14 @@ class TextModel:
         dialect: how it is written.
         kinds: NUMBER or TEXT of the columns by their names: whole numbers may be others elsewhere.
         decimal: the decimal mark; None: no cell shows it.
-        doubtful: why columns of texts are no channels, that look like numbers.
+        doubtful: why columns of texts may not be left out: they look like numbers.
     """
 
     head: bytes
     dialect: Dialect
     kinds: Mapping[str, int]
     decimal: str | None
-    doubtful: tuple[SourceContentError, ...] = ()
+    doubtful: Mapping[str, SourceContentError]
 
     def begins(self, raw: bytes) -> bool:
         """Whether a file begins with the same header."""
@@ -55,14 +55,14 @@ class TextModel:
 
 
 def model_of(
-    source: TextBytes, plan: TextPlan, doubtful: Sequence[SourceContentError]
+    source: TextBytes, plan: TextPlan, doubtful: Mapping[str, SourceContentError]
 ) -> TextModel:
     """What other tables may share with one that was planned."""
     has_header = plan.dialect.names != tuple(map(str, range(len(plan.dialect.names))))
     head = source.part(0, plan.starts[0]) if has_header and len(plan.starts) else b""
     kinds = {name: TEXT if plan.kinds[at] == TEXT else NUMBER for at, name in enumerate(plan.names)}
     head = head if len(head) <= MOST_HEAD else b""
-    return TextModel(head, plan.dialect, kinds, plan.decimal, tuple(doubtful))
+    return TextModel(head, plan.dialect, kinds, plan.decimal, doubtful)
 
 
 def count_table(source: TextBytes, like: TextModel) -> TextPlan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -94,12 +94,12 @@ class TextTable(OneFile):
 
     def model(self) -> TextModel:
         """What other tables may share with this one."""
-        doubtful: list[SourceContentError] = []
+        doubtful: dict[str, SourceContentError] = {}
         for column in self._text_columns():
             try:
                 self._check_left_out(column)
             except SourceContentError as error:
-                doubtful.append(error)
+                doubtful[self.plan.names[column]] = error
         return model_of(self._source, self.plan, doubtful)
 
     def known_pieces(self) -> NDArray[np.int64] | None:
@@ -114,20 +114,22 @@ class TextTable(OneFile):
         return self._source.kept_bytes
 
     def array(self, name: str) -> TextArray | None:
-        """The column of that name; "table": all columns of numbers side by side.
-
-        Raises:
-            SourceContentError: a column that looks like numbers holds a cell that is none.
-        """
+        """The column of that name; "table": all columns of numbers side by side."""
         plan = self.plan
-        if name == TABLE and name not in plan.names:
-            if self._like is not None:
-                for error in self._like.doubtful:
+        if name in plan.names:
+            return TextArray(self, name, plan.names.index(name))
+        return TextArray(self, TABLE) if name == TABLE and plan.number_columns else None
+
+    def check_left_out(self, used: Collection[str]) -> None:
+        """See `MixedTable`."""
+        if self._like is not None:
+            for name, error in self._like.doubtful.items():
+                if name not in used:
                     raise error
-            else:
-                for column in self._text_columns():
-                    self._check_left_out(column)
-        return self._array(name)
+            return
+        for column in self._text_columns():
+            if self.plan.names[column] not in used:
+                self._check_left_out(column)
 
     def group(self, name: str) -> None:
         """None: a table has no groups."""
@@ -139,7 +141,7 @@ class TextTable(OneFile):
     def contents(self) -> str:
         """The columns with shape and type."""
         names = [TABLE, *(name for name in self.plan.names[:20] if name != TABLE)]
-        arrays = [found for name in names if (found := self._array(name)) is not None]
+        arrays = [found for name in names if (found := self.array(name)) is not None]
         return shown_arrays((each.name, each.shape, each.dtype) for each in arrays)
 
     def names(self) -> Iterator[str]:
@@ -187,12 +189,6 @@ class TextTable(OneFile):
         with self._lock:
             line = self._lines(plan, piece).line_of(row)
         return f"{line} (row {plan.rows[piece] + row:,})", str(cells[row])
-
-    def _array(self, name: str) -> TextArray | None:
-        plan = self.plan
-        if name in plan.names:
-            return TextArray(self, name, plan.names.index(name))
-        return TextArray(self, TABLE) if name == TABLE and plan.number_columns else None
 
     def _text_columns(self) -> list[int]:
         plan = self.plan

@@ -99,7 +99,16 @@ class FolderPlace:
         try:
             state = os.stat(found)
         except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(os.path.join(self._root, key)):
+                raise SourceError(
+                    f"{self._path}/{key} is a link to what is not there. Copy the Zarr again: "
+                    "cp -rL."
+                ) from None
             return None
+        if not stat.S_ISREG(state.st_mode) and not stat.S_ISDIR(state.st_mode):
+            raise SourceError(
+                f"{self._path}/{key} is a pipe, a socket or a device. Copy the Zarr again."
+            )
         return state.st_size if stat.S_ISREG(state.st_mode) else None
 
     def read(self, key: str, start: int, count: int) -> bytes | None:

@@ -164,13 +164,17 @@ def test_a_pattern_that_leads_out_or_names_nothing_is_no_option(pattern: str) ->
         SourceOptions(files=[pattern])
 
 
-def test_links_out_of_the_folder_are_not_followed(folder: Path, tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_refused_and_folders_not_followed(
+    folder: Path, tmp_path: Path
+) -> None:
     (tmp_path / "outside").mkdir()
     write(tmp_path / "outside/acc_walk.h5", signals=np.zeros((9, 2), "f4"))
     (folder / "s99").symlink_to(tmp_path / "outside")
     (folder / "s98").mkdir()
     (folder / "s98/acc_walk.h5").symlink_to(tmp_path / "outside/acc_walk.h5")
-    assert len(files_in(folder, PATTERNS).names) == 3
+    assert len(files_in(folder, ["s10/acc_{activity}.h5"]).names) == 1
+    with refused(SourceError, "s98/acc_walk.h5", "source.files"):
+        files_in(folder, PATTERNS[:1])
 
 
 def test_the_fingerprint_knows_every_file(folder: Path) -> None:

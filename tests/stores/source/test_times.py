@@ -164,6 +164,14 @@ def test_the_fingerprint_changes_with_a_gap(tmp_path: Path) -> None:
     assert found[0] != found[1]
 
 
+def test_gaps_that_leave_no_window_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "s.h5", np.arange(ROWS) / 50 + np.arange(ROWS) // 10)
+    with refused(SourceError, "source.max_gap_s", "46"):
+        opened(tmp_path / "s.h5")
+    with opened(tmp_path / "s.h5", max_gap_s=2) as source:
+        assert source.windows == 2 * len(range(0, ROWS - 15, 8))
+
+
 @pytest.mark.parametrize("rated", [False, True])
 def test_a_single_repeated_time_is_refused_with_its_place(tmp_path: Path, rated: bool) -> None:
     times = np.arange(ROWS) / 50
@@ -186,7 +194,7 @@ def test_times_that_go_back_are_refused_with_recording_row_and_values(tmp_path: 
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_sorted_rows_are_those_of_a_file_in_order(tmp_path_factory: Any, data: Any) -> None:
     folder = tmp_path_factory.mktemp("sorted")
     times, values = seconds(), signals()
@@ -228,7 +236,7 @@ def test_sorted_rows_are_those_of_a_file_in_order(tmp_path_factory: Any, data: A
     slice_rows=st.sampled_from([3, 64, 1 << 16]),
 )
 @settings(
-    max_examples=40,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

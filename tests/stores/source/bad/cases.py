@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from headrace.stores.errors import UserError
+from headrace.stores.source.formats.left_out import MixedTable
 from headrace.stores.source.formats.opening import open_file
 from tests.pipeline.test_bad_input import refuse
 from tests.refusals import refused
@@ -26,8 +27,10 @@ SETTINGS = (
 
 
 def read(path: Path, name: str) -> Any:
-    """All of an array of the file at `path`."""
+    """All of an array of the file at `path`; "table" as channels are taken from it."""
     with closing(open_file(path)) as file:
+        if name == "table" and isinstance(file, MixedTable):
+            file.check_left_out(())
         array = file.array(name)
         assert array is not None, file.contents()
         if array.dtype.kind in "SOU":

@@ -82,13 +82,13 @@ def npz(path: Path) -> None:
 
 def packed_npz(path: Path) -> None:
     with open(path, "wb") as file:
-        np.savez_compressed(file, X=VALUES, y=np.array(NAMES))
+        np.savez_compressed(file, signals=VALUES, y=np.array(NAMES))
 
 
 def zarr_zip(path: Path, version: int = 3, pack: int = zipfile.ZIP_STORED) -> None:
     import zarr
 
-    folder = path.parent / f"{path.stem}.zarr"
+    folder = path.parent.parent / f"{path.parent.name}.zarr"
     group = zarr.open_group(folder, mode="w", zarr_format=version)
     group.create_array("signals", data=VALUES, chunks=(16, 3))
     group.create_array("y", data=np.array(NAMES, dtype="U5"), chunks=(40,))
@@ -198,8 +198,12 @@ def damaged(content: bytes, seed: int) -> bytes:
     return bytes(found)
 
 
-def ask_all(path: Path) -> str:
+def ask_all(path: Path, signals: str = "array") -> str:
     """Ask a file for all that it has; "read", or its refusals.
+
+    Args:
+        path: the file, alone in its folder.
+        signals: what they are called in a .npy file.
 
     Raises:
         Exception: other than the user's errors.
@@ -233,7 +237,13 @@ def ask_all(path: Path) -> str:
             except UserError as error:
                 said.append(_checked(error))
     options = SourceOptions(
-        files=[path.name], rate_hz=20, window_samples=4, labels="", split_by_window=True
+        files=[path.name],
+        layout="recordings",
+        signals={".npy": signals}.get(path.suffix),
+        rate_hz=20,
+        window_samples=4,
+        labels="",
+        split_by_window=True,
     )
     try:
         with open_source(path.parent, options) as source:
@@ -253,19 +263,20 @@ def _checked(error: UserError) -> str:
 
 
 def main() -> None:
-    """Damage a file of each name by each of the seeds, and tell what was no refusal."""
-    folder, names, first, last = sys.argv[1:]
+    """Damage a file of each name by each seed, and end with an error at what is no refusal."""
+    folder, cases = sys.argv[1:]
     resource.setrlimit(resource.RLIMIT_DATA, (3 << 29, 3 << 29))
-    for name in json.loads(names):
+    for number, (name, seed) in enumerate(json.loads(cases)):
         file, write = FILES[name]
-        path = Path(folder) / file
-        write(path)
-        content = path.read_bytes()
-        for seed in range(int(first), int(last)):
-            path.write_bytes(damaged(content, seed))
-            print(name, seed, flush=True)
-            signal.alarm(SECONDS)
-            ask_all(path)
+        path = Path(folder) / name / file
+        if not path.parent.exists():
+            path.parent.mkdir()
+            write(path)
+            path.rename(path.with_suffix(".intact"))
+        path.write_bytes(damaged(path.with_suffix(".intact").read_bytes(), seed))
+        print(number, flush=True)
+        signal.alarm(SECONDS)
+        ask_all(path)
     print("done", flush=True)
 
 

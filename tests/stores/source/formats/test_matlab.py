@@ -279,7 +279,7 @@ def test_an_array_that_takes_more_than_it_may_is_refused_before_it_is_read(tmp_p
     values = (1 << 29) + 8
     content = flags(6) + sizes((1, values)) + element(1, b"x") + struct.pack("<2I", 2, values)
     content = struct.pack("<2I", 14, len(content) + values) + content
-    content += np.random.default_rng(0).bytes(600_000)
+    content += np.random.default_rng(0).bytes(2_000_000)
     (tmp_path / "file.mat").write_bytes(file_of(packed(content)))
     with pytest.raises(SourceError, match="4,294,967,360"):
         open_matlab(tmp_path / "file.mat")
