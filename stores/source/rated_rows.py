@@ -90,11 +90,11 @@ class RatedRows:
             own = (rows * (rate / self._rates[self._fastest])).astype(np.int64)
             track.require_length(own, where)
 
-    def buffer_bytes(self, window: int) -> int:
-        """Most bytes held while a slice is read, for windows of `window` rows as delivered."""
+    def buffer_bytes(self, window: int, longest: int) -> int:
+        """As `RecordingRows.buffer_bytes`."""
         rows = max(self.slice_rows, window)
         held = [
-            track.held_bytes(self._change(number, Fraction(0)), rows)
+            track.held_bytes(self._change(number, Fraction(0)), rows, longest)
             for number, track in enumerate(self._tracks)
         ]
         return max(held) + rows * self.row_bytes

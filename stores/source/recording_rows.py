@@ -54,9 +54,14 @@ class RecordingRows:
         """
         self._track.require_length(rows, where)
 
-    def buffer_bytes(self, window: int) -> int:
-        """Most bytes held while a slice is read, for windows of `window` rows as delivered."""
-        return self._track.held_bytes(self._ratio, max(self.slice_rows, window))
+    def buffer_bytes(self, window: int, longest: int) -> int:
+        """Most bytes held while a slice is read.
+
+        Args:
+            window: rows of a window as delivered.
+            longest: rows of the longest recording.
+        """
+        return self._track.held_bytes(self._ratio, max(self.slice_rows, window), longest)
 
     def source_span(self, origin: int, rows: int, low: int, high: int) -> tuple[int, int]:
         """Rows of the signals `(start, stop)` that delivered rows `low` to `high` come from.

@@ -157,8 +157,8 @@ class Track:
                 "proportion, or leave those recordings out."
             )
 
-    def held_bytes(self, change: Change | None, rows: int) -> int:
-        """Most bytes that reading so many delivered rows holds."""
+    def held_bytes(self, change: Change | None, rows: int, longest: int) -> int:
+        """Most bytes that reading so many delivered rows holds; `longest` recordings' rows."""
         spans, low, high = [rows], 0, rows
         for step in (change, self.filters, self.slow):
             if isinstance(step, Filters):
@@ -168,17 +168,22 @@ class Track:
                 low, high = step.support(low, high)
             spans.append(high - low)
         delivered, filtered, units, stored = spans
-        if not self.in_units:
-            # Each slow channel takes its gaps' rows, neighbours and values for a moment.
-            return (rows + stored) * self.row_bytes + stored * 64 * (self.slow is not None)
-        row, masks = self.channels * FLOAT64_BYTES, 3 * (self.fill is not None) * self.channels
-        # Stored rows, padded float64 rows and their transpose; the result in float64 and float32.
-        held = stored * (self.row_bytes + masks) + 3 * filtered * row + 2 * delivered * row
         if self.slow is not None:
-            held += stored * 64
+            stored = min(stored, max(units, longest))
+        # Each slow channel takes its gaps' rows, neighbours and values for a moment.
+        bridging = stored * 64 * (self.slow is not None)
+        if not self.in_units:
+            return (rows + stored) * self.row_bytes + bridging
+        row = self.channels * FLOAT64_BYTES
+        # Where what is filled goes: as bool, and counted for one channel at a time.
+        filled = units * (3 * self.channels + 4 * FLOAT64_BYTES) * (self.fill is not None)
+        # Stored rows, padded float64 rows and their transpose; the result in float64 and float32.
+        held = stored * self.row_bytes + 3 * filtered * row + 2 * delivered * row
         if self.filters is not None:
-            held += self.filters.block_bytes + self.filters.nbytes + 3 * units * row
-        return held
+            block = self.filters.block_bytes + self.filters.nbytes + 4 * units * FLOAT64_BYTES
+            filtering = stored * self.row_bytes + (2 * units + filtered) * row + block
+            held = max(held - stored * self.row_bytes + self.filters.nbytes, filtering)
+        return held + filled + bridging
 
     def _filtered(
         self, stored: Rows, recording: int, rows: int, low: int, high: int

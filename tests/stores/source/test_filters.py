@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.signal import firwin, resample_poly
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.filters import Filters
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
 from tests.refusals import refused
@@ -101,6 +102,23 @@ def test_any_range_gives_the_same_bits(tmp_path_factory, data):
         start = data.draw(st.integers(0, source.windows - 1))
         stop = data.draw(st.integers(start, source.windows))
         assert source.read_windows(start, stop).tobytes() == whole[start:stop].tobytes()
+
+
+@given(st.integers(1, 2500), st.integers(0, 60), st.data())
+@settings(max_examples=30, deadline=None)
+def test_a_slice_s_values_are_those_of_the_whole_to_the_last_bit(length, half, data):
+    generator = np.random.default_rng(length)
+    filters = Filters([generator.normal(size=2 * half + 1), None, generator.normal(size=3)])
+    rows = 1e6 + generator.normal(size=(length, 3))
+
+    def read(first, stop):
+        low, high = filters.support(first, stop)
+        around = rows[np.clip(np.arange(low, high), 0, length - 1)]
+        return filters.apply(around, low, first, stop)
+
+    first = data.draw(st.integers(0, length - 1))
+    stop = data.draw(st.integers(first + 1, length))
+    assert read(first, stop).tobytes() == read(0, length)[first:stop].tobytes()
 
 
 def test_a_value_that_is_not_finite_reaches_as_far_as_the_taps(tmp_path):

@@ -99,6 +99,26 @@ def test_signals_of_several_rates_are_brought_to_one(tmp_path, target, slow):
         assert (start[second], source.seconds(second, second + 1)) == (9 * 40, 0)
 
 
+@pytest.mark.parametrize("slow", ["interpolate", "hold"])
+def test_a_recording_may_begin_between_two_rows_of_a_slow_signal(tmp_path, slow):
+    write_stacked(tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5", "a") as file:
+        file["recordings/start"][:] = [3, 377, 700]
+        file["recordings/length"][:] = [300, 300, 8]
+        temp = file["temp"][:, 0].astype("f8")
+    options = SourceOptions(signals=[*RATES], slow=slow, **{**CUT, "step_samples": 1})
+    with open_source(tmp_path / "s.h5", options) as source:
+        found = source.read_windows(0, source.windows)[:, 0, 4]
+        start = source.locate(0, source.windows)[1]
+    for begin, length in ((3, 300), (377, 300), (700, 8)):
+        inside = (start >= begin) & (start < begin + length)
+        known = np.arange(-(-begin // 10), -(-(begin + length) // 10))
+        at = start[inside] / 10
+        row = np.clip(np.floor(at).astype(int), known[0], known[-1])
+        expected = temp[row] if slow == "hold" else np.interp(at, known, temp[known])
+        np.testing.assert_allclose(found[inside], expected, rtol=1e-5)
+
+
 @given(data=st.data())
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_range_gives_the_same_bits(tmp_path_factory, data):
