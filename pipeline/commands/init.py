@@ -94,16 +94,19 @@ def _tell_window(guess: Guess, data: Path) -> None:
     if "windows" in guess.source:
         return
     given = {key: value for key, (value, _) in guess.source.items() if value is not None}
-    given.pop("groups", None)
     rate, stretches = given.get("rate_hz"), None
     if "time" not in given:
         given.setdefault("rate_hz", 1.0)
-    try:
-        table = {"source": {**given, "split_by_window": True}}
-        stretches = look_at_stretches(data, config_from_table(table, "init").source)
+    # Groups may cut recordings; where they are not known yet, labels last as long without them.
+    without = {key: value for key, value in given.items() if key != "groups"}
+    for keys in (given, {**without, "split_by_window": True}):
+        try:
+            options = config_from_table({"source": keys}, "init").source
+            stretches = look_at_stretches(data, options)
+        except UserError:  # It is said once the file is written.
+            continue
         rate = stretches.rate_hz if "time" in given else rate
-    except UserError:  # It is said once the file is written.
-        pass
+        break
     tell_window(guess, rate, stretches)
 
 

@@ -54,8 +54,10 @@ class TextArray:
         """The same."""
         return self
 
-    def attribute(self, name: str) -> NDArray[Any] | None:
-        """Names of several columns; text has no other attributes."""
+    def attribute(self, name: str) -> NDArray[Any] | float | None:
+        """Names of several columns, and a rate that stands above the rows."""
+        if name == "sampling_rate_hz":
+            return self._table.plan.dialect.rate_hz
         if name != "channels" or self.shape is None or len(self.shape) < 2:
             return None
         every = self._table.plan.names

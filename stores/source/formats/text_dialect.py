@@ -44,6 +44,7 @@ class Dialect:
         loose_end: the last column has no name: it may be no more than a separator at the end.
         row_end: what ends a row beside the end of its line; b"" in most tables.
         numbers: which columns hold numbers, where other lines are left out; None: none is.
+        rate_hz: what stands above the rows, as Empatica E4 writes it; None: nothing.
     """
 
     separator: bytes
@@ -51,6 +52,7 @@ class Dialect:
     loose_end: bool
     row_end: bytes = b""
     numbers: tuple[bool, ...] | None = None
+    rate_hz: float | None = None
 
 
 def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, int] | None:
@@ -89,7 +91,9 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
     numbers = _numbers([_cells(line, separator) for line in rows], separator) if drop else None
     if not header:
         names = [str(number) for number in range(len(first))]
-        return Dialect(separator, tuple(names), True, row_end, numbers), 0
+        rate = None if row_end or drop else _rate_above(lines[:2], separator)
+        starts = 0 if rate is None else found[1].end()
+        return Dialect(separator, tuple(names), True, row_end, numbers, rate), starts
     names = _names(first, where)
     row = _cells(lines[1], separator) if len(lines) > 1 else first
     # One of the two ends in a separator.
@@ -101,6 +105,21 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
     names = [name or _unnamed(at, names) for at, name in enumerate(names)]
     check_names(names, where)
     return Dialect(separator, tuple(names), loose_end, row_end, numbers), found[0].end()
+
+
+def _rate_above(lines: Sequence[bytes], separator: bytes) -> float | None:
+    """The rate in the second line of a table, below when it begins: both the same in all columns.
+
+    Empatica E4: a time in seconds since 1970 in the first line, the samples a second in the next.
+    """
+    cells = [set(_cells(line, separator)) for line in lines]
+    if len(cells) < 2 or any(len(each) != 1 for each in cells):
+        return None
+    begin, rate = (each.pop() for each in cells)
+    if not (is_number(begin, separator) and is_number(rate, separator)):
+        return None
+    since_1985_to_2128 = 5e8 <= float(begin) <= 5e9
+    return float(rate) if since_1985_to_2128 and 0 < float(rate) <= 1000 else None
 
 
 def undamaged(data: bytes, dialect: Dialect) -> bytes:
