@@ -151,11 +151,17 @@ def _owners(
 
 
 def _of_recordings(table: RecordingTable, name: str) -> list[str] | None:
-    """A column of the table of recordings; "recording" without such a one: their numbers."""
+    """A column of the table of recordings, or the groups of their rows.
+
+    "recording" without such a one: their numbers.
+    """
     array = table.node.array(name) if table.node and name not in PLACES else None
     if array is not None and len(array.shape or ()) == 1:
         texts = column_texts(array)
         return [texts[row] for row in table.owner.tolist()]
+    group = table.group
+    if group is not None and group.array.name.rpartition("/")[2] == name:
+        return [group.names[code] for code in table.group_code.tolist()]
     return list(map(str, range(len(table.start)))) if name == "recording" else None
 
 
