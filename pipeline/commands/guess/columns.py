@@ -46,7 +46,8 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
         guess.unsure.append(f"{NO_LABELS}, one for each of {what}.")
         return False
     guess.source["labels"] = (labels.name, values_of(labels))
-    tell_left_out(guess, declared if isinstance(declared, list) else labels.values or [])
+    names = declared if isinstance(declared, list) else []
+    tell_left_out(guess, list(dict.fromkeys([*names, *(labels.values or [])])))
     if not sure:
         guess.unsure.append(f"that {labels.name} holds the labels ({values_of(labels)}).")
     return True
@@ -54,7 +55,7 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
 
 def tell_left_out(guess: Guess, names: Sequence[Any]) -> None:
     """Labels that say that there is none."""
-    doubtful = [plain(each) for each in names if LEFT_OUT.search(str(each))]
+    doubtful = [each for each in map(plain, names) if LEFT_OUT.search(each) or each == "-1"]
     if doubtful:
         shown = ", ".join(doubtful[:5])
         guess.source["exclude_labels"] = (
@@ -111,6 +112,7 @@ def tell_slow_labels(
         usual or float(f"{seconds:.4g}"),
         f"{labels.rows:,} labels for {rows / rate_hz:,.0f} s",
     )
+    tell_left_out(guess, labels.values or [])
     guess.unsure = [doubt for doubt in guess.unsure if not doubt.startswith(NO_LABELS)]
     guess.unsure.append(f"that {labels.name} has a label every {seconds:.4g} s.")
     return labels
