@@ -211,8 +211,10 @@ class TextArray:
         """The same."""
         return self
 
-    def attribute(self, name: str) -> NDArray[Any] | None:
-        """Names of several columns; text has no other attributes."""
+    def attribute(self, name: str) -> Any | None:
+        """Names of several columns, and the rate where a line says it; text has no others."""
+        if name == "sampling_rate_hz":
+            return self._table.plan.dialect.rate_hz
         names = [self._table.plan.names[each] for each in self._columns]
         is_named = names != [str(each) for each in self._columns]
         several = self.shape is not None and len(self.shape) == 2
