@@ -21,7 +21,7 @@ class Request:
 
     Attributes:
         config: the validated configuration.
-        data: the HDF5 source, when one is named.
+        data: the source, when one is named.
         store: the Zarr store.
         run: the run folder, when one is named.
         console: where to speak.
@@ -45,7 +45,9 @@ def require_data(request: Request) -> Place:
         UserError: none is named, or it is not there.
     """
     if request.data is None:
-        raise CommandError("No source is named. Name the HDF5 file: --data my.h5, or paths.data.")
+        raise CommandError(
+            "No source is named. Name its file or folder: --data my.h5, or paths.data."
+        )
     from headrace.stores.source.located import source_exists
 
     if not source_exists(request.data):

@@ -167,7 +167,7 @@ def _check(channels: Sequence[str], rate_hz: float, time: int, triads: Sequence[
     if time < SHORTEST_WINDOW:
         raise ValueError(
             f"Features need windows of at least {SHORTEST_WINDOW} samples, these have {time}. "
-            f"Take longer windows."
+            f"Take longer windows, or none: features.select = []."
         )
     for triad in triads:
         if len(set(triad.channels)) != 3 or not set(triad.channels) <= set(range(len(channels))):

@@ -68,7 +68,7 @@ def select_columns(names: Sequence[str], patterns: Sequence[str]) -> tuple[int, 
     if not kept:
         raise ValueError(
             f"features.select = {list(patterns)} leaves no column of {len(names)}. "
-            f'Name at least one, or use ["*"].'
+            f'Name at least one, use ["*"], or set [] for none.'
         )
     return tuple(sorted(kept))
 

@@ -86,7 +86,7 @@ STAGE_OPTIONS = (
     Option("--config", type=file_path, metavar="FILE", help="TOML file; without it, every default"),
     Option(
         "--data", "--input", type=place, metavar="SOURCE.h5", key="paths.data",
-        help="the HDF5 source; stages that read the store alone take its name from it",
+        help="the source; stages that read the store alone take its name from it",
     ),
     Option(
         "--store", type=place, metavar="STORE.zarr", key="paths.store",
@@ -137,7 +137,7 @@ def _other(name: str, help: str, *options: Option) -> Command:
 
 _ALL = (
     _stage(
-        "features", "extract features from an HDF5 source into a Zarr store",
+        "features", "extract features from a source into a Zarr store",
         *CLUSTER_OPTIONS,
         Option(
             "--repair", nargs="?", const="checksums", choices=("checksums", "source"),

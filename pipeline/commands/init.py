@@ -11,7 +11,7 @@ from headrace.pipeline.commands.guess.windows import tell_window
 from headrace.pipeline.config.load import config_from_table, load_config, toml_value
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
-from headrace.stores.source.notes import Note
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.probe import look_at, look_at_stretches, open_stranger
 from headrace.stores.text import counted, in_one_line
 
@@ -130,9 +130,10 @@ def _tried(config: Path, data: Path) -> tuple[str | None, dict[str, Any] | None,
 def _say(
     console: Console, guess: Guess, notes: tuple[Note, ...], gives: dict[str, Any] | None
 ) -> None:
-    """Print doubts and notes, at most a screen of them."""
-    lines = [f"Not sure: {in_one_line(doubt)}" for doubt in guess.unsure]
-    lines += [str(note) for note in notes]
+    """Print warnings, doubts and notes, at most a screen of them."""
+    lines = [str(note) for note in notes if note.warning]
+    lines += [f"Not sure: {in_one_line(doubt)}" for doubt in guess.unsure]
+    lines += [str(note) for note in notes if not note.warning]
     for line in lines[:MOST_LINES]:
         console.say(shortened(line, LINE))
     if len(lines) > MOST_LINES:

@@ -15,6 +15,7 @@ from headrace.pipeline.evaluation.memory import plan_evaluate
 from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.features.disk import needed_disk
 from headrace.pipeline.features.memory import Making, plan_features
+from headrace.pipeline.features.notes import notes_table, say_notes
 from headrace.pipeline.features.plan import draft_store, plan_store
 from headrace.pipeline.features.reading import LARGE, read_amplification
 from headrace.pipeline.features.scale import scale_of
@@ -64,8 +65,8 @@ def run_plan(
     Returns:
         stages: name -> the plan's lines in bytes; `shuffle_quality`, 1 for batches that mix groups
         like independent draws; `scale`, if asked. Unless the store stands: `notes` of the source,
-        `needed_disk`, `free_disk`, and `read_amplification`, bytes read of the source for a byte
-        of windows.
+        `label_rule`, what it keeps of each class, `needed_disk`, `free_disk`, and
+        `read_amplification`, bytes read of the source for a byte of windows.
 
     Raises:
         UserError: a stage does not fit the budget; all plans are printed first.
@@ -157,8 +158,8 @@ def _store(
         return store, class_table(store), {}, {"store": str(request.store)}
     if request.data is None or not source_exists(request.data):
         raise CommandError(
-            f"There is neither a store {request.store} nor a source to plan it from. Name the "
-            "HDF5 file with --data."
+            f"There is neither a store {request.store} nor a source to plan it from. Name "
+            "the source's file or folder with --data."
         )
     storage = storage_of(request.store)
     with open_stranger(request.data, request.config.source) as source:
@@ -172,11 +173,10 @@ def _store(
         plan, workers = plan_features(request.config, making)
         fold_of = FoldReader(source, survey.fold_of_group, survey.dropped)
         amplified = read_amplification(source, layout_of(manifest, survey.index), fold_of)
-        for note in source.notes:
-            request.console.say(str(note))
-        notes = [note.as_table() for note in source.notes]
+        say_notes(source, manifest, request.console)
+        notes = notes_table(source, manifest)
     needed = needed_disk(manifest, manifest.windows)
-    disk: dict[str, Any] = {"store": str(request.store), "needed_disk": needed, "notes": notes}
+    disk: dict[str, Any] = {"store": str(request.store), "needed_disk": needed} | notes
     disk["read_amplification"] = amplified
     said = ""
     free = storage.free_bytes()

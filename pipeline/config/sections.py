@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    field_validator,
     model_validator,
 )
 
@@ -62,7 +63,7 @@ class PathOptions(Section):
     """
 
     data: AnyPlace | None = None
-    """The HDF5 source."""
+    """The source: a file, a folder, a pattern of files or a table of them."""
     store: AnyPlace | None = None
     """The Zarr store; default: `data/<name>.zarr`, name being the config's or the source's."""
 
@@ -124,11 +125,17 @@ class FeatureOptions(Section):
     accelerometers: tuple[str, ...] = ()
     """The triads that measure gravity; they get pitch, roll and angles too."""
     select: tuple[str, ...] = ("*",)
-    """Names or globs; a leading `!` excludes. Empty: no features, the store holds raw only."""
+    """Names or globs; a leading `!` excludes. Empty: no features, the store holds raw only;
+    `["!*"]` says the same."""
     custom: tuple[str, ...] = ()
     """Your own functions, `"module:function"`: (windows (n, T, C), rate_hz) -> (n, k)."""
     workers: Resource[int | None] = Field(default=None, ge=1)
     """Worker processes; default: one a core, fewer if the budget asks for it."""
+
+    @field_validator("select")
+    @classmethod
+    def _none_or_some(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        return () if given == ("!*",) else given
 
 
 class StreamOptions(Section):

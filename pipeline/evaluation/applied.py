@@ -84,7 +84,7 @@ class Applied:
         buffers = {
             "blocks of windows": BLOCKS_HELD * block,
             "source slices": source.buffer_bytes,
-            "HDF5 chunk cache": source.chunk_cache_bytes,
+            "source chunk cache": source.chunk_cache_bytes,
             "tables of the source": source.table_bytes,
             "batch": 2 * batch,
         }

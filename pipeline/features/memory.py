@@ -159,7 +159,7 @@ def worker_buffers(making: Making) -> dict[str, int]:
 
 def source_buffers(source: Source) -> dict[str, int]:
     """Bytes of what a worker holds of its own handle of the source, by name."""
-    buffers = {"source slices": source.buffer_bytes, "HDF5 chunk cache": source.chunk_cache_bytes}
+    buffers = {"source slices": source.buffer_bytes, "source chunk cache": source.chunk_cache_bytes}
     if source.fetched_bytes:
         buffers["source read ahead"] = source.fetched_bytes + CLIENT_BYTES
     return buffers

@@ -1,4 +1,4 @@
-"""The features stage: HDF5 source -> Zarr store, one Dask task per whole shard."""
+"""The features stage: source -> Zarr store, one Dask task per whole shard."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from headrace.pipeline.catalogue.warm import compile_in_child
 from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.disk import require_disk
+from headrace.pipeline.features.notes import notes_table, say_notes
 from headrace.pipeline.features.plan import PlannedBuild, plan_build
 from headrace.pipeline.features.task import try_shard
 from headrace.pipeline.memory.measured import keep_rate
@@ -55,8 +56,8 @@ def run_features(request: Request) -> dict[str, Any]:
             return _already_complete(target, request, console)
         planned, job = plan_job(request, source, target)
         made = _build(target, planned, job, console)
-        notes = [note.as_table() for note in source.notes]
-    return store_summary(target, planned, made) | {"notes": notes}
+        notes = notes_table(source, planned.manifest)
+    return store_summary(target, planned, made) | notes
 
 
 def store_place(store: Place) -> Place:
@@ -249,8 +250,7 @@ def _describe(console: Console, source: Source, manifest: Manifest) -> None:
         f"{len(manifest.groups)} groups in {len(manifest.folds)} folds."
     )
     console.say(f"Classes: {', '.join(manifest.classes)}.")
-    for note in source.notes:
-        console.say(str(note))
+    say_notes(source, manifest, console)
     console.say(
         f"Store: {counted(manifest.shards, 'shard')} of {manifest.shard:,} windows, "
         f"{len(manifest.features)} features."

@@ -66,7 +66,7 @@ def extract_shard(
 
     Args:
         target: where the store will stand; its build has begun.
-        source: the HDF5 file.
+        source: its file or folder.
         state: of the source when the stage began.
         shard: which.
         code: folder of the user's own feature functions.

@@ -77,7 +77,7 @@ def compare_shard(
 
     Args:
         target: of a build that has begun for the same source and configuration, elsewhere.
-        source: the HDF5 file.
+        source: its file or folder.
         state: of the source when the stage began.
         shard: which.
         code: folder of the user's own feature functions.

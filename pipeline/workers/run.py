@@ -43,7 +43,7 @@ class ShardJob:
     """What the tasks of a stage share.
 
     Attributes:
-        source: the HDF5 file.
+        source: its file or folder.
         state: `Storage.state` of it when the stage began.
         workers: local processes of one thread each.
         need: what a worker takes.

@@ -88,7 +88,7 @@ def check_signal_dtype(array: SourceArray) -> np.dtype[Any]:
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise SourceError(
             f"{array.where} holds {dtype}; a source holds float16, float32, float64 or integers. "
-            "Convert it first."
+            "Name another dataset with source.windows or source.signals, or convert it."
         )
     return np.dtype(f"{dtype.kind}{dtype.itemsize}")
 

@@ -11,11 +11,20 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import SHOWN_ARRAYS, check_text
+from headrace.stores.source.beside import (
+    PACKED,
+    looks_like_options,
+    packed,
+    plain_number,
+    rate_beside,
+    shown_attribute,
+)
 from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.joined import JoinedArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.said import as_text
 from headrace.stores.spec import WindowSpec, numbered_channels
+from headrace.stores.text import listed
 
 MIN_RATE, MAX_RATE = 1e-6, 1e9
 """Sampling rates that a sensor may have, in Hz: one sample in eleven days, one a nanosecond."""
@@ -105,24 +114,27 @@ def _require_alike(data: JoinedArray, options: SourceOptions) -> None:
 def _rate(data: SourceArray, given: float | None) -> float:
     if given is not None:
         return given
-    value = data.attribute("sampling_rate_hz")
+    name, value = "sampling_rate_hz", data.attribute("sampling_rate_hz")
     if value is None:
+        name, value = rate_beside(data) or (name, None)
+    if value is None:
+        alike = [str(each) for each in looks_like_options(data) if each.option == "rate_hz"]
         raise SourceError(
             f"{data.where} says no sampling rate: neither it nor the file has the "
-            "attribute sampling_rate_hz. Set source.rate_hz, in Hz, or name the times of its rows "
-            "with source.time."
+            f"attribute sampling_rate_hz{f', but {listed(alike)}' if alike else ''}. "
+            "Set source.rate_hz, in Hz, or name the times of its rows with source.time."
         )
-    array = np.asarray(value)
+    array = np.asarray(plain_number(value))
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise SourceError(
-            f"{data.where} has the sampling_rate_hz {value!r}, which is not a number. "
+            f"{data.where} has the {name} {shown_attribute(value)!r}, which is not a number. "
             "Set source.rate_hz, in Hz."
         )
     # A float32 51.2 means 51.2, not 51.2000008.
     rate = float(str(array.reshape(-1)[0]))
     if not MIN_RATE <= rate <= MAX_RATE:
         raise SourceError(
-            f"{data.where} has a sampling_rate_hz of {rate:g}; it must be above 0, from "
+            f"{data.where} has a {name} of {rate:g}; it must be above 0, from "
             f"{MIN_RATE:g} to {MAX_RATE:g}. Set source.rate_hz, in Hz."
         )
     return rate
@@ -167,14 +179,43 @@ def _known_units(units: tuple[str, ...], scaled: bool) -> tuple[str, ...]:
     return tuple("" if unit.lower() in RAW_COUNT_UNITS else unit for unit in units)
 
 
+def stated_by(data: SourceArray) -> dict[str, Any]:
+    """What an array says of its channels, by our names of attributes, whatever name it has there.
+
+    Raises:
+        UserError: it says two rates.
+    """
+    said = {name: data.attribute(name) for name in ATTRIBUTES.values()}
+    said |= {ATTRIBUTES[option]: said_of(data, option) for option in PACKED}
+    if said["sampling_rate_hz"] is None and (rate := rate_beside(data)) is not None:
+        said["sampling_rate_hz"] = rate[1]
+    return said
+
+
+def said_of(data: SourceArray, option: str) -> Any | None:
+    """Scale or offset as an attribute says it: our own, else that of CF; None: none does."""
+    value = data.attribute(ATTRIBUTES[option])
+    return packed(data, option) if value is None else value
+
+
+def _as_numbers(value: Any) -> NDArray[Any]:
+    """Numbers, also those that a text lists by commas, as Parquet writes them."""
+    raw = np.asarray(value)
+    if raw.dtype.kind not in "SUO" or raw.size != 1:
+        return raw
+    parts = [plain_number(part) for part in as_text(raw.reshape(-1)[0]).strip("[] ").split(",")]
+    numbers = np.asarray(parts)
+    return numbers if numbers.dtype.kind in "fiu" else raw
+
+
 def _numbers(
     data: SourceArray, option: str, given: Sequence[float] | None, count: int
 ) -> NDArray[np.float64] | None:
     """One number a channel from the option or its attribute; one alone is for all."""
-    value: Any = given if given is not None else data.attribute(ATTRIBUTES[option])
+    value: Any = given if given is not None else said_of(data, option)
     if value is None or (given is not None and len(given) == 0):
         return None
-    raw = np.asarray(value)
+    raw = _as_numbers(value)
     if given is None and raw.size == 1:
         raw = np.repeat(raw.reshape(-1), count)
     if raw.shape != (count,) or raw.dtype.kind not in "fiu":

@@ -17,7 +17,7 @@ from headrace.stores.source.names import (
     NameColumn,
     OneName,
     distinct,
-    looks,
+    matches,
     natural_order,
 )
 from headrace.stores.source.options import SourceOptions
@@ -109,21 +109,21 @@ class LabelSelection:
         ]
         listed += [("source.exclude_labels", pattern) for pattern in self._exclude]
         for option, pattern in listed:
-            if not any(_matches(label, pattern) for label in labels):
+            if not any(matches(label, pattern) for label in labels):
                 raise SourceError(
                     f"{option} lists {pattern!r}, which matches no label. "
                     f"The labels are: {shown(labels)}."
                 )
 
     def _judge(self, label: str) -> str | None:
-        if label == self._between or any(_matches(label, pattern) for pattern in self._exclude):
+        if label == self._between or any(matches(label, pattern) for pattern in self._exclude):
             return None
         if not self._map:
             return label
         classes = [
             name
             for name, patterns in self._map.items()
-            if any(_matches(label, pattern) for pattern in patterns)
+            if any(matches(label, pattern) for pattern in patterns)
         ]
         if len(classes) > 1:
             raise SourceError(
@@ -217,6 +217,7 @@ def number_names(
         UserError: a misspelt label, a split without train and test, a group in two parts.
     """
     labels = columns.label.names
+    columns.label.require_sure(selection.class_of)
     selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
     if len(used) == 0:
         raise SourceError(
@@ -280,11 +281,6 @@ def no_groups(node: SourceNode, usual: Sequence[str]) -> UserError:
         "source.groups, or set source.split_by_window = true and read the scores as too high: "
         "they leak."
     )
-
-
-def _matches(label: str, pattern: str) -> bool:
-    """Whether a label is one of a pattern's, as both look: an accent may be written in two ways."""
-    return fnmatchcase(looks(label), looks(pattern))
 
 
 def _part(value: str, names: dict[str, str]) -> str:

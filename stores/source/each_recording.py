@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.channels import ATTRIBUTES
+from headrace.stores.source.channels import ATTRIBUTES, stated_by
 from headrace.stores.source.formats.interface import Answer, Files, SourceArray, SourceNode
 from headrace.stores.source.formats.one_file import no_files_beside
 from headrace.stores.source.held import HeldArray, HeldNode
@@ -72,14 +72,15 @@ class EachRecording:
         self._open.append(arrays)
         rows, costs = np.empty(self.count, np.int64), Costs()
         # Of the data, which are found first: what is said of their channels has to be the same.
-        first = _said(arrays.of(0)) if self._data is None else {}
+        first = stated_by(arrays.of(0)) if self._data is None else {}
         differing: dict[str, str] = {}
         for recording in range(self.count):
             array = arrays.of(recording)
             rows[recording] = (array.shape or (0,))[0]
             costs = costs.with_array(array)
+            own = stated_by(array) if first else {}
             for name, value in first.items():
-                said: Any = array.attribute(name)
+                said: Any = own[name]
                 if name not in differing and not np.array_equal(said, value):
                     differing[name] = (
                         f"{_text(value)} in {self.titled(0)} and {_text(said)} in "
@@ -189,10 +190,6 @@ class _Table(HeldNode):
     def contents(self) -> str:
         """The columns that names give."""
         return ", ".join([*self._of.columns, super().contents()])
-
-
-def _said(array: SourceArray) -> dict[str, Any]:
-    return {name: array.attribute(name) for name in ATTRIBUTES.values()}
 
 
 def first_array(files: Files, name: str) -> SourceArray | None:

@@ -83,13 +83,9 @@ def plan_runs(
     Raises:
         UserError: a misspelt label, no label kept, or no stretch as long as a window.
     """
-    coded = _read_stretches(column, table, ratio or SAME_RATE)
-    selection = LabelSelection(options)
-    labels = column.names
-    selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
-    order = selection.order(labels, declared)
-    number = {name: position for position, name in enumerate(order)}
-    of_code = [number.get(selection.class_of(label) or "", LEFT_OUT) for label in labels]
+    coded = read_stretches(column, table, ratio or SAME_RATE)
+    column.require_sure(LabelSelection(options).class_of)
+    order, of_code = classes_of(column.names, declared, options)
     stretches = relabel(coded, np.array(of_code, dtype=np.int32))
     if options.label_rule == "pure":
         runs = pure_runs(stretches, window, step)
@@ -101,7 +97,22 @@ def plan_runs(
     return WindowRuns(runs.recording, runs.start, runs.count, first_code[runs.label])
 
 
-def _read_stretches(column: NameColumn | OneName, table: RecordingTable, ratio: Ratio) -> Stretches:
+def classes_of(
+    labels: Sequence[str], declared: Sequence[str] | None, options: SourceOptions
+) -> tuple[list[str], list[int]]:
+    """The classes of labels in their order, and the number of each label's; -1 where left out.
+
+    Raises:
+        UserError: a misspelt label.
+    """
+    selection = LabelSelection(options)
+    selection.check_patterns([*dict.fromkeys([*(declared or ()), *labels])])
+    order = selection.order(labels, declared)
+    number = {name: position for position, name in enumerate(order)}
+    return order, [number.get(selection.class_of(label) or "", LEFT_OUT) for label in labels]
+
+
+def read_stretches(column: NameColumn | OneName, table: RecordingTable, ratio: Ratio) -> Stretches:
     """Stretches of equal label codes, at the delivered rate; label rows are read in slices."""
     rows = ratio.lengths(table.length)
     pieces = []
@@ -172,7 +183,7 @@ def _no_window(column: NameColumn | OneName, stretches: Stretches, window: int) 
     if isinstance(column, OneName):
         return SourceError(
             f"A window of {window} samples is longer than every recording (the longest has "
-            f"{int(kept.max())}). Give longer ones."
+            f"{int(kept.max())}). Set a shorter source.window_s or source.window_samples."
         )
     return SourceError(
         f"A window of {window} samples is longer than every stretch of one label in "
@@ -235,16 +246,16 @@ def majority_runs(stretches: Stretches, window: int, step: int, classes: int) ->
     first = np.flatnonzero(np.diff(stretches.recording, prepend=LEFT_OUT))
     rows = np.diff(before[first], append=before[-1])
     counts = np.maximum((rows - window) // step + 1, 0)
+    done = np.concatenate(([0], np.cumsum(counts)))
     pieces = []
-    # One recording's windows at a time in slices: memory stays bounded however long it is.
-    for head, base, count in zip(
-        first.tolist(), before[first].tolist(), counts.tolist(), strict=True
-    ):
-        for start in range(0, count, COUNTED_WINDOWS):
-            number = np.arange(start, min(start + COUNTED_WINDOWS, count), dtype=np.int64)
-            label = _majority(stretches, before, base + number * step, window, classes)
-            recording = np.full(len(number), stretches.recording[head], dtype=np.int32)
-            pieces.append(find_stretches(recording, number, label))
+    # Windows in slices, of many short recordings or a part of a long one: memory stays bounded.
+    for low in range(0, int(done[-1]), COUNTED_WINDOWS):
+        window_of_all = np.arange(low, min(low + COUNTED_WINDOWS, int(done[-1])), dtype=np.int64)
+        which = np.searchsorted(done, window_of_all, side="right") - 1
+        number = window_of_all - done[which]
+        head = first[which]
+        label = _majority(stretches, before, before[head] + number * step, window, classes)
+        pieces.append(find_stretches(stretches.recording[head], number, label))
     if not pieces:
         return pure_runs(stretches, window, step)
     windows = join_stretches(pieces)

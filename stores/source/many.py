@@ -15,7 +15,7 @@ from headrace.stores.source.files import SourceFiles
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.held import HeldArray
-from headrace.stores.source.notes import Note
+from headrace.stores.source.notes.note import Note
 
 
 class ManyFiles(EachRecording):

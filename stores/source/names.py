@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError, UserError
 from headrace.stores.source.arrays import check_text, rows_of
 from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.several_values import several_values
 
 Codes = NDArray[np.int32]
 # Names of a slice take 40 bytes a row as integers, about 120 as short strings.
 SLICE_ROWS = 1 << 16
 SLICE_NAME_BYTES = 128 * SLICE_ROWS
 MAX_NAMES = 1 << 20
+NOT_A_NUMBER = "nan"
+"""What NaN is called among labels of numbers."""
 PADDING = " \t\r\n\v\f\0\u00a0\ufeff"
 """What instruments and tables leave around a name."""
 UNSEEN = re.compile("[\u00ad\u200b\u200c\u200d\u2060\ufeff]")
@@ -32,11 +36,12 @@ class NameColumn:
     are stable once every row was seen in order. `names[code]` is the name, without blanks and ends
     of lines around it. Names that look alike (in the blanks within them, in letters of no width,
     in how an accent is written) are one, called as the first is. Names that differ in case alone
-    are refused.
+    are refused, but for labels that are made one class.
 
     Attributes:
         array: what is read.
         names: of the codes.
+        without_number: first row of labels of numbers that is NaN; None: none is.
         meanings: the names that stand in for those found.
         spellings: how values are written that are not their name itself, and their codes.
     """
@@ -61,18 +66,17 @@ class NameColumn:
         """
         self.array = array
         self.names: list[str] = []
+        self.without_number: int | None = None
         self.spellings: dict[str, int] = {}
         self._folded: dict[str, str] = {}
+        self._cases: list[tuple[str, str]] = []
         self._alike: dict[str, int] = {}
         self._index = index
         self.meanings = meanings or {}
         self._option = option
         self._codes: dict[str, int] = {}
         if array.shape is None or len(array.shape) != 1:
-            raise SourceError(
-                f"{array.where} has shape {array.shape}; one value per row is needed. "
-                f"Name another dataset with source.{option}{_flattened(array.shape)}."
-            )
+            raise several_values(array, option)
         if array.dtype.kind not in "biufSOU":
             raise self._wrong_type()
 
@@ -94,6 +98,29 @@ class NameColumn:
         """Codes of the names that some value is."""
         return [code for code, name in enumerate(self.names) if name in self._codes]
 
+    def require_sure(self, class_of: Callable[[str], str | None]) -> None:
+        """Check that labels that are NaN are left out by choice, and cases joined.
+
+        Args:
+            class_of: the class of a label; None: it is left out.
+
+        Raises:
+            UserError: they are not.
+        """
+        for one, other in self._cases:
+            if class_of(one) != class_of(other) and None not in (class_of(one), class_of(other)):
+                raise SourceError(
+                    f"{self.array.where} holds {one!r} and {other!r}, which differ in case alone. "
+                    "Make them one class with source.class_map, or leave one out with "
+                    "source.exclude_labels."
+                )
+        if self.without_number is not None and class_of(NOT_A_NUMBER) is not None:
+            raise SourceError(
+                f"{self.array.where} holds {self.array.dtype} with NaN, first in row "
+                f"{self.without_number}. Leave them out with source.exclude_labels = "
+                f'["{NOT_A_NUMBER}"], or name another dataset with source.labels.'
+            )
+
     def _values(self, start: int, stop: int) -> NDArray[Any]:
         if self.array.dtype.kind in "SOU":
             try:
@@ -108,19 +135,37 @@ class NameColumn:
         values = self.array.read(start, stop)
         if values.dtype.kind == "b":
             return values.astype(np.int64)
-        if values.dtype.kind == "f":
-            # Above it neighbouring whole numbers are one.
-            most = 2 ** (np.finfo(values.dtype).nmant + 1)
-            if not (np.isfinite(values) & (values == np.trunc(values))).all():
-                raise self._wrong_type()
-            if not (np.abs(values) < most).all():
-                raise SourceError(
-                    f"{self.array.where} holds whole numbers of {most:,} and more, which "
-                    f"{values.dtype} cannot tell apart. Write them as integers or texts, or name "
-                    f"another dataset with source.{self._option}."
-                )
-            return values.astype(np.int64)
-        return values
+        return self._whole(values, start) if values.dtype.kind == "f" else values
+
+    def _whole(self, values: NDArray[Any], start: int) -> NDArray[Any]:
+        """Whole numbers that are kept as floats; texts where some of the labels are NaN.
+
+        Raises:
+            UserError: one is not a whole number, or larger than its type tells apart.
+        """
+        missing = np.isnan(values) if self._option == "labels" else np.zeros(len(values), bool)
+        present = values[~missing]
+        broken = np.flatnonzero(~np.isfinite(present) | (present != np.trunc(present)))
+        if len(broken):
+            value = present[broken[0]]
+            row = start + int(np.flatnonzero(~missing)[broken[0]])
+            more = " Values cannot be trained on yet, only classes." * (self._option == "labels")
+            raise self._wrong_type(f", and {value:g} in row {row}", more)
+        # Above it neighbouring whole numbers are one.
+        most = 2 ** (np.finfo(values.dtype).nmant + 1)
+        if not (np.abs(present) < most).all():
+            raise SourceError(
+                f"{self.array.where} holds whole numbers of {most:,} and more, which "
+                f"{values.dtype} cannot tell apart. Write them as integers or texts, or name "
+                f"another dataset with source.{self._option}."
+            )
+        whole = np.where(missing, 0, values).astype(np.int64)
+        if not missing.any():
+            return whole
+        if self.without_number is None:
+            self.without_number = start + int(np.argmax(missing))
+        names = whole if self._index is None else np.array([self._at(n) for n in whole.tolist()])
+        return np.where(missing, NOT_A_NUMBER, names.astype(np.str_))
 
     def _code(self, value: int | str) -> int:
         written = str(value) if self._index is None or isinstance(value, str) else self._at(value)
@@ -156,9 +201,11 @@ class NameColumn:
         return code
 
     def _require_own_case(self, alike: str, name: str) -> None:
-        """Raises UserError: another name differs in case alone."""
+        """Raises UserError: another name differs in case alone. Labels may make one class."""
         other = self._folded.setdefault(alike.casefold(), name)
-        if other != name:
+        if other != name and self._option == "labels":
+            self._cases.append((other, name))
+        elif other != name:
             raise SourceError(
                 f"{self.array.where} holds {other!r} and {name!r}, which differ in case alone. "
                 f"Write them alike, or name another dataset with source.{self._option}."
@@ -174,10 +221,10 @@ class NameColumn:
             )
         return self._index[value]
 
-    def _wrong_type(self) -> UserError:
+    def _wrong_type(self, seen: str = "", more: str = "") -> UserError:
         return SourceError(
-            f"{self.array.where} holds {self.array.dtype}; strings or whole numbers are "
-            f"needed. Name another dataset with source.{self._option}."
+            f"{self.array.where} holds {self.array.dtype}{seen}; strings or whole numbers are "
+            f"needed.{more} Name another dataset with source.{self._option}."
         )
 
 
@@ -193,6 +240,9 @@ class OneName:
         """Rows of the data."""
         return rows_of(self.array)
 
+    def require_sure(self, class_of: Callable[[str], str | None]) -> None:
+        """Nothing: there is one name."""
+
     def read(self, start: int, stop: int) -> Codes:
         """Zeros."""
         return np.zeros(stop - start, dtype=np.int32)
@@ -204,6 +254,11 @@ def looks(name: str) -> str:
         return name
     composed = unicodedata.normalize("NFC", UNSEEN.sub("", name))
     return re.sub(r"[^\S\0-\x1f]+", " ", composed)
+
+
+def matches(label: str, pattern: str) -> bool:
+    """Whether a label is one of a pattern's, as both look: an accent may be written in two ways."""
+    return fnmatchcase(looks(label), looks(pattern))
 
 
 def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -252,10 +307,3 @@ def _natural_key(name: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
     # Numbers before text, as in ASCII; the name itself last, so that "01" and "1" have an order.
     key = tuple(_number(piece) if "0" <= piece[0] <= "9" else (1, 0, piece) for piece in pieces)
     return key, name
-
-
-def _flattened(shape: tuple[int, ...] | None) -> str:
-    """What makes one value a row of a table."""
-    if shape is None or len(shape) != 2:
-        return ""
-    return ", or write it flat, y[:, 0]" if shape[1] == 1 else ", or write numbers, y.argmax(1)"

@@ -1,4 +1,4 @@
-"""The `[source]` section of the configuration: how an HDF5 file is to be read."""
+"""The `[source]` section of the configuration: how a source is to be read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_OVERLAP = 0.5
 
 
 class SourceOptions(BaseModel):
-    """How to read one HDF5 source; every default suits a file whose datasets have usual names.
+    """How to read a source; every default suits a file whose datasets have usual names.
 
     A dataset name is a path inside the file (`X`, `session1/imu`). `None` looks for the usual
     names; the empty string leaves an optional dataset out even where the file has it.
@@ -104,7 +104,7 @@ class SourceOptions(BaseModel):
     )
     recordings: str | None = Field(
         default=None,
-        description="Recordings layout: HDF5 group of columns with one entry per recording. "
+        description="Recordings layout: group of columns with one entry per recording. "
         "Usual: recordings.",
     )
     start_column: str = Field(

@@ -63,10 +63,12 @@ def _of_rows(
             if 0 < count <= rows // 2 and float(f"{seconds:.3g}") == seconds
             else ""
         )
+        way = f"Name another dataset with source.labels.{every}"
+        if (data.shape or ())[1:] == (count,):
+            way = "It has as many columns: save it as (row, channel), not as (channel, row)."
         raise SourceError(
             f"{labels.array.where} has shape {labels.array.shape} for the {rows} rows of "
-            f"{data.name}; one label per row is needed. Name another dataset with "
-            f"source.labels.{every}"
+            f"{data.name}; one label per row is needed. {way}"
         )
     labels.array = times.ordered(labels.array)
     return labels, declared

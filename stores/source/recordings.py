@@ -25,6 +25,7 @@ from headrace.stores.source.classes import (
     number_names,
 )
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
+from headrace.stores.source.label_losses import LabelLosses, label_losses
 from headrace.stores.source.label_runs import plan_runs
 from headrace.stores.source.names import Codes, slices
 from headrace.stores.source.offsets import centred
@@ -77,6 +78,7 @@ class RecordingsLayout:
         self._table, self.noted = self._times.table, self._times.notes
         labels, declared = row_labels(file, data, self._times, self.info.rate_hz, options)
         self.declared = declared or ()
+        self._options = options
         self.data = self._times.ordered(data).ready()
         self._set_windows(dtype, options)
         longest = int(self._table.length.max(initial=0))
@@ -172,6 +174,19 @@ class RecordingsLayout:
             codes = np.setdiff1d(table.group_code, table.group_code[used])
             lost = [str(table.group.names[code]) for code in codes]
         return len(table.start) - len(used), lost
+
+    def label_losses(self) -> LabelLosses:
+        """What the label rule keeps of each class, and rows of labels that are left out."""
+        return label_losses(
+            self.columns.label,
+            self.declared or None,
+            self._table,
+            self._ratio,
+            self.spec.time,
+            self.step,
+            self.spec.rate_hz,
+            self._options,
+        )
 
     def tables(self) -> list[SourceArray]:
         """Arrays whose whole content belongs to the fingerprint."""

@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-NEUTRAL: dict[str, Any] = {"units": "", "scale_to_units": 1.0, "offset_to_units": 0.0}
+NEUTRAL: dict[str, Any] = {
+    "units": "",
+    "scale_to_units": 1.0,
+    "offset_to_units": 0.0,
+    "scale_factor": 1.0,
+    "add_offset": 0.0,
+}
 """Attributes of one value a channel, and what stands for a channel of which nothing is said."""
 NAMES = "channels"
 

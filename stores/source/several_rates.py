@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.stores.source.beside import option_of
 from headrace.stores.source.chosen import chosen
 from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.rates import common_rows, ratio_of
@@ -83,6 +84,13 @@ class SeveralRates(Shaped):
         if name == "channels" and self._names is not None:
             return np.array(self._names, dtype=object)
         return self._side.attribute(name)
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Those of each array, but for their rates, which are used."""
+        return [
+            {name: value for name, value in each.items() if option_of(name) != "rate_hz"}
+            for each in self._side.attributes()
+        ]
 
     def chosen(self, channels: Sequence[int], names: Sequence[str] | None = None) -> SeveralRates:
         """The array of these channels, of the arrays that have some of them."""

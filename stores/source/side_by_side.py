@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,11 @@ class SideBySide(Shaped):
         moved = np.empty_like(found)
         moved[np.concatenate([np.asarray(each) for each in self._places])] = found
         return moved
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Those of each array, then those above the first."""
+        first, *others = (array.attributes() for array in self._arrays)
+        return [*first[:1], *(each[0] for each in others if each), *first[1:]]
 
     def chosen(self, channels: Sequence[int]) -> SourceArray:
         """The array of these channels, of the arrays that have some of them."""

@@ -1,4 +1,4 @@
-"""Opens an HDF5 source and reads its windows, labels and groups by candidate number."""
+"""Opens a source and reads its windows, labels and groups by candidate number."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.formats.interface import SourceFile
 from headrace.stores.source.formats.opening import open_file
+from headrace.stores.source.label_losses import LabelLosses
 from headrace.stores.source.labels import LabelRuns, Labels
 from headrace.stores.source.located import files_of
 from headrace.stores.source.many import ManyFiles
 from headrace.stores.source.names import slices
-from headrace.stores.source.notes import Note, notes_of
+from headrace.stores.source.notes.all import notes_of
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import RecordingsLayout
 from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_data
@@ -41,9 +43,9 @@ def open_source(path: Place, options: SourceOptions) -> Source:
     Labels, groups and the table of recordings are read once, in slices; signals are not.
 
     Raises:
-        UserError: the file is missing or not HDF5; a dataset is missing, empty, of the wrong
-            shape, type or length; there is no rate, no group or no window; a class, channel or
-            recording is ill-defined; a group stands in two parts. The message names the option.
+        UserError: the file is missing or of no known format; a dataset is missing, empty, of the
+            wrong shape, type or length; there is no rate, no group or no window; a class, channel
+            or recording is ill-defined; a group stands in two parts. The message names the option.
     """
     file = _opened(path, options)
     try:
@@ -55,7 +57,7 @@ def open_source(path: Place, options: SourceOptions) -> Source:
 
 
 class Source:
-    """An open HDF5 file seen as N candidate windows, numbered in source order.
+    """An open source seen as N candidate windows, numbered in source order.
 
     Candidates are what windowing, label rule and label selection leave. It holds the file's
     handle: close it, or use it in a `with` statement. Another process opens its own from the
@@ -216,10 +218,6 @@ class Source:
         self._check_range(start, stop)
         return self._layout.locate(start, stop)
 
-    def without_windows(self) -> tuple[int, list[str]]:
-        """How many recordings give no window, and the groups that have no other."""
-        return self._layout.without_windows()
-
     @cached_property
     def notes(self) -> tuple[Note, ...]:
         """What was seen in the file that its owner should look at; bounded in number and in reads.
@@ -227,7 +225,12 @@ class Source:
         They decide nothing: neither what is read nor the fingerprint.
         """
         files = self._file.notes() if isinstance(self._file, ManyFiles) else ()
-        return (*notes_of(self._layout, self.options), *files)
+        return (*notes_of(self._layout, self.label_losses, self.options), *files)
+
+    @cached_property
+    def label_losses(self) -> LabelLosses:
+        """What the label rule keeps of each class, and what of no class is left out."""
+        return self._layout.label_losses()
 
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
         """When the candidates begin, in seconds since their recording did; None for windows.

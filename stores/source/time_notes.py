@@ -9,7 +9,7 @@ import numpy as np
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.files import FILE
 from headrace.stores.source.formats.interface import SourceFile
-from headrace.stores.source.notes import Note
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.stamps import SECONDS, Stamps
 from headrace.stores.source.time_rate import Steps
 from headrace.stores.source.time_scan import Places, Scan

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.beside import plain_number
+from headrace.stores.source.channels import stated_by
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.held import HeldArray
-from headrace.stores.source.notes import Note
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import RecordingTable
 from headrace.stores.source.row_order import Ordered, RowOrder
@@ -168,7 +170,7 @@ def known_rate(data: SourceArray, options: SourceOptions) -> float | None:
     """The rate that is given, else that of an attribute; None: none is usable."""
     if options.rate_hz is not None:
         return options.rate_hz
-    value = np.asarray(data.attribute("sampling_rate_hz"))
+    value = np.asarray(plain_number(stated_by(data)["sampling_rate_hz"]))
     if value.size != 1 or value.dtype.kind not in "fiu":
         return None
     rate = float(str(value.reshape(-1)[0]))

@@ -28,8 +28,9 @@ from headrace.stores.source.classes import (
 )
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.label_columns import ALONE, label_column, named_labels
+from headrace.stores.source.label_losses import LabelLosses
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
-from headrace.stores.source.notes import Note
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.shaped import as_type, flat
@@ -166,6 +167,18 @@ class WindowsLayout:
         """No recordings, so none without windows."""
         return 0, []
 
+    def label_losses(self) -> LabelLosses:
+        """Windows of labels that are left out; no rule drops any."""
+        label, rows = self.columns.label, np.zeros(len(self.columns.label.names), np.int64)
+        if self._selection.selects:
+            for start, stop in slices(len(label)):
+                rows += np.bincount(label.read(start, stop), minlength=len(rows))
+        kept = self._selection.kept(label.names)
+        left_out = {
+            name: int(n) for name, n, k in zip(label.names, rows, kept, strict=True) if n and not k
+        }
+        return LabelLosses((), left_out, len(label))
+
     def tables(self) -> list[SourceArray]:
         """Arrays whose whole content belongs to the fingerprint."""
         others = (self.columns.group, self.columns.part)
@@ -239,11 +252,16 @@ def _columns(
         if groups is None:
             raise no_groups(file, USUAL_GROUPS)
     columns = NameColumns(labels, groups, _names_of(file, "split", options.split, USUAL_SPLIT))
-    for column in (columns.label, columns.group, columns.part):
+    for key, column in (
+        ("labels", columns.label),
+        ("groups", columns.group),
+        ("split", columns.part),
+    ):
         if column is not None and len(column) != rows_of(data):
             raise SourceError(
                 f"{column.array.where} has {len(column)} entries for the {rows_of(data)} "
-                f"windows of {data.name}. Correct the file, or name another dataset."
+                f"windows of {data.name}. Name another dataset with source.{key}, or correct the "
+                "file."
             )
     return columns, declared
 

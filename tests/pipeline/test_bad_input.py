@@ -353,7 +353,7 @@ NAN = X.copy()
 NAN[[3, 50], 2, 1] = np.nan
 
 SOURCES: dict[str, tuple[Make, Case]] = {
-    "an empty file": (bytes_of(b""), (SourceError, "source.h5", "HDF5")),
+    "an empty file": (bytes_of(b""), (SourceError, "source.h5", "empty")),
     "text": (bytes_of(b"time,acc_x\n1,2\n"), (SourceError, "source.h5", "HDF5")),
     "a signature alone": (bytes_of(b"\x89HDF\r\n\x1a\n"), (SourceError, "source.h5", "HDF5")),
     "a signature and noise": (
@@ -455,7 +455,7 @@ SOURCES: dict[str, tuple[Make, Case]] = {
     ),
     "many rates": (
         changed(lambda f: f.attrs.__setitem__("sampling_rate_hz", [1.0, 2.0])),
-        (SourceError, "sampling_rate_hz", "[1., 2.]", "source.rate_hz"),
+        (SourceError, "sampling_rate_hz", "[1, 2]", "source.rate_hz"),
     ),
     "an absurd rate": (
         changed(lambda f: f.attrs.__setitem__("sampling_rate_hz", 1e300)),
@@ -487,7 +487,7 @@ SOURCES: dict[str, tuple[Make, Case]] = {
     ),
     "labels with control characters": (
         changed(long_text),
-        (SourceError, "y", "source.labels", r"label 0\x1b[2J\n"),
+        (SourceError, "y", "source.labels", r"label 0\x1b[2J"),
     ),
     "a scale of 0": (
         changed(lambda f: f.attrs.__setitem__("scale_to_units", [1.0, 0.0, 1.0])),

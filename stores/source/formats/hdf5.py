@@ -21,6 +21,8 @@ from headrace.stores.source.formats.hdf5_attributes import attribute_above, attr
 from headrace.stores.source.formats.hdf5_filters import lacking_filters
 from headrace.stores.source.formats.hdf5_own import HDF5_ERRORS, NO_PARTS, OUTSIDE, Parts, check_own
 from headrace.stores.source.formats.one_file import OneFile
+from headrace.stores.source.formats.opening import beginning
+from headrace.stores.source.formats.unknown import unknown_format
 
 MOST_NAMES = 100_000
 """Of the datasets of a file that are listed."""
@@ -226,12 +228,15 @@ def _open(path: Place) -> tuple[Any, ObjectFile | None]:
     try:
         if not path.is_file():
             what = "is a folder" if path.is_dir() else "does not exist"
-            raise SourceError(f"The source {path} {what}. Name an HDF5 file.")
+            raise SourceError(f"The source {path} {what}. Name a file.")
         fetched = storage_of(path).for_hdf5()
         return h5py.File(fetched or path, "r"), fetched
     except OSError as error:
+        if "signature not found" in str(error):
+            raise unknown_format(path, beginning(path)) from error
         raise SourceError(
-            f"The source {path} cannot be read as HDF5 ({first_line(error)}). Name an HDF5 file."
+            f"The source {path} cannot be read as HDF5 ({first_line(error)}). It may be cut short: "
+            "copy it again, or name another."
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import h5py
@@ -12,6 +13,10 @@ from headrace.stores.source.formats.interface import SourceArray
 
 TIMES = ("starting_time", "timestamps")
 """One of them is beside the data of a time series."""
+
+
+OWN = ("conversion", "offset", "unit", "resolution")
+"""Attributes of the data of a time series; the resolution is no more than a remark."""
 
 
 class NwbArray(Hdf5Array):
@@ -32,6 +37,11 @@ class NwbArray(Hdf5Array):
             if name == "offset_to_units":
                 return attrs.get("offset")
             return attrs.get("unit") if name == "units" else None
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """Those that are not used: NWB says what its own mean."""
+        own, *above = super().attributes()
+        return [{name: value for name, value in own.items() if name not in OWN}, *above]
 
     def _scale(self) -> Any | None:
         """What turns values into units; of each channel, where channels differ."""

@@ -19,6 +19,7 @@ LFS = b"version https://git-lfs.github.com/spec/"
 HTML = (b"<!doctype html", b"<html")
 LOOKED_FOR_HTML = 200
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
+WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".ods")
 TEXTS = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab")
 FORMATS = {
     "hdf5": ("hdf5_dialects", "open_dialect"),
@@ -72,6 +73,7 @@ def format_of(path: Place) -> str:
     if begins.startswith(b"\x93NUMPY"):
         return "npy"
     if begins.startswith(b"PK\x03\x04"):
+        _require_no_workbook(path)
         return "npz" if name.endswith(".npz") else "zarr"
     if begins.startswith(b"PAR1"):
         return "parquet"
@@ -80,6 +82,12 @@ def format_of(path: Place) -> str:
     if name.removesuffix(".gz").endswith(TEXTS):
         return "text"
     return "hdf5"
+
+
+def _require_no_workbook(path: Place) -> None:
+    """Raises SourceError: it is a zip of a workbook."""
+    if path.name.lower().endswith(WORKBOOKS):
+        raise SourceError(f"The source {path} is a workbook. Save its table as CSV, and name that.")
 
 
 def _require_regular(path: Place) -> None:

@@ -1,0 +1,1 @@
+"""What is seen in a source that its owner should look at."""

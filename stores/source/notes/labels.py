@@ -1,0 +1,104 @@
+"""Notes on labels: what the rule for windows drops, what is left out, and numbers of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from headrace.stores.source.label_losses import ClassWindows, LabelLosses
+from headrace.stores.source.names import NOT_A_NUMBER, NameColumn
+from headrace.stores.source.notes.note import SHOWN, Layout, Note
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.text import counted, listed
+
+MANY_VALUES = 15
+"""Different whole numbers from which on labels may be a value rather than classes."""
+
+
+def label_notes(layout: Layout, losses: LabelLosses, options: SourceOptions) -> Iterator[Note]:
+    """On what becomes of labels."""
+    without, lost = layout.without_windows()
+    if without:
+        yield Note(
+            f"{counted(without, 'recording')} of the source give no window: shorter than one, or "
+            "no label of theirs is kept."
+            + (f" That leaves out all of {listed(lost)}." if lost else ""),
+            "source.window_s",
+            warning=True,
+        )
+    yield from _rule(losses, options, layout.spec.time / layout.spec.rate_hz)
+    yield from _left_out(losses)
+    yield from _values(layout, options)
+
+
+def _rule(losses: LabelLosses, options: SourceOptions, seconds: float) -> Iterator[Note]:
+    """What the label rule drops, by class."""
+    rule = options.label_rule
+    other = "majority" if rule == "pure" else "pure"
+    kept = {each.name: getattr(each, rule) for each in losses.classes}
+    wanted = {each.name: getattr(each, other) for each in losses.classes}
+    gone = [each.name for each in losses.classes if not kept[each.name]]
+    fewer = [each for each in losses.classes if kept[each.name] < wanted[each.name]]
+    if not gone and (rule == "majority" or not fewer or sum(kept.values()) >= sum(wanted.values())):
+        return
+    text = (
+        f'source.label_rule = "{rule}" with windows of {seconds:.4g} s keeps '
+        f"{sum(kept.values()):,} where {other} keeps {sum(wanted.values()):,}"
+    )
+    if gone:
+        text += f", and loses {len(gone)} of {len(kept)} classes: {listed(gone, SHOWN)}"
+    fewer.sort(key=lambda each: kept[each.name] / wanted[each.name])
+    worst = [each for each in losses.classes if each.name in gone and each not in fewer] + fewer
+    listing = "; ".join(
+        _of_class(each, kept[each.name], wanted[each.name]) for each in worst[:SHOWN]
+    )
+    more = f"; and {len(worst) - SHOWN} more" if len(worst) > SHOWN else ""
+    yield Note(
+        f"{text}. {listing}{more}. {_way(rule, worst, seconds)}",
+        "source.label_rule",
+        warning=bool(gone),
+    )
+
+
+def _of_class(found: ClassWindows, kept: int, other: int) -> str:
+    return (
+        f"{found.name} keeps {kept:,} of {other:,} ({found.stretches:,} "
+        f"stretches, median {found.median_s:.3g} s)"
+    )
+
+
+def _way(rule: str, worst: Sequence[ClassWindows], seconds: float) -> str:
+    shortest = min((each.median_s for each in worst), default=seconds)
+    ways = ['source.label_rule = "majority"'] if rule == "pure" else []
+    if shortest < seconds:
+        ways.append(f"a shorter source.window_s, such as {shortest:.2g}")
+    return f"Set {' or '.join(ways)} to keep more." if ways else "Look at the labels."
+
+
+def _left_out(losses: LabelLosses) -> Iterator[Note]:
+    rows = sum(losses.left_out.values())
+    if rows:
+        ordered = sorted(losses.left_out.items(), key=lambda each: -each[1])
+        shown = listed([f"{name} ({count:,})" for name, count in ordered], SHOWN)
+        yield Note(
+            f"{rows:,} of {losses.rows:,} rows ({100 * rows / losses.rows:.3g} %) have a label "
+            f"that is left out: {shown}.",
+            "source.exclude_labels",
+        )
+
+
+def _values(layout: Layout, options: SourceOptions) -> Iterator[Note]:
+    """Whether whole numbers are classes at all."""
+    column = layout.columns.label
+    named = layout.declared or options.class_map or options.label_table
+    if not isinstance(column, NameColumn) or named:
+        return
+    if column.array.dtype.kind not in "iuf" or len(column.names) < MANY_VALUES:
+        return
+    numbers = sorted(int(name) for name in column.names if name != NOT_A_NUMBER)
+    yield Note(
+        f"The labels of {column.array.where} are {len(numbers)} whole numbers, "
+        f"{numbers[0]} to {numbers[-1]}, each of which becomes a class. If they are a value, such "
+        "as what is left of a life, their order and distance are lost: make few classes of them "
+        'with source.class_map, {low = ["1", "2"], ...}.',
+        "source.labels",
+    )
