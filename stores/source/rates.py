@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil
@@ -12,20 +11,13 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.beside import RATES, joined, plain_number
 from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.resampling import RATE_TOLERANCE
 
-RATES = frozenset(
-    ["rate", "fs", "sfreq", "srate", "hz", "ratehz", "fshz", "frequency", "frequencyhz"]
-    + [
-        f"{sampling}{rate}{hz}"
-        for sampling in ("sampling", "sample")
-        for rate in ("rate", "frequency", "freq")
-        for hz in ("", "hz", "inhz")
-    ]
-)
-"""Names of a sampling rate in Hz, without what stands between their words."""
+NAMED = RATES | {"rate", "hz", "frequency", "frequencyhz"}
+"""Names of a sampling rate of one array among several, without what stands between their words."""
 MOST_DENOMINATOR = 10**6
 
 
@@ -123,23 +115,14 @@ def _proposed(arrays: Sequence[SourceArray], options: SourceOptions) -> str:
 
 
 def _rate_in(attributes: Mapping[str, Any]) -> float | None:
-    named = (value for name, value in attributes.items() if _joined(name) in RATES)
+    named = (value for name, value in attributes.items() if joined(name) in NAMED)
     return next((rate for value in named if (rate := _number(value)) is not None), None)
-
-
-def _joined(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.lower())
 
 
 def _number(value: Any) -> float | None:
     """A rate above 0, also as a text says it; as float32 writes it: 51.2, not 51.2000008."""
-    array = np.asarray(value)
-    if value is None or array.size != 1:
+    array = np.asarray(plain_number(value))
+    if array.size != 1 or array.dtype.kind not in "fiu":
         return None
-    one = array.reshape(-1)[0]
-    text = one.decode(errors="replace") if isinstance(one, bytes) else str(one)
-    try:
-        rate = float(re.sub(r"\s*hz\s*$", "", text, flags=re.IGNORECASE))
-    except ValueError:
-        return None
+    rate = float(str(array.reshape(-1)[0]))
     return rate if 0 < rate < float("inf") else None
