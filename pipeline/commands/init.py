@@ -18,7 +18,7 @@ from headrace.stores.text import counted, in_one_line
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
 
-MOST_LINES, LINE = 14, 240
+MOST_LINES, LINE = 8, 158
 """Of doubts and notes that are printed, and letters of each: a screen in all."""
 
 
@@ -94,16 +94,20 @@ def _tell_window(guess: Guess, data: Path) -> None:
     if "windows" in guess.source:
         return
     given = {key: value for key, (value, _) in guess.source.items() if value is not None}
-    given.pop("groups", None)
     rate, stretches = given.get("rate_hz"), None
-    if "time" not in given:
-        given.setdefault("rate_hz", 1.0)
-    try:
-        table = {"source": {**given, "split_by_window": True}}
-        stretches = look_at_stretches(data, config_from_table(table, "init").source)
-        rate = stretches.rate_hz if "time" in given else rate
-    except UserError:  # It is said once the file is written.
-        pass
+    asked = "rate_hz" in guess.source and rate is None
+    if asked:
+        given["rate_hz"] = 1.0
+    # Groups may cut recordings; where they are not known yet, labels last as long without them.
+    without = {key: value for key, value in given.items() if key != "groups"}
+    for keys in (given, {**without, "split_by_window": True}):
+        try:
+            options = config_from_table({"source": keys}, "init").source
+            stretches = look_at_stretches(data, options)
+        except UserError:  # It is said once the file is written.
+            continue
+        rate = None if asked else stretches.rate_hz
+        break
     tell_window(guess, rate, stretches)
 
 

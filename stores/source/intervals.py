@@ -117,7 +117,8 @@ def _owners(
             return np.zeros(count, np.int64)
         raise SourceError(
             f"{node.where} does not say whose its intervals are: none of its columns is one of "
-            f"{table.node.contents()}. Name them with source.intervals.columns."
+            f"{table.node.contents() if table.node else 'recording'}. Name them with "
+            "source.intervals.columns."
         )
     shared = list(columns)
     keys = zip(*([plain_number(text) for text in columns[name]] for name in shared), strict=True)
@@ -149,9 +150,10 @@ def _owners(
 
 def _of_recordings(table: RecordingTable, name: str) -> list[str] | None:
     """A column of the table of recordings; "recording" without such a one: their numbers."""
-    array = table.node.array(name) if name not in PLACES else None
+    array = table.node.array(name) if table.node and name not in PLACES else None
     if array is not None and len(array.shape or ()) == 1:
-        return column_texts(array)
+        texts = column_texts(array)
+        return [texts[row] for row in table.owner.tolist()]
     return list(map(str, range(len(table.start)))) if name == "recording" else None
 
 

@@ -117,7 +117,8 @@ class SourceOptions(BaseModel):
         default=None,
         description="Who or what a window was recorded from; folds are made of whole groups. "
         "Windows layout: a dataset (N,), usual: groups, group, subjects, subject. Recordings "
-        "layout: a column of `recordings`, usual: subject, group, groups.",
+        "layout: a column of `recordings`, or one of a name a row, where it changes a recording "
+        "ends; usual: subject, group, groups.",
     )
     split: str | None = Field(
         default=None,
@@ -265,7 +266,7 @@ class SourceOptions(BaseModel):
     slow_channels: Annotated[list[str], AddedLater] = Field(
         default_factory=list,
         description="Recordings layout: channels with NaN between their values, such as a heart "
-        "rate among accelerations; globs allowed. Their gaps are bridged as `slow` says.",
+        "rate among accelerations; globs allowed. `slow` says what stands there.",
     )
     slow: Annotated[Literal["interpolate", "hold"], AddedLater] = Field(
         default="interpolate",

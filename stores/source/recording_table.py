@@ -14,6 +14,7 @@ from headrace.stores.source.classes import no_groups
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.names import Codes, NameColumn
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.row_groups import cut_by_names
 from headrace.stores.source.signals import find_flat
 
 USUAL_TABLE = "recordings"
@@ -33,6 +34,8 @@ class RecordingTable:
         part: column of the official split, None without one.
         group_code, part_code: (R,) int32 codes of these columns, -1 without one.
         arrays: the columns that are used.
+        node: the table as it is stored; None: there is none.
+        owner: (R,) the row of the stored table that each is of, or is a piece of.
     """
 
     start: NDArray[np.int64]
@@ -42,7 +45,8 @@ class RecordingTable:
     group_code: Codes
     part_code: Codes
     arrays: tuple[SourceArray, ...]
-    node: SourceNode
+    node: SourceNode | None
+    owner: NDArray[np.int64]
 
     def whole_labels(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
         """Rows and label of each recording, by a column of this table.
@@ -50,48 +54,103 @@ class RecordingTable:
         Raises:
             UserError: there is no such column.
         """
+        if self.node is None:
+            raise SourceError(
+                f"source.label_column = {name!r} is a column of the table of recordings, and there "
+                "is none. Set source.labels to a column of one label a row."
+            )
         array = find_flat(self.node, "label_column", name, ())
         assert array is not None
         labels, order = column_texts(array), np.argsort(self.start, kind="stable")
-        ordered = [labels[row] for row in order.tolist()]
+        ordered = [labels[row] for row in self.owner[order].tolist()]
         return self.start[order], (self.start + self.length)[order], ordered
 
 
 def read_table(file: SourceNode, rows: int, options: SourceOptions) -> RecordingTable:
     """Read the table of recordings into signals of `rows` rows.
 
+    Groups and parts are its columns, else columns of one name a row: recordings are then cut where
+    they change. Without a table the signals are one recording.
+
     Raises:
         UserError: the table or a column is missing, columns differ in length, a recording lies
             outside the signals, or two overlap.
     """
     node = _table_group(file, options)
-    places = [
-        _whole_numbers(node, option, getattr(options, option))
-        for option in ("start_column", "length_column")
-    ]
+    places: list[SourceArray] = []
+    if node is not None:
+        places = [
+            _whole_numbers(node, option, getattr(options, option))
+            for option in ("start_column", "length_column")
+        ]
     group = None
     if not options.split_by_window:
-        found = find_flat(node, "groups", options.groups, USUAL_GROUPS)
-        if found is None:
-            raise no_groups(node, USUAL_GROUPS)
-        group = NameColumn(found, "groups")
-    found = find_flat(node, "split", options.split, USUAL_SPLIT)
-    part = None if found is None else NameColumn(found, "split")
-    columns = [column.array for column in (group, part) if column is not None]
-    arrays = (*places, *columns)
-    _check_lengths(arrays)
-    start, length = (each.read(0, rows_of(each)).astype(np.int64) for each in places)
-    _check_places(node, start, length, rows)
+        group = _column(file, node, rows, "groups", options.groups, USUAL_GROUPS)
+        if group is None:
+            raise no_groups(node or file, USUAL_GROUPS)
+    part = _column(file, node, rows, "split", options.split, USUAL_SPLIT)
+    arrays = (*places, *(column.array for column, _ in filter(None, (group, part))))
+    listed = [found.array for found, by_row in filter(None, (group, part)) if not by_row]
+    _check_lengths([*places, *listed])
+    if node is None:
+        start, length = np.zeros(1, np.int64), np.full(1, rows, np.int64)
+    else:
+        start, length = (each.read(0, rows_of(each)).astype(np.int64) for each in places)
+        _check_places(node, start, length, rows)
+    owner = np.arange(len(start))
+    by_row = [column for column, by_row in filter(None, (group, part)) if by_row]
+    codes: dict[int, Codes] = {}
+    if by_row:
+        start, length, owner, found = cut_by_names(start, length, by_row)
+        codes = {id(column): each for column, each in zip(by_row, found, strict=True)}
+    group_code, part_code = (
+        np.full(len(start), -1, dtype=np.int32)
+        if each is None
+        else codes[id(each[0])]
+        if each[1]
+        else each[0].read(0, rows_of(each[0].array))[owner]
+        for each in (group, part)
+    )
     return RecordingTable(
         start,
         length,
-        group,
-        part,
-        _codes(group, len(start)),
-        _codes(part, len(start)),
+        None if group is None else group[0],
+        None if part is None else part[0],
+        group_code,
+        part_code,
         arrays,
         node,
+        owner,
     )
+
+
+def _column(
+    file: SourceNode,
+    node: SourceNode | None,
+    rows: int,
+    option: str,
+    named: str | None,
+    usual: Sequence[str],
+) -> tuple[NameColumn, bool] | None:
+    """A column of the table, else one of a name a row; and whether it is that.
+
+    Raises:
+        UserError: `named` is given and is neither.
+    """
+    if node is not None:
+        found = find_flat(node, option, None if named is None else "", usual)
+        if named:
+            found = find_flat(node, option, None, (named,))
+        if found is not None:
+            return NameColumn(found, option), False
+    if named == "":
+        return None
+    found = find_flat(file, option, None, usual if named is None else (named,))
+    if found is not None and rows_of(found) == rows:
+        return NameColumn(found, option), True
+    if named is not None:
+        find_flat(node or file, option, named, usual)
+    return None
 
 
 def column_texts(array: SourceArray) -> list[str]:
@@ -114,10 +173,10 @@ def column_texts(array: SourceArray) -> list[str]:
     return [str(value) for value in values.tolist()]
 
 
-def _table_group(file: SourceNode, options: SourceOptions) -> SourceNode:
+def _table_group(file: SourceNode, options: SourceOptions) -> SourceNode | None:
     name = options.recordings or USUAL_TABLE
     node = file.group(name)
-    if node is None:
+    if node is None and options.recordings is not None:
         raise SourceError(
             f"{file.where} has no group {name} with the columns {options.start_column} and "
             f"{options.length_column}, one entry per recording. It holds: {file.contents()}. Name "
@@ -134,10 +193,6 @@ def _whole_numbers(node: SourceNode, option: str, name: str) -> SourceArray:
             f"recording is needed. Name another column with source.{option}."
         )
     return array
-
-
-def _codes(column: NameColumn | None, rows: int) -> Codes:
-    return np.full(rows, -1, dtype=np.int32) if column is None else column.read(0, rows)
 
 
 def _check_lengths(columns: Sequence[SourceArray]) -> None:

@@ -147,7 +147,7 @@ def read_times(
     tick = SECONDS[unit]
     longest = steps.longest if options.max_gap_s is None else options.max_gap_s / tick
     # Nothing in the file says where recordings begin: times that begin afresh do.
-    may_restart = isinstance(table.arrays[0], HeldArray)
+    may_restart = table.node is None or isinstance(table.arrays[0], HeldArray)
     found, order, repeats = scan(stamps, places, steps, longest, may_restart), None, 0
     if found.disorder:
         if options.time_order == "error":
@@ -271,5 +271,6 @@ def _cut(
         length=pieces.stop[order] - start,
         group_code=table.group_code[owner],
         part_code=table.part_code[owner],
+        owner=table.owner[owner],
     )
     return cut, owner, offset[order], begun[order]

@@ -26,7 +26,8 @@ def tell_channels(guess: Guess, data: Data, titles: Sequence[str] | None) -> Non
         names = _told(guess, array, count)
     else:
         names = _writable(titles)
-        if names is not None and not (data.is_table and names == list(data.titles or ())):
+        own = data.is_table and names == list(data.titles or ())
+        if names is not None and not own and not (len(names) == 1 and not data.is_table):
             guess.source["channels"] = (names, "by the names of arrays, columns and files")
     if names is None:
         count = count if titles is None else len(titles)

@@ -19,6 +19,9 @@ from headrace.pipeline.config.load import toml_value
 from headrace.stores.source.found import FoundArray
 
 MOST_CLASSES = 60
+NO_LABELS = "no array holds labels"
+USUAL_PERIODS = (1.0, 2.0, 4.0, 5.0, 10.0, 20.0, 30.0, 60.0)
+"""Seconds that one label stands for, as sleep stages do."""
 NO_GROUPS = (
     "no column says whom the data are of; if so, split_by_window = true: scores are too high"
 )
@@ -40,10 +43,11 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
         labels = few_valued([each for each in fitting if each not in others])
     if labels is None:
         guess.source["labels"] = (None, f"no array of {what} labels was found")
-        guess.unsure.append(f"no array holds labels, one for each of {what}.")
+        guess.unsure.append(f"{NO_LABELS}, one for each of {what}.")
         return False
     guess.source["labels"] = (labels.name, values_of(labels))
-    tell_left_out(guess, declared if isinstance(declared, list) else labels.values or [])
+    names = declared if isinstance(declared, list) else []
+    tell_left_out(guess, list(dict.fromkeys([*names, *(labels.values or [])])))
     if not sure:
         guess.unsure.append(f"that {labels.name} holds the labels ({values_of(labels)}).")
     return True
@@ -51,7 +55,7 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
 
 def tell_left_out(guess: Guess, names: Sequence[Any]) -> None:
     """Labels that say that there is none."""
-    doubtful = [plain(each) for each in names if LEFT_OUT.search(str(each))]
+    doubtful = [each for each in map(plain, names) if LEFT_OUT.search(each) or each == "-1"]
     if doubtful:
         shown = ", ".join(doubtful[:5])
         guess.source["exclude_labels"] = (
@@ -63,7 +67,7 @@ def tell_left_out(guess: Guess, names: Sequence[Any]) -> None:
 
 def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None:
     """Write down which column says whom the data are of."""
-    groups = by_words(fitting, GROUP_WORDS)
+    groups = by_words(fitting, GROUP_WORDS) or _in_blocks(fitting)
     if groups is None:
         named = few([each.name for each in fitting]) or "none"
         guess.source["groups"] = (None, f"whom {whose} is of; of its length: {named}. {NO_GROUPS}")
@@ -73,8 +77,14 @@ def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None
         )
         return
     guess.source["groups"] = (groups.name, values_of(groups))
-    if word(groups.name) in DOUBTED_GROUPS:
+    if word(groups.name) in DOUBTED_GROUPS or groups.name.isdecimal():
         guess.unsure.append(f"that {groups.name} tells people or machines apart.")
+
+
+def _in_blocks(found: Sequence[FoundArray]) -> FoundArray | None:
+    """Of columns without names one of numbers that stand in blocks, one after another."""
+    unnamed = (each for each in found if each.name.isdecimal() and each.whole and each.rises)
+    return next((each for each in unnamed if each.values and len(each.values) > 2), None)
 
 
 def tell_split(guess: Guess, fitting: Sequence[FoundArray]) -> None:
@@ -83,6 +93,29 @@ def tell_split(guess: Guess, fitting: Sequence[FoundArray]) -> None:
     if found is not None and found.values and 2 <= len(found.values) <= 3:
         name = found.name.rpartition("/")[2] if "recordings" in guess.source else found.name
         guess.source["split"] = (name, f"official split: {listed_values(found.values)}")
+
+
+def tell_slow_labels(
+    guess: Guess, arrays: Sequence[FoundArray], rows: int, rate_hz: float | None
+) -> FoundArray | None:
+    """Write down labels of which there is one every so many seconds; None: there are none."""
+    if rate_hz is None or guess.value("labels") is not None:
+        return None
+    named = [each for each in arrays if each.shape and each.is_flat and may_be_names(each)]
+    labels = by_words([each for each in named if each.rows * 2 < rows], LABEL_WORDS)
+    if labels is None:
+        return None
+    seconds = rows / labels.rows / rate_hz
+    usual = next((each for each in USUAL_PERIODS if abs(seconds / each - 1) < 0.02), None)
+    guess.source["labels"] = (labels.name, values_of(labels))
+    guess.source["label_every_s"] = (
+        usual or float(f"{seconds:.4g}"),
+        f"{labels.rows:,} labels for {rows / rate_hz:,.0f} s",
+    )
+    tell_left_out(guess, labels.values or [])
+    guess.unsure = [doubt for doubt in guess.unsure if not doubt.startswith(NO_LABELS)]
+    guess.unsure.append(f"that {labels.name} has a label every {seconds:.4g} s.")
+    return labels
 
 
 def by_words(found: Sequence[FoundArray], words: Sequence[str]) -> FoundArray | None:
@@ -112,4 +145,5 @@ def few_valued(found: Sequence[FoundArray]) -> FoundArray | None:
         for each in found
         if each.values and 2 <= len(each.values) <= MOST_CLASSES and may_be_names(each)
     ]
-    return min(few_ones, key=lambda each: len(each.values or ()), default=None)
+    # Numbers in blocks are rather those of people than of what they do.
+    return min(few_ones, key=lambda each: (each.rises, len(each.values or ())), default=None)

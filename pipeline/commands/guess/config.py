@@ -9,6 +9,7 @@ from headrace.pipeline.commands.guess.columns import (
     by_words,
     tell_groups,
     tell_labels,
+    tell_slow_labels,
     tell_split,
 )
 from headrace.pipeline.commands.guess.data import tell_data
@@ -51,7 +52,9 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
         rest = [c for c in data.columns if c.name != guess.value("labels")]
         tell_groups(guess, rest, "each window")
         tell_split(guess, [c for c in rest if c.name != guess.value("groups")])
-    tell_rate(guess, [file], data.array, data.times)
+    rate = tell_rate(guess, [file], data.array, data.times)
+    if data.key == "signals":
+        tell_slow_labels(guess, file.arrays, data.rows, rate)
     tell_channels(guess, data, data.titles)
     return guess
 

@@ -183,9 +183,9 @@ def _of_table(guess: Guess, table: FoundArray, prefix: str, columns: list[FoundA
 
 
 def _times_by_value(columns: Sequence[FoundArray]) -> FoundArray | None:
-    """Of a table without names: a first column that rises evenly is time."""
-    first = columns[0] if columns else None
-    return first if first is not None and first.rises and first.even else None
+    """Of a table without names: the first column of many values that goes on in even steps."""
+    even = (each for each in columns if each.values is None and each.even and (each.step or 0) > 0)
+    return next(even, None)
 
 
 def _is_beside(column: FoundArray, headed: bool) -> bool:

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 
 from headrace.pipeline.commands.guess.beside import tell_beside
 from headrace.pipeline.commands.guess.channels import tell_channels
-from headrace.pipeline.commands.guess.columns import NO_GROUPS, by_words, tell_groups, tell_labels
+from headrace.pipeline.commands.guess.columns import (
+    NO_GROUPS,
+    by_words,
+    tell_groups,
+    tell_labels,
+    tell_slow_labels,
+)
 from headrace.pipeline.commands.guess.data import TABLE, Data, tell_data
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
 from headrace.pipeline.commands.guess.names import Proposal, propose
 from headrace.pipeline.commands.guess.rate import tell_rate
 from headrace.pipeline.commands.guess.words import (
+    AXIS_LETTERS,
     DOUBTED_GROUPS,
     GROUP_WORDS,
     LABEL_WORDS,
@@ -56,7 +63,7 @@ def guess_folder(contents: Contents, where: str) -> Guess:
     guess = Guess()
     if not contents.columns:
         _tell_files(guess, contents, proposal)
-    _tell_data(guess, proposal, example)
+    _tell_data(guess, contents, proposal, example)
     rest = [file for file in contents.files if file.name in _rest(contents, proposal)]
     beside = tell_beside(guess, proposal, example.data[0], rest)
     _tell_labels(guess, proposal, example, beside)
@@ -64,7 +71,10 @@ def guess_folder(contents: Contents, where: str) -> Guess:
         _tell_groups(guess, proposal, example)
     _tell_split(guess, proposal)
     _tell_rest(guess, tuple(_rest(contents, proposal)))
-    tell_rate(guess, example.files, example.data[0].array, example.data[0].times)
+    first = example.data[0]
+    rate = tell_rate(guess, example.files, first.array, first.times)
+    if first.key == "signals" and not beside and "label_column" not in guess.source:
+        tell_slow_labels(guess, example.files[0].arrays, first.rows, rate)
     tell_channels(guess, example.data[0], _titles(proposal, example))
     if contents.unnamed:
         guess.unsure.append(
@@ -210,17 +220,44 @@ def _tell_rest(guess: Guess, rest: Sequence[str]) -> None:
         guess.unsure.append(f"what these files are for, which are left out: {few(unused, 4)}.")
 
 
-def _tell_data(guess: Guess, proposal: Proposal, example: Example) -> None:
+def _tell_data(guess: Guess, contents: Contents, proposal: Proposal, example: Example) -> None:
     first = example.data[0]
     for key, told in example.told.source.items():
         guess.source[key] = told
     guess.unsure += example.told.unsure
     guess.notes += example.told.notes
+    if len(example.data) == 1:
+        _tell_own_names(guess, contents, proposal, example)
     if len({data.names for data in example.data}) > 1:
         # Each file has names of its own.
         guess.source[first.key] = (TABLE, "all columns of numbers of each file")
         if any(data.array.name != TABLE for data in example.data):
             guess.unsure.append("which arrays of each file are signals: their names differ.")
+
+
+def _tell_own_names(guess: Guess, contents: Contents, proposal: Proposal, example: Example) -> None:
+    """Where each file's arrays are called after it: patterns of their names."""
+    first, taken = example.data[0], set(proposal.names[0])
+    if first.is_table or first.key != "signals":
+        return
+    others: list[tuple[str, ...]] = []
+    for file in contents.files:
+        if file.name in taken and file.arrays:
+            try:
+                others.append(tell_data(Guess(), file, file.name).names)
+            except CommandError:
+                continue
+    if len(set(others)) < 2 or {len(each) for each in others} != {len(first.names)}:
+        return
+    patterns = []
+    for names in zip(*others, strict=True):
+        own = propose(sorted(set(names)), labelled=True)
+        if own is None or own.rest or len(own.columns) != 1:
+            return
+        (field,) = own.columns
+        patterns.append(own.patterns[0].replace(f"{{{field}}}", "{name}"))
+    comment = f"called after their files: {few([each[0] for each in others], 3)}"
+    guess.source["signals"] = (patterns if len(patterns) > 1 else patterns[0], comment)
 
 
 def _tell_labels(guess: Guess, proposal: Proposal, example: Example, beside: bool) -> None:
@@ -288,13 +325,15 @@ def _tell_split(guess: Guess, proposal: Proposal) -> None:
 def _titles(proposal: Proposal, example: Example) -> list[str] | None:
     """Names of all channels of a recording, each with its sensor where names come twice."""
     if len(example.data) == 1:
-        titles = example.data[0].titles
-        return None if titles is None else list(titles)
+        data, sensor = example.data[0], proposal.sensors[0]
+        if data.titles is None and data.channels == len(AXIS_LETTERS) and sensor:
+            return [f"{sensor}_{axis}" for axis in sorted(AXIS_LETTERS)]
+        return None if data.titles is None else list(data.titles)
     found = []
     for sensor, data in zip(proposal.sensors, example.data, strict=True):
         own = data.titles
         if own is None:
-            axes = ["x", "y", "z"] if data.channels == 3 else map(str, range(data.channels))
+            axes = sorted(AXIS_LETTERS) if data.channels == 3 else map(str, range(data.channels))
             own = ("",) if data.channels == 1 else tuple(axes)
         found.append([(sensor, title) for title in own])
     plain = [title for each in found for _, title in each]

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from headrace.pipeline.commands.guess.channels import tell_channels
-from headrace.pipeline.commands.guess.columns import NO_GROUPS, by_words, tell_labels
+from headrace.pipeline.commands.guess.columns import (
+    NO_GROUPS,
+    by_words,
+    tell_labels,
+    tell_slow_labels,
+)
 from headrace.pipeline.commands.guess.data import MOST_CHANNELS, SHORTEST_SIGNAL, Data
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
 from headrace.pipeline.commands.guess.folder import GROUP_FIELDS
@@ -47,7 +52,11 @@ def guess_nested(file: FoundFile) -> Guess | None:
     channels = sum(each.shape[1] if len(each.shape) > 1 else 1 for each in examples)
     titles = _titles(proposal, examples, kept)
     data = Data("signals", tuple(patterns), first, _rows(first), channels, (), None, times)
-    tell_rate(guess, [file], first, times)
+    rate = tell_rate(guess, [file], first, times)
+    if times is not None and "time" in guess.source:
+        name, comment = guess.source["time"]
+        guess.source["time"] = (_with_fields(name, patterns[0]), comment)
+    _tell_slow_labels(guess, file, proposal, first, rate)
     tell_channels(guess, data, titles)
     return guess
 
@@ -82,7 +91,21 @@ def _beside(file: FoundFile, first: FoundArray) -> list[FoundArray]:
     ]
 
 
-def _with_fields(name: str, first: FoundArray, pattern: str) -> str:
+def _tell_slow_labels(
+    guess: Guess, file: FoundFile, proposal: Proposal, first: FoundArray, rate_hz: float | None
+) -> None:
+    """Labels every so many seconds, in the groups of the recordings or beside them."""
+    found = tell_slow_labels(guess, file.arrays, _rows(first), rate_hz)
+    if found is None:
+        return
+    leaf = word(found.name)
+    names = [each.name for each in file.arrays if word(each.name) == leaf]
+    own = propose(names, labelled=True)
+    if own is not None and set(own.columns) == set(proposal.columns):
+        guess.source["labels"] = (own.patterns[0], guess.source["labels"][1])
+
+
+def _with_fields(name: str, pattern: str) -> str:
     """A name beside an array, with the fields of the array's own."""
     folder = pattern.rpartition("/")[0]
     leaf = name.rpartition("/")[2]
@@ -101,7 +124,7 @@ def _tell_labels(
     name = guess.value("labels")
     if name is not None:
         comment = guess.source["labels"][1]
-        guess.source["labels"] = (_with_fields(name, first, proposal.patterns[0]), comment)
+        guess.source["labels"] = (_with_fields(name, proposal.patterns[0]), comment)
 
 
 def _tell_groups(guess: Guess, proposal: Proposal) -> None:
@@ -122,6 +145,9 @@ def _titles(
 ) -> list[str] | None:
     if len(examples) == 1:
         return None
+    leaves = [each.name.rpartition("/")[2] for each in examples]
+    if all(each.is_flat for each in examples) and len(set(leaves)) == len(leaves):
+        return leaves
     found = []
     for number, each in zip(kept, examples, strict=True):
         sensor = proposal.sensors[number]

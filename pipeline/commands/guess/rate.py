@@ -38,7 +38,7 @@ SUFFIX = re.compile(
 )
 SUFFIXES = {"s": "s", "se": "s", "ms": "ms", "mi": "ms", "us": "us", "µs": "us", "ns": "ns",
             "na": "ns"}  # fmt: skip
-USUAL_RATES = (1.0, 2000.0)
+USUAL_RATES = (0.5, 2000.0)
 """Hz, of most sensors that people wear or machines have."""
 
 
@@ -54,6 +54,9 @@ def tell_rate(
         times: a column of times, one a row.
     """
     usual = ATTRIBUTES["rate_hz"]
+    if times is not None and times.is_number and not times.rises:
+        sort = 'some times go back or come twice: "sort" sorts them, and leaves repeats out'
+        guess.source["time_order"] = (None, sort)
     found = _attribute(data)
     if found is not None:
         name, rate = found
@@ -87,7 +90,8 @@ def times_among(columns: Sequence[FoundArray]) -> FoundArray | None:
     named = {word(each.name): each for each in reversed(columns)}
     for each in TIME_WORDS:
         found = named.get(each)
-        if found is not None and (found.rises or _are_dates(found)):
+        # Times that go back in places, or come twice, are times all the same.
+        if found is not None and ((found.is_number and (found.step or 0) > 0) or _are_dates(found)):
             return found
     for column in columns:
         is_time = any(each in word(column.name) for each in ("time", "date"))

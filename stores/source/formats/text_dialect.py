@@ -15,9 +15,6 @@ from headrace.stores.source.formats.text_clean import BLANK, NO_SEPARATOR, clean
 
 SAMPLE_LINES = 10
 """Lines that are looked at to tell separator and header."""
-SINCE_1970 = (3e8, 5e9)
-"""Seconds of the years 1979 to 2128."""
-MOST_HZ = 1e5
 EMPTY_CELLS = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
     "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
@@ -47,7 +44,7 @@ class Dialect:
         loose_end: the last column has no name: it may be no more than a separator at the end.
         row_end: what ends a row beside the end of its line; b"" in most tables.
         numbers: which columns hold numbers, where other lines are left out; None: none is.
-        rate_hz: of the rows, where the second line says it; None in most tables.
+        rate_hz: what stands above the rows, as Empatica E4 writes it; None: nothing.
     """
 
     separator: bytes
@@ -63,8 +60,7 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
 
     The first line is the header if it has names and no value, and what stands below is not more
     of the same: a number, or texts of which none repeats its column's name. Numbers that count
-    from 0 are names too (pandas writes them) beside a name of a column of numbers. Wristbands
-    (Empatica) write in place of names the time of the first row, and below it the rate.
+    from 0 are names too (pandas writes them) beside a name of a column of numbers.
 
     Args:
         raw: the first bytes, whole lines.
@@ -95,10 +91,9 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
     numbers = _numbers([_cells(line, separator) for line in rows], separator) if drop else None
     if not header:
         names = [str(number) for number in range(len(first))]
-        rate = None if row_end or drop else _rate([_cells(line, separator) for line in lines[:3]])
-        if rate is not None:
-            return Dialect(separator, tuple(names), True, rate_hz=rate), found[1].end()
-        return Dialect(separator, tuple(names), True, row_end, numbers), 0
+        rate = None if row_end or drop else _rate_above(lines[:2], separator)
+        starts = 0 if rate is None else found[1].end()
+        return Dialect(separator, tuple(names), True, row_end, numbers, rate), starts
     names = _names(first, where)
     row = _cells(lines[1], separator) if len(lines) > 1 else first
     # One of the two ends in a separator.
@@ -110,6 +105,21 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
     names = [name or _unnamed(at, names) for at, name in enumerate(names)]
     check_names(names, where)
     return Dialect(separator, tuple(names), loose_end, row_end, numbers), found[0].end()
+
+
+def _rate_above(lines: Sequence[bytes], separator: bytes) -> float | None:
+    """The rate in the second line of a table, below when it begins: both the same in all columns.
+
+    Empatica E4: a time in seconds since 1970 in the first line, the samples a second in the next.
+    """
+    cells = [set(_cells(line, separator)) for line in lines]
+    if len(cells) < 2 or any(len(each) != 1 for each in cells):
+        return None
+    begin, rate = (each.pop() for each in cells)
+    if not (is_number(begin, separator) and is_number(rate, separator)):
+        return None
+    since_1985_to_2128 = 5e8 <= float(begin) <= 5e9
+    return float(rate) if since_1985_to_2128 and 0 < float(rate) <= 1000 else None
 
 
 def undamaged(data: bytes, dialect: Dialect) -> bytes:
@@ -136,24 +146,6 @@ def decimal_mark(data: bytes, separator: bytes) -> str | None:
         if mark.encode() in data and number.search(data):
             return mark
     return None
-
-
-def _rate(lines: Sequence[Sequence[bytes]]) -> float | None:
-    """The rate that the second of three lines says where the first says a time since 1970.
-
-    Each stands in every column, and no row below holds a number as large as that time.
-    """
-    try:
-        values = [[float(cell) for cell in line] for line in lines]
-    except ValueError:
-        return None
-    if len(values) < 3 or len({len(line) for line in values}) > 1:
-        return None
-    (start, *starts), (rate, *rates), row = values
-    least, most = SINCE_1970
-    same = all(each == start for each in starts) and all(each == rate for each in rates)
-    told = same and least < start < most and 0 < rate <= MOST_HZ
-    return rate if told and all(abs(value) < least for value in row) else None
 
 
 def is_number(cell: bytes, separator: bytes) -> bool:

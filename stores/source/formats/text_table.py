@@ -211,8 +211,8 @@ class TextArray:
         """The same."""
         return self
 
-    def attribute(self, name: str) -> Any | None:
-        """Names of several columns, and the rate where a line says it; text has no others."""
+    def attribute(self, name: str) -> NDArray[Any] | float | None:
+        """Names of several columns, and a rate that stands above the rows."""
         if name == "sampling_rate_hz":
             return self._table.plan.dialect.rate_hz
         names = [self._table.plan.names[each] for each in self._columns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,6 +255,116 @@ def intervals_in_seconds(folder: Path) -> str:
     return "."
 
 
+def nested(folder: Path) -> str:
+    """HDF5: a group a subject and trial, in it two sensors and a label a row."""
+    with h5py.File(folder / "n.h5", "w") as file:
+        file.attrs["sampling_frequency"] = RATE
+        for subject in range(1, 5):
+            for trial in (1, 2):
+                group = file.create_group(f"subject_{subject:02}/trial_{trial}")
+                group["acc"] = signals(subject, ROWS + 10 * trial)
+                group["gyro"] = signals(trial, ROWS + 10 * trial)
+                group["labels"] = np.arange(ROWS + 10 * trial) // RUNS % 2
+    return "n.h5"
+
+
+def sleep(folder: Path) -> str:
+    """HDF5: a group a night, channels of one rate, a stage every 30 s."""
+    rate, stages = 16, 40
+    with h5py.File(folder / "sleep.h5", "w") as file:
+        for night in range(1, 5):
+            group = file.create_group(f"sub{night:02}")
+            for channel in ("EEG", "EOG"):
+                group[f"channels/{channel}"] = signals(night, rate * 30 * stages, 1)[:, 0]
+                group[f"channels/{channel}"].attrs["sfreq"] = rate
+            group["hypnogram"] = np.arange(stages) // 5 % 3
+    return "sleep.h5"
+
+
+def frames(folder: Path) -> str:
+    """pandas' to_hdf, a table a subject."""
+    with h5py.File(folder / "f.h5", "w") as file:
+        file.attrs["PYTABLES_FORMAT_VERSION"] = np.bytes_("2.1")
+        for subject in range(1, 5):
+            frame = file.create_group(f"subject{subject}")
+            frame.attrs["pandas_type"] = np.bytes_("frame_table")
+            kind = [("index", "i8"), ("time", "f8"), ("acc_x", "f4"), ("acc_y", "f4"),
+                    ("acc_z", "f4"), ("label", "i8")]  # fmt: skip
+            rows = np.zeros(ROWS, kind)
+            rows["index"], rows["time"] = np.arange(ROWS), times()
+            for axis, column in zip("xyz", signals(subject).T, strict=True):
+                rows[f"acc_{axis}"] = column
+            rows["label"] = np.arange(ROWS) // RUNS % 2
+            table = frame.create_dataset("table", data=rows, chunks=(100,))
+            for name, _ in kind[1:]:
+                table.attrs[f"{name}_kind"] = np.bytes_(pickle.dumps([name], 0))
+    return "f.h5"
+
+
+def wisdm(folder: Path) -> str:
+    """One table of all people: user, activity, time, signals; no header."""
+    columns: list[list[Any]] = [[], [], [], [], [], []]
+    for user in range(1, 6):
+        columns[0] += [user] * ROWS
+        columns[1] += labels(("Jogging", "Walking"))
+        columns[2] += [1000000 * user + 20 * row for row in range(ROWS)]
+        for column, values in zip(columns[3:], signals(user).T, strict=True):
+            column += values.tolist()
+    csv(folder / "raw.txt", "", columns)
+    return "raw.txt"
+
+
+def one_table(folder: Path) -> str:
+    """One CSV of all people, with a header."""
+    who = [f"p{row // ROWS}" for row in range(4 * ROWS)]
+    names = labels(("a", "b"), 4 * ROWS)
+    csv(
+        folder / "all.csv", "user,x_acc,y_acc,z_acc,activity", [who, *signals(1, 4 * ROWS).T, names]
+    )
+    return "all.csv"
+
+
+def table_of_files(folder: Path) -> str:
+    """A table that lists files, with what each is."""
+    rows = []
+    for number in range(8):
+        name = f"rec/{number * 7}.csv"
+        csv(folder / name, "ax,ay,az", list(signals(number).T))
+        rows.append((name, f"P{number // 2}", "walk" if number % 2 else "sit"))
+    csv(folder / "files.csv", "file,participant,activity", list(zip(*rows, strict=True)))
+    return "files.csv"
+
+
+def glob(folder: Path) -> str:
+    """A glob that takes some files of a folder."""
+    for subject in range(1, 5):
+        for sensor in ("acc", "gyro"):
+            columns = [times(), *signals(subject).T, [n // 100 % 2 for n in range(ROWS)]]
+            csv(folder / f"{sensor}_p{subject}.csv", "time,x,y,z,label", columns)
+    return "acc_*.csv"
+
+
+def names_of_their_own(folder: Path) -> str:
+    """MATLAB files whose variables are called after the file."""
+    import scipy.io
+
+    for number in (97, 98, 105, 118):
+        content = {f"X{number:03}_DE_time": signals(number, 9000, 1), f"X{number:03}RPM": 1796.0}
+        scipy.io.savemat(folder / f"{number}.mat", content)
+    return "."
+
+
+def empatica(folder: Path) -> str:
+    """Empatica E4: start and rate in the first two lines."""
+    for subject in range(2, 6):
+        for name, rate, channels in (("ACC", 32, 3), ("BVP", 64, 1), ("EDA", 4, 1)):
+            rows = signals(subject, rate * 20, channels)
+            head = [[f"{1544027337 + subject:.6f}"] * channels, [f"{rate:.6f}"] * channels]
+            columns = [[head[0][c], head[1][c], *rows[:, c]] for c in range(channels)]
+            csv(folder / f"S{subject}/{name}.csv", "", columns)
+    return "."
+
+
 WALK_RUN = ("run", "walk")
 TREES = {
     "HAPT": Tree(
@@ -277,7 +388,7 @@ TREES = {
         6,
         edits={"rate_hz": "50"},
         windows=60,
-        triads=("body_acc", "body_gyro"),
+        triads=("acc", "gyro"),
     ),
     "a class a file": Tree(
         a_class_a_file,
@@ -323,5 +434,43 @@ TREES = {
     ),
     "intervals in seconds": Tree(
         intervals_in_seconds, ("a", "b"), ("01", "02", "03", "04"), 3, triads=("xyz",)
+    ),
+    "nested groups": Tree(nested, ("0", "1"), ("01", "02", "03", "04"), 6, triads=("acc", "gyro")),
+    "sleep": Tree(sleep, ("0", "1", "2"), ("01", "02", "03", "04"), 2, 16),
+    "pandas": Tree(frames, ("0", "1"), ("1", "2", "3", "4"), 3, triads=("acc",)),
+    "WISDM": Tree(wisdm, ("Jogging", "Walking"), ("1", "2", "3", "4", "5"), 3),
+    "one table": Tree(
+        one_table,
+        ("a", "b"),
+        ("p0", "p1", "p2", "p3"),
+        3,
+        edits={"rate_hz": "50"},
+        triads=("acc",),
+    ),
+    "a table of files": Tree(
+        table_of_files,
+        ("sit", "walk"),
+        ("P0", "P1", "P2", "P3"),
+        3,
+        edits={"rate_hz": "50"},
+        triads=("a",),
+    ),
+    "a glob": Tree(glob, ("0", "1"), ("1", "2", "3", "4"), 3, triads=("xyz",)),
+    "variables called after their file": Tree(
+        names_of_their_own,
+        ("unlabelled",),
+        ("97", "98", "105", "118"),
+        1,
+        48000,
+        edits={"rate_hz": "48000", "labels": '""'},
+    ),
+    "Empatica E4": Tree(
+        empatica,
+        ("unlabelled",),
+        ("2", "3", "4", "5"),
+        3,
+        32,
+        edits={"labels": '""'},
+        triads=("acc",),
     ),
 }

@@ -283,3 +283,16 @@ def test_damaged_files_are_looked_at_or_refused(tmp_path: Path) -> None:
         path.write_bytes(content[: chance.choice((len(content), chance.randrange(len(content))))])
         with suppress(UserError):
             guess_config(look_at(path), "damaged.h5")
+
+
+def test_what_is_printed_fits_a_screen_whatever_a_file_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        for number in range(300):
+            file[f"{'long' * 20}/windows {number} {'x' * 60}"] = np.zeros((30, 6, 16), np.int16)
+        file["y"] = np.array([f"none {'z' * 90} {n % 15}" for n in range(30)], object)
+    assert init(tmp_path / "s.h5", tmp_path / "s.toml") == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(-(-len(line) // 80) for line in lines) <= 24
+    assert max(map(len, (tmp_path / "s.toml").read_text().splitlines())) < 1000
