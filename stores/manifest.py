@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -241,30 +241,6 @@ class Manifest(BaseModel):
         return ArrayFormat(
             name, rows, shape, np.dtype(dtype), dimensions, TABLE_ROWS, TABLE_ROWS, "zstd", 1
         )
-
-
-def manifest_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Names of what differs between two manifests, as tables; of the config `section.key`."""
-    found = []
-    for key in sorted(set(old) | set(new)):
-        if old.get(key) == new.get(key):
-            continue
-        if key in ("config", "writers"):
-            found += _nested_differences(old.get(key, {}), new.get(key, {}))
-        else:
-            found.append(key)
-    return found
-
-
-def _nested_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    found = []
-    for name in sorted(set(old) | set(new)):
-        one, other = old.get(name), new.get(name)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            found += [f"{name}.{key}" for key in other if one.get(key) != other[key]]
-        elif one != other:
-            found.append(f"version of {name}" if isinstance(other, str) else name)
-    return found
 
 
 def read_manifest(folder: Place) -> Manifest:

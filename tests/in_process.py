@@ -31,7 +31,10 @@ def tasks_here() -> Iterator[None]:
     with probes_here(), pytest.MonkeyPatch.context() as patch:
         for module in ("features.stage", "repair.compare_source"):
             patch.setattr(f"headrace.pipeline.{module}.run_tasks", _tasks_here)
-        yield
+        try:
+            yield
+        finally:
+            close_workshop()
 
 
 @contextmanager

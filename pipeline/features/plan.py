@@ -20,6 +20,8 @@ from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import make_geometry
 from headrace.stores.layout.survey import Survey, survey_source
 from headrace.stores.manifest import Manifest
+from headrace.stores.source.census import Census
+from headrace.stores.source.file_record import KEY
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
 from headrace.stores.text import format_bytes
@@ -83,6 +85,7 @@ class PlannedBuild:
         memory: the plan, which fits.
         workers: processes.
         need: what each of them takes.
+        census: what was found in many files.
     """
 
     manifest: Manifest
@@ -90,6 +93,7 @@ class PlannedBuild:
     memory: MemoryPlan
     workers: int
     need: WorkerNeed
+    census: Census | None
 
 
 def plan_build(
@@ -120,7 +124,8 @@ def plan_build(
             f"{format_bytes(limit)}. Raise it, or make a new store with a smaller "
             "store.shard_windows."
         )
-    return PlannedBuild(manifest, survey.index, memory.require_fit(), workers, need)
+    fitting = memory.require_fit()
+    return PlannedBuild(manifest, survey.index, fitting, workers, need, source.census)
 
 
 def draft_store(config: Config, source: Source) -> StoreDraft:
@@ -146,12 +151,7 @@ def draft_store(config: Config, source: Source) -> StoreDraft:
         widest=0 if catalogue is None else 4 * len(catalogue.names),
     )
     manifest = Manifest(
-        source={
-            "fingerprint": source.fingerprint(),
-            "layout": source.layout,
-            "windows": source.windows,
-            "dtype": source.spec.dtype.name,
-        },
+        source=_described(source),
         config=config.store_keys(),
         writers=writer_versions(),
         windows=source.windows,
@@ -175,6 +175,18 @@ def draft_store(config: Config, source: Source) -> StoreDraft:
         dropped=(),
     )
     return StoreDraft(manifest, catalogue)
+
+
+def _described(source: Source) -> dict[str, str | int]:
+    """What a manifest says of a source; of many files each, so that what changed can be named."""
+    found: dict[str, str | int] = {
+        "fingerprint": source.fingerprint(),
+        "layout": source.layout,
+        "windows": source.windows,
+        "dtype": source.spec.dtype.name,
+    }
+    files = source.recorded_files()
+    return found if files is None else found | {KEY: files}
 
 
 def _stored_spec(source: Source, config: Config) -> WindowSpec:

@@ -13,7 +13,7 @@ from headrace.pipeline.console import Console
 from headrace.pipeline.features.disk import require_disk
 from headrace.pipeline.features.notes import notes_table, say_notes
 from headrace.pipeline.features.plan import PlannedBuild, plan_build
-from headrace.pipeline.features.task import try_shard
+from headrace.pipeline.features.task import keep_census, try_shard
 from headrace.pipeline.memory.measured import keep_rate
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob, run_tasks
@@ -26,6 +26,7 @@ from headrace.stores.errors import (
 )
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest, read_manifest
+from headrace.stores.source.file_record import KEY, differences
 from headrace.stores.source.located import source_exists
 from headrace.stores.source.probe import open_stranger
 from headrace.stores.source.source import Source
@@ -117,6 +118,7 @@ def begin_store(
     manifest = planned.manifest
     require_disk(target, manifest, min(manifest.windows, missing * manifest.shard))
     build = site_of(target).begin(manifest, planned.index, replaces)
+    keep_census(target, planned.census)
     if not build.keeps_conditions():
         console.say(
             f"Warning: the server of {target} writes over an object that it is asked to leave: two "
@@ -217,7 +219,8 @@ def _already_complete(target: Place, request: Request, console: Console) -> dict
     if not changed and request.data is not None and source_exists(request.data):
         with open_stranger(request.data, request.config.source) as source:
             if manifest.source["fingerprint"] != source.fingerprint():
-                changed.append("source: the content differs")
+                files = differences(manifest.source, {KEY: source.recorded_files()})
+                changed.append(f"source: the content differs{_in_brackets(files)}")
     if changed:
         raise StoreError(
             f"{target} was made with another {listed(changed)}. Restore that, delete the store to "
@@ -229,6 +232,10 @@ def _already_complete(target: Place, request: Request, console: Console) -> dict
             site.discard()
     console.say(f"Store already complete: {target} ({manifest.windows:,} windows).")
     return _summary(target, manifest) | {"made_shards": 0}
+
+
+def _in_brackets(files: list[str]) -> str:
+    return f" ({'; '.join(files)})" if files else ""
 
 
 def _summary(target: Place, manifest: Manifest) -> dict[str, Any]:

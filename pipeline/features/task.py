@@ -20,7 +20,6 @@ from headrace.stores.build.site import site_of
 from headrace.stores.build.writers import writer_versions
 from headrace.stores.errors import (
     ClusterError,
-    SourceContentError,
     SourceError,
     UserError,
     first_line,
@@ -30,12 +29,16 @@ from headrace.stores.io.storage import State
 from headrace.stores.layout.layout import Layout, Recipe, Segment
 from headrace.stores.layout.survey import FoldReader
 from headrace.stores.moments import channel_moments, column_moments, merge_all
+from headrace.stores.source.census import Census, census_from
+from headrace.stores.source.located import folder_of
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units
 
 Array = NDArray[Any]
 _KEPT = threading.local()
+CENSUS = "files.npz"
+"""Beside a build's plan: what was found in the files of its source."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +98,12 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
         recipe = shop.layout.recipe(shard, shop.fold_of)
         raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
         columns = _labels(shop, recipe)
-        now = shop.source.state()
+        shop.source.require_state(state)
     except OSError as error:
         raise SourceError(
             f"{source} is gone or cannot be read any more ({first_line(error)}). Start again "
             "once it is there and whole: what is complete is kept."
         ) from error
-    if now != state:
-        raise SourceContentError(
-            f"{source} was changed while it was being read. Start again once nothing writes to it."
-        )
     if shop.source.options.non_finite == "error":
         require_finite(raw, recipe, shop.source)
     stored = np.dtype(shop.build.manifest.raw_dtype)
@@ -147,17 +146,40 @@ def open_workshop(target: Place, source: Place, state: State, code: Path | None 
     wanted = (target, source, state, plan, code)
     if getattr(_KEPT, "of", None) != wanted:
         close_workshop()
-        _KEPT.shop, _KEPT.of = _opened_workshop(target, source, code), wanted
+        _KEPT.shop, _KEPT.of = _opened_workshop(target, source, state, code), wanted
     shop: Workshop = _KEPT.shop
     return shop
 
 
 def close_workshop() -> None:
-    """Forget what this thread keeps."""
+    """Close and forget what this thread keeps."""
+    shop: Workshop | None = getattr(_KEPT, "shop", None)
     vars(_KEPT).clear()
+    if shop is not None:
+        shop.source.close()
 
 
-def _opened_workshop(target: Place, path: Place, code: Path | None) -> Workshop:
+def keep_census(target: Place, census: Census | None) -> None:
+    """Write down what was found in many files, for the workers of a build that has begun.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    if census is not None:
+        storage_of(site_of(target).folder / CENSUS).write(census.to_bytes())
+
+
+def _kept_census(target: Place, path: Place, state: State) -> Census | None:
+    """What was kept of many files in this state; None: nothing was."""
+    try:
+        kept = storage_of(site_of(target).folder / CENSUS).for_numpy()
+        census = census_from(kept, folder_of(path))
+    except OSError:
+        return None
+    return census if census is not None and census.state == state else None
+
+
+def _opened_workshop(target: Place, path: Place, state: State, code: Path | None) -> Workshop:
     build = site_of(target).load()
     manifest = build.manifest
     differing = [
@@ -171,7 +193,7 @@ def _opened_workshop(target: Place, path: Place, code: Path | None) -> Workshop:
             "the same versions there, from the lock file, and start again."
         )
     options = SourceOptions.model_validate(manifest.config["source"])
-    source = open_source(path, options)
+    source = open_source(path, options, _kept_census(target, path, state))
     fold_of_group = np.full(len(manifest.groups), -1, np.int64)
     for number, fold in enumerate(manifest.folds):
         fold_of_group[list(fold.groups)] = number

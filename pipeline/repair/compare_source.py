@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.plan import PlannedBuild
-from headrace.pipeline.features.task import MadeRows, make_rows, open_workshop
+from headrace.pipeline.features.task import MadeRows, keep_census, make_rows, open_workshop
 from headrace.pipeline.workers.run import ShardJob, run_tasks
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import DamageError, UserError
@@ -55,6 +55,7 @@ def compare_with_source(
     ):
         # Workers find there how the rows are laid out; nothing is written into it.
         site_of(target).begin(manifest, planned.index)
+        keep_census(target, planned.census)
         tasks = run_tasks(
             compare_shard, "compare-shard", target, job, range(manifest.shards), *given
         )

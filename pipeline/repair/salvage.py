@@ -14,10 +14,11 @@ from headrace.pipeline.features.plan import PlannedBuild
 from headrace.pipeline.repair.compare_source import compare_with_source
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.build import Build
+from headrace.stores.build.differences import manifest_differences
 from headrace.stores.errors import DamageError, StoreError
 from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.places import Place
-from headrace.stores.manifest import Manifest, manifest_differences, read_manifest
+from headrace.stores.manifest import Manifest, read_manifest
 from headrace.stores.store import Store
 from headrace.stores.text import listed
 from headrace.stores.verify import (

@@ -17,7 +17,7 @@ REPLACED = "replaced"
 """Below a build's folder: the store that a mending has taken out of its place; of objects what
 made it one.
 """
-_OURS = re.compile(r"(plan|index|records|store|replaced)(\..*)?|[0-9a-f]{32}")
+_OURS = re.compile(r"(plan|index|files|records|store|replaced)(\..*)?|[0-9a-f]{32}")
 """What may stand there, temporary names too."""
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headrace.stores.build.build import Build, Columns
+from headrace.stores.build.differences import manifest_differences
 from headrace.stores.build.folder import (
     REPLACED,
     begun_otherwise,
@@ -29,7 +30,7 @@ from headrace.stores.io.disk import (
 )
 from headrace.stores.io.lock import locked
 from headrace.stores.layout.fold_index import FoldIndex
-from headrace.stores.manifest import Manifest, manifest_differences
+from headrace.stores.manifest import Manifest
 from headrace.stores.shards.array_format import canonical_json
 
 

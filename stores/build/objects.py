@@ -11,6 +11,7 @@ from functools import cached_property
 import xxhash
 
 from headrace.stores.build.build import Build, Columns
+from headrace.stores.build.differences import manifest_differences
 from headrace.stores.build.folder import (
     REPLACED,
     begun_otherwise,
@@ -22,7 +23,7 @@ from headrace.stores.errors import ObjectStoreError, StoreError
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.object_storage import ObjectStorage
 from headrace.stores.layout.fold_index import FoldIndex
-from headrace.stores.manifest import Manifest, manifest_differences
+from headrace.stores.manifest import Manifest
 from headrace.stores.shards.array_format import canonical_json
 
 

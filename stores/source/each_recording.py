@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.census import Seen
 from headrace.stores.source.channels import ATTRIBUTES, stated_by
 from headrace.stores.source.formats.interface import Answer, Files, SourceArray, SourceNode
 from headrace.stores.source.formats.one_file import no_files_beside
 from headrace.stores.source.held import HeldArray, HeldNode
 from headrace.stores.source.joined import Costs, JoinedArray, OpenArrays
 from headrace.stores.source.repeated import RepeatedTexts
+from headrace.stores.source.run_array import RunArray, runs_of
 
 RECORDINGS = "recordings"
 
@@ -28,6 +30,7 @@ class EachRecording:
         name, where: of them all; see `SourceNode`.
         count: how many there are.
         columns: what is known of them by names, one text a recording.
+        column_bytes: held while columns of names are read that change too often to be kept.
     """
 
     fetched_bytes = 0
@@ -38,6 +41,14 @@ class EachRecording:
         self.count, self.columns = count, columns
         self._open: list[OpenArrays] = []
         self._data: JoinedArray | None = None
+        self.column_bytes = 0
+        self.seen: list[Seen] = []
+        """What was found in all recordings, each time that arrays were asked for."""
+        self._told: list[Seen] = []
+
+    def tell(self, seen: Sequence[Seen]) -> None:
+        """Take what was found before as found, in the same order."""
+        self._told = list(seen)
 
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording; `closing` closes them."""
@@ -61,7 +72,12 @@ class EachRecording:
             return ask(self.opened(0, closing))
         raise AssertionError  # What is raised above is not held back.
 
-    def each(self, find: Callable[[Files], SourceArray], beside: str | None = None) -> SourceArray:
+    def each(
+        self,
+        find: Callable[[Files], SourceArray],
+        beside: str | None = None,
+        names: bool = False,
+    ) -> SourceArray:
         """What `find` finds in each recording, one after another; see `SourceFile`.
 
         Raises:
@@ -70,6 +86,29 @@ class EachRecording:
         """
         arrays = OpenArrays(lambda recording: self._found(recording, find, beside))
         self._open.append(arrays)
+        told = self._told[len(self.seen)] if len(self.seen) < len(self._told) else None
+        seen = told or self._see(arrays)
+        if told is None:
+            arrays.close()
+        self.seen.append(seen)
+        joined = JoinedArray(arrays.of(0), self.where, seen.rows, arrays, seen.costs)
+        joined.differing = seen.differing
+        if self._data is None:
+            self._data = joined
+        if not names:
+            return joined
+        if told is None:
+            seen.runs = runs_of(joined)
+        if seen.runs is None:
+            self.column_bytes += joined.cache_bytes + joined.decode_bytes
+            return joined
+        arrays.close()
+        return RunArray(
+            seen.runs, joined.name, joined.where, int(seen.rows.sum()), joined.attribute
+        )
+
+    def _see(self, arrays: OpenArrays) -> Seen:
+        """Open every recording, and look what is found in it."""
         rows, costs = np.empty(self.count, np.int64), Costs()
         # Of the data, which are found first: what is said of their channels has to be the same.
         first = stated_by(arrays.of(0)) if self._data is None else {}
@@ -81,15 +120,13 @@ class EachRecording:
             own = stated_by(array) if first else {}
             for name, value in first.items():
                 said: Any = own[name]
-                if name not in differing and not np.array_equal(said, value):
+                same = said is value or np.array_equal(said, value)
+                if not same and name not in differing:
                     differing[name] = (
                         f"{_text(value)} in {self.titled(0)} and {_text(said)} in "
                         f"{self.titled(recording)}"
                     )
-        joined = JoinedArray(arrays.of(0), self.where, rows, arrays, costs)
-        joined.differing = differing
-        self._data = self._data or joined
-        return joined
+        return Seen(rows, costs, differing)
 
     def array(self, name: str) -> SourceArray | None:
         """The array of that name in each, else a column of the recordings, for each of their rows.
@@ -97,7 +134,7 @@ class EachRecording:
         None: the first has none.
         """
         if not self.example(lambda files: first_array(files, name) is None):
-            return self.each(lambda files: _required(files, name))
+            return self.each(lambda files: _required(files, name), names=True)
         column = None if self._data is None else self._column(name)
         if column is None or self._data is None:
             return None

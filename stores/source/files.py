@@ -40,7 +40,11 @@ class SourceFiles:
         return [self.folder / name for name in self.names[recording]]
 
     def beside(self, recording: int, pattern: str) -> Place:
-        """The file whose name the fields of a recording's make.
+        """The file whose name the fields of a recording's make; see `name_beside`."""
+        return self.folder / self.name_beside(recording, pattern)
+
+    def name_beside(self, recording: int, pattern: str) -> str:
+        """Its name.
 
         Raises:
             UserError: a field that files do not have, a name that leads out, or no such file.
@@ -53,7 +57,8 @@ class SourceFiles:
                 f"{shown(sorted(fields))}."
             )
         name = FIELD.sub(lambda field: fields[field[1]], pattern)
-        return place_beside(self.folder, name)
+        place_beside(self.folder, name)
+        return name
 
 
 def files_in(

@@ -55,7 +55,7 @@ def label_column(
     wanted = usual if beside is None else (*usual, *ALONE)
     labels = None if beside is not None else _of_recordings(file, options, usual)
     if labels is None:
-        labels = file.each(lambda files: _labels_of(files, options, wanted), beside)
+        labels = file.each(lambda files: _labels_of(files, options, wanted), beside, names=True)
     declared = declared_classes(file, (labels, data), options.classes)
     return named_labels(file, labels, declared, declared, options)
 

@@ -32,6 +32,14 @@ def files_of(path: Place, options: SourceOptions) -> SourceFiles | None:
     return with_table(found, options.table)
 
 
+def folder_of(path: Place) -> Place:
+    """What names of the files are relative to, where a path names many."""
+    pattern = _pattern_of(path)
+    if pattern is not None:
+        return pattern[0]
+    return path if path.is_dir() else path.parent
+
+
 def source_exists(path: Place) -> bool:
     """Whether there is a file, a folder, or the folder that a pattern is of."""
     pattern = _pattern_of(path)

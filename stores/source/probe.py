@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
+from pathlib import Path
 
 from headrace.stores import errors
 from headrace.stores.errors import SourceError, UserError, first_line
 from headrace.stores.io.places import Place, unpacked
+from headrace.stores.source.census import census_from
 from headrace.stores.source.found import Contents, Stretches, contents_of_json
+from headrace.stores.source.located import folder_of
 from headrace.stores.source.looking import look
+from headrace.stores.source.many import files_changed
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe_child import DONE, REFUSED, limit, run_child
 from headrace.stores.source.source import Source, open_source
@@ -26,8 +31,14 @@ def open_stranger(path: Place, options: SourceOptions) -> Source:
     Raises:
         UserError: as `open_source`; or the child was ended by a signal, or took too much.
     """
-    _ask("open", path, options.model_dump_json())
-    return open_source(path, options)
+    with tempfile.TemporaryDirectory(prefix="headrace-") as folder:
+        kept = Path(folder) / "census.npz"
+        given = {"options": options.model_dump_json(), "census": str(kept)}
+        _ask("open", path, json.dumps(given))
+        census = census_from(kept, folder_of(path)) if kept.is_file() else None
+    if census is not None and files_changed(census):
+        census = None
+    return open_source(path, options, census)
 
 
 def look_at(path: Place) -> Contents:
@@ -94,8 +105,12 @@ def _too_large(path: Place, error: MemoryError) -> str:
 
 
 def _open(path: Place, given: str) -> str:
-    with open_source(path, SourceOptions.model_validate_json(given)) as source:
-        return source.fingerprint()
+    asked = json.loads(given)
+    with open_source(path, SourceOptions.model_validate_json(asked["options"])) as source:
+        found = source.fingerprint()
+        if source.census is not None:
+            Path(asked["census"]).write_bytes(source.census.to_bytes())
+        return found
 
 
 def _contents(path: Place, _: str) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
-from headrace.stores.source.beside import RATES, joined, plain_number
+from headrace.stores.source.beside import RATES, letters_of, plain_number
 from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.resampling import RATE_TOLERANCE
 
-NAMED = RATES | {"rate", "hz", "frequency", "frequencyhz"}
-"""Names of a sampling rate of one array among several, without what stands between their words."""
+OF_ARRAYS = RATES | {"rate", "hz", "frequency", "frequencyhz"}
+"""Names of the rate of one of several arrays, without what stands between their words."""
 MOST_DENOMINATOR = 10**6
 
 
@@ -115,7 +115,7 @@ def _proposed(arrays: Sequence[SourceArray], options: SourceOptions) -> str:
 
 
 def _rate_in(attributes: Mapping[str, Any]) -> float | None:
-    named = (value for name, value in attributes.items() if joined(name) in NAMED)
+    named = (value for name, value in attributes.items() if letters_of(name) in OF_ARRAYS)
     return next((rate for value in named if (rate := _number(value)) is not None), None)
 
 

@@ -9,10 +9,11 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.io.object_file import READ_AHEAD
 from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
+from headrace.stores.source.census import Census
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.formats.interface import SourceFile
@@ -37,17 +38,22 @@ LABEL_SLICE = 1 << 18
 """Candidates whose labels are read at a time: a few MiB."""
 
 
-def open_source(path: Place, options: SourceOptions) -> Source:
+def open_source(path: Place, options: SourceOptions, census: Census | None = None) -> Source:
     """Open `path`, find its datasets and plan its candidate windows.
 
     Labels, groups and the table of recordings are read once, in slices; signals are not.
+
+    Args:
+        path: a file, or what names many.
+        options: how it is read.
+        census: of many files, what another process found in them.
 
     Raises:
         UserError: the file is missing or of no known format; a dataset is missing, empty, of the
             wrong shape, type or length; there is no rate, no group or no window; a class, channel
             or recording is ill-defined; a group stands in two parts. The message names the option.
     """
-    file = _opened(path, options)
+    file = _opened(path, options, census)
     try:
         file = recordings_within(file, options)
         return Source(path, file, options)
@@ -115,7 +121,10 @@ class Source:
     @property
     def table_bytes(self) -> int:
         """Bytes that the source holds while it is open: where its candidates are."""
-        return self._layout.table_bytes
+        held = self._layout.table_bytes
+        if isinstance(self._file, ManyFiles):
+            held += self._file.census.nbytes + self._file.column_bytes
+        return held
 
     def read_labels(self, start: int, stop: int) -> Labels:
         """Labels, groups and parts of the candidates `start` to `stop`.
@@ -278,6 +287,30 @@ class Source:
             self._file.size(), layout.data, tables, list(layout.declared), layout.stated
         )
 
+    @property
+    def census(self) -> Census | None:
+        """What was found in many files; None of one."""
+        return self._file.census if isinstance(self._file, ManyFiles) else None
+
+    def recorded_files(self) -> str | None:
+        """Name, size and a digest of each of many files, packed; None of one, or of too many."""
+        return self._file.record() if isinstance(self._file, ManyFiles) else None
+
+    def require_state(self, state: State) -> None:
+        """Check that what was read since this was last asked is what it was.
+
+        Raises:
+            SourceContentError: it was touched; of many files, names which.
+            OSError: it is not there.
+        """
+        if isinstance(self._file, ManyFiles):
+            self._file.require_state(state)
+        elif self.state() != state:
+            raise SourceContentError(
+                f"{self.path} was changed while it was being read. Start again once nothing "
+                "writes to it."
+            )
+
     def state(self) -> State:
         """Differs when the source, or one of its files, was touched.
 
@@ -303,11 +336,13 @@ class Source:
             raise IndexError(f"Candidates {start} to {stop} are not within 0 to {self.windows}.")
 
 
-def _opened(path: Place, options: SourceOptions) -> SourceFile:
+def _opened(path: Place, options: SourceOptions, census: Census | None) -> SourceFile:
     """The file, or all that the path names."""
     drop_damaged = options.damaged_lines == "drop"
-    files = files_of(path, options)
-    return open_file(path, drop_damaged) if files is None else ManyFiles(files, drop_damaged)
+    files = files_of(path, options) if census is None else census.files
+    if files is None:
+        return open_file(path, drop_damaged)
+    return ManyFiles(files, drop_damaged, census)
 
 
 def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:

@@ -154,12 +154,18 @@ class SourceFile(SourceNode, Protocol):
         """What is asked of it; of many recordings, of the first's files."""
         ...
 
-    def each(self, find: Callable[[Files], SourceArray], beside: str | None = None) -> SourceArray:
+    def each(
+        self,
+        find: Callable[[Files], SourceArray],
+        beside: str | None = None,
+        names: bool = False,
+    ) -> SourceArray:
         """What `find` finds in it; of many recordings, in the files of each, one after another.
 
         Args:
             find: given a recording's files.
             beside: name of a file to be given in their stead, by fields of their names.
+            names: whether it finds a column of names, that may be kept if they seldom change.
         """
         ...
 

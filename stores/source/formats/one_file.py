@@ -30,7 +30,10 @@ class OneFile:
         return ask((self,))
 
     def each(
-        self: SourceFile, find: Callable[[Files], SourceArray], beside: str | None = None
+        self: SourceFile,
+        find: Callable[[Files], SourceArray],
+        beside: str | None = None,
+        names: bool = False,
     ) -> SourceArray:
         """What `find` finds.
 

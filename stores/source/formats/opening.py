@@ -35,6 +35,45 @@ OPENED: list[Callable[[Place], None]] = []
 """Are told what is to be opened: a file may end the process that opens it."""
 
 
+def open_alike(path: Place, drop_damaged: bool, like: Any, pieces: Any) -> SourceFile:
+    """Open one of many files, which may be written like another; see `model_of`.
+
+    Args:
+        path: the file.
+        drop_damaged: as in `open_file`.
+        like: what `model_of` gave of the other.
+        pieces: what is known of this one, if it is.
+
+    Raises:
+        UserError: as `open_file`.
+    """
+    if like is None or not path.name.lower().removesuffix(".gz").endswith(TEXTS):
+        return open_file(path, drop_damaged)
+    from headrace.stores.source.formats.text_table import open_text_table
+
+    for told in OPENED:
+        told(path)
+    return open_text_table(path, drop_damaged, like, pieces)
+
+
+def model_of(file: SourceFile) -> Any | None:
+    """What files that are written alike share with this one; None: all is said in each of them.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    from headrace.stores.source.formats.text_table import TextTable
+
+    return file.model() if isinstance(file, TextTable) else None
+
+
+def pieces_of(file: SourceFile) -> Any | None:
+    """What opening one of many files again may begin with, as (n, 4) int64; None: nothing."""
+    from headrace.stores.source.formats.text_table import TextTable
+
+    return file.known_pieces() if isinstance(file, TextTable) else None
+
+
 def open_file(path: Place, drop_damaged: bool = False) -> SourceFile:
     """Open a file of any format that is known, or a folder that is one.
 

@@ -34,13 +34,14 @@ class TextBytes:
         fetched_bytes: held of an object at most.
     """
 
-    def __init__(self, path: Place) -> None:
-        """Open it.
+    def __init__(self, path: Place, piece_bytes: int | None = None) -> None:
+        """Open it, to be read in pieces of about so many bytes; None: of 1 MiB.
 
         Raises:
             UserError: there is no such file.
         """
         self.path, self.where = path, str(path)
+        self._piece = piece_bytes or PIECE_BYTES
         self.kept_bytes = 0
         self._unpacked: io.BytesIO | None = None
         with self._explained():
@@ -49,12 +50,12 @@ class TextBytes:
                 raise SourceError(f"The source {path} {what}. Name a table.")
             raw = storage_of(path).open()
             self._object = raw if isinstance(raw, ObjectFile) else None
-            self._file = io.BufferedReader(raw, PIECE_BYTES)
+            self._file = io.BufferedReader(raw, self._piece)
             self.packed = self._file.peek(2)[:2] == _GZIP
         self.fetched_bytes = 0 if self._object is None else HELD_BYTES
 
     def pieces(self, keep: bool) -> Iterator[tuple[int, bytes]]:
-        """Offset and bytes of about 1 MiB of whole lines each, or of one line that is longer.
+        """Offset and bytes of about a piece of whole lines each, or of one line that is longer.
 
         Args:
             keep: whether parts will be read.
@@ -114,7 +115,7 @@ class TextBytes:
     def _blocks(self, keep: bool) -> Iterator[bytes]:
         self._file.seek(0)
         if not self.packed:
-            return iter(lambda: self._file.read(PIECE_BYTES), b"")
+            return iter(lambda: self._file.read(self._piece), b"")
         return self._unpacking(keep)
 
     def _unpacking(self, keep: bool) -> Iterator[bytes]:
@@ -122,7 +123,7 @@ class TextBytes:
         unpacked = io.BytesIO()
         held = 0
         with gzip.GzipFile(fileobj=self._file, mode="rb") as blocks:
-            while block := blocks.read(PIECE_BYTES):
+            while block := blocks.read(self._piece):
                 held += len(block)
                 packed = self._file.tell()
                 if held > MAX_UNPACKED or held > max(SMALL_UNPACKED, MAX_PACKED * packed):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from headrace.stores.errors import SourceContentError
+from headrace.stores.io.places import Place
 from headrace.stores.source.formats.text_bytes import TextBytes
 from headrace.stores.source.formats.text_clean import newlines
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark, find_dialect
@@ -44,6 +46,7 @@ class TextPlan:
         rows: first row of each, and the number of all.
         piece_bytes: of the largest piece.
         damaged: lines that are left out.
+        order: names of the columns of numbers in another file's order; empty: in its own.
     """
 
     dialect: Dialect
@@ -59,6 +62,7 @@ class TextPlan:
     rows: array[int] = field(default_factory=lambda: array("q", [0]))
     piece_bytes: int = 0
     damaged: int = 0
+    order: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,6 +74,8 @@ class TextPlan:
     @property
     def number_columns(self) -> tuple[int, ...]:
         """Columns that hold numbers."""
+        if self.order:
+            return tuple(self.names.index(name) for name in self.order)
         return tuple(at for at in range(len(self.names)) if self.kinds[at] != TEXT)
 
     @property
@@ -95,6 +101,14 @@ class TextPlan:
             default=0,
         )
 
+    def add_piece(self, lines: Lines, rows: int) -> None:
+        """Some more lines, that hold so many rows."""
+        self.starts.append(lines.start)
+        self.stops.append(lines.start + len(lines.raw))
+        self.lines.append(lines.line)
+        self.rows.append(self.row_count + rows)
+        self.piece_bytes = max(self.piece_bytes, len(lines.raw))
+
     def rows_in(self, piece: int) -> int:
         """Rows of a piece."""
         return self.rows[piece + 1] - self.rows[piece]
@@ -107,8 +121,19 @@ class TextPlan:
         return range(bisect_right(self.rows, start) - 1, bisect_right(self.rows, stop - 1))
 
 
-def table_lines(source: TextBytes, keep: bool, drop: bool = False) -> Iterator[Lines]:
+def table_lines(
+    source: TextBytes,
+    keep: bool,
+    drop: bool = False,
+    begun: Callable[[bytes], tuple[Dialect, int] | None] = lambda _: None,
+) -> Iterator[Lines]:
     """What stands below the header, piece by piece; a piece may hold no row.
+
+    Args:
+        source: the bytes.
+        keep: whether they will be read again.
+        drop: whether damaged lines are left out.
+        begun: the dialect that a file's first bytes are known to have, and where rows begin.
 
     Raises:
         UserError: it cannot be read, or its header cannot be used.
@@ -117,6 +142,8 @@ def table_lines(source: TextBytes, keep: bool, drop: bool = False) -> Iterator[L
     line = 0
     for start, raw in source.pieces(keep):
         head = 0
+        if dialect is None and start == 0 and (known := begun(raw)) is not None:
+            dialect, head = known
         if dialect is None:
             head = table_begin(raw, source.where) if start == 0 else 0
             found = find_dialect(raw[head:], source.where, drop)
@@ -179,9 +206,15 @@ def _planned(plan: TextPlan, lines: Lines, data: bytes) -> Any:
         plan.kinds[place] = max(kind, plan.kinds[place])
         plan.has_empty[place] |= column.null_count > 0
         plan.has_value[place] |= column.null_count < table.num_rows
-    plan.starts.append(lines.start)
-    plan.stops.append(lines.start + len(lines.raw))
-    plan.lines.append(lines.line)
-    plan.rows.append(plan.row_count + table.num_rows)
-    plan.piece_bytes = max(plan.piece_bytes, len(lines.raw))
+    plan.add_piece(lines, table.num_rows)
     return table
+
+
+def count_rows(path: Place) -> int:
+    """Rows of a table, without its header, by its lines: no cell is read. 0 of an empty file.
+
+    Raises:
+        UserError: it cannot be read, or its header cannot be used.
+    """
+    with closing(TextBytes(path)) as source:
+        return sum(lines.cleaned().count(b"\n") for lines in table_lines(source, keep=False))

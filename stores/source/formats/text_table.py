@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Collection, Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -15,27 +13,54 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
 from headrace.stores.source.arrays import shown_arrays
-from headrace.stores.source.formats.columns import TABLE, as_numbers, as_texts, channel_names
+from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
 from headrace.stores.source.formats.one_file import OneFile
+from headrace.stores.source.formats.text_array import KEPT_PIECES, TextArray
 from headrace.stores.source.formats.text_bytes import TextBytes, changed
 from headrace.stores.source.formats.text_dialect import is_empty, is_number
-from headrace.stores.source.formats.text_parse import INTEGER, NUMBER, TEXT, Lines, as_kinds, parsed
-from headrace.stores.source.formats.text_plan import TextPlan, plan_table, table_lines
+from headrace.stores.source.formats.text_model import (
+    TextModel,
+    count_table,
+    known_pieces,
+    model_of,
+    plan_of_known,
+)
+from headrace.stores.source.formats.text_parse import (
+    TEXT,
+    Lines,
+    as_kinds,
+    kinds_of,
+    parsed,
+)
+from headrace.stores.source.formats.text_plan import TextPlan, plan_table
 
-KEPT_PIECES = 2
-COLUMN_BYTES = 12 << 10
-"""What pyarrow holds of each column while it reads, however few its rows."""
-_DTYPES = {kind: np.dtype(dtype) for kind, dtype in ((INTEGER, "i8"), (NUMBER, "f8"), (TEXT, "O"))}
+SMALL_PIECE = 256 << 10
+"""Read at a time where a few windows are wanted of each of many files."""
 
 
 class TextTable(OneFile):
     """An open table: its columns, and all columns of numbers side by side; see `SourceFile`."""
 
-    def __init__(self, source: TextBytes, drop: bool = False) -> None:
-        """Take over an open file; `drop`: leave damaged lines out."""
+    def __init__(
+        self,
+        source: TextBytes,
+        drop: bool = False,
+        like: TextModel | None = None,
+        pieces: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Take over an open file.
+
+        Args:
+            source: the file.
+            drop: leave damaged lines out.
+            like: a table that it is written like: then its cells are not read to plan it, and all
+                numbers are float64.
+            pieces: what is known of its pieces; see `known_pieces`.
+        """
         OneFile.__init__(self, source.path)
         self._source, self._drop = source, drop
+        self._like, self._pieces = like, pieces
         self._plan: TextPlan | None = None
         self._kept: OrderedDict[int, Any] = OrderedDict()
         self._looked_at: dict[int, bool] = {}
@@ -51,12 +76,37 @@ class TextTable(OneFile):
         Raises:
             UserError: it is no table; says in which line.
         """
+        if self._plan is not None:
+            return self._plan
         with self._lock:
+            if self._plan is None and self._like is not None:
+                known = None if self._source.packed else self._pieces
+                self._plan = (
+                    count_table(self._source, self._like)
+                    if known is None
+                    else plan_of_known(self._like, known)
+                )
             if self._plan is None:
                 self._plan, table = plan_table(self._source, self._drop)
                 if table is not None:
                     self._kept[0] = table
             return self._plan
+
+    def model(self) -> TextModel:
+        """What other tables may share with this one."""
+        doubtful: dict[str, SourceContentError] = {}
+        for column in self._text_columns():
+            try:
+                self._check_left_out(column)
+            except SourceContentError as error:
+                doubtful[self.plan.names[column]] = error
+        return model_of(self._source, self.plan, doubtful)
+
+    def known_pieces(self) -> NDArray[np.int64] | None:
+        """What opening the table again may begin with; None: its header is one of its own."""
+        plan = self._plan
+        alike = self._like is not None and plan is not None and plan.dialect == self._like.dialect
+        return known_pieces(plan) if alike and plan is not None else None
 
     @property
     def unpacked_bytes(self) -> int:
@@ -72,9 +122,13 @@ class TextTable(OneFile):
 
     def check_left_out(self, used: Collection[str]) -> None:
         """See `MixedTable`."""
-        plan = self.plan
-        for column, name in enumerate(plan.names):
-            if plan.kinds[column] == TEXT and name not in used:
+        if self._like is not None:
+            for name, error in self._like.doubtful.items():
+                if name not in used:
+                    raise error
+            return
+        for column in self._text_columns():
+            if self.plan.names[column] not in used:
                 self._check_left_out(column)
 
     def group(self, name: str) -> None:
@@ -136,6 +190,10 @@ class TextTable(OneFile):
             line = self._lines(plan, piece).line_of(row)
         return f"{line} (row {plan.rows[piece] + row:,})", str(cells[row])
 
+    def _text_columns(self) -> list[int]:
+        plan = self.plan
+        return [at for at in range(len(plan.names)) if plan.kinds[at] == TEXT]
+
     def _check_left_out(self, column: int) -> None:
         """Raises SourceContentError: a column of texts looks like one of numbers."""
         plan = self.plan
@@ -168,10 +226,29 @@ class TextTable(OneFile):
                 raise changed(self.where)
             try:
                 table = parsed(lines, data, plan.decimal or ".", plan.kinds)
+                if self._like is not None:
+                    self._require_numbers(lines, table)
                 self._kept[piece] = as_kinds(table, plan.kinds)
             except pa.ArrowInvalid as error:
                 raise changed(self.where) from error
             return self._kept[piece]
+
+    def _require_numbers(self, lines: Lines, table: Any) -> None:
+        """Raises SourceContentError: a column of numbers holds a text; says where."""
+        for column, kind in enumerate(kinds_of(table)):
+            if kind == TEXT and self._plan is not None and self._plan.kinds[column] != TEXT:
+                cells = table.column(column).to_pylist()
+                separator = lines.dialect.separator
+                row = next(
+                    at
+                    for at, cell in enumerate(cells)
+                    if not (is_empty(cell.encode()) or is_number(cell.encode(), separator))
+                )
+                raise SourceContentError(
+                    f"{lines.line_of(row)} holds {cells[row][:40]!r} in column "
+                    f"{lines.dialect.names[column]}, and numbers are needed. Correct the file, or "
+                    "name another column."
+                )
 
     def _lines(self, plan: TextPlan, piece: int) -> Lines:
         start, stop = plan.starts[piece], plan.stops[piece]
@@ -179,116 +256,22 @@ class TextTable(OneFile):
         return Lines(self.where, plan.dialect, start, plan.lines[piece], raw)
 
 
-class TextArray:
-    """One column, or all of numbers; see `SourceArray`. What is kept is kept for the table."""
-
-    def __init__(
-        self, table: TextTable, name: str, column: int | None = None, of: Sequence[int] = ()
-    ) -> None:
-        """The column of that number; None: all columns of numbers, or those `of` them."""
-        plan = table.plan
-        self._table = table
-        self._columns = tuple(of) or plan.number_columns if column is None else (column,)
-        kinds = {plan.kinds[each] for each in self._columns}
-        self.name = name
-        self.where = f"{table.where}:{name}"
-        self.files: tuple[Path, ...] = ()
-        across = (len(self._columns),) if column is None else ()
-        self.shape: tuple[int, ...] | None = (plan.row_count, *across)
-        self.dtype: np.dtype[Any] = _DTYPES[max(kinds)]
-        self.piece_rows: int | None = plan.piece_rows
-        decoded = plan.decoded_bytes
-        self.row_bytes = -(-decoded // plan.piece_rows)
-        self.cache_bytes = KEPT_PIECES * decoded + table.unpacked_bytes
-        # The bytes, trimmed, in parts, and as cells; and what is decoded until it is kept.
-        self.decode_bytes = 8 * plan.piece_bytes + 2 * decoded + COLUMN_BYTES * len(plan.kinds)
-
-    def chosen(self, channels: Sequence[int]) -> TextArray:
-        """Some columns of several."""
-        return TextArray(self._table, self.name, of=[self._columns[each] for each in channels])
-
-    def ready(self) -> TextArray:
-        """The same."""
-        return self
-
-    def attribute(self, name: str) -> NDArray[Any] | float | None:
-        """Names of several columns, and a rate that stands above the rows."""
-        if name == "sampling_rate_hz":
-            return self._table.plan.dialect.rate_hz
-        names = [self._table.plan.names[each] for each in self._columns]
-        is_named = names != [str(each) for each in self._columns]
-        several = self.shape is not None and len(self.shape) == 2
-        return channel_names(names) if name == "channels" and several and is_named else None
-
-    def attributes(self) -> list[Mapping[str, Any]]:
-        """None."""
-        return []
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start` to `stop`, of numbers."""
-        assert self.shape is not None
-        start, stop, _ = slice(start, stop).indices(self.shape[0])
-        out = np.empty((max(0, stop - start), *self.shape[1:]), dtype=self.dtype)
-        self.read_into(out, start)
-        return out
-
-    def whole(self) -> NDArray[Any]:
-        """All of it."""
-        assert self.shape is not None
-        whole = self.texts if self.dtype.hasobject else self.read
-        return whole(0, self.shape[0])
-
-    def read_into(self, out: NDArray[Any], start: int) -> None:
-        """Fill `out` with the rows from `start` on.
-
-        Raises:
-            SourceContentError: there is a cell that is no number; names the line and the cell.
-        """
-        if self.dtype.hasobject:
-            raise self._table.no_number(self._columns[0])
-        cells = out if out.ndim == 2 else out[:, None]
-        row = 0
-        for table in self._table.slices(start, start + len(out)):
-            for place, column in enumerate(self._columns):
-                kind = self._table.plan.kinds[column]
-                values = as_numbers(table.column(column), _DTYPES[kind])
-                cells[row : row + table.num_rows, place] = values
-            row += table.num_rows
-
-    def texts(self, start: int, stop: int) -> NDArray[np.str_]:
-        """Rows `start` to `stop`, of texts."""
-        if not self.dtype.hasobject:
-            raise TypeError(f"{self.where} holds {self.dtype}")
-        (column,) = self._columns
-        texts: list[str] = []
-        for table in self._table.slices(start, stop):
-            texts += table.column(column).to_pylist()
-        return as_texts(texts, self.where)
-
-    def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """Bytes of the file that hold the rows; none of a packed table."""
-        return self._table.byte_spans(low, high)
-
-
-def open_text_table(path: Place, drop_damaged: bool = False) -> TextTable:
+def open_text_table(
+    path: Place,
+    drop_damaged: bool = False,
+    like: TextModel | None = None,
+    pieces: NDArray[np.int64] | None = None,
+) -> TextTable:
     """Open `path` for reading. It is not read until an array of it is asked for.
 
     Args:
         path: the table.
         drop_damaged: leave out lines with another number of cells than columns, or with texts
             where nearly all have numbers, in place of an error.
+        like, pieces: what is known of it; see `TextTable`. Of many files small pieces are read.
 
     Raises:
         UserError: there is no such file.
     """
-    return TextTable(TextBytes(path), drop_damaged)
-
-
-def count_rows(path: Place) -> int:
-    """Rows of a table, without its header, by its lines: no cell is read. 0 of an empty file.
-
-    Raises:
-        UserError: it cannot be read, or its header cannot be used.
-    """
-    with closing(TextBytes(path)) as source:
-        return sum(lines.cleaned().count(b"\n") for lines in table_lines(source, keep=False))
+    source = TextBytes(path, None if like is None else SMALL_PIECE)
+    return TextTable(source, drop_damaged, like, pieces)

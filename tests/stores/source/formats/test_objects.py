@@ -13,7 +13,8 @@ from pyarrow import parquet
 from headrace.stores.io.object_options import ObjectOptions
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.source.formats.parquet import open_parquet
-from headrace.stores.source.formats.text_table import count_rows, open_text_table
+from headrace.stores.source.formats.text_plan import count_rows
+from headrace.stores.source.formats.text_table import open_text_table
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, Wire
 
 

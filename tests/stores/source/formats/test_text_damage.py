@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from headrace.stores.errors import SourceContentError
-from headrace.stores.source.formats.text_table import TextTable, count_rows, open_text_table
+from headrace.stores.source.formats.text_plan import count_rows
+from headrace.stores.source.formats.text_table import TextTable, open_text_table
 from tests.refusals import refused
 
 ROWS = [f"{n % 3},walk,{10 * n},{n / 8},{-n / 4},{n}" for n in range(60)]

@@ -1,0 +1,73 @@
+"""What a store records of the files that it was made from, and how others differ from them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+KEY = "files"
+"""Of a manifest's `source`."""
+MOST_FILES = 1 << 18
+"""That are recorded by name: about 4 MiB. Of more the fingerprint alone tells that one changed."""
+MOST_BYTES = 1 << 28
+"""Of a record, unpacked."""
+SHOWN = 3
+
+
+def record_of(
+    names: Sequence[str], sizes: NDArray[np.int64], digests: NDArray[np.uint8]
+) -> str | None:
+    """Name, size and digest of each file, packed; None: there are more than 262,144."""
+    if len(names) > MOST_FILES:
+        return None
+    lines = (
+        f"{size} {digest.tobytes().hex()} {_escaped(name)}\n"
+        for name, size, digest in zip(names, sizes.tolist(), digests, strict=True)
+    )
+    packed = zlib.compress("".join(lines).encode(), 6)
+    return base64.b64encode(packed).decode()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Which files changed, came or are gone between two manifests' `source`; [] if unknown."""
+    one, other = _read(old.get(KEY)), _read(new.get(KEY))
+    if one is None or other is None:
+        return []
+    found = (
+        ("changed", [name for name in other if name in one and one[name] != other[name]]),
+        ("gone", [name for name in one if name not in other]),
+        ("new", [name for name in other if name not in one]),
+    )
+    return [f"{what}: {_shown(names)}" for what, names in found if names]
+
+
+def without_files(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's `source` without the record: its fingerprint covers the same files."""
+    return {name: value for name, value in source.items() if name != KEY}
+
+
+def _read(record: Any) -> dict[str, str] | None:
+    """What is known of each file by its name; None: there is no record that can be read."""
+    try:
+        unpacking = zlib.decompressobj()
+        text = unpacking.decompress(base64.b64decode(record or ""), MOST_BYTES).decode()
+    except (zlib.error, binascii.Error, ValueError, TypeError):
+        return None
+    rows = [line.split(" ", 2) for line in text.splitlines()]
+    return {row[2]: " ".join(row[:2]) for row in rows if len(row) == 3} or None
+
+
+def _escaped(name: str) -> str:
+    """A name on one line, in ASCII: names of files may hold anything."""
+    return name.encode("unicode_escape", errors="surrogatepass").decode("ascii")
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,115 @@
+"""Columns of a table of text as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.stores.source.formats.columns import as_numbers, as_texts, channel_names
+from headrace.stores.source.formats.text_parse import INTEGER, NUMBER, TEXT
+
+if TYPE_CHECKING:
+    from headrace.stores.source.formats.text_table import TextTable
+
+KEPT_PIECES = 2
+"""Of a table, decoded."""
+COLUMN_BYTES = 12 << 10
+"""What pyarrow holds of each column while it reads, however few its rows."""
+_DTYPES = {kind: np.dtype(dtype) for kind, dtype in ((INTEGER, "i8"), (NUMBER, "f8"), (TEXT, "O"))}
+
+
+class TextArray:
+    """One column, or all of numbers; see `SourceArray`. What is kept is kept for the table."""
+
+    def __init__(
+        self, table: TextTable, name: str, column: int | None = None, of: Sequence[int] = ()
+    ) -> None:
+        """The column of that number; None: all columns of numbers, or those `of` them."""
+        plan = table.plan
+        self._table = table
+        self._columns = tuple(of) or plan.number_columns if column is None else (column,)
+        kinds = {plan.kinds[each] for each in self._columns}
+        self.name = name
+        self.where = f"{table.where}:{name}"
+        self.files: tuple[Path, ...] = ()
+        across = (len(self._columns),) if column is None else ()
+        self.shape: tuple[int, ...] | None = (plan.row_count, *across)
+        self.dtype: np.dtype[Any] = _DTYPES[max(kinds)]
+        self.piece_rows: int | None = plan.piece_rows
+        decoded = plan.decoded_bytes
+        self.row_bytes = -(-decoded // plan.piece_rows)
+        self.cache_bytes = KEPT_PIECES * decoded + table.unpacked_bytes
+        # The bytes, trimmed, in parts, and as cells; and what is decoded until it is kept.
+        self.decode_bytes = 8 * plan.piece_bytes + 2 * decoded + COLUMN_BYTES * len(plan.kinds)
+
+    def chosen(self, channels: Sequence[int]) -> TextArray:
+        """Some columns of several."""
+        return TextArray(self._table, self.name, of=[self._columns[each] for each in channels])
+
+    def ready(self) -> TextArray:
+        """The same."""
+        return self
+
+    def attribute(self, name: str) -> NDArray[Any] | float | None:
+        """Names of several columns, and a rate that stands above the rows."""
+        if name == "sampling_rate_hz":
+            return self._table.plan.dialect.rate_hz
+        if name != "channels" or self.shape is None or len(self.shape) < 2:
+            return None
+        every = self._table.plan.names
+        names = [every[each] for each in self._columns]
+        is_named = names != [str(each) for each in self._columns]
+        return channel_names(names) if is_named else None
+
+    def attributes(self) -> list[Mapping[str, Any]]:
+        """None."""
+        return []
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop`, of numbers."""
+        assert self.shape is not None
+        start, stop, _ = slice(start, stop).indices(self.shape[0])
+        out = np.empty((max(0, stop - start), *self.shape[1:]), dtype=self.dtype)
+        self.read_into(out, start)
+        return out
+
+    def whole(self) -> NDArray[Any]:
+        """All of it."""
+        assert self.shape is not None
+        whole = self.texts if self.dtype.hasobject else self.read
+        return whole(0, self.shape[0])
+
+    def read_into(self, out: NDArray[Any], start: int) -> None:
+        """Fill `out` with the rows from `start` on.
+
+        Raises:
+            SourceContentError: there is a cell that is no number; names the line and the cell.
+        """
+        if self.dtype.hasobject:
+            raise self._table.no_number(self._columns[0])
+        cells = out if out.ndim == 2 else out[:, None]
+        row = 0
+        for table in self._table.slices(start, start + len(out)):
+            for place, column in enumerate(self._columns):
+                kind = self._table.plan.kinds[column]
+                values = as_numbers(table.column(column), _DTYPES[kind])
+                cells[row : row + table.num_rows, place] = values
+            row += table.num_rows
+
+    def texts(self, start: int, stop: int) -> NDArray[np.str_]:
+        """Rows `start` to `stop`, of texts."""
+        if not self.dtype.hasobject:
+            raise TypeError(f"{self.where} holds {self.dtype}")
+        (column,) = self._columns
+        texts: list[str] = []
+        for table in self._table.slices(start, stop):
+            texts += table.column(column).to_pylist()
+        return as_texts(texts, self.where)
+
+    def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """Bytes of the file that hold the rows; none of a packed table."""
+        return self._table.byte_spans(low, high)
