@@ -84,7 +84,7 @@ def rate_beside(data: SourceArray) -> tuple[str, Any] | None:
     found: dict[str, Any] = {}
     for each in data.attributes():
         for name, value in each.items():
-            if _joined(name) in RATES:
+            if letters_of(name) in RATES:
                 found.setdefault(name, value)
         if found:
             break
@@ -133,9 +133,9 @@ def option_of(name: str) -> str | None:
     words = _words(name)
     if OTHERWISE.intersection(words):
         return None
-    whole = {*words, _joined(name)}
+    whole = {*words, letters_of(name)}
     found = (option for option, of_it in WORDS.items() if of_it.intersection(whole))
-    return "rate_hz" if _joined(name) in RATES else next(found, None)
+    return "rate_hz" if letters_of(name) in RATES else next(found, None)
 
 
 def shown_attribute(value: Any) -> str:
@@ -155,7 +155,8 @@ def _words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Za-z]+\d*", parted)]
 
 
-def _joined(name: str) -> str:
+def letters_of(name: str) -> str:
+    """A name without case, and without what stands between its words."""
     return re.sub(r"[^a-z]", "", name.lower())
 
 

@@ -12,20 +12,13 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.beside import RATES, letters_of
 from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.resampling import RATE_TOLERANCE
 
-RATES = frozenset(
-    ["rate", "fs", "sfreq", "srate", "hz", "ratehz", "fshz", "frequency", "frequencyhz"]
-    + [
-        f"{sampling}{rate}{hz}"
-        for sampling in ("sampling", "sample")
-        for rate in ("rate", "frequency", "freq")
-        for hz in ("", "hz", "inhz")
-    ]
-)
-"""Names of a sampling rate in Hz, without what stands between their words."""
+OF_ARRAYS = RATES | {"rate", "hz", "frequency", "frequencyhz"}
+"""Names of the rate of one of several arrays, without what stands between their words."""
 MOST_DENOMINATOR = 10**6
 
 
@@ -123,12 +116,8 @@ def _proposed(arrays: Sequence[SourceArray], options: SourceOptions) -> str:
 
 
 def _rate_in(attributes: Mapping[str, Any]) -> float | None:
-    named = (value for name, value in attributes.items() if _joined(name) in RATES)
+    named = (value for name, value in attributes.items() if letters_of(name) in OF_ARRAYS)
     return next((rate for value in named if (rate := _number(value)) is not None), None)
-
-
-def _joined(name: str) -> str:
-    return re.sub(r"[^a-z]", "", name.lower())
 
 
 def _number(value: Any) -> float | None:

@@ -61,7 +61,7 @@ class RecordingTable:
             )
         array = find_flat(self.node, "label_column", name, ())
         assert array is not None
-        labels, order = column_texts(array), np.argsort(self.start, kind="stable")
+        labels, order = label_texts(array), np.argsort(self.start, kind="stable")
         ordered = [labels[row] for row in self.owner[order].tolist()]
         return self.start[order], (self.start + self.length)[order], ordered
 
@@ -154,7 +154,7 @@ def _column(
 
 
 def column_texts(array: SourceArray) -> list[str]:
-    """Every value of a short column, as text; whole numbers without a point.
+    """Every value of a short column, as text; whole numbers without a point, "" where none is.
 
     Raises:
         UserError: it holds neither texts in UTF-8 nor numbers.
@@ -168,9 +168,30 @@ def column_texts(array: SourceArray) -> list[str]:
                 "or name another column."
             ) from error
     values = array.read(0, rows_of(array))
-    if values.dtype.kind == "f" and (values == np.trunc(values)).all():
-        values = values.astype(np.int64)
-    return [str(value) for value in values.tolist()]
+    if values.dtype.kind != "f":
+        return [str(value) for value in values.tolist()]
+    there = np.isfinite(values)
+    if (values[there] == np.trunc(values[there])).all() and (np.abs(values[there]) < 2**63).all():
+        texts = [str(value) for value in np.where(there, values, 0).astype(np.int64).tolist()]
+    else:
+        texts = [str(value) for value in values.tolist()]
+    return [text if known else "" for text, known in zip(texts, there.tolist(), strict=True)]
+
+
+def label_texts(array: SourceArray) -> list[str]:
+    """`column_texts` of which each row has one.
+
+    Raises:
+        UserError: one has none; as `column_texts`.
+    """
+    texts = column_texts(array)
+    empty = next((row for row, text in enumerate(texts) if not text.strip()), None)
+    if empty is not None:
+        raise SourceError(
+            f"Row {empty + 1} of {array.where} has no label. Write one, such as unlabelled, and "
+            "leave it out with source.exclude_labels."
+        )
+    return texts
 
 
 def _table_group(file: SourceNode, options: SourceOptions) -> SourceNode | None:

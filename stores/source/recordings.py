@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -85,7 +86,9 @@ class RecordingsLayout:
         self.buffer_bytes = self._rows.buffer_bytes(self.spec.time, longest) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
         self._plan(declared, options)
-        self._rows.require_length(self._table.length[np.unique(self._runs.recording)], data.where)
+        with self._after_gaps():
+            used = np.unique(self._runs.recording)
+            self._rows.require_length(self._table.length[used], data.where)
 
     @property
     def table_bytes(self) -> int:
@@ -210,15 +213,10 @@ class RecordingsLayout:
     def _plan(self, declared: tuple[str, ...] | None, options: SourceOptions) -> None:
         """Set the runs of windows, and the names and numbers of what they hold."""
         table = self._table
-        try:
+        with self._after_gaps():
             self._runs = plan_runs(
                 self.columns.label, declared, table, self._ratio, self.spec.time, self.step, options
             )
-        except SourceError as error:
-            gaps = " ".join(note.text for note in self.noted if note.key == "source.max_gap_s")
-            if not gaps:
-                raise
-            raise type(error)(f"{error} {gaps} Set a longer source.max_gap_s.") from error
         self._before = np.concatenate(([0], np.cumsum(self._runs.count)))
         self.windows = int(self._before[-1])
         recording = self._runs.recording
@@ -232,6 +230,17 @@ class RecordingsLayout:
         self._label = self.names.classes.of_code[self._runs.label]
         self._group = _numbers(self.names.groups.of_code, table.group_code)
         self._part = _numbers(self.names.parts.of_code, table.part_code)
+
+    @contextmanager
+    def _after_gaps(self) -> Iterator[None]:
+        """What is too short may be so for gaps."""
+        try:
+            yield
+        except SourceError as error:
+            gaps = " ".join(note.text for note in self.noted if note.key == "source.max_gap_s")
+            if not gaps:
+                raise
+            raise type(error)(f"{error} {gaps} Set a longer source.max_gap_s.") from error
 
     def _candidates(
         self, start: int, stop: int

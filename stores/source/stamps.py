@@ -14,6 +14,7 @@ from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.dates import is_date, month_is_first, nanoseconds
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile, SourceNode
+from headrace.stores.source.joined import JoinedArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.shaped import flat
 from headrace.stores.source.signals import names_of, signals_of
@@ -80,6 +81,12 @@ class Stamps:
         return ticks
 
     @property
+    def where(self) -> str:
+        """What they are called, for errors: the file, or all files, and the array."""
+        leaf = self.array.name.rpartition("/")[2]
+        return self.array.where if leaf in self.array.where else f"{self.array.where}:{leaf}"
+
+    @property
     def whole(self) -> bool:
         """Whether ticks are whole numbers."""
         return self.texts or self.array.dtype.kind in "Miu"
@@ -91,8 +98,12 @@ class Stamps:
         return float(np.spacing(np.abs(ticks).max().astype(self.array.dtype)))
 
     def _wrong(self, row: int, value: str) -> SourceContentError:
+        where = self.array.where
+        if isinstance(self.array, JoinedArray):
+            file, row = self.array.part(row)
+            where = file.where
         return SourceContentError(
-            f"{self.array.where} holds {value} in row {row:,}, which is no time. Correct it, name "
+            f"{where} holds {value} in row {row:,}, which is no time. Correct it, name "
             'another column with source.time, or set source.time = "" and source.rate_hz.'
         )
 

@@ -56,7 +56,7 @@ def disorder(stamps: Stamps, file: SourceFile, places: Places, found: Scan) -> S
     more = found.disorder - len(shown)
     rest = f"; and {more:,} more" if more else ""
     return SourceContentError(
-        f"The times in {stamps.array.where} do not ascend: {'; '.join(shown)}{rest}. Correct them, "
+        f"The times in {stamps.where} do not ascend: {'; '.join(shown)}{rest}. Correct them, "
         'or set source.time_order = "sort" (repeats are then left out), or source.time = "" and '
         "source.rate_hz to leave the times alone."
     )

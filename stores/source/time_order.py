@@ -50,7 +50,7 @@ def sorted_rows(stamps: Stamps, places: Places, found: Scan) -> tuple[RowOrder, 
         count += len(own)
         if count > MOST_RUNS:
             raise SourceError(
-                f"The rows of {stamps.array.where} are too much out of order to be sorted in "
+                f"The rows of {stamps.where} are too much out of order to be sorted in "
                 "memory: more than a million of them have another before them. Sort the file by "
                 'time, or set source.time = "" and source.rate_hz.'
             )
@@ -64,7 +64,7 @@ def _sorted(stamps: Stamps, start: int, stop: int) -> NDArray[np.int64]:
     """Rows by their times, the first of those with the same."""
     if stop - start > MOST_SORTED:
         raise SourceError(
-            f"The rows {start:,} to {stop:,} of {stamps.array.where} are not in order, and too "
+            f"The rows {start:,} to {stop:,} of {stamps.where} are not in order, and too "
             f"many to be sorted in memory: {MOST_SORTED:,} of a recording at most. Sort the file "
             'by time, cut it into recordings, or set source.time = "" and source.rate_hz.'
         )

@@ -131,7 +131,7 @@ def read_times(
     stamps = None if name is None else find_stamps(file, rows_of(data), name, asked)
     if stamps is None or name is None:
         return none
-    places, where = _places(table), stamps.array.where
+    places, where = _places(table), stamps.where
     steps = sample(stamps, places)
     if steps is None or steps.repeated > COARSE:
         why = coarse(where, steps)
@@ -192,7 +192,7 @@ def _unit(
         return said
     if known is not None:
         return agreeing_unit(steps, known)
-    return plausible_unit(steps, options, stamps.array.where)
+    return plausible_unit(steps, options, stamps.where)
 
 
 def _in_order(table: RecordingTable, places: Places) -> RecordingTable:

@@ -9,17 +9,12 @@ from typing import Any
 
 from headrace.pipeline.commands.guess.facts import Guess, shortened
 from headrace.pipeline.commands.guess.words import TIME_WORDS, joined, word
+from headrace.stores.source.beside import RATES
 from headrace.stores.source.channels import ATTRIBUTES, MAX_RATE, MIN_RATE
 from headrace.stores.source.found import FoundArray, FoundFile
 
-RATES = {
-    f"{sampling}{rate}{hz}"
-    for sampling in ("sampling", "sample")
-    for rate in ("rate", "frequency", "freq")
-    for hz in ("", "hz", "inhz")
-}
 RATE_WORDS = RATES | {
-    "fs", "sfreq", "srate", "ratehz", "fshz", "rate", "hz", "freq", "frequency",
+    "rate", "hz", "freq", "frequency",
     "samplespersecond", "sps", "fps", "odr",
 }  # fmt: skip
 PERIOD_WORDS = {

@@ -198,6 +198,16 @@ def test_intervals_are_by_the_names_of_files(tmp_path: Path, called: str) -> Non
         assert by_row(source) == {10: "x", 20: "x", 30: "x", 60: "y", 70: "y", 80: "y"}
 
 
+def test_intervals_are_by_the_groups_of_rows_where_there_is_no_table(tmp_path: Path) -> None:
+    write(tmp_path / "s.h5", 0, [60, 60], subject=np.repeat([5, 6], 60))
+    with h5py.File(tmp_path / "s.h5", "a") as file:
+        del file["recordings"]
+    intervals(tmp_path / "m.csv", ["6,10,30,x", "5,20,40,y"])
+    options = {"intervals": {"file": "m.csv"}, "label_every_s": None}
+    with opened(tmp_path / "s.h5", **options) as source:
+        assert by_row(source) == {20: "y", 30: "y", 70: "x", 80: "x"}
+
+
 def test_intervals_beside_a_file_are_by_the_number_of_the_recording(tmp_path: Path) -> None:
     write(tmp_path / "s.h5", 0, [60, 60])
     intervals(tmp_path / "m.csv", ["1,10,30,x", "0,20,40,y"], "recording,start,stop,label")

@@ -381,6 +381,17 @@ def test_a_missing_time_is_refused_with_its_row(tmp_path: Path) -> None:
         opened(tmp_path / "s.h5")
 
 
+def test_a_missing_time_of_many_files_is_refused_with_file_and_row(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    for subject in (1, 2):
+        rows = [f"{number / 20},{number}" for number in range(60)]
+        if subject == 2:
+            rows[7] = ",1"
+        (tmp_path / f"d/{subject}.csv").write_text("\n".join(["time,acc", *rows]) + "\n")
+    with refused(SourceContentError, "2.csv", "row 7", "source.time"):
+        opened(tmp_path / "d", files=["{subject}.csv"], labels="")
+
+
 def test_a_recording_of_another_rate_is_named(tmp_path: Path) -> None:
     write(tmp_path / "s.h5", np.arange(ROWS) / 50, 6)
     with h5py.File(tmp_path / "s.h5", "a") as file:
