@@ -187,10 +187,9 @@ class SourceOptions(BaseModel):
     rates_hz: Annotated[list[Annotated[float, Field(ge=1e-6, le=1e9)]], AddedLater] = Field(
         default_factory=list,
         description="Recordings layout: the rate of each array of `signals`, or of each pattern of "
-        "`files`, where they have several: [100, 10]. Wins over their attributes. They begin at "
-        "one moment and last as long, but for less than a row of the slowest, which is cut. They "
-        "are brought to `target_rate_hz`, the highest of them by default: slower ones as `slow` "
-        "says. Labels and the table of recordings count rows of the fastest.",
+        "`files`, where they have several: [100, 10]. Wins over their attributes. All are brought "
+        "to `target_rate_hz`, the highest of them by default: slower ones as `slow` says. Labels "
+        "and the table of recordings count rows of the fastest.",
     )
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
@@ -257,20 +256,17 @@ class SourceOptions(BaseModel):
         default_factory=list,
         description="Recordings layout: FIR filters of the continuous signals, before resampling; "
         '[{kind = "bandpass", low_hz = 0.5, high_hz = 40}, {kind = "notch", hz = 50}]. Linear '
-        "phase, without delay; values become float32 in units. Refused where a recording is "
-        "shorter than the filter.",
+        "phase, without delay; values become float32 in units.",
     )
     remove_mean: Annotated[bool, AddedLater] = Field(
         default=False,
         description="Recordings layout: subtract each recording's mean from its channels; values "
-        "become float32 in units. Each worker reads the recordings that it takes windows of once "
-        "more.",
+        "become float32 in units. Each worker reads its recordings once more.",
     )
     slow_channels: Annotated[list[str], AddedLater] = Field(
         default_factory=list,
         description="Recordings layout: channels with NaN between their values, such as a heart "
-        "rate in a table of accelerations, by name; globs allowed. Their gaps are bridged as "
-        "`slow` says.",
+        "rate among accelerations; globs allowed. `slow` says what stands there.",
     )
     slow: Annotated[Literal["interpolate", "hold"], AddedLater] = Field(
         default="interpolate",
