@@ -118,9 +118,12 @@ def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:
     table = node.array(TABLE)
     if not isinstance(table, Choosable) or (table.shape or ()) == ():
         return None
-    names = channel_texts(table.attribute("channels"), (table.shape or (0,))[-1]) or []
+    count = (table.shape or (0,))[-1]
+    names = channel_texts(table.attribute("channels"), count) or _numbers(node)
+    if len(names) != count:
+        return None
     globs = [name for name in named if name not in names]
-    if not names or any(set("*?[").isdisjoint(name) for name in globs):
+    if any(set("*?[").isdisjoint(name) for name in globs):
         return None
     return table.chosen(places_of(names, named, "signals", table.where))
 
