@@ -74,6 +74,23 @@ def pamap2(folder: Path) -> Expected:
     return Expected(3 * 13, names, ("101", "102", "103"), 100.0, (512, 19))
 
 
+def wisdm(folder: Path) -> Expected:
+    """Semicolons end rows, some of which are empty, cut, or two in a line; users in runs."""
+    lines = []
+    for user, activity in ((33, "Jogging"), (33, "Walking"), (17, "Jogging"), (6, "Walking")):
+        rows = values(400, 3, user)
+        lines += [
+            f"{user},{activity},{0 if n % 7 else 49105962326000 + n},{x},{y},{z};"
+            for n, (x, y, z) in enumerate(rows)
+        ]
+    lines[900:900] = ["", "17,Jogging,4910", "17,Jogging,0,0.5,0.25,;", "17,Jogging,1,2,3,4,;"]
+    lines[50] += lines.pop(51)
+    (folder / "WISDM_ar_v1.1_raw.txt").write_text("\n".join(lines) + "\n")
+    (folder / "readme.txt").write_text("About this data.\n")
+    # A row without its z has five numbers and is not finite: of its 3 windows 2 go.
+    return Expected(4 * 3 - 2, ("Jogging", "Walking"), ("6", "17", "33"), 20.0, (200, 3))
+
+
 def uci_har(folder: Path) -> Expected:
     """Windows as lines, a file a channel; labels, subjects and names in files of their own."""
     for part, subjects in (("train", (1, 3, 5)), ("test", (2, 4))):
@@ -199,6 +216,17 @@ def cwru(folder: Path) -> Expected:
     )
 
 
+def cmapss(folder: Path) -> Expected:
+    """Blanks between and at the end of lines; engines one after another."""
+    lines = []
+    for engine, cycles in ((1, 130), (2, 110), (3, 29), (4, 120)):
+        for cycle, row in enumerate(values(cycles, 24, engine), 1):
+            lines.append(f"{engine} {cycle} " + " ".join(map(str, row)) + "  ")
+    (folder / "train_FD001.txt").write_text("\n".join(lines) + "\n")
+    (folder / "RUL_FD001.txt").write_text("112 \n98 \n")
+    return Expected(21 + 17 + 19, ("to_99", "from_100"), ("1", "2", "4"), 1.0, (30, 16))
+
+
 def opportunity(folder: Path) -> Expected:
     """250 columns, milliseconds, NaN of wireless sensors, several columns of labels."""
     for subject in (1, 2, 3):
@@ -235,7 +263,7 @@ def ninapro_db1(folder: Path) -> Expected:
 
 
 TREES = (
-    pamap2, uci_har, motionsense, capture24, harth, cwru, opportunity, ninapro_db1,
+    pamap2, wisdm, uci_har, motionsense, capture24, harth, cwru, cmapss, opportunity, ninapro_db1,
 )  # fmt: skip
 
 
@@ -266,3 +294,15 @@ def test_a_published_folder_becomes_a_store_without_a_script(
 
 def test_every_published_configuration_has_a_tree() -> None:
     assert {path.stem for path in PUBLISHED.glob("*.toml")} == {tree.__name__ for tree in TREES}
+
+
+def test_the_engines_of_cmapss_as_published(shared_data: Path) -> None:
+    config = load_config(PUBLISHED / "cmapss.toml")
+    with open_source(shared_data / "cmapss", config.source) as source:
+        table = np.loadtxt(shared_data / "cmapss/train_FD001.txt")
+        lengths = np.bincount(table[:, 0].astype(int))[1:]
+        assert source.windows == ((lengths - 30) // 5 + 1).sum()
+        assert len(source.groups) == 100
+        np.testing.assert_array_equal(
+            source.read_windows(0, 1)[0, :, 2], table[:30, 6].astype(np.float32)
+        )
