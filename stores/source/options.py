@@ -51,8 +51,10 @@ class SourceOptions(BaseModel):
     signals: str | list[str] | None = Field(
         default=None,
         description="Recordings layout: dataset (S, C), or (S,) of one channel; several are "
-        "channels side by side. Of a table of text: its columns. Usual: signals; of a table all "
-        "columns of numbers.",
+        "channels side by side. A name with fields, subject_{subject}/trial_{trial}/acc, makes "
+        "each match in the file a recording, and each field a column; * stands for any text, and "
+        "what it matches is side by side. Of a table of text: its columns. Usual: signals; of a "
+        "table all columns of numbers, but for those that labels, groups or times are named by.",
     )
     axes: Annotated[list[Literal["window", "row", "time", "channel"]] | None, AddedLater] = Field(
         default=None,
@@ -102,10 +104,17 @@ class SourceOptions(BaseModel):
         "Usual: a dataset or an attribute called classes; without one a label's name is its "
         "number.",
     )
-    recordings: str | None = Field(
+    recordings: str | list[str] | None = Field(
         default=None,
-        description="Recordings layout: group of columns with one entry per recording. "
-        "Usual: recordings.",
+        description="Recordings layout: group of columns with one entry per recording. Usual: "
+        "recordings. Or arrays or columns with one entry per row: each run of rows with equal "
+        "values, of these and of groups and split, is a recording; so it is without a group of "
+        "that name.",
+    )
+    lengths: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="Recordings layout: array (N,) of how many rows each of N padded recordings "
+        "has, where the signals are (N, T, C). labels, groups and split may be (N,).",
     )
     start_column: str = Field(
         default="start", description="Column of `recordings`: first row in the signals."
