@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from headrace.stores.errors import SourceContentError, SourceError, UserError
+from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import open_source
 from tests.refusals import refused
@@ -64,16 +64,22 @@ def raw(content: bytes) -> Make:
 
 
 FOLDERS: dict[str, tuple[Make, Refusal]] = {
-    "columns in another order": (second(columns="z,x"), (SourceError, "b.csv", "z, x")),
-    "other columns": (second(columns="x,w"), (SourceError, "b.csv", "x, w", "source.channels")),
-    "one column more": (second(columns="x,z,w"), (SourceError, "b.csv", "x, z, w")),
-    "one column less": (second(columns="x"), (SourceError, "b.csv")),
-    "a dash among numbers": (second(body="-,1\n2,3\n"), (SourceContentError, "b.csv, line 2", "x")),
-    "texts for numbers": (second(body="a,1\nb,2\n"), (SourceError, "b.csv")),
+    "other columns": (second(columns="x,w"), (SourceContentError, "b.csv", "z", "x, w")),
+    "one column less": (second(columns="x"), (SourceContentError, "b.csv", "z")),
+    "a dash among numbers": (
+        second(body="-,1\n" + "2,3\n" * 9), (SourceContentError, "b.csv, line 2", "x"),
+    ),
+    "texts for numbers": (
+        second(body="a,1\nb,2\n" * 5), (SourceContentError, "b.csv, line 2", "x"),
+    ),
     "nothing": (raw(b""), (SourceContentError, "b.csv")),
     "UTF-16": (raw("x,z\n1,2\n".encode("utf-16")), (SourceContentError, "b.csv", "iconv")),
-    "a damaged table": (raw(b"x,z\n1,2\n1\n"), (SourceContentError, "b.csv, line 3")),
-    "an HDF5 file by another name": (raw(b"\x89HDF\r\n\x1a\n" + bytes(90)), (SourceError, "b.csv")),
+    "a damaged table": (
+        raw(b"x,z\n1,2\n1\n" + b"1,2\n" * 9), (SourceContentError, "b.csv, line 3"),
+    ),
+    "an HDF5 file by another name": (
+        raw(b"\x89HDF\r\n\x1a\n" + bytes(90)), (SourceContentError, "b.csv"),
+    ),
     "a packed file that was cut": (raw(b"\x1f\x8b\x08\0"), (SourceError, "b.csv")),
     "two kinds of files": (
         lambda folder: np.save(folder / "b.npy", np.zeros((9, 2))),
@@ -178,25 +184,37 @@ def test_a_name_that_commands_is_no_name_of_a_group(name, tmp_path):
         pass
 
 
-CHANGES: dict[str, tuple[Callable[[Path], object], type[UserError]]] = {
-    "shrinks": (lambda path: csv(path, rows=3), SourceContentError),
-    "grows": (lambda path: csv(path, rows=30), SourceContentError),
-    "vanishes": (lambda path: path.unlink(), SourceError),
-    "has another column": (lambda path: csv(path, "x,z,w"), SourceContentError),
-    "is no table": (lambda path: path.write_bytes(b"\0\0"), SourceContentError),
-    "is a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), SourceError),
+@pytest.mark.parametrize("columns", ["z,x", "w,z,x,v"])
+def test_columns_are_found_by_their_names_in_every_file(columns, tmp_path):
+    csv(tmp_path / "data/a.csv")
+    csv(tmp_path / "data/b.csv", columns)
+    with open_source(tmp_path / "data", SourceOptions(**OPTIONS)) as source:
+        places = [columns.split(",").index(name) for name in source.spec.channels]
+        assert source.read_windows(4, 5)[0, 0].tolist() == places
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "shrinks": lambda path: csv(path, rows=3),
+    "vanishes": lambda path: path.unlink(),
+    "has another column": lambda path: csv(path, "x,z,w"),
+    "is no table": lambda path: path.write_bytes(b"\0\0"),
+    "is a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+    "grows": lambda path: csv(path, rows=30),
+    "has other columns": lambda path: path.write_text(path.read_text().replace("x,z", "z,x")),
 }
+SEEN_BY_STATE = ("grows", "has other columns")
+"""Changes of what is not read again: the state of the source tells them."""
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_file_that_changes_after_it_was_planned_is_named(name, tmp_path):
-    change, kind = CHANGES[name]
+def test_a_file_that_changes_after_it_was_planned_is_named_or_seen(name, tmp_path):
     for number in range(12):  # More than are open at a time.
         csv(tmp_path / f"data/{number:02}.csv")
     with open_source(tmp_path / "data", SourceOptions(**OPTIONS)) as source:
         state = source.state()
-        change(tmp_path / "data/02.csv")
-        with refused(kind, "02.csv"):
-            source.read_windows(0, source.windows)
+        CHANGES[name](tmp_path / "data/02.csv")
+        if name not in SEEN_BY_STATE:
+            with pytest.raises(SourceError, match=r"02\.csv"):
+                source.read_windows(0, source.windows)
         if name != "vanishes":
             assert source.state() != state
