@@ -172,7 +172,7 @@ test-own: tools ## Train networks of a user's own through whole stages (5 minute
 	@exec $(python) -m pytest --numprocesses auto --dist loadfile -m own
 
 .PHONY: test-published
-test-published: tools ## Make stores of whole public data sets, in every format (10 minutes)
+test-published: tools ## Make stores of whole public data sets, in every format (2 minutes)
 	@exec $(python) -m pytest -m published
 
 .PHONY: test-slower
