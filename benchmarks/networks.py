@@ -1,5 +1,6 @@
 """The default network and those of `headrace.model.zoo`, each trained for the same processor time.
 
+    headrace features --config configs/watch.toml      # and of each other configuration, first
     python -m benchmarks.networks [--config configs/watch.toml ...] [--minutes 10] [--networks ...]
 
 How quick each is comes from two short epochs in a process of its own, in processor time, which no

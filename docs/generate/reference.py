@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from headrace.pipeline.cli.parser import COMMANDS, STAGE_OPTIONS, Option, as_sentence
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.config.marks import affects
+from headrace.pipeline.config.marks import Affects, affects
 from headrace.pipeline.process.exit_codes import in_words
 
 _CONFIGURATION = """# Configuration
@@ -60,19 +60,35 @@ def configuration_page() -> str:
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             continue
         parts.append(f"## `[{name}]`\n\n{_paragraphs(section.__doc__ or '')}\n")
-        parts.append("| key | value | default | affects | meaning |\n|---|---|---|---|---|")
+        parts += [*_keys(section, affects(field)), ""]
         for key, option in section.model_fields.items():
-            affected = affects(option) or affects(field)
-            row = (
-                f"`{key}`",
-                _kind(option),
-                _default(option),
-                affected.value if affected else "",
-                _line(option.description or ""),
-            )
-            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
-        parts.append("")
+            table = _table(option.annotation)
+            if table is not None:
+                parts.append(f"### `{name}.{key}`\n\n{_paragraphs(table.__doc__ or '')}\n")
+                parts += [*_keys(table, affects(option) or affects(field)), ""]
     return "\n".join(parts)
+
+
+def _keys(section: type[BaseModel], otherwise: Affects | None) -> Iterator[str]:
+    """Lines of a table of keys; those without a mark of their own affect what is given."""
+    yield "| key | value | default | affects | meaning |\n|---|---|---|---|---|"
+    for key, option in section.model_fields.items():
+        affected = affects(option) or otherwise
+        row = (
+            f"`{key}`",
+            _kind(option),
+            _default(option),
+            affected.value if affected else "",
+            _line(option.description or ""),
+        )
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+def _table(annotation: Any) -> type[BaseModel] | None:
+    """The table that a key takes, or a list of such; None: it takes values."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_table, get_args(annotation))), None)
 
 
 def commands_page() -> str:
@@ -131,6 +147,8 @@ def _type_name(annotation: Any) -> str:
         return _type_name(inner[0])
     if annotation.__name__ == "ByteSize":
         return 'bytes, or text such as `"1.5GiB"`'
+    if issubclass(annotation, BaseModel):
+        return "table"
     for known, name in _TYPES.items():
         if issubclass(annotation, known):
             return name
@@ -138,6 +156,8 @@ def _type_name(annotation: Any) -> str:
 
 
 def _default(option: FieldInfo) -> str:
+    if option.is_required():
+        return "needed"
     value = option.get_default(call_default_factory=True)
     return "" if value is None else f"`{json.dumps(value, default=list)}`"
 

@@ -9,7 +9,6 @@ them, while its other callbacks are set aside.
 from __future__ import annotations
 
 import random
-import re
 import sys
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,7 +28,7 @@ from headrace.model.callback_state import (
     known_attributes,
 )
 from headrace.model.optimisation import training_variables
-from headrace.pipeline.config.config import digest
+from headrace.pipeline.dataset.model_identity import model_differences, model_identity
 from headrace.pipeline.dataset.position import differences
 from headrace.stores.errors import ARCHIVE_ERRORS, ConfigError, RunError, first_line
 from headrace.stores.io.archive import read_archive, write_archive
@@ -42,8 +41,6 @@ Saved = tuple[dict[str, Any], dict[str, list[Array]]]
 """What a state holds: its table, and the arrays of `ARRAYS`."""
 TABLE = "training"
 ARRAYS = ("variable", "final", "callback")
-UNLIKE = re.compile(r" at 0x\w+|'shared_object_id': \d+|(?<=[a-z])_\d+(?=')")
-"""What tells objects apart, not what they are."""
 FRAMES = 4
 """Callers that may stand between Keras' list of callbacks and `set_model`."""
 
@@ -98,7 +95,7 @@ class _Keeper(keras.callbacks.Callback):
         self._pool = ThreadPoolExecutor(1, "headrace-checkpoint")
         self._writing: Future[None] | None = None
         self._begun: list[Known] = []
-        self._described: dict[str, str] = {}
+        self._identity: dict[str, Any] = {}
         self._hidden: list[Any] = []
         self._resumed: Saved | None = None
         self._ended: Saved | None = None
@@ -112,7 +109,7 @@ class _Keeper(keras.callbacks.Callback):
         self._begun = [known_attributes(each) for each in self._others().values()]
         # Keras leaves this to the first step, and a state holds every variable.
         self.model._symbolic_build(data_batch=self._part.empty_batch())
-        self._described = _described(self.model)
+        self._identity = model_identity(self.model)
         self._resumed, self._ended, self._skip, self._since = None, None, 0, 0
         if not self._path.is_file():
             return
@@ -228,7 +225,7 @@ class _Keeper(keras.callbacks.Callback):
             "stopped": bool(self.model.stop_training),
             "steps": self.params["steps"],
             "stream": self._part.state(0),
-            "model": self._described,
+            "model": self._identity,
             "callbacks": known,
             "seeds": _seeds(held),
         }
@@ -266,8 +263,7 @@ class _Keeper(keras.callbacks.Callback):
         said = [each] if (each := differences(stream, found)) else []
         if table["steps"] != self.params["steps"]:
             said.append(f"steps_per_epoch was {table['steps']} and is {self.params['steps']}")
-        was = table["model"]
-        said += [f"{key} differ" for key, value in self._described.items() if value != was[key]]
+        said += model_differences(table["model"], self._identity)
         gone = [name for name, _ in table["callbacks"] if name not in self._others()]
         if gone:
             said.append(f"it had the callback {', '.join(gone)}")
@@ -303,20 +299,6 @@ def _list_around(callback: Checkpoint) -> keras.callbacks.CallbackList:
 
 def _values(variables: Iterable[keras.Variable]) -> list[Array]:
     return [np.array(variable.numpy()) for variable in variables]
-
-
-def _described(model: keras.Model) -> dict[str, str]:
-    """Digests of what has to be the same for a state to be of use."""
-    shapes = [[list(each.shape), str(each.dtype)] for each in training_variables(model)]
-    layers = [type(layer).__name__ for layer in model._flatten_layers()]
-    try:
-        compiled = UNLIKE.sub("", str(model.get_compile_config()))
-    except (TypeError, ValueError, AttributeError):
-        compiled = type(model.optimizer).__name__
-    return {
-        "layers or shapes of variables": digest({"shapes": shapes, "layers": layers}),
-        "optimizer, loss or metrics": digest({"compiled": compiled}),
-    }
 
 
 def _seeds(arrays: list[Array]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.pipeline.augmentations.registry import registered
@@ -193,7 +193,7 @@ class Dataset:
             labels=self._labels,
             units=self._units,
             config=config,
-            delivery=lambda: self._delivery(folds, training),
+            delivery=partial(self._delivery, folds, training),
             shuffled=training,
             rank=self._rank,
         )

@@ -103,6 +103,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                     f"{tuple(shape)} has {count} channels, on its last axis. Give one for each, "
                     "or X.transpose(0, 2, 1) if time comes last."
                 )
+        if self.n_jobs == 0:
+            raise ConfigError("FeatureExtractor: n_jobs = 0; give threads, -1 for all, or None.")
         if 0 in factors:
             raise ConfigError(f"FeatureExtractor: scale = {factors}; factors must not be 0.")
         options = config.features.model_dump() | {"custom": tuple(self.custom)}

@@ -278,8 +278,9 @@ def no_groups(node: SourceNode, usual: Sequence[str]) -> UserError:
     return GroupError(
         f"{node.where} has no groups (looked for {', '.join(usual)}), so train and test "
         f"could share a person or machine. Name one of its datasets ({node.contents()}) with "
-        "source.groups, or set source.split_by_window = true and read the scores as too high: "
-        "they leak."
+        "source.groups; where each file is of one of them, by a field of the files' names, "
+        'paths.data = "raw/{subject}.h5"; or set source.split_by_window = true and read the scores '
+        "as too high: they leak."
     )
 
 

@@ -17,13 +17,15 @@ from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.interval_rows import interval_rows
 from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.names import plain_number
-from headrace.stores.source.recording_table import RecordingTable, column_texts
+from headrace.stores.source.recording_table import RecordingTable, column_texts, label_texts
 from headrace.stores.source.stamps import SECONDS, Stamps, unit_of
 from headrace.stores.source.times import Times
 
 PLACES = ("start", "length")
 """Columns of the table of recordings that tell none from another."""
 NEEDED = ("start", "stop", "label")
+MOST_ROWS = 2**53
+"""Above it float64 has no place for every row."""
 Intervals = tuple[NDArray[np.int64], NDArray[np.int64], list[str]]
 
 
@@ -50,7 +52,7 @@ def read_intervals(
     table = times.given
     recording = _owners(node, found, table)
     if options.unit == "rows":
-        low, high = (_numbers(found[name]).astype(np.int64) for name in ("start", "stop"))
+        low, high = (_whole(found[name]) for name in ("start", "stop"))
         low, high = low - options.first, high - options.first + options.inclusive
     else:
         low, high = (_ticks(found[name], options) for name in ("start", "stop"))
@@ -73,7 +75,7 @@ def read_intervals(
             f"The intervals in the rows {one} and {two} of {node.where} overlap: a row has one "
             "label. Correct the table."
         )
-    labels = column_texts(found["label"])
+    labels = label_texts(found["label"])
     return first[order], stop[order], [labels[row] for row in order.tolist()]
 
 
@@ -179,10 +181,30 @@ def _as_named(
 
 
 def _numbers(array: SourceArray) -> NDArray[Any]:
-    values = array.read(0, rows_of(array)) if array.dtype.kind in "iufM" else np.zeros(0, "O")
-    if values.dtype.kind not in "iuf" or not np.isfinite(values.astype(np.float64)).all():
+    values = array.read(0, rows_of(array))
+    if values.dtype.kind not in "iuf":
         raise SourceError(f"{array.where} holds {values.dtype}; numbers are needed. Correct it.")
+    _require(array, values, np.isfinite(values), "a number")
     return values
+
+
+def _whole(array: SourceArray) -> NDArray[np.int64]:
+    """Numbers of rows."""
+    values = _numbers(array)
+    right = (np.abs(values.astype(np.float64)) < MOST_ROWS) & (values == np.trunc(values))
+    _require(array, values, right, "a whole number of rows")
+    return values.astype(np.int64)
+
+
+def _require(
+    array: SourceArray, values: NDArray[Any], right: NDArray[np.bool_], needed: str
+) -> None:
+    if not right.all():
+        row = int(np.argmin(right))
+        raise SourceError(
+            f"Row {row + 1} of {array.where} is {values[row]}; {needed} is needed. Correct it, or "
+            "source.intervals.unit."
+        )
 
 
 def _ticks(array: SourceArray, options: IntervalOptions) -> NDArray[Any]:

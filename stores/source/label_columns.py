@@ -14,7 +14,7 @@ from headrace.stores.source.formats.interface import Files, SourceArray, SourceF
 from headrace.stores.source.label_names import read_label_names
 from headrace.stores.source.names import PADDING, NameColumn, OneName
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.shaped import flat
+from headrace.stores.source.shaped import Flattened, flat
 
 ALONE = ("array", "table")
 """What the only array of a file is called that has no names."""
@@ -83,6 +83,7 @@ def named_labels(
     if meanings is not None:
         declared = tuple(dict.fromkeys(meanings.values()))
     column = NameColumn(labels, "labels", index, meanings)
+    column.left_out = options.exclude_labels
     return column, None if declared is None else tuple(declared)
 
 
@@ -103,6 +104,8 @@ def _labels_of(files: Files, options: SourceOptions, usual: Sequence[str]) -> So
     if found is None:
         names = usual if options.labels is None else ()
         found = require_array(files[-1], "labels", options.labels, names)
+    if options.lengths is not None and len(found.shape or ()) == 2 and 1 not in (found.shape or ()):
+        return Flattened(found)
     return flat(found)
 
 

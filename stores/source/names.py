@@ -43,6 +43,7 @@ class NameColumn:
         names: of the codes.
         without_number: first row of labels of numbers that is NaN; None: none is.
         meanings: the names that stand in for those found.
+        left_out: globs of numbers that no name stands for, and that are their own.
         spellings: how values are written that are not their name itself, and their codes.
     """
 
@@ -72,6 +73,7 @@ class NameColumn:
         self._cases: list[tuple[str, str]] = []
         self._alike: dict[str, int] = {}
         self._index = index
+        self.left_out: Sequence[str] = ()
         self.meanings = meanings or {}
         self._option = option
         self._codes: dict[str, int] = {}
@@ -214,9 +216,12 @@ class NameColumn:
     def _at(self, value: int) -> str:
         assert self._index is not None
         if not 0 <= value < len(self._index):
+            if any(fnmatchcase(str(value), pattern) for pattern in self.left_out):
+                return str(value)
             raise SourceError(
                 f"{self.array.where} holds the label {value}, but there are "
-                f"{len(self._index)} classes, counted from 0. Correct the file, or set "
+                f"{len(self._index)} classes, counted from 0. Leave it out with "
+                f'source.exclude_labels = ["{value}"], correct the file, or set '
                 'source.classes = "" to use the numbers as names.'
             )
         return self._index[value]

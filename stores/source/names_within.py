@@ -6,7 +6,7 @@ Patterns are those of file names (`file_patterns`), matched group by group.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from headrace.stores.source.file_patterns import compiled
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
@@ -25,8 +25,19 @@ class BoundNode:
         fields: values of the recording's fields.
     """
 
-    def __init__(self, inner: SourceNode, fields: Mapping[str, str]) -> None:
-        """`inner`, where names have these fields."""
+    def __init__(
+        self,
+        inner: SourceNode,
+        fields: Mapping[str, str],
+        columns: Collection[str] = (),
+        patterns: Mapping[str, str] | None = None,
+    ) -> None:
+        """`inner`, where names have these fields.
+
+        `columns` are names of arrays that hold one entry for each recording: none of them has such
+        an array. `patterns` stand for names.
+        """
+        self._columns, self._patterns = columns, patterns or {}
         self.inner, self.fields = inner, fields
         self.name = inner.name
         said = ", ".join(f"{name} = {value}" for name, value in fields.items())
@@ -34,7 +45,9 @@ class BoundNode:
 
     def array(self, name: str) -> SourceArray | None:
         """The array of that name."""
-        return self.inner.array(filled(name, self.fields))
+        if name in self._columns:
+            return None
+        return self.inner.array(filled(self._patterns.get(name, name), self.fields))
 
     def group(self, name: str) -> SourceNode | None:
         """The group of that name."""

@@ -51,8 +51,10 @@ class SourceOptions(BaseModel):
     signals: str | list[str] | None = Field(
         default=None,
         description="Recordings layout: dataset (S, C), or (S,) of one channel; several are "
-        "channels side by side. Of a table of text: its columns. Usual: signals; of a table all "
-        "columns of numbers.",
+        "channels side by side. A name with fields, subject_{subject}/trial_{trial}/acc, makes "
+        "each match in the file a recording, and each field a column; * stands for any text, and "
+        "what it matches is side by side. Of a table of text: its columns. Usual: signals; of a "
+        "table all columns of numbers, but for those that labels, groups or times are named by.",
     )
     axes: Annotated[list[Literal["window", "row", "time", "channel"]] | None, AddedLater] = Field(
         default=None,
@@ -102,10 +104,17 @@ class SourceOptions(BaseModel):
         "Usual: a dataset or an attribute called classes; without one a label's name is its "
         "number.",
     )
-    recordings: str | None = Field(
+    recordings: str | list[str] | None = Field(
         default=None,
-        description="Recordings layout: group of columns with one entry per recording. "
-        "Usual: recordings.",
+        description="Recordings layout: group of columns with one entry per recording. Usual: "
+        "recordings. Or arrays or columns with one entry per row: each run of rows with equal "
+        "values, of these and of groups and split, is a recording; so it is without a group of "
+        "that name.",
+    )
+    lengths: Annotated[str | None, AddedLater] = Field(
+        default=None,
+        description="Recordings layout: array (N,) of how many rows each of N padded recordings "
+        "has, where the signals are (N, T, C). labels, groups and split may be (N,).",
     )
     start_column: str = Field(
         default="start", description="Column of `recordings`: first row in the signals."
@@ -187,10 +196,9 @@ class SourceOptions(BaseModel):
     rates_hz: Annotated[list[Annotated[float, Field(ge=1e-6, le=1e9)]], AddedLater] = Field(
         default_factory=list,
         description="Recordings layout: the rate of each array of `signals`, or of each pattern of "
-        "`files`, where they have several: [100, 10]. Wins over their attributes. They begin at "
-        "one moment and last as long, but for less than a row of the slowest, which is cut. They "
-        "are brought to `target_rate_hz`, the highest of them by default: slower ones as `slow` "
-        "says. Labels and the table of recordings count rows of the fastest.",
+        "`files`, where they have several: [100, 10]. Wins over their attributes. All are brought "
+        "to `target_rate_hz`, the highest of them by default: slower ones as `slow` says. Labels "
+        "and the table of recordings count rows of the fastest.",
     )
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."
@@ -257,20 +265,17 @@ class SourceOptions(BaseModel):
         default_factory=list,
         description="Recordings layout: FIR filters of the continuous signals, before resampling; "
         '[{kind = "bandpass", low_hz = 0.5, high_hz = 40}, {kind = "notch", hz = 50}]. Linear '
-        "phase, without delay; values become float32 in units. Refused where a recording is "
-        "shorter than the filter.",
+        "phase, without delay; values become float32 in units.",
     )
     remove_mean: Annotated[bool, AddedLater] = Field(
         default=False,
         description="Recordings layout: subtract each recording's mean from its channels; values "
-        "become float32 in units. Each worker reads the recordings that it takes windows of once "
-        "more.",
+        "become float32 in units. Each worker reads its recordings once more.",
     )
     slow_channels: Annotated[list[str], AddedLater] = Field(
         default_factory=list,
         description="Recordings layout: channels with NaN between their values, such as a heart "
-        "rate in a table of accelerations, by name; globs allowed. Their gaps are bridged as "
-        "`slow` says.",
+        "rate among accelerations; globs allowed. `slow` says what stands there.",
     )
     slow: Annotated[Literal["interpolate", "hold"], AddedLater] = Field(
         default="interpolate",

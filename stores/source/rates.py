@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil
@@ -12,7 +11,7 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
-from headrace.stores.source.beside import RATES, letters_of
+from headrace.stores.source.beside import RATES, letters_of, plain_number
 from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.resampling import RATE_TOLERANCE
@@ -122,13 +121,8 @@ def _rate_in(attributes: Mapping[str, Any]) -> float | None:
 
 def _number(value: Any) -> float | None:
     """A rate above 0, also as a text says it; as float32 writes it: 51.2, not 51.2000008."""
-    array = np.asarray(value)
-    if value is None or array.size != 1:
+    array = np.asarray(plain_number(value))
+    if array.size != 1 or array.dtype.kind not in "fiu":
         return None
-    one = array.reshape(-1)[0]
-    text = one.decode(errors="replace") if isinstance(one, bytes) else str(one)
-    try:
-        rate = float(re.sub(r"\s*hz\s*$", "", text, flags=re.IGNORECASE))
-    except ValueError:
-        return None
+    rate = float(str(array.reshape(-1)[0]))
     return rate if 0 < rate < float("inf") else None

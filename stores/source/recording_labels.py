@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import numpy as np
+
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.classes import UNLABELLED
@@ -56,6 +58,8 @@ def _of_rows(
 ) -> Found:
     labels, declared = label_column(file, data, USUAL_LABELS, options)
     rows, count = rows_of(data), len(labels)
+    if count not in (rows, 0) and count == len(times.given.start):
+        return _one_a_recording(labels, declared, times, rows)
     if count != rows:
         seconds = rows / max(count, 1) / rate_hz
         every = (
@@ -65,13 +69,25 @@ def _of_rows(
         )
         way = f"Name another dataset with source.labels.{every}"
         if (data.shape or ())[1:] == (count,):
-            way = "It has as many columns: save it as (row, channel), not as (channel, row)."
+            way = 'It has as many columns: set source.axes = ["channel", "row"].'
         raise SourceError(
             f"{labels.array.where} has shape {labels.array.shape} for the {rows} rows of "
             f"{data.name}; one label per row is needed. {way}"
         )
     labels.array = times.ordered(labels.array)
     return labels, declared
+
+
+def _one_a_recording(
+    labels: NameColumn | OneName, declared: tuple[str, ...] | None, times: Times, rows: int
+) -> Found:
+    """Labels (R,) of the recordings, as stretches of their rows."""
+    table, where = times.given, labels.array.where
+    order = np.argsort(table.start, kind="stable")
+    texts = [labels.names[code] for code in labels.read(0, len(labels))[order].tolist()]
+    start, stop = table.start[order], (table.start + table.length)[order]
+    stretches, index = of_intervals("labels", where, start, stop, texts, UNLABELLED, rows)
+    return NameColumn(stretches, "labels", index), declared
 
 
 def _of_periods(

@@ -13,9 +13,11 @@ from headrace.stores.source.arrays import require_array, rows_of
 from headrace.stores.source.classes import no_groups
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.names import Codes, NameColumn
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.row_groups import cut_by_names
-from headrace.stores.source.signals import find_flat
+from headrace.stores.source.signals import find_flat, names_of
+from headrace.stores.text import counted, listed
 
 USUAL_TABLE = "recordings"
 USUAL_GROUPS = ("subject", "group", "groups")
@@ -36,6 +38,7 @@ class RecordingTable:
         arrays: the columns that are used.
         node: the table as it is stored; None: there is none.
         owner: (R,) the row of the stored table that each is of, or is a piece of.
+        notes: what was seen while they were found.
     """
 
     start: NDArray[np.int64]
@@ -47,6 +50,7 @@ class RecordingTable:
     arrays: tuple[SourceArray, ...]
     node: SourceNode | None
     owner: NDArray[np.int64]
+    notes: tuple[Note, ...] = ()
 
     def whole_labels(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
         """Rows and label of each recording, by a column of this table.
@@ -61,7 +65,7 @@ class RecordingTable:
             )
         array = find_flat(self.node, "label_column", name, ())
         assert array is not None
-        labels, order = column_texts(array), np.argsort(self.start, kind="stable")
+        labels, order = label_texts(array), np.argsort(self.start, kind="stable")
         ordered = [labels[row] for row in self.owner[order].tolist()]
         return self.start[order], (self.start + self.length)[order], ordered
 
@@ -77,32 +81,27 @@ def read_table(file: SourceNode, rows: int, options: SourceOptions) -> Recording
             outside the signals, or two overlap.
     """
     node = _table_group(file, options)
-    places: list[SourceArray] = []
-    if node is not None:
-        places = [
-            _whole_numbers(node, option, getattr(options, option))
-            for option in ("start_column", "length_column")
-        ]
+    places = _places(file, node, options)
+    count = 1 if len(places) == 0 else rows_of(places[-1])
     group = None
     if not options.split_by_window:
-        group = _column(file, node, rows, "groups", options.groups, USUAL_GROUPS)
+        group = _column(file, node, (count, rows), "groups", options.groups, USUAL_GROUPS)
         if group is None:
             raise no_groups(node or file, USUAL_GROUPS)
-    part = _column(file, node, rows, "split", options.split, USUAL_SPLIT)
-    arrays = (*places, *(column.array for column, _ in filter(None, (group, part))))
-    listed = [found.array for found, by_row in filter(None, (group, part)) if not by_row]
-    _check_lengths([*places, *listed])
-    if node is None:
-        start, length = np.zeros(1, np.int64), np.full(1, rows, np.int64)
-    else:
-        start, length = (each.read(0, rows_of(each)).astype(np.int64) for each in places)
-        _check_places(node, start, length, rows)
+    part = _column(file, node, (count, rows), "split", options.split, USUAL_SPLIT)
+    named = _row_columns(file, node, rows, options)
+    found = [*filter(None, (group, part)), *((column, True) for column in named)]
+    arrays = (*places, *(column.array for column, _ in found))
+    _check_lengths([*places, *(column.array for column, by_row in found if not by_row)])
+    start, length = _starts_and_lengths(node, places, rows, options)
     owner = np.arange(len(start))
-    by_row = [column for column, by_row in filter(None, (group, part)) if by_row]
+    by_row = [column for column, by_row in found if by_row]
     codes: dict[int, Codes] = {}
+    notes: tuple[Note, ...] = ()
     if by_row:
-        start, length, owner, found = cut_by_names(start, length, by_row)
-        codes = {id(column): each for column, each in zip(by_row, found, strict=True)}
+        start, length, owner, cut = cut_by_names(start, length, by_row)
+        codes = {id(column): each for column, each in zip(by_row, cut, strict=True)}
+        notes = _who_comes_back(group, codes)
     group_code, part_code = (
         np.full(len(start), -1, dtype=np.int32)
         if each is None
@@ -121,18 +120,100 @@ def read_table(file: SourceNode, rows: int, options: SourceOptions) -> Recording
         arrays,
         node,
         owner,
+        notes,
     )
+
+
+def _places(file: SourceNode, node: SourceNode | None, options: SourceOptions) -> list[SourceArray]:
+    """Columns of first rows and lengths; of lengths alone where recordings are padded to one."""
+    if options.lengths is not None:
+        lengths = find_flat(file, "lengths", options.lengths, ())
+        assert lengths is not None
+        return [lengths]
+    if node is None:
+        return []
+    return [
+        _whole_numbers(node, option, getattr(options, option))
+        for option in ("start_column", "length_column")
+    ]
+
+
+def _starts_and_lengths(
+    node: SourceNode | None, places: Sequence[SourceArray], rows: int, options: SourceOptions
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First row and rows of each recording, checked."""
+    if not places:
+        return np.zeros(1, np.int64), np.full(1, rows, np.int64)
+    read = [each.read(0, rows_of(each)).astype(np.int64) for each in places]
+    if options.lengths is None:
+        start, length = read
+        assert node is not None
+        _check_places(node, start, length, rows)
+        return start, length
+    (length,), where = read, places[0].where
+    most = rows // max(1, len(length))
+    if places[0].dtype.kind not in "iuf" or most * len(length) != rows:
+        raise SourceError(
+            f"{where} is {places[0].dtype} {places[0].shape}; one whole number is needed for each "
+            "of the signals' windows. Name another dataset with source.lengths."
+        )
+    wrong = np.flatnonzero((length < 0) | (length > most))
+    if len(wrong):
+        raise SourceError(
+            f"{where} says that recording {wrong[0]} has {length[wrong[0]]} rows, and a window has "
+            f"{most}. Correct it."
+        )
+    return np.arange(len(length), dtype=np.int64) * most, length
+
+
+def _row_columns(
+    file: SourceNode, node: SourceNode | None, rows: int, options: SourceOptions
+) -> list[NameColumn]:
+    """The columns of one entry a row that `source.recordings` names.
+
+    Raises:
+        UserError: one is missing, or has no entry for each row.
+    """
+    if node is not None:
+        return []
+    found = [find_flat(file, "recordings", name, ()) for name in names_of(options.recordings)]
+    for array in found:
+        if array is not None and rows_of(array) != rows:
+            raise SourceError(
+                f"{array.where} has {rows_of(array):,} entries for the {rows:,} rows of the "
+                "signals: one a row is needed. Name another with source.recordings."
+            )
+    return [NameColumn(array, "recordings") for array in found if array is not None]
+
+
+def _who_comes_back(
+    group: tuple[NameColumn, bool] | None, codes: dict[int, Codes]
+) -> tuple[Note, ...]:
+    """Says that someone whose rows do not stand together has a recording for each run of them."""
+    if group is None or id(group[0]) not in codes or len(codes) > 1:
+        return ()
+    column, own = group[0], codes[id(group[0])]
+    numbers, counts = np.unique(own, return_counts=True)
+    back = [column.names[number] for number in numbers[counts > 1].tolist()]
+    if not back:
+        return ()
+    text = (
+        f"{counted(len(own), 'recording')} of {counted(len(column.names), 'group')}: runs of equal "
+        f"{column.array.name.strip('/')}. {listed(back)} come back after others, as a new "
+        "recording of the same group."
+    )
+    return (Note(text, "source.recordings"),)
 
 
 def _column(
     file: SourceNode,
     node: SourceNode | None,
-    rows: int,
+    counts: tuple[int, int],
     option: str,
     named: str | None,
     usual: Sequence[str],
 ) -> tuple[NameColumn, bool] | None:
-    """A column of the table, else one of a name a row; and whether it is that.
+    """A column of the table, else one of a name a row or a recording; and whether it is by row.
 
     Raises:
         UserError: `named` is given and is neither.
@@ -146,15 +227,22 @@ def _column(
     if named == "":
         return None
     found = find_flat(file, option, None, usual if named is None else (named,))
-    if found is not None and rows_of(found) == rows:
-        return NameColumn(found, option), True
+    recordings, rows = counts
+    if found is not None and rows_of(found) in (rows, recordings):
+        return NameColumn(found, option), rows_of(found) == rows
+    if named is not None and found is not None:
+        raise SourceError(
+            f"{found.where} has {rows_of(found):,} entries for the {rows:,} rows of the signals"
+            f"{f' and {recordings:,} recordings' if recordings > 1 else ''}: one each is needed. "
+            f"Name another with source.{option}."
+        )
     if named is not None:
         find_flat(node or file, option, named, usual)
     return None
 
 
 def column_texts(array: SourceArray) -> list[str]:
-    """Every value of a short column, as text; whole numbers without a point.
+    """Every value of a short column, as text; whole numbers without a point, "" where none is.
 
     Raises:
         UserError: it holds neither texts in UTF-8 nor numbers.
@@ -168,19 +256,47 @@ def column_texts(array: SourceArray) -> list[str]:
                 "or name another column."
             ) from error
     values = array.read(0, rows_of(array))
-    if values.dtype.kind == "f" and (values == np.trunc(values)).all():
-        values = values.astype(np.int64)
-    return [str(value) for value in values.tolist()]
+    if values.dtype.kind != "f":
+        return [str(value) for value in values.tolist()]
+    there = np.isfinite(values)
+    if (values[there] == np.trunc(values[there])).all() and (np.abs(values[there]) < 2**63).all():
+        texts = [str(value) for value in np.where(there, values, 0).astype(np.int64).tolist()]
+    else:
+        texts = [str(value) for value in values.tolist()]
+    return [text if known else "" for text, known in zip(texts, there.tolist(), strict=True)]
+
+
+def label_texts(array: SourceArray) -> list[str]:
+    """`column_texts` of which each row has one.
+
+    Raises:
+        UserError: one has none; as `column_texts`.
+    """
+    texts = column_texts(array)
+    empty = next((row for row, text in enumerate(texts) if not text.strip()), None)
+    if empty is not None:
+        raise SourceError(
+            f"Row {empty + 1} of {array.where} has no label. Write one, such as unlabelled, and "
+            "leave it out with source.exclude_labels."
+        )
+    return texts
 
 
 def _table_group(file: SourceNode, options: SourceOptions) -> SourceNode | None:
+    """The table of recordings; None: there is none, or `source.recordings` names columns of rows.
+
+    Raises:
+        UserError: what is named is not there.
+    """
+    if isinstance(options.recordings, list) or options.recordings == "" or options.lengths:
+        return None
     name = options.recordings or USUAL_TABLE
     node = file.group(name)
-    if node is None and options.recordings is not None:
+    if node is None and options.recordings is not None and file.array(name) is None:
         raise SourceError(
             f"{file.where} has no group {name} with the columns {options.start_column} and "
-            f"{options.length_column}, one entry per recording. It holds: {file.contents()}. Name "
-            "the group with source.recordings."
+            f"{options.length_column}, one entry per recording, and no column of one entry a row. "
+            f"It holds: {file.contents()}. Name one with source.recordings."
         )
     return node
 

@@ -54,7 +54,7 @@ class RecordingsLayout:
         Raises:
             UserError: see `open_source`.
         """
-        if options.windows:
+        if options.windows and options.lengths is None:
             raise SourceError(
                 "source.windows names a dataset of windows, but source.layout is recordings. "
                 "Remove one of them."
@@ -76,7 +76,8 @@ class RecordingsLayout:
         data, self.info = (data, self.stated) if several else centred(data, self.stated)
         data = data if several else as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
-        self._table, self.noted = self._times.table, self._times.notes
+        self._table = self._times.table
+        self.noted = (*self._times.given.notes, *self._times.notes)
         labels, declared = row_labels(file, data, self._times, self.info.rate_hz, options)
         self.declared = declared or ()
         self._options = options

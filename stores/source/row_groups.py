@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.stores.errors import SourceError
 from headrace.stores.source.names import Codes, NameColumn, slices
 
+MOST_FEW = 1000
+"""Pieces of a recording of any length."""
 Pieces = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], list[Codes]]
 
 
@@ -54,6 +57,13 @@ def _cut(
         read = np.stack([column.read(origin + low, origin + high) for column in columns])
         found = np.flatnonzero((np.diff(read, axis=1, prepend=last) != 0).any(axis=0))
         heads.append(origin + low + found)
+        count = sum(map(len, heads))
+        if count > max(high // 2, MOST_FEW):
+            named = " and ".join(column.array.where for column in columns)
+            raise SourceError(
+                f"{named} changes {count:,} times in {high:,} rows: a recording is a run of rows "
+                "with the same. Sort the rows, or name another column with source.groups."
+            )
         for held, own in zip(codes, read, strict=True):
             held.append(own[found])
         last = read[:, -1:]

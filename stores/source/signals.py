@@ -23,8 +23,9 @@ from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.rates import rates_of
 from headrace.stores.source.said import channel_texts
 from headrace.stores.source.several_rates import SeveralRates
-from headrace.stores.source.shaped import Reshaped, Transposed, flat
+from headrace.stores.source.shaped import Flattened, Reshaped, flat
 from headrace.stores.source.side_by_side import SideBySide
+from headrace.stores.source.turned import turned
 from headrace.stores.text import shown
 
 USUAL_WINDOWS = ("X", "x", "windows")
@@ -50,6 +51,10 @@ def signals_of(files: Files, options: SourceOptions) -> SourceArray:
     Raises:
         UserError: there are none of that name; the axes do not fit.
     """
+    if options.lengths is not None:
+        named = options.signals or options.windows
+        padded = _meant(files, "signals", named, USUAL_WINDOWS, WINDOW_AXES, options)
+        return Flattened(padded) if len(padded.shape or ()) == len(WINDOW_AXES) else padded
     return _meant(files, "signals", options.signals, USUAL_SIGNALS, ROW_AXES, options)
 
 
@@ -113,9 +118,12 @@ def _columns(node: SourceNode, named: Sequence[str]) -> SourceArray | None:
     table = node.array(TABLE)
     if not isinstance(table, Choosable) or (table.shape or ()) == ():
         return None
-    names = channel_texts(table.attribute("channels"), (table.shape or (0,))[-1]) or []
+    count = (table.shape or (0,))[-1]
+    names = channel_texts(table.attribute("channels"), count) or _numbers(node)
+    if len(names) != count:
+        return None
     globs = [name for name in named if name not in names]
-    if not names or any(set("*?[").isdisjoint(name) for name in globs):
+    if any(set("*?[").isdisjoint(name) for name in globs):
         return None
     return table.chosen(places_of(names, named, "signals", table.where))
 
@@ -150,7 +158,8 @@ def _other_columns(options: SourceOptions, above: str, names: Sequence[str]) -> 
 
     A network that is given the labels learns nothing else.
     """
-    given = (options.time, options.labels, options.groups, options.split)
+    given = [options.time, options.labels, options.groups, options.split, options.label_column]
+    given += names_of(options.recordings)
     paths = [path.strip("/").rpartition("/") for path in given if path]
     found = {leaf for folder, _, leaf in paths if folder in (above, "")}
     if not options.use_channels:
@@ -177,11 +186,7 @@ def _turned(array: SourceArray, axes: Sequence[str], options: SourceOptions) -> 
             f"{' and '.join(axes)} are wanted, one word an axis, in the file's order."
         )
     order = [given.index(axis) for axis in wanted]
-    if order[0] != 0:
-        raise SourceError(
-            f"source.axes = {given}: the axis {wanted[0]} has to be the first of {array.where}."
-        )
-    return array if order == sorted(order) else Transposed(array, order)
+    return array if order == sorted(order) else turned(array, order)
 
 
 def _one_channel(array: SourceArray, axes: Sequence[str]) -> SourceArray:

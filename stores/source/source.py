@@ -349,6 +349,8 @@ def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
     """The layout asked for, or the one whose main dataset is named or there."""
     if options.layout != "auto":
         return options.layout
+    if options.lengths is not None:
+        return "recordings"
     named = (bool(options.windows), bool(options.signals))
     there = (
         named

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.storage import State
-from headrace.stores.source.each_recording import EachRecording
+from headrace.stores.source.each_recording import EachRecording, first_array
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.names import natural_order
 from headrace.stores.source.names_within import FIELD, BoundNode, filled, matches
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.recording_labels import USUAL_LABELS
+from headrace.stores.source.recording_table import USUAL_GROUPS, USUAL_SPLIT, column_texts
+from headrace.stores.source.shaped import flat
 from headrace.stores.source.signals import names_of
 from headrace.stores.text import shown
 
 Fields = Mapping[str, str]
+MEMBER = "recording"
+"""The field that numbers the members of a cell array."""
 
 
 class RecordingsWithin(EachRecording):
     """The recordings that a file holds, or each of many files; see `SourceFile`."""
 
     def __init__(
-        self, file: SourceFile, pattern: str, found: Sequence[tuple[int | None, Fields]]
+        self,
+        file: SourceFile,
+        pattern: str,
+        found: Sequence[tuple[int | None, Fields]],
+        cells: Mapping[str, str],
+        options: SourceOptions,
     ) -> None:
         """Recordings in their order.
 
@@ -30,6 +41,8 @@ class RecordingsWithin(EachRecording):
             file: the file, or many of them.
             pattern: says what a recording is called.
             found: of each the number of its files, None of one file alone; and its fields.
+            cells: names of cell arrays, and the patterns of their members.
+            options: names of arrays that may have one entry for each recording.
         """
         self._of = [number for number, _ in found]
         self._fields = [fields for _, fields in found]
@@ -38,6 +51,8 @@ class RecordingsWithin(EachRecording):
             for name, values in file.columns.items()
         }
         columns |= {name: [each[name] for each in self._fields] for name in self._fields[0]}
+        columns |= (listed := _listed(file, found, options))
+        self._listed, self._cells = frozenset(listed), cells
         super().__init__(file.where, len(found), columns)
         self._file, self._pattern = file, pattern
         self.folder = file.folder
@@ -46,7 +61,8 @@ class RecordingsWithin(EachRecording):
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording."""
         files = _files(self._file, self._of[recording], closing)
-        return [BoundNode(each, self._fields[recording]) for each in files]
+        fields = self._fields[recording]
+        return [BoundNode(each, fields, self._listed, self._cells) for each in files]
 
     def titled(self, recording: int) -> str:
         """The name of a recording's files, and of its data in them."""
@@ -80,6 +96,8 @@ def recordings_within(file: SourceFile, options: SourceOptions) -> SourceFile:
         UserError: names match nothing, or a recording lacks what one of them names.
     """
     data = names_of(options.windows) or names_of(options.signals)
+    cells = {name: f"{name}/{{{MEMBER}}}" for name in data if _is_cells(file, name)}
+    data = [cells.get(name, name) for name in data]
     named = [name for name in [*data, options.labels or ""] if FIELD.search(name)]
     if not named or file.example(lambda files: files[0].array(named[0]) is not None):
         return file
@@ -90,7 +108,43 @@ def recordings_within(file: SourceFile, options: SourceOptions) -> SourceFile:
             f"Nothing in {file.where} is called as {shown(patterns)}. It holds: "
             f"{file.contents()}. Correct source.{'windows' if options.windows else 'signals'}."
         )
-    return RecordingsWithin(file, (patterns or named)[0], found)
+    return RecordingsWithin(file, (patterns or named)[0], found, cells, options)
+
+
+def _is_cells(file: SourceFile, name: str) -> bool:
+    """Whether members "0", "1", ... stand under a name, and no array: cells of a cell array."""
+
+    def found(files: Files) -> bool:
+        group = None if files[0].array(name) is not None else files[0].group(name)
+        children = [] if group is None else list(group.children())
+        return bool(children) and set(children) == {str(n) for n in range(len(children))}
+
+    return not FIELD.search(name) and "*" not in name and file.example(found)
+
+
+def _listed(
+    file: SourceFile, found: Sequence[tuple[int | None, Fields]], options: SourceOptions
+) -> dict[str, list[str]]:
+    """Arrays of the files that have one entry for each recording in them, by name."""
+    wanted = [
+        *(USUAL_LABELS if options.labels is None else [options.labels]),
+        *(USUAL_GROUPS if options.groups is None else [options.groups]),
+        *(USUAL_SPLIT if options.split is None else [options.split]),
+        *([] if options.label_column is None else [options.label_column]),
+    ]
+    counts = Counter(number for number, _ in found)
+    listed: dict[str, list[str]] = {}
+    for name in wanted:
+        texts: list[str] = []
+        for number, count in counts.items():
+            with ExitStack() as closing:
+                array = first_array(_files(file, number, closing), name) if name else None
+                column = None if array is None else flat(array)
+                if column is not None and column.shape == (count,):
+                    texts += column_texts(column)
+        if len(texts) == len(found):
+            listed[name] = texts
+    return listed
 
 
 def _found(file: SourceFile, patterns: Sequence[str]) -> Iterator[tuple[int | None, Fields]]:

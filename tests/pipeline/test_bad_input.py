@@ -517,7 +517,7 @@ SOURCES: dict[str, tuple[Make, Case]] = {
         recordings(
             **{"recordings/start": None, "recordings/length": None, "recordings/subject": None}
         ),
-        (SourceError, "source.recordings", "start", "length"),
+        (GroupError, "source.groups", "source.split_by_window"),
     ),
     "recordings without starts": (
         recordings(**{"recordings/start": None}),

@@ -68,8 +68,7 @@ def write_hapt(source: Path, folder: Path, which: tuple[int, ...] | None, rows: 
 
 
 def _write_zarr(path: Path, values: NDArray[np.float32]) -> None:
-    with zarr.storage.ZipStore(path, mode="w") as store:
-        zarr.open_group(store, mode="w")["signals"] = values
+    zarr.open_group(path, mode="w")["signals"] = values
 
 
 def _write_parquet(path: Path, values: NDArray[np.float32]) -> None:
@@ -94,7 +93,7 @@ def _write_hdf5(path: Path, values: NDArray[np.float32]) -> None:
 
 
 FORMATS: dict[str, tuple[str, str, Callable[[Path, NDArray[np.float32]], object]]] = {
-    "zarr": (".zarr.zip", "signals", _write_zarr),
+    "zarr": (".zarr", "signals", _write_zarr),
     "parquet": (".parquet", "table", _write_parquet),
     "npy": (".npy", "array", np.save),
     "matlab5": (".mat", "data", lambda path, values: scipy.io.savemat(path, {"data": values})),

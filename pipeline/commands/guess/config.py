@@ -40,8 +40,8 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
     declared = file.named("classes")
     classes = data.array.attributes.get("classes") or (declared.values if declared else None)
     of = f"the {data.rows:,} {'windows' if data.key == 'windows' else 'rows'}"
+    table = _tell_recordings(guess, file) if data.key == "signals" else None
     if data.key == "signals":
-        table = _tell_recordings(guess, file)
         tell_labels(guess, _without(data.columns, GROUP_WORDS, SPLIT_WORDS), of, classes)
         if table is None:
             rest = [c for c in data.columns if c.name != guess.value("labels")]
@@ -54,6 +54,9 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
         tell_split(guess, [c for c in rest if c.name != guess.value("groups")])
     rate = tell_rate(guess, [file], data.array, data.times)
     if data.key == "signals":
+        if table is None and guess.value("groups") is not None:
+            # Times begin again with each of them.
+            guess.source.pop("time_order", None)
         tell_slow_labels(guess, file.arrays, data.rows, rate)
     tell_channels(guess, data, data.titles)
     return guess

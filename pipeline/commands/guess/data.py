@@ -192,8 +192,10 @@ def _is_beside(column: FoundArray, headed: bool) -> bool:
     """Whether a column of numbers says something of the rows, and is no signal."""
     bare = word(column.name)
     if not headed:
-        few_values = column.values is not None and 2 <= len(column.values) <= MOST_CLASSES
-        return few_values and column.whole and (column.least or 0) >= 0
+        if column.values is None or not column.whole or (column.least or 0) < 0:
+            return False
+        # Numbers of people or machines stand in blocks, one after another, and may be more.
+        return len(column.values) > 1 and (len(column.values) <= MOST_CLASSES or column.rises)
     words = {joined(each) for each in (*LABEL_WORDS, *GROUP_WORDS, *SPLIT_WORDS)}
     if bare in words or any(len(each) > 3 and bare.endswith(each) for each in words):
         return may_be_names(column)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -71,6 +71,14 @@ class Hdf5Array:
         access.set_chunk_cache(10007, self.cache_bytes, 0.75)
         self.dataset.id.close()
         found = type(self)(h5py.Dataset(h5py.h5d.open(file, name, access)), self.parts)
+        found.name, found.where = self.name, self.where
+        return found
+
+    def turned(self, order: Sequence[int]) -> Hdf5Array:
+        """The dataset with its axes in another order, read in slabs along the first of them."""
+        from headrace.stores.source.formats.hdf5_turned import TurnedArray
+
+        found = TurnedArray(self.dataset, self.parts, order)
         found.name, found.where = self.name, self.where
         return found
 

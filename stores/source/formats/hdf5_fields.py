@@ -11,6 +11,7 @@ import numpy as np
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.derived import DerivedArray
 from headrace.stores.source.formats.hdf5 import MOST_NAMES, Hdf5Array, Hdf5Node, explained
+from headrace.stores.source.formats.hdf5_ragged import EntriesNode, entries_dtype
 from headrace.stores.source.formats.interface import SourceArray, SourceNode
 
 
@@ -57,8 +58,11 @@ class FieldsNode:
         """The array of that name, or the field."""
         found = self.inner.array(name)
         if found is not None:
-            return self.as_meant(found)
+            return self.as_meant(found) if entries_dtype(found) is None else None
         table, _, field = name.rpartition("/")
+        entries = self._entries(table)
+        if entries is not None:
+            return entries.array(field)
         compound = self._compound(table)
         return None if compound is None else field_arrays(compound).get(field)
 
@@ -67,6 +71,9 @@ class FieldsNode:
         found = self.inner.group(name)
         if found is not None:
             return self.below(found)
+        entries = self._entries(name)
+        if entries is not None:
+            return entries
         compound = self._compound(name)
         if compound is None:
             return None
@@ -100,6 +107,10 @@ class FieldsNode:
                 yield f"{name}/{field}", shape, dtype[field]
             if not dtype.names:
                 yield name, shape, dtype
+
+    def _entries(self, name: str) -> EntriesNode | None:
+        found = self.inner.array(name) if name else None
+        return EntriesNode(found) if found is not None and entries_dtype(found) else None
 
     def _compound(self, name: str) -> Hdf5Array | None:
         found = self.inner.array(name) if name else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import h5py
@@ -52,6 +52,11 @@ class ReversedArray(Hdf5Array):
         self.decode_bytes += max(SLICE_BYTES, self._row)
         if class_of(dataset) == "logical":
             self.dtype = np.dtype(bool)
+
+    def turned(self, order: Sequence[int]) -> Hdf5Array:
+        """See `Hdf5Array`: `order` of the axes as MATLAB shows them."""
+        last = len(self.dataset.shape) - 1
+        return super().turned([last - axis for axis in order])
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""

@@ -55,7 +55,8 @@ def check_own(node: Any, dataset: Any, name: str) -> Parts:
     if dataset.external:
         raise SourceError(f"{where} takes its values from other files, {OUTSIDE}")
     parts = NO_PARTS
-    if dataset.is_virtual and any(s.file_name != "." for s in dataset.virtual_sources()):
+    if dataset.is_virtual:
+        # Of its own file too: HDF5 ends the process where a dataset is a part of itself.
         parts = _parts(node, dataset, where)
     _check_sizes(dataset, node.file.id.get_filesize() + sum(f.stat().st_size for f in parts.files))
     return parts
@@ -81,9 +82,10 @@ def _check_sizes(dataset: Any, size: int) -> None:
 def _parts(node: Any, dataset: Any, where: str) -> Parts:
     """The parts of a virtual dataset, each opened and checked."""
     sources = dataset.virtual_sources()
-    if node.file.driver == "fileobj":
+    elsewhere = any(source.file_name != "." for source in sources)
+    if elsewhere and node.file.driver == "fileobj":
         raise SourceError(f"{where} takes its values from other files, {OUTSIDE}")
-    if os.environ.get("HDF5_VDS_PREFIX"):
+    if elsewhere and os.environ.get("HDF5_VDS_PREFIX"):
         raise SourceError(
             f"{where} takes its values from other files, and HDF5_VDS_PREFIX says where HDF5 "
             "looks for them first. Unset it: parts are read from the folder of the file."

@@ -6,8 +6,8 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,35 @@ PLAIN = re.compile(
     rb"'shape': \((?P<shape>[1-9]\d{0,17},|[1-9]\d{0,17}(, [1-9]\d{0,17}){1,8})\), \} *\n"
 )
 """What numpy.save writes of an array of numbers: parsing it as Python takes ten times as long."""
+
+
+def along(layout: NpyLayout, order: Sequence[int]) -> tuple[NpyLayout, int | None, tuple[int, ...]]:
+    """How an array is read along the first axis of `order`.
+
+    In C's order the last axis of an array is the first of one in Fortran's. An axis in between is
+    such a one together with those behind it.
+
+    Returns:
+        The layout to read by; how many of its rows make one, None for one; and the axes of that
+        in the order that is asked for.
+    """
+    shape, axes = layout.shape, list(range(len(layout.shape)))
+    if layout.fortran:
+        shape, axes = shape[::-1], axes[::-1]
+    place, grouped = axes.index(order[0]), None
+    if place == 0:
+        axes = axes[:1] + axes[1:]
+    elif place == len(shape) - 1:
+        shape, axes = shape[::-1], axes[::-1]
+    else:
+        behind = shape[place + 1 :]
+        grouped, shape = math.prod(behind), (math.prod(shape[place:]), *shape[:place][::-1])
+        axes = [*axes[place:], *axes[:place][::-1]]
+        if len(behind) != 1:
+            raise SourceError(f"axes in the order {list(order)} of {len(axes)} cannot be read")
+    stride = math.prod(shape[1:]) * layout.dtype.itemsize
+    found = replace(layout, shape=shape, stride=stride, fortran=place != 0)
+    return found, grouped, tuple(axes.index(axis) for axis in order)
 
 
 def read_layouts(head: Callable[[int], bytes], size: int, where: str) -> list[NpyLayout]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,11 +17,14 @@ from headrace.stores.errors import ARCHIVE_ERRORS, SourceError, UserError, first
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
+from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.formats.npy_bytes import NpyBytes, PackedNpy, StoredNpy
-from headrace.stores.source.formats.npy_header import NpyLayout, read_layouts
+from headrace.stores.source.formats.npy_header import NpyLayout, along, read_layouts
 from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.plain_texts import check_letters, plain_texts
 from headrace.stores.source.formats.zip_members import ZipMembers
+from headrace.stores.source.shaped import Grouped, Transposed
+from headrace.stores.source.turned import HeldTurned
 
 MOST_MEMBERS = 10_000
 MOST_WHOLE = 64 << 20
@@ -46,7 +49,7 @@ class NumpyArray:
         self.files: tuple[Path, ...] = ()
         self.shape: tuple[int, ...] | None = layout.shape
         self.dtype = layout.dtype
-        self._content, self._layout = content, layout
+        self._path, self._content, self._layout = path, content, layout
         self._rows = layout.shape[0] if layout.shape else 1
         self._inner = layout.shape[1:]
         self.row_bytes = layout.stride
@@ -55,6 +58,15 @@ class NumpyArray:
         self.piece_rows = page if layout.fortran else None
         self.cache_bytes = content.held_bytes
         self.decode_bytes = max(RUN_BYTES, layout.stride)
+
+    def turned(self, order: Sequence[int]) -> SourceArray:
+        """The array with its axes in another order, read in runs along the first of them."""
+        if self._layout.field or self._layout.offset:
+            return HeldTurned(self, order)
+        layout, grouped, axes = along(self._layout, order)
+        found: SourceArray = NumpyArray(self.name.strip("/"), self._path, self._content, layout)
+        found = found if grouped is None else Grouped(found, grouped)
+        return Transposed(found, axes)
 
     def ready(self) -> NumpyArray:
         """Itself: nothing has to be set up."""

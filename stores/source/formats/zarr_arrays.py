@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from headrace.stores.errors import ARCHIVE_ERRORS, SourceError, UserError, first_line
 from headrace.stores.source.formats.hdf5 import MAX_CHUNK_CACHE, MIN_CHUNK_CACHE
 from headrace.stores.source.formats.hdf5_own import MOST_PACKED, MOST_SOURCE_CHUNK
+from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.formats.npy_header import MOST_DIMENSIONS
 from headrace.stores.source.formats.plain_texts import check_letters, plain_texts
 from headrace.stores.source.formats.zarr_documents import ZarrDocument, ZarrDocuments
+from headrace.stores.source.formats.zarr_turned import TurnedZarrArray
+from headrace.stores.source.turned import HeldTurned
 
 TEXT_BYTES = 128
 """A text of any length is taken to hold this much."""
@@ -79,6 +82,13 @@ class ZarrArray:
         in_flight = min(_zarr().requests(), self._run * math.prod(self._across))
         self.decode_bytes = 2 * run + 2 * in_flight * chunk_bytes
         _zarr().guard(array, math.prod(array.shards or self._chunk) * self._value, self._is_blosc())
+
+    def turned(self, order: Sequence[int]) -> SourceArray:
+        """The array with its axes in another order, read in slabs along the first of them."""
+        content = self._document.content
+        if self._document.version == 2 and content.get("fill_value") is None:
+            return HeldTurned(self, order)  # Which looks whether all chunks are there.
+        return TurnedZarrArray(self, self._array, self._chunk, self._explained, order)
 
     def ready(self) -> ZarrArray:
         """Itself: what is decoded is held from the first reading on."""

@@ -64,6 +64,12 @@ def network(data: headrace.Dataset, units: int = 6, compiled: bool = False) -> k
     return model
 
 
+def recompiled(model: keras.Model) -> keras.Model:
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=5)
+    model.compile(keras.optimizers.Adam(0.5), loss, metrics=["accuracy"], jit_compile=False)
+    return model
+
+
 def callbacks() -> list[keras.callbacks.Callback]:
     """Each of them knows something between two epochs."""
     return [
@@ -128,6 +134,9 @@ def test_the_state_of_another_training_is_refused(tiny_store: Path, tmp_path: Pa
         smaller = network
         patch.setitem(globals(), "network", lambda data, compiled: smaller(data, units=5))
         with refused(RunError, "variables"):
+            fit(tiny_store, tmp_path)
+        patch.setitem(globals(), "network", lambda data, compiled: recompiled(smaller(data)))
+        with refused(RunError, "optimizer.learning_rate", "0.5", "loss"):
             fit(tiny_store, tmp_path)
     (tmp_path / "state.npz").write_bytes(b"torn")
     with refused(RunError, "state.npz"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from contextlib import suppress
@@ -353,6 +354,14 @@ def test_whole_numbers_of_numpy_are_numbers_of_batches(tiny_store: Path) -> None
     assert json.loads(json.dumps(state)) == state
     one, two = next(train.numpy(start=np.int64(3))), next(train.numpy(start=3))
     np.testing.assert_array_equal(one[1], two[1])
+
+
+def test_a_part_goes_to_another_process(tiny_store: Path) -> None:
+    for part in (headrace.Dataset(tiny_store)[name] for name in ("train", "test")):
+        sent = pickle.loads(pickle.dumps(part))
+        mine, its = next(part.numpy()), next(sent.numpy())
+        np.testing.assert_array_equal(its[0]["raw"], mine[0]["raw"])
+        np.testing.assert_array_equal(its[1], mine[1])
 
 
 def test_units_are_part_of_a_state(tiny_store: Path) -> None:

@@ -90,6 +90,11 @@ def test_scaled_values_of_any_type_have_the_bits_of_a_store(
     )
 
 
+def test_no_threads_at_all_are_refused() -> None:
+    with refused(ConfigError, "n_jobs", "0"):
+        headrace.FeatureExtractor(rate_hz=20, n_jobs=0).fit(np.zeros((4, 64, 3), np.float32))
+
+
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_neither_batches_nor_threads_nor_where_windows_are_change_a_bit(
     tmp_path: Path, small_batches: int, n_jobs: int | None

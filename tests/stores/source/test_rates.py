@@ -203,6 +203,25 @@ def test_files_of_several_patterns_have_rates_of_their_own(tmp_path):
         np.testing.assert_allclose(found, expected_windows(parts, 40.0), rtol=1e-5)
 
 
+def test_a_wristband_s_files_say_their_rates_in_their_second_line(tmp_path):
+    for number in range(3):
+        (tmp_path / f"s{number}").mkdir()
+        for name, values in signals_of(5, number).items():
+            columns = values.shape[1]
+            lines = [["1544027337.000000"] * columns, [f"{RATES[name]:.6f}"] * columns]
+            lines += [[f"{value:.3f}" for value in row] for row in values]
+            text = "\n".join(",".join(line) for line in lines)
+            (tmp_path / f"s{number}" / f"{name}.csv").write_text(text)
+    options = SourceOptions(
+        files=[f"s{{subject}}/{name}.csv" for name in RATES], groups="subject", **CUT
+    )
+    with open_source(tmp_path, options) as source:
+        assert source.spec.rate_hz == 40.0
+        expected = expected_windows([signals_of(5, number) for number in range(3)], 40.0)
+        found = source.read_windows(0, source.windows)
+        np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
 def test_a_recording_of_other_rates_than_the_first_is_refused(tmp_path):
     for number in range(3):
         with h5py.File(tmp_path / f"s{number}.h5", "w") as file:

@@ -168,3 +168,67 @@ def test_names_that_match_nothing_or_lack_labels_are_refused(tmp_path: Path) -> 
         del file["subject_2/trial_2/y"]
     with refused(SourceError, "source.labels", "subject = 2", "trial = 2"):
         opened(tmp_path / "s.h5", **OPTIONS, **LABELS)
+
+
+CELLS = [values(subject, trial)[:, 0] for subject, trial in RECORDINGS]
+
+
+def assert_is_cells(source: Source) -> None:
+    """The recordings of `CELLS`, with a label and a group each."""
+    counts = [2 * len(cell) // 10 - 1 for cell in CELLS]
+    found = source.read_labels(0, source.windows)
+    np.testing.assert_array_equal(found.label, np.repeat(np.arange(len(CELLS)) % 2, counts))
+    np.testing.assert_array_equal(found.group, np.repeat([0, 0, 1, 1, 2, 2], counts))
+    last = source.read_windows(source.windows - 1, source.windows)[0, :, 0]
+    np.testing.assert_array_equal(last, CELLS[-1][-10:])
+
+
+ONE_EACH = {"y": np.arange(len(CELLS)) % 2, "subject": np.repeat([1, 2, 10], 2)}
+
+
+def test_entries_of_their_own_lengths_are_recordings_with_a_label_each(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "v.h5", "w") as file:
+        made = file.create_dataset("trials", (len(CELLS),), h5py.vlen_dtype(np.float32))
+        for number, cell in enumerate(CELLS):
+            made[number] = cell
+        made.attrs["sampling_rate_hz"] = 10.0
+        for name, each in ONE_EACH.items():
+            file[name] = each
+    with opened(tmp_path / "v.h5", signals="trials", rate_hz=None) as source:
+        assert_is_cells(source)
+
+
+def test_cells_of_matlab_are_recordings_with_a_label_each(tmp_path: Path) -> None:
+    cells = np.empty(len(CELLS), object)
+    cells[:] = [cell[:, None] for cell in CELLS]
+    savemat(tmp_path / "c.mat", {"data": cells, **{n: e[:, None] for n, e in ONE_EACH.items()}})
+    with opened(tmp_path / "c.mat", signals="data") as source:
+        assert_is_cells(source)
+
+
+def test_windows_with_lengths_are_recordings_of_their_own_lengths(tmp_path: Path) -> None:
+    lengths = np.array([len(cell) for cell in CELLS])
+    padded = np.zeros((len(CELLS), lengths.max() + 5, 1), "f4")
+    for number, cell in enumerate(CELLS):
+        padded[number, : len(cell), 0] = cell
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file.create_dataset("X", data=padded, chunks=(4, 16, 1))
+        file["n"] = lengths
+        for name, each in ONE_EACH.items():
+            file[name] = each
+    for options in ({"windows": "X"}, {"signals": "X"}, {}):
+        with opened(tmp_path / "p.h5", lengths="n", **options) as source:
+            assert_is_cells(source)
+    with h5py.File(tmp_path / "p.h5", "a") as file:
+        file["n"][2] = 99
+    with refused(SourceError, "p.h5:/n", "2", "99"):
+        opened(tmp_path / "p.h5", lengths="n")
+
+
+def test_a_label_may_stand_in_each_group(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        for name, (subject, trial) in zip(NAMES, RECORDINGS, strict=True):
+            file[f"{name}/acc"] = values(subject, trial)
+            file[f"{name}/y"] = (subject + trial) % 2
+    with opened(tmp_path / "s.h5", **OPTIONS, **LABELS) as source:
+        assert_is_all(source)
