@@ -9,11 +9,11 @@ import numpy as np
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.classes import UNLABELLED
+from headrace.stores.source.each_recording import EachRecording
 from headrace.stores.source.file_listing import place_beside
 from headrace.stores.source.formats.interface import SourceArray, SourceFile
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.intervals import read_intervals
-from headrace.stores.source.joined import JoinedArray
 from headrace.stores.source.label_columns import label_column, named_labels
 from headrace.stores.source.names import NameColumn, OneName, slices
 from headrace.stores.source.options import SourceOptions
@@ -100,8 +100,10 @@ def _of_periods(
             f"source.label_every_s = {options.label_every_s:g} is less than a row of "
             f"{data.where}. Set it to the seconds that one label of {where} is for."
         )
-    own = labels.array.rows if isinstance(labels.array, JoinedArray) else None
-    rows = rows_of(data)
+    rows, own = rows_of(data), None
+    if isinstance(file, EachRecording):
+        found = (seen.rows for seen in reversed(file.seen))
+        own = next((each for each in found if int(each.sum()) == len(labels)), None)
     first, stop, number = label_periods(len(labels), own, times, rows, every_rows, where)
     codes = [code for low, high in slices(len(labels)) for code in labels.read(low, high).tolist()]
     texts = [labels.names[codes[entry]] for entry in number.tolist()]

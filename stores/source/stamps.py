@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceContentError, SourceError
-from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.arrays import find_array, rows_of
 from headrace.stores.source.dates import is_date, month_is_first, nanoseconds
 from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile, SourceNode
 from headrace.stores.source.joined import JoinedArray
@@ -126,13 +126,7 @@ def find_stamps(file: SourceFile, rows: int, name: str, asked: bool) -> Stamps |
         UserError: there is none of that name, or it holds no times; asked for, it has not one a
             row.
     """
-    array = file.array(name)
-    if array is None:
-        raise SourceError(
-            f"{file.where} has no dataset {name!r}, which source.time names. It holds: "
-            f"{file.contents()}."
-        )
-    array = flat(array)
+    array = file.each(lambda files: _of_recording(files, name))
     if array.shape != (rows,):
         if not asked:
             return None
@@ -149,6 +143,16 @@ def find_stamps(file: SourceFile, rows: int, name: str, asked: bool) -> Stamps |
             "with source.time."
         )
     return Stamps(array)
+
+
+def _of_recording(files: Files, name: str) -> SourceArray:
+    """The times of a recording, from the first of its files that has some."""
+    for each in files[:-1]:
+        if (found := each.array(name)) is not None:
+            return flat(found)
+    found = find_array(files[-1], "time", name, ())
+    assert found is not None
+    return flat(found)
 
 
 def unit_of(stamps: Stamps, name: str, given: str | None) -> str | None:

@@ -350,7 +350,7 @@ def test_signals_of_channels_first_are_told_by_their_labels(tmp_path):
     with h5py.File(tmp_path / "s.h5", "r+") as file:
         file["recordings/length"][...] = 1
         file["recordings/start"][...] = [0, 1, 2]
-    with refused(SourceError, "200", "3", "(row, channel)"):
+    with refused(SourceError, "200", "3", "source.axes"):
         notes_of(tmp_path / "s.h5")
 
 
