@@ -48,7 +48,7 @@ def require_data(request: Request) -> Place:
         raise CommandError(
             "No source is named. Name its file or folder: --data my.h5, or paths.data."
         )
-    from headrace.stores.source.located import source_exists
+    from headrace.stores.source.files.located import source_exists
 
     if not source_exists(request.data):
         raise CommandError(

@@ -12,7 +12,7 @@ from headrace.pipeline.config.load import config_from_table, load_config, toml_v
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
 from headrace.stores.source.notes.note import Note
-from headrace.stores.source.probe import look_at, look_at_stretches, open_stranger
+from headrace.stores.source.probe.probe import look_at, look_at_stretches, open_stranger
 from headrace.stores.text import counted, in_one_line
 
 if TYPE_CHECKING:

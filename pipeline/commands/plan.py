@@ -37,8 +37,8 @@ from headrace.stores.build.site import site_of
 from headrace.stores.errors import BudgetError, CommandError, UserError
 from headrace.stores.io.places import storage_of
 from headrace.stores.layout.survey import FoldReader
-from headrace.stores.source.located import source_exists
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.files.located import source_exists
+from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.store import open_store
 from headrace.stores.text import format_bytes
 

@@ -23,7 +23,7 @@ from headrace.pipeline.runs.resolve import inputs_of_run
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.stores.errors import PredictionError
 from headrace.stores.io.places import Place
-from headrace.stores.source.probe import look_at, open_stranger
+from headrace.stores.source.probe.probe import look_at, open_stranger
 from headrace.stores.source.signals import USUAL_WINDOWS, names_of
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.source.windows import RECORDING_OPTIONS

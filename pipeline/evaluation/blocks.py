@@ -15,7 +15,7 @@ from headrace.stores.units import in_units
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
-    from headrace.stores.source.labels import Labels
+    from headrace.stores.source.labels.labels import Labels
     from headrace.stores.source.source import Source
 
 BLOCKS_HELD = 3

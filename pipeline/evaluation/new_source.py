@@ -36,8 +36,8 @@ from headrace.stores.errors import (
     SourceError,
     UserError,
 )
-from headrace.stores.source.located import source_exists
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.files.located import source_exists
+from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.store import open_store
 from headrace.stores.text import counted as in_words
 from headrace.stores.text import listed

@@ -20,8 +20,8 @@ from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import make_geometry
 from headrace.stores.layout.survey import Survey, survey_source
 from headrace.stores.manifest import Manifest
-from headrace.stores.source.census import Census
-from headrace.stores.source.file_record import KEY
+from headrace.stores.source.files.census import Census
+from headrace.stores.source.files.record import KEY
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
 from headrace.stores.text import format_bytes

@@ -26,9 +26,9 @@ from headrace.stores.errors import (
 )
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest, read_manifest
-from headrace.stores.source.file_record import KEY, differences
-from headrace.stores.source.located import source_exists
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.files.located import source_exists
+from headrace.stores.source.files.record import KEY, differences
+from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.source.source import Source
 from headrace.stores.text import counted, listed, shown_value
 

@@ -29,8 +29,8 @@ from headrace.stores.io.storage import State
 from headrace.stores.layout.layout import Layout, Recipe, Segment
 from headrace.stores.layout.survey import FoldReader
 from headrace.stores.moments import channel_moments, column_moments, merge_all
-from headrace.stores.source.census import Census, census_from
-from headrace.stores.source.located import folder_of
+from headrace.stores.source.files.census import Census, census_from
+from headrace.stores.source.files.located import folder_of
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units

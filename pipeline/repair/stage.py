@@ -16,7 +16,7 @@ from headrace.pipeline.repair.salvage import Trusted, find_sound
 from headrace.pipeline.request import Request, require_data
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import StoreError
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.probe.probe import open_stranger
 
 
 def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:

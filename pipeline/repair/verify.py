@@ -13,7 +13,7 @@ from headrace.pipeline.repair.salvage import store_differences
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import StoreError
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.store import Store, open_store
 from headrace.stores.text import counted, listed
 from headrace.stores.verify import BITMAP_WINDOWS, Problem, damaged_shards, verify_store

@@ -19,7 +19,7 @@ from headrace.stores.layout.non_finite import (
     no_ranges,
     remedies,
 )
-from headrace.stores.source.labels import Labels
+from headrace.stores.source.labels.labels import Labels
 from headrace.stores.source.source import Source
 
 Integers = NDArray[np.int64]

@@ -9,7 +9,7 @@ from unicodedata import category
 import numpy as np
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.interface import SourceArray, SourceNode
 
 SHOWN_ARRAYS = 12
 BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.interface import SourceArray
 from headrace.stores.text import shortened
 
 RATES = frozenset(

@@ -19,8 +19,8 @@ from headrace.stores.source.beside import (
     rate_beside,
     shown_attribute,
 )
-from headrace.stores.source.formats.interface import SourceArray
-from headrace.stores.source.joined import JoinedArray
+from headrace.stores.source.derived.joined import JoinedArray
+from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.said import as_text
 from headrace.stores.spec import WindowSpec, numbered_channels

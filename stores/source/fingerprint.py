@@ -8,7 +8,7 @@ import numpy as np
 
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.channels import ChannelInfo
-from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.names import slices
 
 SAMPLED_SLICES = 64

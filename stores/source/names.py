@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError
 from headrace.stores.source.arrays import check_text, rows_of
-from headrace.stores.source.formats.interface import SourceArray
-from headrace.stores.source.several_values import several_values
+from headrace.stores.source.interface import SourceArray
+from headrace.stores.source.labels.several_values import several_values
 
 Codes = NDArray[np.int32]
 # Names of a slice take 40 bytes a row as integers, about 120 as short strings.

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.stores.marks import AddedLater
-from headrace.stores.source.file_patterns import check_pattern
 from headrace.stores.source.filter_options import FilterOptions
 from headrace.stores.source.label_options import IntervalOptions, LabelTableOptions
+from headrace.stores.source.option_rules import check_options
 
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
@@ -320,22 +320,7 @@ class SourceOptions(BaseModel):
 
     @model_validator(mode="after")
     def _one_way_each(self) -> Self:
-        _at_most_one(self, "window_s", "window_samples")
-        _at_most_one(self, "step_s", "step_samples", "overlap")
-        _at_most_one(self, "label_column", "intervals", "labels")
-        _at_most_one(self, "label_column", "intervals", "labels_file")
-        if self.rates_hz:
-            _at_most_one(self, "rate_hz", "rates_hz")
-        if self.label_every_s is not None:
-            _at_most_one(self, "label_every_s", "label_column", "intervals")
-        for pattern in (*self.files, self.labels_file, self.groups_file):
-            if pattern is not None:
-                check_pattern(pattern)
-        if self.split_by_window and self.groups:
-            raise ValueError(
-                f"split_by_window ignores groups, but groups = {self.groups!r} names one. "
-                "Remove one of the two."
-            )
+        check_options(self)
         return self
 
     def window_rows(self, rate_hz: float) -> int:
@@ -353,9 +338,3 @@ class SourceOptions(BaseModel):
             return max(1, round(self.step_s * rate_hz))
         overlap = DEFAULT_OVERLAP if self.overlap is None else self.overlap
         return max(1, round(self.window_rows(rate_hz) * (1 - overlap)))
-
-
-def _at_most_one(options: SourceOptions, *names: str) -> None:
-    given = [name for name in names if getattr(options, name) is not None]
-    if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} say the same thing. Keep one of them.")

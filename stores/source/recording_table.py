@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import SourceError, first_line
+from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import require_array, rows_of
-from headrace.stores.source.classes import no_groups
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.interface import SourceArray, SourceNode
+from headrace.stores.source.labels.classes import no_groups
+from headrace.stores.source.labels.row_groups import cut_by_names
+from headrace.stores.source.labels.texts import label_texts
 from headrace.stores.source.names import Codes, NameColumn
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.row_groups import cut_by_names
 from headrace.stores.source.signals import find_flat, names_of
 from headrace.stores.text import counted, listed
 
@@ -239,47 +240,6 @@ def _column(
     if named is not None:
         find_flat(node or file, option, named, usual)
     return None
-
-
-def column_texts(array: SourceArray) -> list[str]:
-    """Every value of a short column, as text; whole numbers without a point, "" where none is.
-
-    Raises:
-        UserError: it holds neither texts in UTF-8 nor numbers.
-    """
-    if array.dtype.kind in "SOU":
-        try:
-            return [str(text) for text in array.texts(0, rows_of(array)).tolist()]
-        except (UnicodeDecodeError, TypeError) as error:
-            raise SourceError(
-                f"{array.where} holds what is no text in UTF-8 ({first_line(error)}). Correct it, "
-                "or name another column."
-            ) from error
-    values = array.read(0, rows_of(array))
-    if values.dtype.kind != "f":
-        return [str(value) for value in values.tolist()]
-    there = np.isfinite(values)
-    if (values[there] == np.trunc(values[there])).all() and (np.abs(values[there]) < 2**63).all():
-        texts = [str(value) for value in np.where(there, values, 0).astype(np.int64).tolist()]
-    else:
-        texts = [str(value) for value in values.tolist()]
-    return [text if known else "" for text, known in zip(texts, there.tolist(), strict=True)]
-
-
-def label_texts(array: SourceArray) -> list[str]:
-    """`column_texts` of which each row has one.
-
-    Raises:
-        UserError: one has none; as `column_texts`.
-    """
-    texts = column_texts(array)
-    empty = next((row for row, text in enumerate(texts) if not text.strip()), None)
-    if empty is not None:
-        raise SourceError(
-            f"Row {empty + 1} of {array.where} has no label. Write one, such as unlabelled, and "
-            "leave it out with source.exclude_labels."
-        )
-    return texts
 
 
 def _table_group(file: SourceNode, options: SourceOptions) -> SourceNode | None:

@@ -18,29 +18,29 @@ from headrace.stores.source.arrays import (
     rows_of,
 )
 from headrace.stores.source.channels import read_channel_info
-from headrace.stores.source.classes import (
+from headrace.stores.source.derived.offsets import centred
+from headrace.stores.source.derived.shaped import as_type
+from headrace.stores.source.interface import SourceArray, SourceFile
+from headrace.stores.source.labels.classes import (
     LabelSelection,
     NameColumns,
     Names,
     combinations,
     number_names,
 )
-from headrace.stores.source.formats.interface import SourceArray, SourceFile
-from headrace.stores.source.label_losses import LabelLosses, label_losses
-from headrace.stores.source.label_runs import plan_runs
+from headrace.stores.source.labels.losses import LabelLosses, label_losses
+from headrace.stores.source.labels.recording_labels import row_labels
+from headrace.stores.source.labels.runs import plan_runs
 from headrace.stores.source.names import Codes, slices
-from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.rated_rows import several_of
-from headrace.stores.source.recording_labels import row_labels
-from headrace.stores.source.recording_rows import make_rows
 from headrace.stores.source.recording_table import read_table
-from headrace.stores.source.resampling import Ratio, resampling_ratio
-from headrace.stores.source.shaped import as_type
+from headrace.stores.source.rows.rated_rows import several_of
+from headrace.stores.source.rows.recording_rows import make_rows
+from headrace.stores.source.rows.resampling import Ratio, resampling_ratio
 from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
-from headrace.stores.source.stamps import time_name
-from headrace.stores.source.times import read_times
+from headrace.stores.source.times.stamps import time_name
+from headrace.stores.source.times.times import read_times
 
 COPIED_BYTES = 4 << 20
 

@@ -8,24 +8,24 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import find_array, require_array
-from headrace.stores.source.chosen import (
+from headrace.stores.source.derived.chosen import (
     Choosable,
     chosen,
     places_of,
     used_channels,
     used_places,
 )
+from headrace.stores.source.derived.shaped import Flattened, Reshaped, flat
+from headrace.stores.source.derived.side_by_side import SideBySide
+from headrace.stores.source.derived.turned import turned
+from headrace.stores.source.files.names_within import arrays_like
 from headrace.stores.source.formats.columns import TABLE
-from headrace.stores.source.formats.interface import Files, SourceArray, SourceNode
 from headrace.stores.source.formats.left_out import MixedTable
-from headrace.stores.source.names_within import arrays_like
+from headrace.stores.source.interface import Files, SourceArray, SourceNode
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.rates import rates_of
+from headrace.stores.source.rows.rates import rates_of
+from headrace.stores.source.rows.several_rates import SeveralRates
 from headrace.stores.source.said import channel_texts
-from headrace.stores.source.several_rates import SeveralRates
-from headrace.stores.source.shaped import Flattened, Reshaped, flat
-from headrace.stores.source.side_by_side import SideBySide
-from headrace.stores.source.turned import turned
 from headrace.stores.text import shown
 
 USUAL_WINDOWS = ("X", "x", "windows")

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import SourceContentError, SourceError
+from headrace.stores.errors import SourceContentError
 from headrace.stores.io.object_file import READ_AHEAD
 from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
-from headrace.stores.source.census import Census
 from headrace.stores.source.channels import ATTRIBUTES
+from headrace.stores.source.files.census import Census
+from headrace.stores.source.files.many import ManyFiles
+from headrace.stores.source.files.within import recordings_within
 from headrace.stores.source.fingerprint import fingerprint
-from headrace.stores.source.formats.interface import SourceFile
-from headrace.stores.source.formats.opening import open_file
-from headrace.stores.source.label_losses import LabelLosses
-from headrace.stores.source.labels import LabelRuns, Labels
-from headrace.stores.source.located import files_of
-from headrace.stores.source.many import ManyFiles
+from headrace.stores.source.interface import SourceFile
+from headrace.stores.source.labels.labels import LabelRuns, Labels
+from headrace.stores.source.labels.losses import LabelLosses
+from headrace.stores.source.labels.window_groups import WindowGroups
 from headrace.stores.source.names import slices
 from headrace.stores.source.notes.all import notes_of
 from headrace.stores.source.notes.note import Note
+from headrace.stores.source.opened import LayoutName, find_layout, open_located
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import RecordingsLayout
-from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_data
 from headrace.stores.source.slices import chunks_read
-from headrace.stores.source.window_groups import WindowGroups
 from headrace.stores.source.windows import WindowsLayout
-from headrace.stores.source.within import recordings_within
 
-LayoutName = Literal["windows", "recordings"]
 LABEL_SLICE = 1 << 18
 """Candidates whose labels are read at a time: a few MiB."""
 
@@ -53,7 +50,7 @@ def open_source(path: Place, options: SourceOptions, census: Census | None = Non
             wrong shape, type or length; there is no rate, no group or no window; a class, channel
             or recording is ill-defined; a group stands in two parts. The message names the option.
     """
-    file = _opened(path, options, census)
+    file = open_located(path, options, census)
     try:
         file = recordings_within(file, options)
         return Source(path, file, options)
@@ -86,7 +83,7 @@ class Source:
         self.path = path
         self.options = options
         self._file = file
-        self.layout: LayoutName = _find_layout(file, options)
+        self.layout: LayoutName = find_layout(file, options)
         layout = WindowsLayout if self.layout == "windows" else RecordingsLayout
         self._layout: WindowsLayout | RecordingsLayout = layout(file, options)
         self.windows = self._layout.windows
@@ -334,40 +331,3 @@ class Source:
     def _check_range(self, start: int, stop: int) -> None:
         if not 0 <= start <= stop <= self.windows:
             raise IndexError(f"Candidates {start} to {stop} are not within 0 to {self.windows}.")
-
-
-def _opened(path: Place, options: SourceOptions, census: Census | None) -> SourceFile:
-    """The file, or all that the path names."""
-    drop_damaged = options.damaged_lines == "drop"
-    files = files_of(path, options) if census is None else census.files
-    if files is None:
-        return open_file(path, drop_damaged)
-    return ManyFiles(files, drop_damaged, census)
-
-
-def _find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:
-    """The layout asked for, or the one whose main dataset is named or there."""
-    if options.layout != "auto":
-        return options.layout
-    if options.lengths is not None:
-        return "recordings"
-    named = (bool(options.windows), bool(options.signals))
-    there = (
-        named
-        if any(named)
-        else file.example(
-            lambda files: tuple(has_data(files, usual) for usual in (USUAL_WINDOWS, USUAL_SIGNALS))
-        )
-    )
-    if all(there):
-        raise SourceError(
-            f"{file.where} has both windows and recordings. Set source.layout to "
-            '"windows" or "recordings".'
-        )
-    if not any(there):
-        raise SourceError(
-            f"{file.where} has neither {' nor '.join((USUAL_WINDOWS[0], USUAL_SIGNALS[0]))}. "
-            f"It holds: {file.contents()}. Name the data with source.windows (window, time, "
-            "channel) or source.signals (row, channel)."
-        )
-    return "windows" if there[0] else "recordings"

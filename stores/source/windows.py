@@ -18,7 +18,10 @@ from headrace.stores.source.arrays import (
     rows_of,
 )
 from headrace.stores.source.channels import read_channel_info
-from headrace.stores.source.classes import (
+from headrace.stores.source.derived.offsets import centred
+from headrace.stores.source.derived.shaped import as_type, flat
+from headrace.stores.source.interface import Files, SourceArray, SourceFile
+from headrace.stores.source.labels.classes import (
     LabelSelection,
     NameColumns,
     Names,
@@ -26,14 +29,11 @@ from headrace.stores.source.classes import (
     no_groups,
     number_names,
 )
-from headrace.stores.source.formats.interface import Files, SourceArray, SourceFile
-from headrace.stores.source.label_columns import ALONE, label_column, named_labels
-from headrace.stores.source.label_losses import LabelLosses
+from headrace.stores.source.labels.columns import ALONE, label_column, named_labels
+from headrace.stores.source.labels.losses import LabelLosses
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
 from headrace.stores.source.notes.note import Note
-from headrace.stores.source.offsets import centred
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.shaped import as_type, flat
 from headrace.stores.source.signals import find_flat, windows_of
 from headrace.stores.source.slices import contiguous_slices
 

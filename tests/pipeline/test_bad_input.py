@@ -38,7 +38,7 @@ from headrace.stores.errors import (
 )
 from headrace.stores.manifest import read_manifest
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.probe.probe import open_stranger
 from tests.refusals import assert_refused, refused
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
@@ -863,7 +863,7 @@ def test_a_crash_of_hdf5_is_an_error_of_the_file(
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
         return real([command[0], "-c", code], **named)
 
-    monkeypatch.setattr("headrace.stores.source.probe_child.subprocess.run", run)
+    monkeypatch.setattr("headrace.stores.source.probe.child.subprocess.run", run)
     with refused(SourceError, "source.h5", "SIGSEGV"):
         open_stranger(tmp_path / "source.h5", SourceOptions())
 

@@ -11,7 +11,7 @@ from headrace.pipeline.commands.guess.facts import Guess, values_of
 from headrace.pipeline.commands.guess.names import Proposal, literal
 from headrace.pipeline.commands.guess.words import GROUP_WORDS, LABEL_WORDS, joined
 from headrace.stores.source.file_patterns import compiled
-from headrace.stores.source.found import FoundArray, FoundFile
+from headrace.stores.source.probe.found import FoundArray, FoundFile
 
 STARTS = ("start", "begin", "onset", "from", "first", "t0", "starttime", "startsample", "tstart")
 STOPS = (

@@ -10,7 +10,7 @@ from headrace.pipeline.commands.guess.data import Data
 from headrace.pipeline.commands.guess.facts import Guess
 from headrace.pipeline.commands.guess.words import CHANNEL_WORDS, UNIT_WORDS, joined
 from headrace.stores.source.channels import ATTRIBUTES
-from headrace.stores.source.found import FoundArray
+from headrace.stores.source.probe.found import FoundArray
 
 
 def tell_channels(guess: Guess, data: Data, titles: Sequence[str] | None) -> None:

@@ -16,7 +16,7 @@ from headrace.pipeline.commands.guess.words import (
     word,
 )
 from headrace.pipeline.config.load import toml_value
-from headrace.stores.source.found import FoundArray
+from headrace.stores.source.probe.found import FoundArray
 
 MOST_CLASSES = 60
 NO_LABELS = "no array holds labels"

@@ -18,7 +18,7 @@ from headrace.pipeline.commands.guess.folder import guess_folder
 from headrace.pipeline.commands.guess.nested import guess_nested
 from headrace.pipeline.commands.guess.rate import tell_rate
 from headrace.pipeline.commands.guess.words import GROUP_WORDS, SPLIT_WORDS, word
-from headrace.stores.source.found import Contents, FoundArray, FoundFile
+from headrace.stores.source.probe.found import Contents, FoundArray, FoundFile
 
 
 def guess_config(contents: Contents, where: str) -> Guess:

@@ -18,7 +18,7 @@ from headrace.pipeline.commands.guess.words import (
     word,
 )
 from headrace.stores.errors import CommandError
-from headrace.stores.source.found import FoundArray, FoundFile
+from headrace.stores.source.probe.found import FoundArray, FoundFile
 from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS
 
 TABLE = "table"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.stores.source.found import FoundArray
+from headrace.stores.source.probe.found import FoundArray
 
 MOST_SHOWN = 6
 

@@ -29,9 +29,9 @@ from headrace.pipeline.commands.guess.words import (
     word,
 )
 from headrace.stores.errors import CommandError
-from headrace.stores.source.classes import PARTS
 from headrace.stores.source.file_patterns import compiled
-from headrace.stores.source.found import Contents, FoundFile
+from headrace.stores.source.labels.classes import PARTS
+from headrace.stores.source.probe.found import Contents, FoundFile
 
 GROUP_FIELDS = ("subject", "machine", "recording", "session")
 DOUBTED_FIELDS = ("recording", "session", *DOUBTED_GROUPS)

@@ -17,7 +17,7 @@ from headrace.pipeline.commands.guess.folder import GROUP_FIELDS
 from headrace.pipeline.commands.guess.names import Proposal, propose
 from headrace.pipeline.commands.guess.rate import tell_rate, times_among
 from headrace.pipeline.commands.guess.words import GROUP_WORDS, LABEL_WORDS, TIME_WORDS, word
-from headrace.stores.source.found import FoundArray, FoundFile
+from headrace.stores.source.probe.found import FoundArray, FoundFile
 
 
 def guess_nested(file: FoundFile) -> Guess | None:

@@ -11,7 +11,7 @@ from headrace.pipeline.commands.guess.facts import Guess, shortened
 from headrace.pipeline.commands.guess.words import TIME_WORDS, joined, word
 from headrace.stores.source.beside import RATES
 from headrace.stores.source.channels import ATTRIBUTES, MAX_RATE, MIN_RATE
-from headrace.stores.source.found import FoundArray, FoundFile
+from headrace.stores.source.probe.found import FoundArray, FoundFile
 
 RATE_WORDS = RATES | {
     "rate", "hz", "freq", "frequency",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headrace.pipeline.commands.guess.facts import Guess, few
-from headrace.stores.source.found import Stretches
 from headrace.stores.source.options import DEFAULT_WINDOW_S
+from headrace.stores.source.probe.found import Stretches
 
 SHORTEST, LONGEST = 64, 1024
 """Samples of a window that features and the network are made for."""

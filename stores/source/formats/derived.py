@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.source.arrays import SLICE_BYTES, rows_of
-from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.interface import SourceArray
 
 TEXT = np.dtype(object)
 """The type of texts of any length."""

@@ -11,8 +11,8 @@ from headrace.stores.source.formats.hdf5_matlab import MatlabNode, is_matlab
 from headrace.stores.source.formats.hdf5_nwb import NwbNode
 from headrace.stores.source.formats.hdf5_pandas import PandasNode
 from headrace.stores.source.formats.hdf5_snirf import SnirfNode
-from headrace.stores.source.formats.interface import SourceArray, SourceFile, SourceNode
 from headrace.stores.source.formats.one_file import OneFile
+from headrace.stores.source.interface import SourceArray, SourceFile, SourceNode
 
 
 def open_dialect(path: Place) -> SourceFile:

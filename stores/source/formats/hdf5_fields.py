@@ -12,7 +12,7 @@ from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.derived import DerivedArray
 from headrace.stores.source.formats.hdf5 import MOST_NAMES, Hdf5Array, Hdf5Node, explained
 from headrace.stores.source.formats.hdf5_ragged import EntriesNode, entries_dtype
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.interface import SourceArray, SourceNode
 
 
 class ArraysNode:

@@ -21,7 +21,7 @@ from headrace.stores.source.formats.hdf5_matlab_arrays import (
 )
 from headrace.stores.source.formats.hdf5_matlab_items import Item, class_of, member, names_in
 from headrace.stores.source.formats.hdf5_own import check_own
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.interface import SourceArray, SourceNode
 from headrace.stores.text import in_one_line
 
 SIGNATURE = b"MATLAB 7.3 MAT-file"

@@ -22,7 +22,7 @@ from headrace.stores.source.formats.hdf5 import (
 )
 from headrace.stores.source.formats.hdf5_matlab_items import Item, class_of, references
 from headrace.stores.source.formats.hdf5_own import NO_PARTS, Parts, check_own
-from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.interface import SourceArray
 
 MOST_TEXTS = 1 << 18
 """Texts of one cell array, which are read one by one and held."""

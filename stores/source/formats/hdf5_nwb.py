@@ -9,7 +9,7 @@ import h5py
 
 from headrace.stores.source.formats.hdf5 import Hdf5Array, explained
 from headrace.stores.source.formats.hdf5_fields import FieldsNode
-from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.interface import SourceArray
 
 TIMES = ("starting_time", "timestamps")
 """One of them is beside the data of a time series."""

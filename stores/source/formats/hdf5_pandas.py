@@ -20,7 +20,7 @@ from headrace.stores.source.formats.derived import TEXT, DerivedArray, as_texts
 from headrace.stores.source.formats.hdf5 import MOST_NAMES, Hdf5Array, Hdf5Node, explained
 from headrace.stores.source.formats.hdf5_fields import FieldsNode
 from headrace.stores.source.formats.hdf5_pickled import literal_texts
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.interface import SourceArray, SourceNode
 from headrace.stores.text import in_one_line, shown
 
 FRAMES = frozenset({"frame", "frame_table", "series_table", "appendable_frame"})

@@ -13,7 +13,7 @@ from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.formats.derived import DerivedArray, as_texts, held_array
 from headrace.stores.source.formats.hdf5 import Hdf5Array, Hdf5Node, explained
 from headrace.stores.source.formats.hdf5_fields import ArraysNode, FieldsNode
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
+from headrace.stores.source.interface import SourceArray, SourceNode
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 """In units of time that a file may have."""

@@ -22,10 +22,10 @@ from headrace.stores.io.object_file import HELD_BYTES
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import rows_of, shown_arrays
 from headrace.stores.source.formats.derived import TEXT, DerivedArray
-from headrace.stores.source.formats.interface import SourceArray, SourceNode
 from headrace.stores.source.formats.matlab_bytes import VariableBytes
 from headrace.stores.source.formats.matlab_headers import NUMBERS, Matrix, damaged, variables_of
 from headrace.stores.source.formats.one_file import OneFile
+from headrace.stores.source.interface import SourceArray, SourceNode
 
 LONGEST_TEXT = 1000
 """Characters of one of many texts: NumPy gives each the room of the longest."""

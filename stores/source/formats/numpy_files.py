@@ -17,14 +17,14 @@ from headrace.stores.errors import ARCHIVE_ERRORS, SourceError, UserError, first
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
-from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.derived.shaped import Grouped, Transposed
+from headrace.stores.source.derived.turned import HeldTurned
 from headrace.stores.source.formats.npy_bytes import NpyBytes, PackedNpy, StoredNpy
 from headrace.stores.source.formats.npy_header import NpyLayout, along, read_layouts
 from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.plain_texts import check_letters, plain_texts
 from headrace.stores.source.formats.zip_members import ZipMembers
-from headrace.stores.source.shaped import Grouped, Transposed
-from headrace.stores.source.turned import HeldTurned
+from headrace.stores.source.interface import SourceArray
 
 MOST_MEMBERS = 10_000
 MOST_WHOLE = 64 << 20

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.io.storage import State
-from headrace.stores.source.formats.interface import Answer, Files, SourceArray
+from headrace.stores.source.interface import Answer, Files, SourceArray
 
 if TYPE_CHECKING:
-    from headrace.stores.source.formats.interface import SourceFile
+    from headrace.stores.source.interface import SourceFile
 
 
 class OneFile:

@@ -9,7 +9,7 @@ from typing import Any
 
 from headrace.stores.errors import SourceError, first_line
 from headrace.stores.io.places import Place, storage_of
-from headrace.stores.source.formats.interface import SourceFile
+from headrace.stores.source.interface import SourceFile
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 HDF5_PLACES = (0, 512, 1024, 2048, 4096)

@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import ARCHIVE_ERRORS, SourceError, UserError, first_line
+from headrace.stores.source.derived.turned import HeldTurned
 from headrace.stores.source.formats.hdf5 import MAX_CHUNK_CACHE, MIN_CHUNK_CACHE
 from headrace.stores.source.formats.hdf5_own import MOST_PACKED, MOST_SOURCE_CHUNK
-from headrace.stores.source.formats.interface import SourceArray
 from headrace.stores.source.formats.npy_header import MOST_DIMENSIONS
 from headrace.stores.source.formats.plain_texts import check_letters, plain_texts
 from headrace.stores.source.formats.zarr_documents import ZarrDocument, ZarrDocuments
 from headrace.stores.source.formats.zarr_turned import TurnedZarrArray
-from headrace.stores.source.turned import HeldTurned
+from headrace.stores.source.interface import SourceArray
 
 TEXT_BYTES = 128
 """A text of any length is taken to hold this much."""

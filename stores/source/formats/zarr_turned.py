@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.source.formats.interface import SourceArray
-from headrace.stores.source.shaped import Shaped
+from headrace.stores.source.derived.shaped import Shaped
+from headrace.stores.source.interface import SourceArray
 
 
 class TurnedZarrArray(Shaped):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.stores.source.label_losses import LabelLosses
+from headrace.stores.source.labels.losses import LabelLosses
 from headrace.stores.source.notes.attributes import attribute_notes
 from headrace.stores.source.notes.labels import label_notes
 from headrace.stores.source.notes.names import name_notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from headrace.stores.source.label_losses import ClassWindows, LabelLosses
+from headrace.stores.source.labels.losses import ClassWindows, LabelLosses
 from headrace.stores.source.names import NOT_A_NUMBER, NameColumn
 from headrace.stores.source.notes.note import SHOWN, Layout, Note
 from headrace.stores.source.options import SourceOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headrace.stores.source.classes import NameColumns
+from headrace.stores.source.labels.classes import NameColumns
 from headrace.stores.source.names import NameColumn
 from headrace.stores.source.notes.note import SHOWN, Note
 from headrace.stores.text import counted, listed

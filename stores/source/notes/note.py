@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from headrace.stores.source.channels import ChannelInfo
-from headrace.stores.source.classes import NameColumns
-from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.interface import SourceArray
+from headrace.stores.source.labels.classes import NameColumns
 from headrace.stores.spec import WindowSpec
 from headrace.stores.text import in_one_line
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.source.arrays import rows_of
-from headrace.stores.source.formats.interface import SourceArray
+from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.notes.note import SHOWN, Layout, Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.text import listed

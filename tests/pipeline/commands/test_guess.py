@@ -19,7 +19,7 @@ from headrace.pipeline.commands.guess.windows import tell_window
 from headrace.pipeline.commands.init import config_text
 from headrace.pipeline.config.load import load_config
 from headrace.stores.source.file_patterns import compiled
-from headrace.stores.source.found import Contents, FoundArray, FoundFile, Stretches
+from headrace.stores.source.probe.found import Contents, FoundArray, FoundFile, Stretches
 
 BIDS = "sub-{subject}/ses-{session}/sub-{subject}_ses-{session}.csv"
 PATTERNS: dict[str, tuple[list[str], list[str]]] = {

@@ -23,8 +23,8 @@ from headrace.pipeline.commands.init import config_text
 from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import CommandError, SourceError, UserError
-from headrace.stores.source.found import Contents, FoundArray, FoundFile
-from headrace.stores.source.probe import look_at
+from headrace.stores.source.probe.found import Contents, FoundArray, FoundFile
+from headrace.stores.source.probe.probe import look_at
 from tests.refusals import assert_names, assert_refused, says
 from tests.stores.source_files import write_recordings, write_windows
 

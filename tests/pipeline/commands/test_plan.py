@@ -40,7 +40,7 @@ from headrace.stores import Store
 from headrace.stores.build.build import layout_of
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import BudgetError, CommandError
-from headrace.stores.source.labels import LabelRuns, Labels
+from headrace.stores.source.labels.labels import LabelRuns, Labels
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec

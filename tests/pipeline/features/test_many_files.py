@@ -21,7 +21,7 @@ from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.stores.errors import SourceContentError, StoreError
 from headrace.stores.source.formats.text_table import TextTable
-from headrace.stores.source.probe import open_stranger
+from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.source.source import open_source
 from headrace.stores.store import open_store
 from tests.conftest import hashes, request_for
@@ -110,7 +110,7 @@ def test_what_another_process_found_is_not_found_again(
         labels = source.read_labels(0, source.windows)
     assert census is not None
     opened: list[Path] = []
-    from headrace.stores.source import many
+    from headrace.stores.source.files.files import many
 
     real = many.open_alike
     monkeypatch.setattr(many, "open_alike", lambda path, *a: opened.append(path) or real(path, *a))

@@ -104,7 +104,7 @@ def test_labels_read_in_small_slices_give_the_same_windows(tmp_path, monkeypatch
     write_recordings(tmp_path / "s.h5", rows=(90, 40, 1, 0, 70, 300))
     found = []
     for rows in (1 << 18, 64, 1):
-        monkeypatch.setattr("headrace.stores.source.label_runs.SLICE_ROWS", rows)
+        monkeypatch.setattr("headrace.stores.source.labels.runs.SLICE_ROWS", rows)
         with open_source(tmp_path / "s.h5", SourceOptions(window_samples=8)) as source:
             located = source.locate(0, source.windows)
             found.append((source.classes, *(values.tolist() for values in located)))

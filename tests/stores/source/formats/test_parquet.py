@@ -19,8 +19,8 @@ from pyarrow import parquet
 from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.arrays import check_signal_dtype, require_array
 from headrace.stores.source.formats import parquet as reader
-from headrace.stores.source.formats.interface import SourceFile
 from headrace.stores.source.formats.parquet import ParquetTable, open_parquet
+from headrace.stores.source.interface import SourceFile
 from headrace.stores.source.names import NameColumn
 from tests.refusals import refused
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.arrays import check_shape, check_signal_dtype, require_array
 from headrace.stores.source.formats import text_bytes
-from headrace.stores.source.formats.interface import SourceFile
 from headrace.stores.source.formats.text_plan import count_rows
 from headrace.stores.source.formats.text_table import TextTable, open_text_table
+from headrace.stores.source.interface import SourceFile
 from headrace.stores.source.names import NameColumn
 from tests.refusals import refused
 

@@ -1,0 +1,1 @@
+"""Arrays of a source made of other arrays while they are read: joined, turned, chosen, moved."""

@@ -1,0 +1,213 @@
+"""What looking through many files found, for processes that open them again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.stores.errors import ARCHIVE_ERRORS
+from headrace.stores.io.places import Place
+from headrace.stores.io.storage import State
+from headrace.stores.source.derived.joined import Costs
+from headrace.stores.source.derived.run_array import Runs
+from headrace.stores.source.files.files import SourceFiles
+from headrace.stores.source.files.states import DIGEST, content, touched
+
+NAME_BYTES = 300
+"""Held of a file: its name and the texts of its columns, as Python has them."""
+
+
+@dataclass
+class Seen:
+    """What was found in the recordings, one after another.
+
+    Attributes:
+        rows: (recordings,) int64.
+        costs: the most that reading one takes.
+        differing: attributes that are not the same in all, and what two of them say.
+        runs: all values, if they are names that seldom change.
+    """
+
+    rows: NDArray[np.int64]
+    costs: Costs
+    differing: dict[str, str]
+    runs: Runs | None = None
+
+
+@dataclass
+class Census:
+    """The files of a source, and what was found in them.
+
+    Attributes:
+        files: their names and columns.
+        names: of all files, those of a recording after each other, and then those beside them.
+        beside: patterns of the names of files beside.
+        touched: (files, 8) bytes of each, see `file_states`.
+        sizes, digests: (files,) and (files, 8) of each; found when they are asked for.
+        seen: of each time that arrays were found in all recordings.
+        pieces: of tables of text, by the number of the file.
+        known: whether this was found before, and is not to be found again.
+    """
+
+    files: SourceFiles
+    names: list[str]
+    touched: NDArray[np.uint8]
+    beside: list[str] = field(default_factory=list)
+    sizes: NDArray[np.int64] | None = None
+    digests: NDArray[np.uint8] | None = None
+    seen: list[Seen] = field(default_factory=list)
+    pieces: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    known: bool = False
+
+    @property
+    def state(self) -> State:
+        """Of all files, as one number."""
+        return state_of(self.touched)
+
+    @property
+    def nbytes(self) -> int:
+        """Held of it."""
+        arrays = [self.touched, self.sizes, self.digests, *self.pieces.values()]
+        arrays += [each.rows for each in self.seen]
+        runs = sum(each.runs.nbytes for each in self.seen if each.runs is not None)
+        held = sum(array.nbytes for array in arrays if array is not None)
+        # A small array is an object of its own.
+        return held + runs + 200 * len(self.pieces) + NAME_BYTES * len(self.touched)
+
+    def number_beside(self, recording: int, pattern: str) -> int:
+        """The number among all files of the one beside a recording.
+
+        Raises:
+            UserError: a recording has none.
+            OSError: one is not there any more.
+        """
+        count = len(self.files.names)
+        if pattern not in self.beside:
+            names = [self.files.name_beside(each, pattern) for each in range(count)]
+            paths = [self.files.folder / name for name in names]
+            self.touched = np.concatenate([self.touched, _bytes([touched(p) for p in paths])])
+            self.names += names
+            self.beside.append(pattern)
+            self.sizes = self.digests = None
+        first = count * len(self.files.names[0])
+        return first + self.beside.index(pattern) * count + recording
+
+    def contents(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """Sizes and digests of all files.
+
+        Raises:
+            OSError: one is not there.
+        """
+        if self.sizes is None or self.digests is None:
+            found = [content(self.files.folder / name) for name in self.names]
+            self.sizes = np.array([size for size, _ in found], np.int64)
+            self.digests = _bytes([digest for _, digest in found])
+        return self.sizes, self.digests
+
+    def to_bytes(self) -> bytes:
+        """All of it as an .npz file without objects."""
+        sizes, digests = self.contents()
+        numbers = np.array(sorted(self.pieces), np.int64)
+        pieces = [self.pieces[number] for number in numbers.tolist()]
+        arrays: dict[str, NDArray[Any]] = {
+            "touched": self.touched,
+            "sizes": sizes,
+            "digests": digests,
+            "piece_file": numbers,
+            "piece_count": np.array([len(each) for each in pieces], np.int64),
+            "pieces": np.concatenate([np.empty((0, 4), np.int64), *pieces]),
+        }
+        for n, each in enumerate(self.seen):
+            arrays[f"rows_{n}"] = each.rows
+            if each.runs is not None:
+                arrays |= {f"{name}_{n}": value for name, value in each.runs.arrays().items()}
+        said = {
+            "names": self.files.names,
+            "all": self.names,
+            "beside": self.beside,
+            "columns": dict(self.files.columns),
+            "left_out": self.files.left_out,
+            "seen": [
+                {"costs": asdict(each.costs), "differing": each.differing, "runs": bool(each.runs)}
+                for each in self.seen
+            ],
+        }
+        arrays["said"] = np.frombuffer(json.dumps(said).encode(), np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        return buffer.getvalue()
+
+
+def census_of(files: SourceFiles) -> Census:
+    """Nothing is found yet but when the files were touched.
+
+    Raises:
+        OSError: one is not there.
+    """
+    names = [name for names in files.names for name in names]
+    return Census(files, names, touched_files(files.folder, names))
+
+
+def census_from(kept: Any, folder: Place) -> Census | None:
+    """What `to_bytes` wrote; None: it cannot be read, and all has to be found again.
+
+    Args:
+        kept: the file, or its bytes as a stream.
+        folder: of the source's files.
+    """
+    try:
+        with np.load(kept, allow_pickle=False) as file:
+            found = {name: np.asarray(file[name]) for name in file.files}
+        said = json.loads(found["said"].tobytes())
+        names = tuple(tuple(each) for each in said["names"])
+        files = SourceFiles(folder, names, said["columns"], tuple(said["left_out"]))
+        seen = [
+            Seen(
+                found[f"rows_{n}"],
+                Costs(**each["costs"]),
+                each["differing"],
+                Runs.of(found, n) if each["runs"] else None,
+            )
+            for n, each in enumerate(said["seen"])
+        ]
+        ends = np.cumsum(found["piece_count"])
+        parts = np.split(found["pieces"], ends[:-1]) if len(ends) else []
+        pieces = dict(zip(found["piece_file"].tolist(), parts, strict=True))
+        return Census(
+            files,
+            said["all"],
+            found["touched"],
+            said["beside"],
+            found["sizes"],
+            found["digests"],
+            seen,
+            pieces,
+            known=True,
+        )
+    except ARCHIVE_ERRORS:
+        return None
+
+
+def touched_files(folder: Place, names: Sequence[str]) -> NDArray[np.uint8]:
+    """(files, 8) bytes of each that differ when it was touched.
+
+    Raises:
+        OSError: one is not there.
+    """
+    return _bytes([touched(folder / name) for name in names])
+
+
+def state_of(touched: NDArray[np.uint8]) -> State:
+    """Of all files, as one number."""
+    return (hashlib.blake2b(touched.tobytes(), digest_size=16).hexdigest(),)
+
+
+def _bytes(digests: list[bytes]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST)

@@ -1,0 +1,162 @@
+"""The files of a source: which there are, and what their names say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from headrace.stores.errors import SourceError
+from headrace.stores.io.places import Place
+from headrace.stores.source.file_patterns import FIELD, compiled
+from headrace.stores.source.files.kinds import main_kind
+from headrace.stores.source.files.listing import names_below, place_beside, require_inside
+from headrace.stores.source.names import natural_order
+from headrace.stores.text import shown
+
+FILE = "file"
+"""Column of the table of recordings: the name of the recording's first file."""
+SHOWN_FILES = 4
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """The recordings of a folder, in the natural order of their names.
+
+    Attributes:
+        folder: what names are relative to.
+        names: of each recording its files, one of each pattern, with slashes.
+        columns: fields of the names, and columns of a table of them: one text a recording.
+        left_out: files below the folder that are taken for no recordings.
+    """
+
+    folder: Place
+    names: tuple[tuple[str, ...], ...]
+    columns: Mapping[str, Sequence[str]]
+    left_out: tuple[str, ...] = ()
+
+    def paths(self, recording: int) -> list[Place]:
+        """The files of a recording."""
+        return [self.folder / name for name in self.names[recording]]
+
+    def beside(self, recording: int, pattern: str) -> Place:
+        """The file whose name the fields of a recording's make; see `name_beside`."""
+        return self.folder / self.name_beside(recording, pattern)
+
+    def name_beside(self, recording: int, pattern: str) -> str:
+        """Its name.
+
+        Raises:
+            UserError: a field that files do not have, a name that leads out, or no such file.
+        """
+        fields = {name: values[recording] for name, values in self.columns.items()}
+        lacking = [name for name in FIELD.findall(pattern) if name not in fields]
+        if lacking:
+            raise SourceError(
+                f"{pattern!r} has the field {shown(lacking)}, which source.files has not: it has "
+                f"{shown(sorted(fields))}."
+            )
+        name = FIELD.sub(lambda field: fields[field[1]], pattern)
+        place_beside(self.folder, name)
+        return name
+
+
+def files_in(
+    folder: Place,
+    patterns: Sequence[str],
+    within: str = "",
+    but: Sequence[str] = (),
+) -> SourceFiles:
+    """The files below `folder` whose names match the patterns; without any, all of one kind.
+
+    Names that begin with a dot are left alone.
+
+    Args:
+        folder: where they are.
+        patterns: of names, with the same fields.
+        within: a pattern that names have to match too, such as a glob; "" does without.
+        but: names of files that are no recordings, such as tables of them.
+
+    Raises:
+        UserError: a pattern matches no file, or two files are the same recording; a recording
+            lacks the file of a pattern, or a link leads out of the folder; without a pattern,
+            there is no main kind of files.
+    """
+    names = sorted(set(names_below(folder)).difference(but))
+    left_out: list[str] = []
+    if within:
+        fits = compiled(within)
+        names = [name for name in names if fits.fullmatch(name)]
+    if not patterns:
+        patterns = [within] if within else []
+    if not patterns and names:
+        names, left_out = main_kind(names, folder)
+    if not names:
+        raise SourceError(_no_file(folder, within))
+    found: list[dict[tuple[str, ...], str]] = []
+    fields = _fields(patterns)
+    for pattern in patterns or ["**/*"]:
+        expression = compiled(pattern)
+        matched: dict[tuple[str, ...], str] = {}
+        for name in names:
+            match = expression.fullmatch(name)
+            if match is None:
+                continue
+            key = tuple(match[field] for field in fields) or (name,)
+            if key in matched:
+                raise SourceError(
+                    f"{name} and {matched[key]} in {folder} are the same recording by "
+                    f"source.files = {pattern!r}. Name what tells them apart as a field."
+                )
+            matched[key] = name
+        if not matched:
+            raise SourceError(
+                f"No file in {folder} matches source.files = {pattern!r}. It holds: "
+                f"{shown(names[:SHOWN_FILES]) if names else 'no file'}."
+            )
+        found.append(matched)
+    _require_partners(found, patterns, folder)
+    keys = list(found[0])
+    order = natural_order([found[0][key] for key in keys])
+    ordered = [keys[position] for position in order]
+    listed = tuple(tuple(matched[key] for matched in found) for key in ordered)
+    require_inside(folder, list(chain.from_iterable(listed)))
+    columns = {field: [key[n] for key in ordered] for n, field in enumerate(fields)}
+    columns[FILE] = [each[0] for each in listed]
+    return SourceFiles(folder, listed, columns, tuple(left_out))
+
+
+def _no_file(folder: Place, within: str) -> str:
+    if within:
+        return f"No file in {folder} matches {within}. Correct paths.data."
+    return f"{folder} holds no file. Name another folder."
+
+
+def _fields(patterns: Sequence[str]) -> list[str]:
+    """The fields of all patterns, which have to be the same.
+
+    Raises:
+        UserError: they are not.
+    """
+    named = [list(dict.fromkeys(FIELD.findall(pattern))) for pattern in patterns]
+    for pattern, fields in zip(patterns, named, strict=True):
+        if set(fields) != set(named[0]):
+            raise SourceError(
+                f"source.files = {pattern!r} has the fields {shown(fields)}, {patterns[0]!r} has "
+                f"{shown(named[0])}: files of one recording are found by equal fields."
+            )
+    return named[0] if named else []
+
+
+def _require_partners(
+    found: Sequence[Mapping[tuple[str, ...], str]], patterns: Sequence[str], folder: Place
+) -> None:
+    everything = {key: name for matched in found for key, name in matched.items()}
+    for matched, pattern in zip(found, patterns or [""], strict=True):
+        lacking = sorted(everything.keys() - matched.keys())
+        if lacking:
+            names = shown([everything[key] for key in lacking])
+            raise SourceError(
+                f"{names} in {folder} has no partner that matches source.files = {pattern!r}. "
+                "Correct the pattern, or leave the recording out."
+            )

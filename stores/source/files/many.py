@@ -1,0 +1,177 @@
+"""Many files as one source: each is a recording; they are opened as they are read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from headrace.stores.errors import SourceContentError
+from headrace.stores.io.storage import State
+from headrace.stores.source.derived.held import HeldArray
+from headrace.stores.source.files.census import (
+    Census,
+    census_of,
+    state_of,
+    touched_files,
+)
+from headrace.stores.source.files.each_recording import EachRecording
+from headrace.stores.source.files.files import SourceFiles
+from headrace.stores.source.files.kinds import left_out_note
+from headrace.stores.source.files.record import record_of
+from headrace.stores.source.files.states import touched
+from headrace.stores.source.formats.opening import model_of, open_alike, open_file, pieces_of
+from headrace.stores.source.interface import Files, SourceArray, SourceFile
+from headrace.stores.source.notes.note import Note
+
+
+class ManyFiles(EachRecording):
+    """The files of a folder; see `SourceFile`.
+
+    Attributes:
+        census: what is known of them.
+    """
+
+    def __init__(
+        self, files: SourceFiles, drop_damaged: bool = False, census: Census | None = None
+    ) -> None:
+        """Nothing is opened but what is asked for.
+
+        Args:
+            files: which.
+            drop_damaged: as in `open_file`.
+            census: what another process found in them.
+
+        Raises:
+            OSError: one is not there.
+        """
+        super().__init__(str(files.folder), len(files.names), files.columns)
+        self.files, self.folder = files, files.folder
+        if census is None:
+            self.census = census_of(files)
+            self.census.seen = self.seen
+        else:
+            self.census = census
+            self.tell(census.seen)
+        self._drop_damaged = drop_damaged
+        self._width = len(files.names[0])
+        self._models: list[Any] | None = None
+        self._read: set[int] = set()
+        self._held: Counter[int] = Counter()
+
+    def opened(self, recording: int, closing: ExitStack) -> Files:
+        """The open files of a recording.
+
+        Raises:
+            SourceContentError: one was touched since the census.
+        """
+        if self._models is None:
+            self._models = self._found_models()
+        first = recording * self._width
+        return [
+            self._opened(first + position, model, closing)
+            for position, model in enumerate(self._models)
+        ]
+
+    def opened_beside(self, recording: int, beside: str, closing: ExitStack) -> Files:
+        """The open file that belongs to a recording.
+
+        Raises:
+            UserError: there is none; or it was touched since the census.
+        """
+        return [self._opened(self.census.number_beside(recording, beside), None, closing)]
+
+    def titled(self, recording: int) -> str:
+        """The name of a recording's first file."""
+        return self.files.names[recording][0]
+
+    def notes(self) -> tuple[Note, ...]:
+        """Of files that were left out."""
+        left_out = self.files.left_out
+        text = left_out_note(left_out, self.folder) if left_out else ""
+        return (Note(text, "source.files"),) if text else ()
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        return int(self.census.contents()[0].sum())
+
+    def state(self) -> State:
+        """Of all files, as one number."""
+        return state_of(touched_files(self.folder, self.census.names))
+
+    def require_state(self, state: State) -> None:
+        """Check that the files that were read since this was last asked are what they were.
+
+        Raises:
+            SourceContentError: one was touched; names it.
+            OSError: one is not there.
+        """
+        if not self.census.known or self.census.state != state:
+            if self.state() != state:
+                raise _changed(self.where)
+            return
+        for number in sorted(self._read):
+            self._require_untouched(number)
+        # Those that are still open may be read again.
+        self._read = {number for number in self._read if self._held[number]}
+
+    def described(self) -> SourceArray:
+        """Of each recording the names of its files, their sizes, and what stands in them."""
+        sizes, digests = self.census.contents()
+        texts = [
+            f"{name} {size} {digest.tobytes().hex()}"
+            for name, size, digest in zip(self.census.names, sizes.tolist(), digests, strict=True)
+        ]
+        return HeldArray("files", self.where, texts)
+
+    def record(self) -> str | None:
+        """Name, size and digest of each file, packed; None: they are too many."""
+        return record_of(self.census.names, *self.census.contents())
+
+    def _opened(self, number: int, model: Any, closing: ExitStack) -> SourceFile:
+        path = self.folder / self.census.names[number]
+        if self.census.known:
+            self._require_untouched(number)
+        self._read.add(number)
+        self._held[number] += 1
+        file = open_alike(path, self._drop_damaged, model, self.census.pieces.get(number))
+        closing.callback(partial(self._close_file, file, number))
+        return file
+
+    def _require_untouched(self, number: int) -> None:
+        path = self.folder / self.census.names[number]
+        if touched(path) != self.census.touched[number].tobytes():
+            raise _changed(str(path))
+
+    def _close_file(self, file: SourceFile, number: int) -> None:
+        if not self.census.known and (pieces := pieces_of(file)) is not None:
+            self.census.pieces[number] = pieces
+        self._held[number] -= 1
+        file.close()
+
+    def _found_models(self) -> list[Any]:
+        """What files share with those of the first recording."""
+        models: list[Any] = []
+        if self._drop_damaged:  # Which lines are is told by all of a file's cells.
+            return [None] * self._width
+        for path in self.files.paths(0):
+            with ExitStack() as closing:
+                file = open_file(path)
+                closing.callback(file.close)
+                models.append(model_of(file))
+        return models
+
+
+def files_changed(census: Census) -> bool:
+    """Whether a file was touched since the census; one that is not there was."""
+    try:
+        return state_of(touched_files(census.files.folder, census.names)) != census.state
+    except OSError:
+        return True
+
+
+def _changed(where: str) -> SourceContentError:
+    return SourceContentError(
+        f"{where} was changed while it was being read. Start again once nothing writes to it."
+    )

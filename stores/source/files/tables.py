@@ -1,0 +1,187 @@
+"""Tables of files, and tables that say more of each recording than its name does."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from headrace.stores.errors import SourceError
+from headrace.stores.io.places import Place
+from headrace.stores.source.file_patterns import FIELD, compiled
+from headrace.stores.source.files.files import FILE, SourceFiles
+from headrace.stores.source.files.kinds import ending_of
+from headrace.stores.source.files.listing import Inside
+from headrace.stores.source.files.table_rows import TableRows, first_rows, read_rows
+from headrace.stores.source.formats.opening import TEXTS
+from headrace.stores.source.names import plain_number
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.signals import names_of
+from headrace.stores.text import shown
+
+SHOWN_ROWS = 3
+LOOKED_AT_ROWS = 100
+FORMATS = frozenset(
+    (*TEXTS, ".h5", ".hdf5", ".hdf", ".mat", ".npy", ".npz", ".parquet", ".pq", ".zarr", ".zip",
+     ".nwb", ".snirf", ".edf", ".hea", ".dat", ".gz")
+)  # fmt: skip
+
+
+def is_table_of_files(place: Place, options: SourceOptions) -> bool:
+    """Whether a file lists recordings in its column `file`, and holds none itself."""
+    if ending_of(place.name) not in TEXTS:
+        return False
+    table = first_rows(place)
+    named = {*names_of(options.signals), *names_of(options.windows)}
+    if table is None or FILE not in table.columns or named & set(table.columns):
+        return False
+    looked_at = [_plain_name(each) for each in table.columns[FILE][:LOOKED_AT_ROWS]]
+    inside = Inside(place.parent)
+    return any(
+        ending_of(name) in FORMATS or ".." in name or inside.problem(name) is None
+        for name in looked_at
+    )
+
+
+def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
+    """The files that a table lists, in its order, with its other columns.
+
+    Args:
+        place: the table; names of files are relative to its folder.
+        patterns: one whose fields become columns too, or none.
+
+    Raises:
+        UserError: it cannot be read; a file is listed twice, is not there, or is out of the folder
+            of the table; names the rows.
+    """
+    table = read_rows(place)
+    names = [_plain_name(each) for each in table.columns[FILE]]
+    if not names:
+        raise SourceError(f"{place} lists no file. Write a row for each recording.")
+    _require_files(table, names, place.parent)
+    first: dict[str, int] = {}
+    for row, name in enumerate(names):
+        if name in first:
+            raise SourceError(
+                f"{place}, line {table.lines[row]:,} lists {name} again: line "
+                f"{table.lines[first[name]]:,} has it too. Keep one of them."
+            )
+        first[name] = row
+    columns: dict[str, Sequence[str]] = {
+        column: cells for column, cells in table.columns.items() if column != FILE
+    }
+    columns |= _fields(names, patterns, place)
+    return SourceFiles(place.parent, tuple((name,) for name in names), columns | {FILE: names})
+
+
+def with_table(files: SourceFiles, name: str) -> SourceFiles:
+    """The same files with the columns of a table that shares some of theirs.
+
+    Args:
+        files: with the fields of their names.
+        name: of the table, in their folder or beside it. Equal numbers are equal: 01 is 1.
+
+    Raises:
+        UserError: it is not there, shares no column, has two rows of one recording or none of one.
+    """
+    table = read_rows(_found(files.folder, name))
+    shared = [column for column in table.columns if column in files.columns]
+    if not shared:
+        raise SourceError(
+            f"{table.where} has the columns {shown(list(table.columns))}, and the files' names "
+            f"give {shown(list(files.columns))}: none is in both. Name a field of source.files as "
+            "the table does."
+        )
+    row_of: dict[tuple[str, ...], int] = {}
+    for row, key in enumerate(_keys(table.columns[column] for column in shared)):
+        if key in row_of:
+            raise SourceError(
+                f"{table.where} has two rows of {_said(shared, key)}: lines "
+                f"{table.lines[row_of[key]]:,} and {table.lines[row]:,}. Keep one of them."
+            )
+        row_of[key] = row
+    keys = list(_keys(files.columns[column] for column in shared))
+    lacking = [at for at, key in enumerate(keys) if key not in row_of]
+    if lacking:
+        at = lacking[0]
+        more = f", nor for {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise SourceError(
+            f"{table.where} has no row for {files.names[at][0]} "
+            f"({_said(shared, keys[at])}){more}. Add it, or leave the file out by source.files."
+        )
+    rows = [row_of[key] for key in keys]
+    added = {
+        column: [cells[row] for row in rows]
+        for column, cells in table.columns.items()
+        if column not in shared
+    }
+    return replace(files, columns={**files.columns, **added})
+
+
+def _found(folder: Place, name: str) -> Place:
+    """A table in the folder, or beside it.
+
+    Raises:
+        UserError: it is in neither.
+    """
+    problems = {inside: Inside(inside).problem(name) for inside in (folder, folder.parent)}
+    for inside, problem in problems.items():
+        if problem is None:
+            return inside / name
+    raise SourceError(
+        f"source.table = {name!r} {problems[folder]}: it is looked for in {folder} and beside it. "
+        "Name a file in there."
+    )
+
+
+def _require_files(table: TableRows, names: Sequence[str], folder: Place) -> None:
+    inside = Inside(folder)
+    wrong = [
+        (table.lines[row], name, what)
+        for row, name in enumerate(names)
+        if (what := inside.problem(name) if name else "is no name") is not None
+    ]
+    if wrong:
+        listed = "; ".join(
+            f"line {line:,}: {name or 'an empty cell'} {what}"
+            for line, name, what in wrong[:SHOWN_ROWS]
+        )
+        more = f"; and {len(wrong) - SHOWN_ROWS:,} more" if len(wrong) > SHOWN_ROWS else ""
+        raise SourceError(
+            f"{table.where}, {listed}{more}. Files are looked for in {folder}: correct the table."
+        )
+
+
+def _fields(
+    names: Sequence[str], patterns: Sequence[str], place: Place
+) -> dict[str, Sequence[str]]:
+    if not patterns:
+        return {}
+    if len(patterns) > 1:
+        raise SourceError(
+            f"source.files has {len(patterns)} patterns, and {place} lists one file a recording. "
+            "Keep one of them, or name the folder."
+        )
+    found = [compiled(patterns[0]).fullmatch(name) for name in names]
+    for name, match in zip(names, found, strict=True):
+        if match is None:
+            raise SourceError(
+                f"{name}, which {place} lists, does not match source.files = {patterns[0]!r}. "
+                "Correct one of the two."
+            )
+    fields = dict.fromkeys(FIELD.findall(patterns[0]))
+    return {field: [match[field] for match in found if match] for field in fields}
+
+
+def _plain_name(name: str) -> str:
+    """A name of a file as folders list it: ./a.csv is a.csv."""
+    return posixpath.normpath(name) if name and ".." not in name.split("/") else name
+
+
+def _keys(columns: Iterable[Sequence[str]]) -> Iterable[tuple[str, ...]]:
+    return zip(*([plain_number(_plain_name(each)) for each in cells] for cells in columns),
+               strict=True)  # fmt: skip
+
+
+def _said(columns: Sequence[str], key: Sequence[str]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in zip(columns, key, strict=True))

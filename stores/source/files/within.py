@@ -1,0 +1,203 @@
+"""Recordings within files: what names with fields match is a recording each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+
+from headrace.stores.errors import SourceError
+from headrace.stores.io.storage import State
+from headrace.stores.source.derived.shaped import flat
+from headrace.stores.source.files.each_recording import EachRecording, first_array
+from headrace.stores.source.files.names_within import FIELD, BoundNode, filled, matches
+from headrace.stores.source.interface import Files, SourceArray, SourceFile
+from headrace.stores.source.labels.recording_labels import USUAL_LABELS
+from headrace.stores.source.labels.texts import column_texts
+from headrace.stores.source.names import natural_order
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.recording_table import USUAL_GROUPS, USUAL_SPLIT
+from headrace.stores.source.signals import names_of
+from headrace.stores.text import shown
+
+Fields = Mapping[str, str]
+MEMBER = "recording"
+"""The field that numbers the members of a cell array."""
+
+
+class RecordingsWithin(EachRecording):
+    """The recordings that a file holds, or each of many files; see `SourceFile`."""
+
+    def __init__(
+        self,
+        file: SourceFile,
+        pattern: str,
+        found: Sequence[tuple[int | None, Fields]],
+        cells: Mapping[str, str],
+        options: SourceOptions,
+    ) -> None:
+        """Recordings in their order.
+
+        Args:
+            file: the file, or many of them.
+            pattern: says what a recording is called.
+            found: of each the number of its files, None of one file alone; and its fields.
+            cells: names of cell arrays, and the patterns of their members.
+            options: names of arrays that may have one entry for each recording.
+        """
+        self._of = [number for number, _ in found]
+        self._fields = [fields for _, fields in found]
+        columns = {
+            name: [values[number] for number in self._of if number is not None]
+            for name, values in file.columns.items()
+        }
+        columns |= {name: [each[name] for each in self._fields] for name in self._fields[0]}
+        columns |= (listed := _listed(file, found, options))
+        self._listed, self._cells = frozenset(listed), cells
+        super().__init__(file.where, len(found), columns)
+        self._file, self._pattern = file, pattern
+        self.folder = file.folder
+        self.fetched_bytes = file.fetched_bytes
+
+    def opened(self, recording: int, closing: ExitStack) -> Files:
+        """The open files of a recording."""
+        files = _files(self._file, self._of[recording], closing)
+        fields = self._fields[recording]
+        return [BoundNode(each, fields, self._listed, self._cells) for each in files]
+
+    def titled(self, recording: int) -> str:
+        """The name of a recording's files, and of its data in them."""
+        name, number = filled(self._pattern, self._fields[recording]), self._of[recording]
+        if number is not None and isinstance(self._file, EachRecording):
+            return f"{self._file.titled(number)}:{name}"
+        return name
+
+    def size(self) -> int:
+        """Of the files."""
+        return self._file.size()
+
+    def state(self) -> State:
+        """Of the files."""
+        return self._file.state()
+
+    def described(self) -> SourceArray | None:
+        """The files."""
+        return self._file.described()
+
+    def close(self) -> None:
+        """Close what is open, and the files."""
+        super().close()
+        self._file.close()
+
+
+def recordings_within(file: SourceFile, options: SourceOptions) -> SourceFile:
+    """`file` as the recordings that names with fields find in it; itself without such names.
+
+    Raises:
+        UserError: names match nothing, or a recording lacks what one of them names.
+    """
+    data = names_of(options.windows) or names_of(options.signals)
+    cells = {name: f"{name}/{{{MEMBER}}}" for name in data if _is_cells(file, name)}
+    data = [cells.get(name, name) for name in data]
+    named = [name for name in [*data, options.labels or ""] if FIELD.search(name)]
+    if not named or file.example(lambda files: files[0].array(named[0]) is not None):
+        return file
+    patterns = [name for name in data if FIELD.search(name)]
+    found = list(_found(file, patterns))
+    if not found:
+        raise SourceError(
+            f"Nothing in {file.where} is called as {shown(patterns)}. It holds: "
+            f"{file.contents()}. Correct source.{'windows' if options.windows else 'signals'}."
+        )
+    return RecordingsWithin(file, (patterns or named)[0], found, cells, options)
+
+
+def _is_cells(file: SourceFile, name: str) -> bool:
+    """Whether members "0", "1", ... stand under a name, and no array: cells of a cell array."""
+
+    def found(files: Files) -> bool:
+        group = None if files[0].array(name) is not None else files[0].group(name)
+        children = [] if group is None else list(group.children())
+        return bool(children) and set(children) == {str(n) for n in range(len(children))}
+
+    return not FIELD.search(name) and "*" not in name and file.example(found)
+
+
+def _listed(
+    file: SourceFile, found: Sequence[tuple[int | None, Fields]], options: SourceOptions
+) -> dict[str, list[str]]:
+    """Arrays of the files that have one entry for each recording in them, by name."""
+    wanted = [
+        *(USUAL_LABELS if options.labels is None else [options.labels]),
+        *(USUAL_GROUPS if options.groups is None else [options.groups]),
+        *(USUAL_SPLIT if options.split is None else [options.split]),
+        *([] if options.label_column is None else [options.label_column]),
+    ]
+    counts = Counter(number for number, _ in found)
+    listed: dict[str, list[str]] = {}
+    for name in wanted:
+        texts: list[str] = []
+        for number, count in counts.items():
+            with ExitStack() as closing:
+                array = first_array(_files(file, number, closing), name) if name else None
+                column = None if array is None else flat(array)
+                if column is not None and column.shape == (count,):
+                    texts += column_texts(column)
+        if len(texts) == len(found):
+            listed[name] = texts
+    return listed
+
+
+def _found(file: SourceFile, patterns: Sequence[str]) -> Iterator[tuple[int | None, Fields]]:
+    """Recordings in the order of their files, and within one in the natural order of names."""
+    if not isinstance(file, EachRecording):
+        yield from ((None, fields) for fields in _fields(file, None, patterns, {}))
+        return
+    for number in range(file.count):
+        known = {name: values[number] for name, values in file.columns.items()}
+        yield from (
+            (number, {name: fields[name] for name in fields})
+            for fields in _fields(file, number, patterns, known)
+        )
+
+
+def _fields(
+    file: SourceFile, number: int | None, patterns: Sequence[str], known: Fields
+) -> list[Fields]:
+    """The fields of each recording within the files of that number."""
+    every: dict[tuple[str, ...], tuple[str, Fields]] = {}
+    keys: list[tuple[str, str, set[tuple[str, ...]]]] = []
+    with ExitStack() as closing:
+        for each in _files(file, number, closing):
+            for pattern in patterns:
+                names = sorted(set(FIELD.findall(pattern)))
+                found: set[tuple[str, ...]] = set()
+                for path, fields in matches(each, pattern, known):
+                    key = tuple(fields[name] for name in names)
+                    found.add(key)
+                    every.setdefault(key, (path, {name: fields[name] for name in names}))
+                _require_same_fields(pattern, patterns[0])
+                keys.append((each.where, pattern, found))
+    for where, pattern, found in keys:
+        lacking = sorted(every.keys() - found)
+        if lacking:
+            raise SourceError(
+                f"{shown([every[key][0] for key in lacking])} in {where} has no partner that "
+                f"matches {pattern!r}. Correct the pattern, or leave the recording out."
+            )
+    listed = list(every.values()) if patterns else [("", {})]
+    return [listed[position][1] for position in natural_order([path for path, _ in listed])]
+
+
+def _require_same_fields(pattern: str, first: str) -> None:
+    if set(FIELD.findall(pattern)) != set(FIELD.findall(first)):
+        raise SourceError(
+            f"{pattern!r} has other fields than {first!r}: the channels of one recording are found "
+            "by equal fields. Correct source.signals or source.windows."
+        )
+
+
+def _files(file: SourceFile, number: int | None, closing: ExitStack) -> Files:
+    if number is not None and isinstance(file, EachRecording):
+        return file.opened(number, closing)
+    return [file]

@@ -1,0 +1,1 @@
+"""What a child process looks at in strangers' files first, and its limits."""

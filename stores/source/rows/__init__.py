@@ -1,0 +1,1 @@
+"""What is done to rows before windows are cut: filters, means, slow channels, other rates."""

@@ -1,0 +1,1 @@
+"""Times of rows: the rate that they give, gaps, and their order."""
