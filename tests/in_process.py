@@ -21,7 +21,7 @@ from headrace.pipeline.request import Request
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import UserError
 from headrace.stores.io.places import Place, storage_of
-from headrace.stores.source.probe.probe import probe
+from headrace.stores.source.probe import probe
 
 
 @contextmanager

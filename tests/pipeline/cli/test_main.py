@@ -48,7 +48,7 @@ CASES: dict[str, tuple[type[UserError] | None, *tuple[str, ...]]] = {
     "inspect --store file.txt": (StoreError, "file.txt", "--data"),
     "features --data file.txt --store file.txt/x.zarr": (DiskError, "file.txt"),
     "features --data file.txt --store file.txt": (StoreError, "file.txt", "--store"),
-    "features --data file.txt": (SourceError, "file.txt", "HDF5"),
+    "features --data file.txt": (SourceError, "file.txt", "empty"),
     "synth --windows 10 --output file.txt": (CommandError, "file.txt", "--output"),
     "synth --windows 0 --output new.h5": (None, "--windows", "0", "1"),
     "train --config gone.toml": (ConfigError, "gone.toml", "--config"),

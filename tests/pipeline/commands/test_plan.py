@@ -278,6 +278,9 @@ class VirtualSource:
     def fingerprint(self) -> str:
         return "0" * 64
 
+    def recorded_files(self) -> None:
+        """It is one."""
+
     def label_runs(self) -> Iterator[LabelRuns]:
         edges = np.linspace(0, self.windows, 2001).astype(np.int64)
         number = np.arange(2000)

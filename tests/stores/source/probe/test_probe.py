@@ -14,9 +14,10 @@ import pytest
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.probe import probe
 from headrace.stores.source.probe.found import contents_of_json
 from headrace.stores.source.probe.looking import chosen
-from headrace.stores.source.probe.probe import look_at, look_at_stretches, open_stranger, probe
+from headrace.stores.source.probe.probe import look_at, look_at_stretches, open_stranger
 from tests.refusals import refused
 from tests.stores.source_files import write_recordings, write_windows
 
@@ -70,7 +71,7 @@ def test_the_parent_opens_nothing_before_the_child_lived(
 def test_a_child_may_take_so_much_memory_and_no_more(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("x\n1\n")
     code = (
-        "import sys, headrace.stores.source.probe_child as child; "
+        "import sys, headrace.stores.source.probe.child as child; "
         "child.LEAST_ROOM, child.SHARE_OF_ROOM = 64 << 20, 0; "
         "from pathlib import Path; child.limit(Path(sys.argv[1])); "
         "import numpy; numpy.ones(1 << 22); "
