@@ -23,7 +23,7 @@ def clean(raw: bytes, separator: bytes) -> bytes:
 
     Blanks and separators within quotes stay.
     """
-    data = b"\n" + raw + b"\n"
+    data = b"\n" + raw if raw.endswith(b"\n") else b"\n" + raw + b"\n"
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if not data.isascii():

@@ -102,4 +102,5 @@ def plan_of_known(like: TextModel, pieces: NDArray[np.int64]) -> TextPlan:
         setattr(plan, name, array("q", column))
     plan.rows = array("q", [0, *pieces[:, 3].tolist()])
     plan.piece_bytes = int((pieces[:, 1] - pieces[:, 0]).max(initial=0))
+    plan.piece_rows = int(np.diff(pieces[:, 3], prepend=0).max(initial=1))
     return plan

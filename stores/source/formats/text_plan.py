@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from headrace.stores.errors import SourceContentError
@@ -45,6 +44,7 @@ class TextPlan:
         lines: lines of the file before each.
         rows: first row of each, and the number of all.
         piece_bytes: of the largest piece.
+        piece_rows: of the piece that has most.
         damaged: lines that are left out.
         order: names of the columns of numbers in another file's order; empty: in its own.
     """
@@ -61,6 +61,7 @@ class TextPlan:
     lines: array[int] = field(default_factory=lambda: array("q"))
     rows: array[int] = field(default_factory=lambda: array("q", [0]))
     piece_bytes: int = 0
+    piece_rows: int = 1
     damaged: int = 0
     order: tuple[str, ...] = ()
 
@@ -83,23 +84,11 @@ class TextPlan:
         """Rows of the table."""
         return self.rows[-1]
 
-    @cached_property
-    def piece_rows(self) -> int:
-        """Rows of the piece that has most."""
-        return max((self.rows_in(piece) for piece in range(len(self.starts))), default=1)
-
-    @cached_property
+    @property
     def decoded_bytes(self) -> int:
-        """Of the piece that takes most: 8 bytes a cell and a bit whether it is empty, and texts."""
-        texts = TEXT in self.kinds
-        row = len(self.kinds) * 9
-        return max(
-            (
-                self.rows_in(piece) * row + texts * (self.stops[piece] - self.starts[piece])
-                for piece in range(len(self.starts))
-            ),
-            default=0,
-        )
+        """Most of a piece: 8 bytes a cell and a bit whether it is empty, and texts."""
+        texts = self.piece_bytes if TEXT in self.kinds else 0
+        return self.piece_rows * len(self.kinds) * 9 + texts
 
     def add_piece(self, lines: Lines, rows: int) -> None:
         """Some more lines, that hold so many rows."""
@@ -108,6 +97,7 @@ class TextPlan:
         self.lines.append(lines.line)
         self.rows.append(self.row_count + rows)
         self.piece_bytes = max(self.piece_bytes, len(lines.raw))
+        self.piece_rows = max(self.piece_rows, rows)
 
     def rows_in(self, piece: int) -> int:
         """Rows of a piece."""
