@@ -46,6 +46,7 @@ class TextPlan:
         rows: first row of each, and the number of all.
         piece_bytes: of the largest piece.
         damaged: lines that are left out.
+        first_damaged: where the first of them stands.
         order: names of the columns of numbers in another file's order; empty: in its own.
     """
 
@@ -62,6 +63,7 @@ class TextPlan:
     rows: array[int] = field(default_factory=lambda: array("q", [0]))
     piece_bytes: int = 0
     damaged: int = 0
+    first_damaged: str = ""
     order: tuple[str, ...] = ()
 
     @property
@@ -177,8 +179,9 @@ def plan_table(source: TextBytes, drop: bool = False) -> tuple[TextPlan, Any | N
             columns = len(lines.dialect.names)
             plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
         data = lines.rows()
-        if drop:
-            plan.damaged += lines.cleaned().count(b"\n") - data.count(b"\n")
+        if drop and (damaged := lines.cleaned().count(b"\n") - data.count(b"\n")):
+            plan.damaged += damaged
+            plan.first_damaged = plan.first_damaged or lines.first_left_out(data)
         if data:
             table = _planned(plan, lines, data)
     if plan is None:
