@@ -2,6 +2,11 @@
 # jupyter:
 #   jupytext:
 #     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
 #   kernelspec:
 #     display_name: Python 3
 #     language: python
@@ -19,7 +24,6 @@ import os
 import tempfile
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -37,42 +41,15 @@ for person in range(6):
             }
         )
         table["acc_z"] += 1.0
+        table.insert(0, "time", seconds)
         table.to_csv(f"csv/person{person}_{activity}.csv", index=False)
 
 # %% [markdown]
-# Write them into one HDF5 file, one recording after another: nothing is held but one CSV.
+# Let Headrace look at the folder as it is, read what it is not sure of, and correct `mine.toml` if
+# need be.
 
 # %%
-channels = ["acc_x", "acc_y", "acc_z"]
-files = sorted(Path("csv").glob("*.csv"))
-with h5py.File("mine.h5", "w") as file:
-    signals = file.create_dataset(
-        "signals", (0, 3), "f4", maxshape=(None, 3), chunks=(16_384, 3), compression="lzf"
-    )
-    labels = file.create_dataset("labels", (0,), h5py.string_dtype(), maxshape=(None,), chunks=True)
-    starts, lengths, subjects = [], [], []
-    for path in files:
-        person, activity = path.stem.split("_")
-        values = pd.read_csv(path)[channels].to_numpy(np.float32)
-        first = len(signals)
-        signals.resize(first + len(values), axis=0)
-        labels.resize(first + len(values), axis=0)
-        signals[first:], labels[first:] = values, activity
-        starts.append(first)
-        lengths.append(len(values))
-        subjects.append(person)
-    table = file.create_group("recordings")
-    table["start"], table["length"] = starts, lengths
-    table.create_dataset("subject", data=subjects, dtype=h5py.string_dtype())
-    signals.attrs["sampling_rate_hz"] = 50.0
-    signals.attrs["channels"] = channels
-    signals.attrs["units"] = ["g", "g", "g"]
-
-# %% [markdown]
-# Let Headrace look at it, read what it is not sure of, and correct `mine.toml` if need be.
-
-# %%
-# !headrace init mine.h5
+# !headrace init csv --output mine.toml
 # !cat mine.toml
 
 # %% [markdown]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,7 @@ from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.resolve import inputs_of_run
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.stores.errors import PredictionError
-from headrace.stores.io.places import Place
-from headrace.stores.source.probe.probe import look_at, open_stranger
-from headrace.stores.source.signals import USUAL_WINDOWS, names_of
-from headrace.stores.source.source import Source, open_source
-from headrace.stores.source.windows import RECORDING_OPTIONS
+from headrace.stores.source.source import Source
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
@@ -34,15 +30,9 @@ if TYPE_CHECKING:
     from headrace.pipeline.console import Console
     from headrace.pipeline.runs.folder import RunFolder
     from headrace.pipeline.runs.inputs import ModelInputs
-    from headrace.stores.source.options import SourceOptions
 
 BLOCK_BYTES = 8 * MIB
 """Of the windows that are read, and passed on, together."""
-UNLABELLED = {
-    **{"labels": "", "classes": "", "groups": None, "split": "", "split_by_window": True},
-    **{"class_map": {}, "exclude_labels": [], "label_rule": "pure"},
-}
-"""Options of a source of which no label is looked at."""
 
 
 @dataclass(frozen=True)
@@ -150,80 +140,6 @@ def predicted_blocks(
             )
 
     return predicted()
-
-
-def labelled_options(
-    trained: SourceOptions, given: SourceOptions, said: Sequence[str]
-) -> SourceOptions:
-    """How to read a source that the run did not see: as its own, but for what is given now.
-
-    An official split of the source is left alone: all of it is read.
-
-    Args:
-        trained: of the run.
-        given: of the command; only keys that are set count.
-        said: keys of which the source has an attribute of its own, which wins over the run's.
-    """
-    found = _merged(trained, given, said) | {"split": ""}
-    if given.groups:
-        found["split_by_window"] = False
-    elif found["split_by_window"]:
-        found["groups"] = None
-    return type(trained).model_validate(found)
-
-
-def unlabelled_options(
-    trained: SourceOptions, given: SourceOptions, said: Sequence[str]
-) -> SourceOptions:
-    """The same for a source whose labels and groups, if any, are not looked at."""
-    return type(trained).model_validate(_merged(trained, given, said) | UNLABELLED)
-
-
-def _merged(trained: SourceOptions, given: SourceOptions, said: Sequence[str]) -> dict[str, Any]:
-    chosen = given.model_dump(include=given.model_fields_set)
-    kept = trained.model_dump()
-    layout = {"layout", "windows", "signals"} & given.model_fields_set
-    for name in ("rate_hz", "channels", "units", "scale"):
-        if name in said:
-            kept[name] = None
-    if layout:
-        fresh = type(trained)().model_dump()
-        windows = given.layout == "windows" or given.windows
-        forgotten = ("layout", "windows", "signals", *(RECORDING_OPTIONS if windows else ()))
-        kept |= {name: fresh[name] for name in forgotten}
-    for alternatives in (("window_s", "window_samples"), ("step_s", "step_samples", "overlap")):
-        if given.model_fields_set & set(alternatives):
-            kept |= dict.fromkeys(alternatives)
-    return kept | chosen
-
-
-def open_as(
-    path: Place,
-    trained: SourceOptions,
-    given: SourceOptions,
-    options: Callable[[SourceOptions, SourceOptions, Sequence[str]], SourceOptions],
-) -> Source:
-    """Open a source that the run did not see, by `labelled_options` or `unlabelled_options`.
-
-    Raises:
-        UserError: as `open_source`.
-    """
-    given = _with_layout(path, trained, given)
-    with open_stranger(path, options(trained, given, ())) as source:
-        said = sorted(source.said)
-    return open_source(path, options(trained, given, said))
-
-
-def _with_layout(path: Place, trained: SourceOptions, given: SourceOptions) -> SourceOptions:
-    """`given`, with a layout where the file has none of the names that the run's source had."""
-    named = [name for option in (trained.windows, trained.signals) for name in names_of(option)]
-    if not named or {"layout", "windows", "signals"} & given.model_fields_set:
-        return given
-    found = look_at(path)
-    if any(found.named(name) for name in named):
-        return given
-    usual = any(len(each.shape) == 3 for name in USUAL_WINDOWS if (each := found.named(name)))
-    return given.model_copy(update={"layout": "windows" if usual else "recordings"})
 
 
 def _catalogue(config: Config, inputs: ModelInputs) -> Catalogue | None:

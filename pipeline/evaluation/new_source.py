@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.model.scores import Scores
-from headrace.pipeline.evaluation.applied import (
-    Applied,
-    apply_run,
+from headrace.pipeline.evaluation.applied import Applied, apply_run, predicted_blocks
+from headrace.pipeline.evaluation.metrics import TITLES, ClassifierScores
+from headrace.pipeline.evaluation.source_options import (
     labelled_options,
     open_as,
-    predicted_blocks,
     unlabelled_options,
 )
-from headrace.pipeline.evaluation.metrics import TITLES, ClassifierScores
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.request import require_data

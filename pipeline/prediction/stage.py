@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.pipeline.evaluation.applied import (
-    Applied,
-    apply_run,
-    open_as,
-    predicted_blocks,
-    unlabelled_options,
-)
+from headrace.pipeline.evaluation.applied import Applied, apply_run, predicted_blocks
+from headrace.pipeline.evaluation.source_options import open_as, unlabelled_options
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.prediction.files import prediction_file, refuse_output, timeline_path

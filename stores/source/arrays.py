@@ -46,7 +46,7 @@ def find_array(
         return None
     raise SourceError(
         f"{node.where} has no dataset {named!r}, which source.{option} names. "
-        f"It holds: {node.contents()}."
+        f"It holds: {node.contents()}. Name one of these, or leave the key out."
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
+from headrace.stores.source.remarks import Remark
 
 Answer = TypeVar("Answer")
 
@@ -191,6 +192,10 @@ class SourceFile(SourceNode, Protocol):
 
     def described(self) -> SourceArray | None:
         """Of many files: what each is, as texts that change with its name or its content."""
+        ...
+
+    def remarks(self) -> list[Remark]:
+        """What is to be said of how it was read, once it was."""
         ...
 
     def close(self) -> None:

@@ -231,7 +231,9 @@ class Source:
         They decide nothing: neither what is read nor the fingerprint.
         """
         files = self._file.notes() if isinstance(self._file, ManyFiles) else ()
-        return (*notes_of(self._layout, self.label_losses, self.options), *files)
+        found = notes_of(self._layout, self.label_losses, self.options)
+        read = (Note(str(each), each.key) for each in self._file.remarks())
+        return (*found, *files, *read)
 
     @cached_property
     def label_losses(self) -> LabelLosses:

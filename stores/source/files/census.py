@@ -19,6 +19,7 @@ from headrace.stores.source.derived.joined import Costs
 from headrace.stores.source.derived.run_array import Runs
 from headrace.stores.source.files.files import SourceFiles
 from headrace.stores.source.files.states import DIGEST, content, touched_below
+from headrace.stores.source.remarks import Remark, together
 
 NAME_BYTES = 300
 """Held of a file: its name and the texts of its columns, as Python has them."""
@@ -53,6 +54,7 @@ class Census:
         sizes, digests: (files,) and (files, 8) of each; found when they are asked for.
         seen: of each time that arrays were found in all recordings.
         pieces: of tables of text, by the number of the file.
+        remarks: on how files were read, by the number of the first.
         known: whether this was found before, and is not to be found again.
     """
 
@@ -64,6 +66,7 @@ class Census:
     digests: NDArray[np.uint8] | None = None
     seen: list[Seen] = field(default_factory=list)
     pieces: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    remarks: dict[int, list[Remark]] = field(default_factory=dict)
     known: bool = False
 
     @property
@@ -80,6 +83,11 @@ class Census:
         held = sum(array.nbytes for array in arrays if array is not None)
         # A small array is an object of its own.
         return held + runs + 200 * len(self.pieces) + NAME_BYTES * len(self.touched)
+
+    @property
+    def said(self) -> list[Remark]:
+        """On how files were read, in their order: one for each option."""
+        return together([each for _, found in sorted(self.remarks.items()) for each in found])
 
     def number_beside(self, recording: int, pattern: str) -> int:
         """The number among all files of the one beside a recording.
@@ -133,6 +141,7 @@ class Census:
             "beside": self.beside,
             "columns": dict(self.files.columns),
             "left_out": self.files.left_out,
+            "remarks": [asdict(each) for each in self.said],
             "seen": [
                 {"costs": asdict(each.costs), "differing": each.differing, "runs": bool(each.runs)}
                 for each in self.seen
@@ -188,6 +197,7 @@ def census_from(kept: Any, folder: Place) -> Census | None:
             found["digests"],
             seen,
             pieces,
+            {0: [Remark(**each) for each in said["remarks"]]},
             known=True,
         )
     except ARCHIVE_ERRORS:

@@ -24,6 +24,7 @@ from headrace.stores.source.files.states import touched
 from headrace.stores.source.formats.opening import model_of, open_alike, open_file, pieces_of
 from headrace.stores.source.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.notes.note import Note
+from headrace.stores.source.remarks import Remark
 
 
 class ManyFiles(EachRecording):
@@ -92,6 +93,10 @@ class ManyFiles(EachRecording):
         text = left_out_note(left_out, self.folder) if left_out else ""
         return (Note(text, "source.files"),) if text else ()
 
+    def remarks(self) -> list[Remark]:
+        """On how the files were read."""
+        return self.census.said
+
     def size(self) -> int:
         """Bytes of all files."""
         return int(self.census.contents()[0].sum())
@@ -145,8 +150,11 @@ class ManyFiles(EachRecording):
             raise _changed(str(path))
 
     def _close_file(self, file: SourceFile, number: int) -> None:
-        if not self.census.known and (pieces := pieces_of(file)) is not None:
-            self.census.pieces[number] = pieces
+        if not self.census.known:
+            if (pieces := pieces_of(file)) is not None:
+                self.census.pieces[number] = pieces
+            if remarks := file.remarks():
+                self.census.remarks[number] = remarks
         self._held[number] -= 1
         file.close()
 

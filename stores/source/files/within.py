@@ -17,6 +17,7 @@ from headrace.stores.source.labels.texts import column_texts
 from headrace.stores.source.names import natural_order
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import USUAL_GROUPS, USUAL_SPLIT
+from headrace.stores.source.remarks import Remark
 from headrace.stores.source.signals import names_of
 from headrace.stores.text import shown
 
@@ -79,6 +80,10 @@ class RecordingsWithin(EachRecording):
     def state(self) -> State:
         """Of the files."""
         return self._file.state()
+
+    def remarks(self) -> list[Remark]:
+        """Of the files."""
+        return self._file.remarks()
 
     def described(self) -> SourceArray | None:
         """The files."""

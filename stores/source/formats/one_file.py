@@ -9,6 +9,7 @@ from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.io.storage import State
 from headrace.stores.source.interface import Answer, Files, SourceArray
+from headrace.stores.source.remarks import Remark
 
 if TYPE_CHECKING:
     from headrace.stores.source.interface import SourceFile
@@ -59,6 +60,10 @@ class OneFile:
     def described(self) -> SourceArray | None:
         """None: it is one file."""
         return None
+
+    def remarks(self) -> list[Remark]:
+        """None."""
+        return []
 
 
 def no_files_beside(where: str, name: str) -> SourceError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from headrace.stores.errors import SourceContentError
@@ -56,6 +57,14 @@ class Lines(NamedTuple):
         """Their rows, damaged ones among them."""
         end = self.dialect.row_end
         return clean(self.raw.replace(end, b"\n") if end else self.raw, self.dialect.separator)
+
+    def first_left_out(self, data: bytes) -> str:
+        """The file and the line of the first row that `data`, what `rows` gives, lacks."""
+        kept = data.splitlines()
+        every = self.cleaned().splitlines()
+        row = next((at for at, line in enumerate(kept) if line != every[at]), len(kept))
+        whole = self._replace(dialect=replace(self.dialect, numbers=None))
+        return whole.line_of(row)
 
     def line_of(self, row: int) -> str:
         """The file and the line of their row `row`, for an error."""

@@ -46,6 +46,7 @@ class TextPlan:
         piece_bytes: of the largest piece.
         piece_rows: of the piece that has most.
         damaged: lines that are left out.
+        first_damaged: where the first of them stands.
         order: names of the columns of numbers in another file's order; empty: in its own.
     """
 
@@ -63,6 +64,7 @@ class TextPlan:
     piece_bytes: int = 0
     piece_rows: int = 1
     damaged: int = 0
+    first_damaged: str = ""
     order: tuple[str, ...] = ()
 
     @property
@@ -167,8 +169,9 @@ def plan_table(source: TextBytes, drop: bool = False) -> tuple[TextPlan, Any | N
             columns = len(lines.dialect.names)
             plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
         data = lines.rows()
-        if drop:
-            plan.damaged += lines.cleaned().count(b"\n") - data.count(b"\n")
+        if drop and (damaged := lines.cleaned().count(b"\n") - data.count(b"\n")):
+            plan.damaged += damaged
+            plan.first_damaged = plan.first_damaged or lines.first_left_out(data)
         if data:
             table = _planned(plan, lines, data)
     if plan is None:

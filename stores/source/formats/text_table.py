@@ -34,6 +34,7 @@ from headrace.stores.source.formats.text_parse import (
     parsed,
 )
 from headrace.stores.source.formats.text_plan import TextPlan, plan_table
+from headrace.stores.source.remarks import DAMAGED, Remark
 
 SMALL_PIECE = 256 << 10
 """Read at a time where a few windows are wanted of each of many files."""
@@ -107,6 +108,13 @@ class TextTable(OneFile):
         plan = self._plan
         alike = self._like is not None and plan is not None and plan.dialect == self._like.dialect
         return known_pieces(plan) if alike and plan is not None else None
+
+    def remarks(self) -> list[Remark]:
+        """What is to be said of how it was read, as far as it was."""
+        plan = self._plan
+        if plan is None or not plan.damaged:
+            return []
+        return [Remark(DAMAGED, plan.first_damaged, plan.damaged)]
 
     @property
     def unpacked_bytes(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from headrace.child import child_command
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceError, UserError
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.formats import opening
 from headrace.stores.text import in_one_line
@@ -24,6 +24,11 @@ LEAST_ROOM, SHARE_OF_ROOM = 1 << 30, 0.8
 """Bytes that a child may take at least, and of those that are free."""
 BASE_SECONDS, SLOWEST = 600, 4 << 20
 """Time that a child has, and bytes of the source that add a second to it."""
+BUSY_SECONDS, BUSY_A_FILE, SLOWEST_BUSY = 30, 0.05, 512 << 10
+"""Time of the processor that it has, more for each file of a folder, and bytes that add a second.
+
+Some damaged files keep libhdf5 busy for ever; waiting for a disk or for other programs is not busy.
+"""
 REMOTE_SECONDS = 4 * 3600
 """Time that a child has for objects."""
 NAME_BYTES = 8192
@@ -81,8 +86,14 @@ def _ended(path: Place, last: str, number: int, said: str) -> SourceError:
             "second for every 4 MiB. Copy it to a faster disk, or name fewer files; if it opens "
             "nowhere, it is damaged: restore it."
         )
+    reader, way_out = PARSERS.get(_format(path, last), ("what reads it", ""))
+    if number == signal.SIGPROF:
+        return SourceError(
+            f"The source {where} keeps {reader} busy without an end: {BUSY_SECONDS} s of the "
+            f"processor, and one for every {SLOWEST_BUSY >> 10} KiB, did not suffice. The file is "
+            f"damaged: restore it{way_out}."
+        )
     if number in CRASHES and "bad_alloc" not in said:
-        reader, way_out = PARSERS.get(_format(path, last), ("what reads it", ""))
         return SourceError(
             f"The source {where} cannot be read: {reader} crashed on it ({name}). The file is "
             f"damaged: restore it{way_out}."
@@ -113,6 +124,8 @@ def limit(path: Place, last: int | None = None) -> None:
     # Not Python's to handle: what hangs in a library hears no handler.
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, _seconds(path))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, _busy_seconds(path))
     with suppress(ImportError, OSError, ValueError):  # Not every system has such limits.
         import resource
 
@@ -135,3 +148,14 @@ def _seconds(path: Place) -> float:
             return BASE_SECONDS + sum(size for _, size in storage_of(path).sizes()) / SLOWEST
         return BASE_SECONDS + path.stat().st_size / SLOWEST
     return BASE_SECONDS
+
+
+def _busy_seconds(path: Place) -> float:
+    """0: no limit, where the sizes of the files that a path names are not known, or all is text."""
+    with suppress(UserError, OSError):
+        if isinstance(path, Path) and path.is_dir():
+            sizes = [size for _, size in storage_of(path).sizes()]
+            return BUSY_SECONDS + BUSY_A_FILE * len(sizes) + sum(sizes) / SLOWEST_BUSY
+        if isinstance(path, Path) and path.is_file() and opening.format_of(path) != "text":
+            return BUSY_SECONDS + path.stat().st_size / SLOWEST_BUSY
+    return 0

@@ -15,6 +15,9 @@ from headrace.stores.source.times.scan import Places, Scan
 from headrace.stores.source.times.stamps import SECONDS, Stamps
 from headrace.stores.text import counted, format_seconds
 
+EVEN = 1e-6
+"""Of a step: a smaller spread is that of rounding."""
+
 
 def coarse(where: str, steps: Steps | None) -> str:
     """That times do not tell rows apart."""
@@ -86,10 +89,11 @@ def notes_of_times(
     gaps = len(found.cuts.row) - restarts
     others = int(found.steps.sum()) - count - len(found.cuts.row)
     joined = f" {counted(others, 'step')} are far from it, and cut nothing." if others else ""
+    spread = f"uneven by {uneven:.2g} of a step (standard deviation)"
     notes = [
         Note(
-            f"{where} counts {unit}: {measured:.6g} Hz, steps uneven by {uneven:.2g} of a step "
-            f"(standard deviation), over {count:,} steps.{joined} The rate is {rate:g} Hz.",
+            f"{where} counts {unit}: {measured:.6g} Hz, steps {spread if uneven > EVEN else 'even'}"
+            f", over {count:,} steps.{joined} The rate is {rate:g} Hz.",
             "source.time",
         )
     ]

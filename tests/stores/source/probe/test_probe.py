@@ -57,6 +57,29 @@ def test_each_end_of_a_child_names_the_file_that_was_open(
         open_stranger(tmp_path, SourceOptions())
 
 
+@pytest.mark.parametrize("name", ["one.h5", "folder"])
+def test_what_keeps_a_child_busy_for_ever_is_ended_and_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ("one.h5" if name == "one.h5" else "folder/one.h5")
+    file.parent.mkdir(exist_ok=True)
+    write_windows(file)
+    real = subprocess.run
+    code = (
+        "import sys; from pathlib import Path; from headrace.stores.source.formats import opening; "
+        "from headrace.stores.source.probe import child; child.BUSY_SECONDS = 0.2; "
+        f"child.limit(Path({str(tmp_path / name)!r}), int(sys.argv[1])); "
+        f"opening.OPENED[0](Path({str(file)!r}))\n"
+        "while True: pass"
+    )
+    monkeypatch.setattr(
+        "headrace.stores.source.probe.child.subprocess.run",
+        lambda command, **named: real([command[0], "-c", code, command[-1]], **named),
+    )
+    with refused(SourceError, str(file), "HDF5", "h5repack"):
+        open_stranger(tmp_path / name, SourceOptions())
+
+
 def test_the_parent_opens_nothing_before_the_child_lived(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

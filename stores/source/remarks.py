@@ -1,0 +1,47 @@
+"""What a reader of text did with a file beside reading its rows; it is said, and never left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from headrace.stores.text import counted
+
+DAMAGED = "source.damaged_lines"
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Of one file, or of several of which the same is to be said.
+
+    Attributes:
+        key: the option that it speaks of.
+        where: the first file, and the line if there is one.
+        count: lines of all files.
+        files: how many.
+    """
+
+    key: str
+    where: str
+    count: int = 1
+    files: int = 1
+
+    def __str__(self) -> str:
+        """A sentence."""
+        of = f" of {self.files:,} files" if self.files > 1 else ""
+        were = "was" if self.count == 1 else "were"
+        first = f": {self.where}" if self.count == 1 else f"; the first is {self.where}"
+        return f"{counted(self.count, 'damaged line')}{of} {were} left out{first}."
+
+
+def together(remarks: Sequence[Remark]) -> list[Remark]:
+    """One for each option, that counts the lines and files of all."""
+    found: dict[str, Remark] = {}
+    for each in remarks:
+        before = found.get(each.key)
+        found[each.key] = (
+            each
+            if before is None
+            else replace(before, count=before.count + each.count, files=before.files + each.files)
+        )
+    return list(found.values())
