@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.text_bytes import TextBytes
+from headrace.stores.source.formats.text_clean import rows_in
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark
 from headrace.stores.source.formats.text_parse import NUMBER, TEXT
 from headrace.stores.source.formats.text_plan import TextPlan, table_lines
@@ -84,7 +85,7 @@ def count_table(source: TextBytes, like: TextModel) -> TextPlan:
         data = lines.rows()
         if data:
             plan.decimal = plan.decimal or decimal_mark(data, lines.dialect.separator)
-            plan.add_piece(lines, data.count(b"\n"))
+            plan.add_piece(lines, rows_in(data))
     if plan is None:
         raise SourceContentError(f"{source.where} has no row and no header. Name another file.")
     return plan

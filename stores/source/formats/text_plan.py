@@ -12,7 +12,7 @@ from typing import Any
 from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
 from headrace.stores.source.formats.text_bytes import TextBytes
-from headrace.stores.source.formats.text_clean import newlines
+from headrace.stores.source.formats.text_clean import newlines, rows_in
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark, find_dialect
 from headrace.stores.source.formats.text_encoding import table_begin
 from headrace.stores.source.formats.text_parse import (
@@ -169,7 +169,7 @@ def plan_table(source: TextBytes, drop: bool = False) -> tuple[TextPlan, Any | N
             columns = len(lines.dialect.names)
             plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
         data = lines.rows()
-        if drop and (damaged := lines.cleaned().count(b"\n") - data.count(b"\n")):
+        if drop and (damaged := rows_in(lines.cleaned()) - rows_in(data)):
             plan.damaged += damaged
             plan.first_damaged = plan.first_damaged or lines.first_left_out(data)
         if data:
@@ -210,4 +210,4 @@ def count_rows(path: Place) -> int:
         UserError: it cannot be read, or its header cannot be used.
     """
     with closing(TextBytes(path)) as source:
-        return sum(lines.cleaned().count(b"\n") for lines in table_lines(source, keep=False))
+        return sum(rows_in(lines.cleaned()) for lines in table_lines(source, keep=False))
