@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.commands.guess.config import guess_config
 from headrace.pipeline.commands.guess.facts import Guess, shortened
+from headrace.pipeline.commands.guess.missing import tell_drop_outs, tell_missing_channels
 from headrace.pipeline.commands.guess.rate import tell_order
 from headrace.pipeline.commands.guess.windows import tell_window
 from headrace.pipeline.config.load import config_from_table, load_config, toml_value
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
 from headrace.stores.source.notes.note import Note
-from headrace.stores.source.probe.probe import look_at, look_at_stretches, open_stranger
+from headrace.stores.source.probe.missing import non_finite_windows
+from headrace.stores.source.probe.probe import (
+    look_at,
+    look_at_missing,
+    look_at_stretches,
+    open_stranger,
+)
 from headrace.stores.text import counted, in_one_line
 
 if TYPE_CHECKING:
@@ -42,6 +49,7 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
         raise CommandError(f"{output} is there already. Name another --output.")
     guess = guess_config(look_at(data), str(data))
     _tell_window(guess, data)
+    _tell_missing(guess, data)
     disk.write_bytes(output, config_text(guess, data, output.stem).encode())
     problem, gives, notes = _tried(output, data)
     _say(console, guess, notes, gives)
@@ -116,6 +124,27 @@ def _tell_window(guess: Guess, data: Path) -> None:
     tell_window(guess, rate, stretches)
 
 
+def _tell_missing(guess: Guess, data: Path) -> None:
+    """Add what to do with NaN, if the source can be opened so far."""
+    for found in (tell_missing_channels, tell_drop_outs):
+        try:
+            options = config_from_table({"source": _given(guess)}, "init").source
+            missing = look_at_missing(data, options)
+        except UserError:  # It is said once the file is written.
+            return
+        found(guess, missing)
+
+
+def _given(guess: Guess) -> dict[str, Any]:
+    """The keys of the source that are set, and stand-ins for what is asked for."""
+    given = {key: value for key, (value, _) in guess.source.items() if value is not None}
+    if guess.source.get("rate_hz", (0, ""))[0] is None:
+        given["rate_hz"] = 1.0
+    if guess.source.get("groups", (0, ""))[0] is None:
+        given["split_by_window"] = True
+    return given
+
+
 def _tried(config: Path, data: Path) -> tuple[str | None, dict[str, Any] | None, tuple[Note, ...]]:
     """Why the file cannot be used as the configuration says, in one line; what it gives; notes."""
     try:
@@ -127,6 +156,10 @@ def _tried(config: Path, data: Path) -> tuple[str | None, dict[str, Any] | None,
                 "classes": len(source.classes),
                 "groups": len(source.groups) if source.grouped else None,
             }
+            bad, looked = non_finite_windows(source)
+            if looked and bad == looked:
+                nothing = f"all {looked:,} windows that were looked at hold NaN or infinity."
+                return nothing, gives, source.notes
             count = len(source.groups)
             if source.grouped and count < 3:
                 few = f"{count} groups are too few: a fold each to train, validate and test."

@@ -25,6 +25,7 @@ from headrace.stores.source.labels.window_groups import WindowGroups
 from headrace.stores.source.names import slices
 from headrace.stores.source.notes.all import notes_of
 from headrace.stores.source.notes.note import Note
+from headrace.stores.source.notes.signals import sampled
 from headrace.stores.source.opened import LayoutName, find_layout, open_located
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import RecordingsLayout
@@ -210,6 +211,10 @@ class Source:
         """
         self._check_range(start, stop)
         return self._layout.read_windows(start, stop, marks=True)
+
+    def sampled_rows(self, looks: int, size: int) -> Iterator[NDArray[np.float64]]:
+        """Rows (n, C) of some slices of the data as stored, evenly spread, of `size` bytes each."""
+        return sampled(self._layout.data, looks, size)
 
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """Where the candidates lie in the file; None for the windows layout.

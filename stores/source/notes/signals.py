@@ -32,7 +32,7 @@ def signal_notes(layout: Layout, options: SourceOptions) -> Iterator[Note]:
 def _without_signal(data: SourceArray, channels: tuple[str, ...]) -> Iterator[Note]:
     """Channels that are constant, or never finite, in a few slices."""
     low, high = np.full(len(channels), np.inf), np.full(len(channels), -np.inf)
-    for values in _sampled(data):
+    for values in sampled(data, LOOKS, LOOK_BYTES):
         finite = np.isfinite(values)
         low = np.minimum(low, np.where(finite, values, np.inf).min(axis=0))
         high = np.maximum(high, np.where(finite, values, -np.inf).max(axis=0))
@@ -57,14 +57,14 @@ def _channels(names: list[str]) -> str:
     return f"Channel{'s' * several} {listed(names, SHOWN)} {'have' if several else 'has'}"
 
 
-def _sampled(data: SourceArray) -> Iterator[NDArray[np.float64]]:
-    """Rows of channels of a few slices."""
+def sampled(data: SourceArray, looks: int, size: int) -> Iterator[NDArray[np.float64]]:
+    """Rows (n, C) of some slices of (S, C) or (N, T, C), evenly spread, of `size` bytes each."""
     shape = data.shape or (0,)
     row = max(1, int(np.prod(shape[1:])) * data.dtype.itemsize)
-    length = min(rows_of(data), max(1, LOOK_BYTES // row))
-    starts = np.unique(np.linspace(0, rows_of(data) - length, LOOKS).astype(np.int64))
+    length = min(rows_of(data), max(1, size // row))
+    starts = np.unique(np.linspace(0, rows_of(data) - length, looks).astype(np.int64))
     for start in starts.tolist():
         values = data.read(start, start + length).reshape(-1, shape[-1])
-        step = max(1, LOOK_BYTES // max(1, shape[-1]))
+        step = max(1, size // max(1, shape[-1]))
         for low in range(0, len(values), step):  # One window may be large.
             yield values[low : low + step].astype(np.float64)

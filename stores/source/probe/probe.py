@@ -21,6 +21,7 @@ from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe.child import DONE, REFUSED, limit, run_child
 from headrace.stores.source.probe.found import Contents, Stretches, contents_of_json
 from headrace.stores.source.probe.looking import look
+from headrace.stores.source.probe.missing import Missing, missing_of
 from headrace.stores.source.probe.stretches import stretches_of
 from headrace.stores.source.source import Source, open_source
 
@@ -57,6 +58,15 @@ def look_at_stretches(path: Place, options: SourceOptions) -> Stretches:
         UserError: as `open_stranger`.
     """
     return Stretches(**json.loads(_ask("stretches", path, options.model_dump_json())))
+
+
+def look_at_missing(path: Place, options: SourceOptions) -> Missing:
+    """Where values of a source are missing, found by a child process.
+
+    Raises:
+        UserError: as `open_stranger`.
+    """
+    return Missing(**json.loads(_ask("missing", path, options.model_dump_json())))
 
 
 def _ask(purpose: str, path: Place, given: str) -> str:
@@ -121,4 +131,13 @@ def _stretches(path: Place, given: str) -> str:
     return stretches_of(path, SourceOptions.model_validate_json(given)).as_json()
 
 
-_ANSWERS = {"open": _open, "contents": _contents, "stretches": _stretches}
+def _missing(path: Place, given: str) -> str:
+    return missing_of(path, SourceOptions.model_validate_json(given)).as_json()
+
+
+_ANSWERS = {
+    "open": _open,
+    "contents": _contents,
+    "stretches": _stretches,
+    "missing": _missing,
+}

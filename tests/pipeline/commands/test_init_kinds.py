@@ -132,3 +132,60 @@ def test_times_that_go_back_are_sorted_and_their_place_is_said(tmp_path: Path, i
     line = (tmp_path / "first.toml").read_text().partition("time_order")[2].partition("\n")[0]
     assert "???" in line
     assert "row 201" in line
+
+
+def test_channels_without_values_are_left_out_slow_ones_bridged_and_drop_outs_dropped(
+    tmp_path: Path, init: Init
+) -> None:
+    rows = RNG.normal(size=(4000, 5)).astype("f4")
+    rows[:, 0][np.arange(4000) % 9 > 0] = np.nan
+    rows[:, 4] = np.nan
+    rows[500:504, 1:4] = np.nan
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["signals"] = rows
+        file["signals"].attrs["channels"] = ["heart[rate]", "acc_x", "acc_y", "acc_z", "broken"]
+        file["labels"] = np.arange(4000) // 250 % 2
+        file.attrs["sampling_rate_hz"] = 50.0
+        recordings(file, 4, 1000)
+    code, config, found = init(tmp_path / "b.h5")
+    assert code == 0, found
+    assert config.source.use_channels == ["!broken"]
+    assert config.source.slow_channels == ["heart[[]rate]"]
+    assert config.source.non_finite == "drop"
+    assert found["gives"]["shape"][1] == 4
+    assert set(config.features.triads) == {"acc"}
+    for key in ("use_channels", "slow_channels", "non_finite"):
+        text = (tmp_path / "first.toml").read_text()
+        assert "???" in text.partition(f"{key} =")[2].partition("\n")[0]
+
+
+def test_a_broken_channel_of_windows_is_left_out_with_its_triad(tmp_path: Path, init: Init) -> None:
+    windows = RNG.normal(size=(60, 64, 4)).astype("f4")
+    windows[:, :, 2] = np.nan
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["X"] = windows
+        file["X"].attrs["ch_names"] = ["acc_x", "acc_y", "acc_z", "temp"]
+        file["X"].attrs["unit"] = ["g", "g", "g", "C"]
+        file["y"] = np.arange(60) % 2
+        file["groups"] = np.arange(60) // 12
+        file.attrs["sampling_rate_hz"] = 20.0
+    code, config, found = init(tmp_path / "w.h5")
+    assert code == 0, found
+    assert config.source.use_channels == ["!acc_z"]
+    assert config.source.non_finite == "error"
+    assert config.source.units == ["g", "g", "C"]
+    assert not config.features.triads
+    assert not config.features.accelerometers
+
+
+def test_windows_that_all_hold_nan_cannot_be_used(tmp_path: Path, init: Init) -> None:
+    windows = RNG.normal(size=(60, 64, 2)).astype("f4")
+    windows[:, 7] = np.nan
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["X"] = windows
+        file["y"] = np.arange(60) % 2
+        file["groups"] = np.arange(60) // 12
+        file.attrs["sampling_rate_hz"] = 20.0
+    code, _, found = init(tmp_path / "w.h5")
+    assert code == 2
+    assert "NaN" in found["problem"]
