@@ -42,7 +42,9 @@ def write_files(folder: Path, kind: str, files: int, size: int) -> Path:
     count = files * rows
     with h5py.File(made / "part.h5", "w") as file:
         shape = (count, len(CHANNELS))
-        signals = file.create_dataset("signals", shape, "f8", chunks=(16384, len(CHANNELS)))
+        signals = file.create_dataset(
+            "signals", shape, "f8", chunks=(min(16384, count), len(CHANNELS))
+        )
         for number in range(files):
             values = generator.normal(size=(rows, len(CHANNELS))).round(5)
             columns = pa.table(dict(zip(CHANNELS, values.T, strict=True)))
@@ -56,6 +58,11 @@ def write_files(folder: Path, kind: str, files: int, size: int) -> Path:
         recordings["subject"] = np.arange(files) % PEOPLE
     (made / "part.h5").rename(made / "one.h5")
     return made
+
+
+def pattern_of(kind: str) -> str:
+    """Of the names that `write_files` gives."""
+    return f"{{label}}_{{subject}}_{{number}}.{kind}"
 
 
 def parse_with_pyarrow(folder: Path, kind: str) -> None:
@@ -74,7 +81,7 @@ def contenders(made: Path, kind: str) -> dict[str, Callable[[], object]]:
 
     stage = ("headrace", "features", "--quiet", "--set", "source.rate_hz=50", "--store")
     many = (str(made / "made"), "--data", str(made / "raw"), "--set")
-    pattern = f'source.files=["{{label}}_{{subject}}_{{number}}.{kind}"]'
+    pattern = f'source.files=["{pattern_of(kind)}"]'
     return {
         f"{kind} files": process(*stage, *many, pattern),
         "one HDF5 file": process(*stage, str(made / "made"), "--data", str(made / "one.h5")),

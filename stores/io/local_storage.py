@@ -39,7 +39,7 @@ class LocalStorage:
 
     def open(self) -> io.RawIOBase:
         """See `Storage`."""
-        return self.path.open("rb", buffering=0)
+        return io.FileIO(self.path)
 
     def for_numpy(self) -> Path:
         """The path."""

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from benchmarks.control_groups import ControlGroup, memory_cap
+from benchmarks.sources import pattern_of, write_files
 
 pytestmark = [pytest.mark.memory, pytest.mark.timeout(3600)]
 
@@ -89,6 +90,19 @@ def test_every_stage_keeps_within_a_cap_of_1_gib(folder: Path, cap: ControlGroup
         run = memory["run"] or run
     options = ["--run", run, "--output", str(folder / "predictions.parquet")]
     memory = run_stage(cap, "predict", folder, source, *options)
+    assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_many_files_keep_within_what_is_planned_for_them(
+    kind: str, tmp_path: Path, cap: ControlGroup
+) -> None:
+    made = write_files(tmp_path, kind, 200, DATA_BYTES // 16)
+    (tmp_path / "big.toml").write_text(CONFIG)
+    options = ["--set", "source.rate_hz=50", "--set", f'source.files=["{pattern_of(kind)}"]']
+    memory = run_stage(cap, "features", tmp_path, made / "raw", *options)
+    shutil.rmtree(made)
+    assert memory["tables of the source"] > 0
     assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
 
 

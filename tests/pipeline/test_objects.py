@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import subprocess
@@ -46,8 +47,11 @@ from headrace.stores.errors import (
 from headrace.stores.io.object_file import ObjectFile
 from headrace.stores.io.object_path import ObjectPath, object_path
 from headrace.stores.io.places import Place, place_of
+from headrace.stores.source.files.census import census_from
+from headrace.stores.source.source import open_source
 from tests.conftest import SMALL, changed, hashes, request_for
 from tests.in_process import tasks_here
+from tests.pipeline.features.test_many_files import PEOPLE, config_of, write_person
 from tests.pipeline.object_server import BUCKET, KEY, SECRET, S3Server, Wire, free_port
 from tests.refusals import assert_refused, refused
 
@@ -106,6 +110,62 @@ def test_source_and_store_may_be_objects(
     assert found["shards"] == 9
     opened = stores.open(ADDRESS, config.objects)
     assert opened.fingerprint == stores.open(tiny_store).fingerprint
+
+
+@pytest.fixture
+def people(server: S3Server) -> Path:
+    """A folder of one table of text a person in the bucket, and a table that lists them."""
+    folder = server.bucket / "many"
+    folder.mkdir()
+    for person in range(PEOPLE):
+        write_person(folder, "csv", person)
+    names = (f"many/p{person:02}.csv" for person in range(PEOPLE))
+    (server.bucket / "people.csv").write_text("\n".join(["file", *names]) + "\n")
+    server.look_again()
+    return folder
+
+
+@pytest.mark.usefixtures("made_here")
+def test_a_prefix_of_objects_gives_the_store_of_a_folder(
+    server: S3Server, people: Path, tmp_path: Path
+) -> None:
+    config = reached(config_of("csv"), server.endpoint)
+    run_features(request_for(config, people, tmp_path / "near.zarr"))
+    run_features(request_for(config, at(f"s3://{BUCKET}/many", config), tmp_path / "far.zarr"))
+    assert hashes(tmp_path / "far.zarr") == hashes(tmp_path / "near.zarr")
+
+
+@pytest.mark.parametrize("name", ["many/p*[1-4].csv", "people.csv"])
+def test_patterns_and_tables_of_objects_name_what_they_name_of_files(
+    name: str, server: S3Server, people: Path
+) -> None:
+    config = reached(config_of("csv"), server.endpoint)
+    if name == "people.csv":
+        config = changed(config, source={"files": ["many/p{subject}.csv"]})
+    with open_source(people.parent / name, config.source) as near:
+        expected, windows = near.fingerprint(), near.windows
+    with open_source(at(f"s3://{BUCKET}/{name}", config), config.source) as far:
+        assert (far.fingerprint(), far.windows) == (expected, windows)
+    if name == "people.csv":
+        (people / "p03.csv").unlink()
+        server.look_again()
+        with refused(SourceError, f"s3://{BUCKET}/people.csv", "many/p03.csv", "5"):
+            open_source(at(f"s3://{BUCKET}/{name}", config), config.source)
+
+
+def test_an_object_that_changes_while_it_is_read_is_named(server: S3Server, people: Path) -> None:
+    config = reached(config_of("csv"), server.endpoint)
+    with open_source(at(f"s3://{BUCKET}/many", config), config.source) as first:
+        assert first.census is not None
+        census = census_from(io.BytesIO(first.census.to_bytes()), first.census.files.folder)
+    (people / "p02.csv").write_bytes((people / "p01.csv").read_bytes())
+    server.look_again()
+    far = at(f"s3://{BUCKET}/many", config)
+    with (
+        open_source(far, config.source, census) as second,
+        refused(SourceContentError, f"s3://{BUCKET}/many/p02.csv"),
+    ):
+        second.read_windows(0, second.windows)
 
 
 class Said(Console):
@@ -443,6 +503,7 @@ def test_builds_with_other_plans_share_no_object(tiny_store: Path) -> None:
 FAULTS: dict[str, tuple[type[UserError] | None, *tuple[str, ...]]] = {
     "inspect --store s3://nobody/none.zarr": (StoreError, "s3://nobody/none.zarr"),
     f"inspect --store s3://{BUCKET}/none.zarr": (StoreError, f"s3://{BUCKET}/none.zarr"),
+    f"features --data s3://{BUCKET}/none/*.csv": (CommandError, "none/*.csv", "--data"),
     f"features --data s3://{BUCKET}/none.h5": (CommandError, f"s3://{BUCKET}/none.h5", "--data"),
     f"features --data s3://{BUCKET}/text.h5": (SourceError, f"s3://{BUCKET}/text.h5", "HDF5"),
     f"features --data s3://{BUCKET}/text.h5 --store {ADDRESS}": (

@@ -18,7 +18,7 @@ from headrace.stores.io.storage import State
 from headrace.stores.source.derived.joined import Costs
 from headrace.stores.source.derived.run_array import Runs
 from headrace.stores.source.files.files import SourceFiles
-from headrace.stores.source.files.states import DIGEST, content, touched
+from headrace.stores.source.files.states import DIGEST, content, touched_below
 from headrace.stores.source.remarks import Remark, together
 
 NAME_BYTES = 300
@@ -99,8 +99,7 @@ class Census:
         count = len(self.files.names)
         if pattern not in self.beside:
             names = [self.files.name_beside(each, pattern) for each in range(count)]
-            paths = [self.files.folder / name for name in names]
-            self.touched = np.concatenate([self.touched, _bytes([touched(p) for p in paths])])
+            self.touched = np.concatenate([self.touched, touched_files(self.files.folder, names)])
             self.names += names
             self.beside.append(pattern)
             self.sizes = self.digests = None
@@ -211,7 +210,7 @@ def touched_files(folder: Place, names: Sequence[str]) -> NDArray[np.uint8]:
     Raises:
         OSError: one is not there.
     """
-    return _bytes([touched(folder / name) for name in names])
+    return _bytes(touched_below(folder, names))
 
 
 def state_of(touched: NDArray[np.uint8]) -> State:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from headrace.stores.io.places import Place, storage_of
@@ -20,22 +21,36 @@ def touched(place: Place) -> bytes:
     Raises:
         OSError: it is not there.
     """
-    digest = hashlib.blake2b(digest_size=DIGEST)
-    if isinstance(place, Path):
-        found = os.stat(place)
-        digest.update(f"{found.st_size} {found.st_mtime_ns} {found.st_ino}".encode())
-        if stat.S_ISDIR(found.st_mode):
-            for name in sorted(storage_of(place).names()):
-                digest.update(name.encode(errors="surrogateescape") + touched(place / name))
-    elif place.is_file():
-        digest.update(repr(place.state()).encode())
-    else:
-        digest.update(repr(sorted(place.below())).encode())
-    return digest.digest()
+    if not isinstance(place, Path):
+        seen = place.state() if place.is_file() else sorted(place.below())
+        return hashlib.blake2b(repr(seen).encode(), digest_size=DIGEST).digest()
+    return _touched(os.fspath(place))
+
+
+def touched_below(folder: Place, names: Iterable[str]) -> list[bytes]:
+    """`touched` of each of the files below a folder.
+
+    Raises:
+        OSError: one is not there.
+    """
+    if not isinstance(folder, Path):
+        return [touched(folder / name) for name in names]
+    above = os.fspath(folder)
+    return [_touched(f"{above}/{name}") for name in names]
+
+
+def _touched(path: str) -> bytes:
+    found = os.stat(path)
+    seen = b"%d %d %d" % (found.st_size, found.st_mtime_ns, found.st_ino)
+    if stat.S_ISDIR(found.st_mode):
+        place = Path(path)
+        for name in sorted(storage_of(place).names()):
+            seen += name.encode(errors="surrogateescape") + touched(place / name)
+    return hashlib.blake2b(seen, digest_size=DIGEST).digest()
 
 
 def content(place: Place) -> tuple[int, bytes]:
-    """Bytes of a file, and a digest of 8 bytes of its beginning, middle and end.
+    """Bytes of a file, and a digest of 8 bytes of its beginning, middle and end, or of all of it.
 
     Of a folder: of all files below.
 
@@ -57,7 +72,8 @@ def content(place: Place) -> tuple[int, bytes]:
         return size, digest.digest()
     with file:
         size = file.seek(0, os.SEEK_END)
-        for at in (0, size // 2, max(0, size - LOOKED_AT)):
+        small = size <= 3 * LOOKED_AT
+        for at in (0,) if small else (0, size // 2, size - LOOKED_AT):
             file.seek(at)
-            digest.update(file.read(LOOKED_AT) or b"")
+            digest.update(file.read(3 * LOOKED_AT if small else LOOKED_AT) or b"")
     return size, digest.digest()

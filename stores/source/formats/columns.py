@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,15 @@ def _numbers(cells: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def channel_names(names: Sequence[str]) -> NDArray[Any]:
     """Names of columns as those of channels, which no slash may be in: "m/s^2" is "m_s^2"."""
-    return np.array([name.translate({47: "_", 92: "_"}) for name in names], dtype=object)
+    return _channel_names(tuple(names))
+
+
+@lru_cache(maxsize=16)
+def _channel_names(names: tuple[str, ...]) -> NDArray[Any]:
+    """One array for all of many files: to compare it with itself takes no time."""
+    array = np.array([name.translate({47: "_", 92: "_"}) for name in names], dtype=object)
+    array.flags.writeable = False
+    return array
 
 
 def check_texts(longest: int, count: int, where: str) -> None:

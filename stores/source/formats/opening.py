@@ -70,9 +70,8 @@ def model_of(file: SourceFile) -> Any | None:
 
 def pieces_of(file: SourceFile) -> Any | None:
     """What opening one of many files again may begin with, as (n, 4) int64; None: nothing."""
-    from headrace.stores.source.formats.text_table import TextTable
-
-    return file.known_pieces() if isinstance(file, TextTable) else None
+    known = getattr(file, "known_pieces", None)
+    return None if known is None else known()
 
 
 def open_file(path: Place, rules: TextRules = USUAL) -> SourceFile:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from headrace.stores.errors import SourceContentError, SourceError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
 
 PIECE_BYTES = 1 << 20
+SMALL_BUFFER = 16 << 10
 MAX_LINE = 16 << 20
 MAX_UNPACKED = 1 << 30
 MAX_PACKED = 1_000
@@ -45,12 +48,14 @@ class TextBytes:
         self.kept_bytes = 0
         self._unpacked: io.BytesIO | None = None
         with self._explained():
-            if not path.is_file():
+            if not (os.path.isfile(path) if isinstance(path, Path) else path.is_file()):
                 what = "is a folder" if path.is_dir() else "does not exist"
                 raise SourceError(f"The source {path} {what}. Name a table.")
             raw = storage_of(path).open()
             self._object = raw if isinstance(raw, ObjectFile) else None
-            self._file = io.BufferedReader(raw, self._piece)
+            # Of a file the system reads ahead.
+            held = SMALL_BUFFER if self._object is None else self._piece
+            self._file = io.BufferedReader(raw, held)
             self.packed = self._file.peek(2)[:2] == _GZIP
         self.fetched_bytes = 0 if self._object is None else HELD_BYTES
 

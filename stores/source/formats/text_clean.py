@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from itertools import islice
 
+import numpy as np
+
 BOM = b"\xef\xbb\xbf"
 BLANK = b" "
+NEWLINE = ord("\n")
 NO_SEPARATOR = b"\x1f"
 """Stands in for the separator of a table of one column."""
 _COMMENT = re.compile(rb"\n[#%][^\n]*")
@@ -23,7 +26,7 @@ def clean(raw: bytes, separator: bytes) -> bytes:
 
     Blanks and separators within quotes stay.
     """
-    data = b"\n" + raw + b"\n"
+    data = b"\n" + raw if raw.endswith(b"\n") else b"\n" + raw + b"\n"
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if not data.isascii():
@@ -33,7 +36,9 @@ def clean(raw: bytes, separator: bytes) -> bytes:
     # One byte is found many times as fast as two.
     if (b"#" in data and b"\n#" in data) or (b"%" in data and b"\n%" in data):
         data = _COMMENT.sub(b"", data)
-    return _squeezed(data, b"\n\n", b"\n")[1:]
+    if _has_blank_line(data):
+        data = _squeezed(data, b"\n\n", b"\n")
+    return data[1:]
 
 
 def line_of_row(raw: bytes, separator: bytes, row: int) -> int:
@@ -47,7 +52,18 @@ def line_of_row(raw: bytes, separator: bytes, row: int) -> int:
 
 def newlines(raw: bytes) -> int:
     """How many lines end in `raw`."""
-    return raw.count(b"\n") + (raw.count(b"\r") - raw.count(b"\r\n") if b"\r" in raw else 0)
+    return rows_in(raw) + (raw.count(b"\r") - raw.count(b"\r\n") if b"\r" in raw else 0)
+
+
+def rows_in(data: bytes) -> int:
+    """How many newlines `data` holds."""
+    # Lines are short: looking from each newline to the next takes ten times as long.
+    return int(np.count_nonzero(np.frombuffer(data, np.uint8) == NEWLINE))
+
+
+def _has_blank_line(data: bytes) -> bool:
+    ends = np.frombuffer(data, np.uint8) == NEWLINE
+    return bool((ends[1:] & ends[:-1]).any())
 
 
 def _trimmed(data: bytes, separator: bytes) -> bytes:

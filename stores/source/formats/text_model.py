@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.text_bytes import TextBytes
+from headrace.stores.source.formats.text_clean import rows_in
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark
 from headrace.stores.source.formats.text_parse import NUMBER, TEXT
 from headrace.stores.source.formats.text_plan import TextPlan, table_lines
@@ -85,7 +86,7 @@ def count_table(source: TextBytes, like: TextModel, rules: TextRules) -> TextPla
         data = lines.rows()
         if data:
             plan.decimal = plan.decimal or decimal_mark(data, lines.dialect.separator)
-            plan.add_piece(lines, data.count(b"\n"))
+            plan.add_piece(lines, rows_in(data))
     if plan is None:
         raise SourceContentError(f"{source.where} has no row and no header. Name another file.")
     return plan
@@ -103,4 +104,5 @@ def plan_of_known(like: TextModel, pieces: NDArray[np.int64]) -> TextPlan:
         setattr(plan, name, array("q", column))
     plan.rows = array("q", [0, *pieces[:, 3].tolist()])
     plan.piece_bytes = int((pieces[:, 1] - pieces[:, 0]).max(initial=0))
+    plan.piece_rows = int(np.diff(pieces[:, 3], prepend=0).max(initial=1))
     return plan

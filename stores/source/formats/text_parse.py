@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from headrace.stores.errors import SourceContentError
-from headrace.stores.source.formats.text_clean import clean, line_of_row, newlines
+from headrace.stores.source.formats.text_clean import clean, line_of_row, newlines, rows_in
 from headrace.stores.source.formats.text_dialect import EMPTY_CELLS, Dialect, not_utf8, undamaged
 
 EMPTY, INTEGER, NUMBER, TEXT = range(4)
@@ -78,7 +78,7 @@ class Lines(NamedTuple):
         """Lines before the one that holds row `row`, where a line may hold several or none."""
         count = 0
         for before, raw in enumerate(self.raw.splitlines()):
-            count += self._replace(raw=raw).rows().count(b"\n")
+            count += rows_in(self._replace(raw=raw).rows())
             if count > row:
                 return before
         return newlines(self.raw)
@@ -113,12 +113,13 @@ def parsed(lines: Lines, data: bytes, decimal: str, kinds: Sequence[int]) -> Any
             table = _read(data, lines.dialect, decimal, texts)
         except pa.ArrowInvalid as error:
             raise _wrong_line(lines, data) from error
-    rows = data.count(b"\n")
-    if table.num_rows != rows or (data.count(b'"') % 2 and not _ends(data, lines.dialect, rows)):
+    rows, open_quote = rows_in(data), b'"' in data and data.count(b'"') % 2 == 1
+    if table.num_rows != rows or (open_quote and not _ends(data, lines.dialect, rows)):
         raise _wrong_line(lines, data)
     known = (pa.null(), pa.int64(), pa.float64(), pa.string())
     others = [field.name for field in table.schema if field.type not in known]
-    if b"0x" in data or b"0X" in data:
+    # One byte is found many times as fast as two.
+    if (b"x" in data or b"X" in data) and (b"0x" in data or b"0X" in data):
         others += _hexadecimal(lines, data, table)
     if others:
         own = {field.name: field.type for field in table.schema}

@@ -7,14 +7,13 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
 from headrace.stores.source.formats.text_above import find_above, lines_in, stated_rate
 from headrace.stores.source.formats.text_bytes import TextBytes
-from headrace.stores.source.formats.text_clean import newlines
+from headrace.stores.source.formats.text_clean import newlines, rows_in
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark, find_dialect
 from headrace.stores.source.formats.text_encoding import table_begin
 from headrace.stores.source.formats.text_parse import (
@@ -47,6 +46,7 @@ class TextPlan:
         lines: lines of the file before each.
         rows: first row of each, and the number of all.
         piece_bytes: of the largest piece.
+        piece_rows: of the piece that has most.
         damaged: lines that are left out.
         first_damaged: where the first of them stands.
         order: names of the columns of numbers in another file's order; empty: in its own.
@@ -64,6 +64,7 @@ class TextPlan:
     lines: array[int] = field(default_factory=lambda: array("q"))
     rows: array[int] = field(default_factory=lambda: array("q", [0]))
     piece_bytes: int = 0
+    piece_rows: int = 1
     damaged: int = 0
     first_damaged: str = ""
     order: tuple[str, ...] = ()
@@ -87,23 +88,11 @@ class TextPlan:
         """Rows of the table."""
         return self.rows[-1]
 
-    @cached_property
-    def piece_rows(self) -> int:
-        """Rows of the piece that has most."""
-        return max((self.rows_in(piece) for piece in range(len(self.starts))), default=1)
-
-    @cached_property
+    @property
     def decoded_bytes(self) -> int:
-        """Of the piece that takes most: 8 bytes a cell and a bit whether it is empty, and texts."""
-        texts = TEXT in self.kinds
-        row = len(self.kinds) * 9
-        return max(
-            (
-                self.rows_in(piece) * row + texts * (self.stops[piece] - self.starts[piece])
-                for piece in range(len(self.starts))
-            ),
-            default=0,
-        )
+        """Most of a piece: 8 bytes a cell and a bit whether it is empty, and texts."""
+        texts = self.piece_bytes if TEXT in self.kinds else 0
+        return self.piece_rows * len(self.kinds) * 9 + texts
 
     def add_piece(self, lines: Lines, rows: int) -> None:
         """Some more lines, that hold so many rows."""
@@ -112,6 +101,7 @@ class TextPlan:
         self.lines.append(lines.line)
         self.rows.append(self.row_count + rows)
         self.piece_bytes = max(self.piece_bytes, len(lines.raw))
+        self.piece_rows = max(self.piece_rows, rows)
 
     def rows_in(self, piece: int) -> int:
         """Rows of a piece."""
@@ -204,7 +194,7 @@ def plan_table(source: TextBytes, rules: TextRules = USUAL) -> tuple[TextPlan, A
             columns = len(lines.dialect.names)
             plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
         data = lines.rows()
-        if rules.drop and (damaged := lines.cleaned().count(b"\n") - data.count(b"\n")):
+        if rules.drop and (damaged := rows_in(lines.cleaned()) - rows_in(data)):
             plan.damaged += damaged
             plan.first_damaged = plan.first_damaged or lines.first_left_out(data)
         if data:
@@ -245,4 +235,4 @@ def count_rows(path: Place) -> int:
         UserError: it cannot be read, or its header cannot be used.
     """
     with closing(TextBytes(path)) as source:
-        return sum(lines.cleaned().count(b"\n") for lines in table_lines(source, keep=False))
+        return sum(rows_in(lines.cleaned()) for lines in table_lines(source, keep=False))

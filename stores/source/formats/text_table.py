@@ -18,6 +18,7 @@ from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_
 from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.formats.text_array import KEPT_PIECES, TextArray
 from headrace.stores.source.formats.text_bytes import TextBytes, changed
+from headrace.stores.source.formats.text_clean import rows_in
 from headrace.stores.source.formats.text_dialect import is_empty, is_number
 from headrace.stores.source.formats.text_model import (
     TextModel,
@@ -38,7 +39,7 @@ from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.remarks import DAMAGED, SKIPPED, UNITS, Remark
 from headrace.stores.text import listed
 
-SMALL_PIECE = 256 << 10
+SMALL_PIECE = 128 << 10
 """Read at a time where a few windows are wanted of each of many files."""
 
 
@@ -238,7 +239,7 @@ class TextTable(OneFile):
                 self._kept.popitem(last=False)
             lines = self._lines(plan, piece)
             data = lines.rows()
-            if data.count(b"\n") != plan.rows_in(piece):
+            if rows_in(data) != plan.rows_in(piece):
                 raise changed(self.where)
             try:
                 table = parsed(lines, data, plan.decimal or ".", plan.kinds)

@@ -20,6 +20,7 @@ from headrace.pipeline.features.task import close_workshop, extract_shard
 from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.stores.errors import SourceContentError, StoreError
+from headrace.stores.source.files import many
 from headrace.stores.source.formats.text_table import TextTable
 from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.source.source import open_source
@@ -110,8 +111,6 @@ def test_what_another_process_found_is_not_found_again(
         labels = source.read_labels(0, source.windows)
     assert census is not None
     opened: list[Path] = []
-    from headrace.stores.source.files.files import many
-
     real = many.open_alike
     monkeypatch.setattr(many, "open_alike", lambda path, *a: opened.append(path) or real(path, *a))
     with open_stranger(made.data, made.config.source) as source:
