@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.commands.guess.config import guess_config
 from headrace.pipeline.commands.guess.facts import Guess, shortened
+from headrace.pipeline.commands.guess.rate import tell_order
 from headrace.pipeline.commands.guess.windows import tell_window
 from headrace.pipeline.config.load import config_from_table, load_config, toml_value
 from headrace.stores.errors import DOCS, CommandError, UserError
@@ -100,11 +101,15 @@ def _tell_window(guess: Guess, data: Path) -> None:
         given["rate_hz"] = 1.0
     # Groups may cut recordings; where they are not known yet, labels last as long without them.
     without = {key: value for key, value in given.items() if key != "groups"}
-    for keys in (given, {**without, "split_by_window": True}):
+    tries = [given, {**without, "split_by_window": True}]
+    while tries:
+        keys = tries.pop(0)
         try:
             options = config_from_table({"source": keys}, "init").source
             stretches = look_at_stretches(data, options)
-        except UserError:  # It is said once the file is written.
+        except UserError as error:  # It is said once the file is written.
+            if tell_order(guess, str(error)):
+                tries = [{**each, "time_order": "sort"} for each in (keys, *tries)]
             continue
         rate = None if asked else stretches.rate_hz
         break

@@ -19,11 +19,11 @@ from headrace.pipeline.config.load import toml_value
 from headrace.stores.source.probe.found import FoundArray
 
 MOST_CLASSES = 60
-NO_LABELS = "no array holds labels"
+NO_LABELS = "where the labels are"
 USUAL_PERIODS = (1.0, 2.0, 4.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 """Seconds that one label stands for, as sleep stages do."""
 NO_GROUPS = (
-    "no column says whom the data are of; if so, split_by_window = true: scores are too high"
+    "If nothing says whom the data are of, set split_by_window = true: scores are then too high"
 )
 
 
@@ -33,7 +33,7 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
     Args:
         guess: what is known so far.
         fitting: columns of the right length.
-        what: of what there is one label each, for the comment.
+        what: a window or a row, of which each has a label.
         declared: the list of classes, if the file has one.
     """
     others = (by_words(fitting, GROUP_WORDS), by_words(fitting, SPLIT_WORDS))
@@ -42,27 +42,41 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
     if labels is None:
         labels = few_valued([each for each in fitting if each not in others])
     if labels is None:
-        guess.source["labels"] = (None, f"no array of {what} labels was found")
-        guess.unsure.append(f"{NO_LABELS}, one for each of {what}.")
+        guess.source["labels"] = (None, f"no array holds one label for each {what}")
+        guess.unsure.append(f"{NO_LABELS}: no array holds one for each {what}.")
         return False
     guess.source["labels"] = (labels.name, values_of(labels))
     names = declared if isinstance(declared, list) else []
-    tell_left_out(guess, list(dict.fromkeys([*names, *(labels.values or [])])))
+    tell_left_out(guess, list(dict.fromkeys([*names, *(labels.values or [])])), len(names))
     if not sure:
         guess.unsure.append(f"that {labels.name} holds the labels ({values_of(labels)}).")
     return True
 
 
-def tell_left_out(guess: Guess, names: Sequence[Any]) -> None:
-    """Labels that say that there is none."""
+def tell_left_out(guess: Guess, names: Sequence[Any], declared: int = 0) -> None:
+    """Labels that say that there is none; with a list of `declared` classes, those it lacks."""
+    lacking = [plain(each) for each in names if _is_outside(each, declared)]
+    if lacking:
+        guess.source["exclude_labels"] = (
+            lacking,
+            f"??? the {declared} classes are counted from 0",
+        )
+        guess.unsure.append(f"that {few(lacking)} is no class, but to be left out.")
+        return
     doubtful = [each for each in map(plain, names) if LEFT_OUT.search(each) or each == "-1"]
     if doubtful:
         shown = ", ".join(doubtful[:5])
         guess.source["exclude_labels"] = (
             None,
-            f"leave out {toml_value(doubtful[:5])}, if they say it",
+            f"{toml_value(doubtful[:5])}, if these are no classes",
         )
         guess.unsure.append(f"whether {shown} is a class, or to be left out (exclude_labels).")
+
+
+def _is_outside(label: Any, declared: int) -> bool:
+    """Whether a number is none of the list of classes that labels count."""
+    is_number = isinstance(label, (int, float)) and not isinstance(label, bool)
+    return bool(declared) and is_number and not 0 <= label < declared
 
 
 def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None:
@@ -70,7 +84,10 @@ def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None
     groups = by_words(fitting, GROUP_WORDS) or _in_blocks(fitting)
     if groups is None:
         named = few([each.name for each in fitting]) or "none"
-        guess.source["groups"] = (None, f"whom {whose} is of; of its length: {named}. {NO_GROUPS}")
+        guess.source["groups"] = (
+            None,
+            f"the person or machine of {whose}; columns of that length: {named}. {NO_GROUPS}",
+        )
         guess.unsure.append(
             "whom the data come from, as folds are made of whole people or machines; columns of "
             f"the right length: {named}."
@@ -109,7 +126,7 @@ def tell_slow_labels(
     usual = next((each for each in USUAL_PERIODS if abs(seconds / each - 1) < 0.02), None)
     guess.source["labels"] = (labels.name, values_of(labels))
     guess.source["label_every_s"] = (
-        usual or float(f"{seconds:.4g}"),
+        int(usual) if usual else float(f"{seconds:.4g}"),
         f"{labels.rows:,} labels for {rows / rate_hz:,.0f} s",
     )
     tell_left_out(guess, labels.values or [])

@@ -39,7 +39,7 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
     data = tell_data(guess, file, where)
     declared = file.named("classes")
     classes = data.array.attributes.get("classes") or (declared.values if declared else None)
-    of = f"the {data.rows:,} {'windows' if data.key == 'windows' else 'rows'}"
+    of = f"{'window' if data.key == 'windows' else 'row'} ({data.rows:,})"
     table = _tell_recordings(guess, file) if data.key == "signals" else None
     if data.key == "signals":
         tell_labels(guess, _without(data.columns, GROUP_WORDS, SPLIT_WORDS), of, classes)
@@ -54,9 +54,6 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
         tell_split(guess, [c for c in rest if c.name != guess.value("groups")])
     rate = tell_rate(guess, [file], data.array, data.times)
     if data.key == "signals":
-        if table is None and guess.value("groups") is not None:
-            # Times begin again with each of them.
-            guess.source.pop("time_order", None)
         tell_slow_labels(guess, file.arrays, data.rows, rate)
     tell_channels(guess, data, data.titles)
     return guess

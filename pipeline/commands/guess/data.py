@@ -10,14 +10,17 @@ from headrace.pipeline.commands.guess.columns import MOST_CLASSES, may_be_names
 from headrace.pipeline.commands.guess.facts import Guess, few, shortened
 from headrace.pipeline.commands.guess.rate import times_among
 from headrace.pipeline.commands.guess.words import (
+    CHANNEL_WORDS,
     GROUP_WORDS,
     INDEX_WORDS,
     LABEL_WORDS,
     SPLIT_WORDS,
+    UNIT_WORDS,
     joined,
     word,
 )
 from headrace.stores.errors import CommandError
+from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.probe.found import FoundArray, FoundFile
 from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS
 
@@ -26,6 +29,11 @@ MOST_CHANNELS = 512
 ONE_CHANNEL = 24
 """Columns from which on (N, T) may be windows of one channel."""
 SHORTEST_SIGNAL = 50
+CLEARLY_LONGER = 4
+PER_CHANNEL = frozenset(
+    map(joined, (*CHANNEL_WORDS, *UNIT_WORDS, "scale", "offset", *ATTRIBUTES.values()))
+)
+"""Names of attributes with an entry a channel, and how much longer time is for certain."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,8 @@ def _windows(guess: Guess, file: FoundFile) -> Data | None:
     data = _best(found, USUAL_WINDOWS)
     what = "windows of one channel (window, time)" if flat else "windows (window, time, channel)"
     shape, axes = data.shape, None
-    if not flat and shape[2] > shape[1]:
+    turned, sure = (False, True) if flat else channels_first(data)
+    if turned and sure:
         axes = ["window", "channel", "time"]
         what = "windows (window, channel, time)"
     _tell(guess, "windows", data, USUAL_WINDOWS, found, what)
@@ -104,11 +113,39 @@ def _windows(guess: Guess, file: FoundFile) -> Data | None:
             f"that {data.name} has {shape[1]} channels of {shape[2]} samples, and not the other "
             "way round (axes)."
         )
+    elif turned:
+        guess.source["axes"] = (
+            None,
+            f'["window", "channel", "time"], if these are {shape[1]} channels of {shape[2]} '
+            "samples",
+        )
+        guess.unsure.append(
+            f"that {data.name} has {shape[2]} channels of {shape[1]} samples, and not the other "
+            "way round (axes)."
+        )
     if flat:
         guess.unsure.append(f"that {data.name} holds windows of one channel, {shape[1]} samples.")
     channels = 1 if flat else shape[1] if axes else shape[2]
     columns = tuple(d for d in file.arrays if d.is_flat and d.rows == shape[0])
     return Data("windows", (data.name,), data, shape[0], channels, columns)
+
+
+def channels_first(data: FoundArray) -> tuple[bool, bool]:
+    """Whether windows may be (window, channel, time), and whether that is to be written down.
+
+    Names or units of channels decide, one a channel. Else the longer axis is that of time, for
+    certain from four times as long on: few channels of many samples are usual, and short windows
+    of many channels are there too.
+    """
+    _, one, two = data.shape
+    listed = {
+        len(value)
+        for name, value in data.attributes.items()
+        if isinstance(value, list) and joined(name) in PER_CHANNEL
+    }
+    if one != two and (one in listed) != (two in listed):
+        return one in listed, True
+    return two > one, two >= CLEARLY_LONGER * one
 
 
 def _is_one_channel(found: FoundArray, file: FoundFile) -> bool:

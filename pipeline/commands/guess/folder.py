@@ -272,7 +272,7 @@ def _tell_labels(guess: Guess, proposal: Proposal, example: Example, beside: boo
         if field not in proposal.prefixed or len(values) == len(proposal.names[0]):
             guess.unsure.append(f"that {few(values, 4)} in names of files are the labels.")
         return
-    what = "each window" if example.data[0].key == "windows" else "each row"
+    what = "window" if example.data[0].key == "windows" else "row"
     declared = example.data[0].array.attributes.get("classes")
     tell_labels(guess, columns, what, declared)
     if guess.value("labels") is None and proposal.columns:
@@ -306,7 +306,10 @@ def _tell_groups(guess: Guess, proposal: Proposal, example: Example) -> None:
         tell_groups(guess, columns, "each row")
         return
     fields = ", ".join([*proposal.columns, "file"])
-    guess.source["groups"] = (None, f"whom each recording is of: one of {fields}. {NO_GROUPS}")
+    guess.source["groups"] = (
+        None,
+        f"person or machine: one of {fields}. {NO_GROUPS}",
+    )
     guess.unsure.append(
         "whom the recordings come from, as folds are made of whole people or machines; names say: "
         f"{fields}."

@@ -16,6 +16,7 @@ from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
 from headrace.pipeline.commands.guess.folder import GROUP_FIELDS
 from headrace.pipeline.commands.guess.names import Proposal, propose
 from headrace.pipeline.commands.guess.rate import tell_rate, times_among
+from headrace.pipeline.commands.guess.rates import lasting_alike, tell_rates
 from headrace.pipeline.commands.guess.words import GROUP_WORDS, LABEL_WORDS, TIME_WORDS, word
 from headrace.stores.source.probe.found import FoundArray, FoundFile
 
@@ -33,9 +34,11 @@ def guess_nested(file: FoundFile) -> Guess | None:
     if not apart and (len(first.shape) < 2 or len(lengths) == 1):
         return None
     guess = Guess()
-    examples = [arrays[each[0]] for each in proposal.names]
-    examples = [each for each in examples if _rows(each) == _rows(first)]
-    kept = [n for n, each in enumerate(proposal.names) if arrays[each[0]] in examples]
+    firsts = [arrays[each[0]] for each in proposal.names]
+    lasting = lasting_alike(firsts, list(map(_rows, firsts)))
+    kept = lasting.places
+    examples = [firsts[n] for n in kept]
+    first = max(examples, key=_rows)
     patterns = [proposal.patterns[n] for n in kept]
     fields = "; ".join(
         f"{name}: {listed_values(list(dict.fromkeys(values)))}"
@@ -52,7 +55,11 @@ def guess_nested(file: FoundFile) -> Guess | None:
     channels = sum(each.shape[1] if len(each.shape) > 1 else 1 for each in examples)
     titles = _titles(proposal, examples, kept)
     data = Data("signals", tuple(patterns), first, _rows(first), channels, (), None, times)
-    rate = tell_rate(guess, [file], first, times)
+    if lasting.rates_hz:
+        tell_rates(guess, lasting, patterns)
+        rate = lasting.highest
+    else:
+        rate = tell_rate(guess, [file], first, times)
     if times is not None and "time" in guess.source:
         name, comment = guess.source["time"]
         guess.source["time"] = (_with_fields(name, patterns[0]), comment)
@@ -120,7 +127,7 @@ def _tell_labels(
         values = list(dict.fromkeys(proposal.columns["activity"]))
         guess.source["label_column"] = ("activity", f"from the names: {listed_values(values)}")
         return
-    tell_labels(guess, beside, "each row", first.attributes.get("classes"))
+    tell_labels(guess, beside, "row", first.attributes.get("classes"))
     name = guess.value("labels")
     if name is not None:
         comment = guess.source["labels"][1]
@@ -136,7 +143,10 @@ def _tell_groups(guess: Guess, proposal: Proposal) -> None:
                 guess.unsure.append(f"that {few(values, 4)} tells people or machines apart.")
             return
     fields = ", ".join(proposal.columns)
-    guess.source["groups"] = (None, f"whom each recording is of: one of {fields}. {NO_GROUPS}")
+    guess.source["groups"] = (
+        None,
+        f"person or machine: one of {fields}. {NO_GROUPS}",
+    )
     guess.unsure.append("whom the recordings come from, as folds are made of whole people.")
 
 

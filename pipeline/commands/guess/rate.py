@@ -49,9 +49,6 @@ def tell_rate(
         times: a column of times, one a row.
     """
     usual = ATTRIBUTES["rate_hz"]
-    if times is not None and times.is_number and not times.rises:
-        sort = 'some times go back or come twice: "sort" sorts them, and leaves repeats out'
-        guess.source["time_order"] = (None, sort)
     found = _attribute(data)
     if found is not None:
         name, rate = found
@@ -95,10 +92,21 @@ def times_among(columns: Sequence[FoundArray]) -> FoundArray | None:
     return None
 
 
+def nearest_rate(data: FoundArray) -> float | None:
+    """What the nearest attribute says that is called as a rate, in Hz; None: there is none."""
+    found = _among(data, list(data.attributes))
+    return None if found is None else found[1]
+
+
 def _attribute(data: FoundArray) -> tuple[str, float] | None:
     """Name and value of the attribute that says the rate, the usual one first."""
     usual = ATTRIBUTES["rate_hz"]
-    for name in sorted(data.attributes, key=lambda each: each != usual):
+    return _among(data, sorted(data.attributes, key=lambda each: each != usual))
+
+
+def _among(data: FoundArray, names: Sequence[str]) -> tuple[str, float] | None:
+    usual = ATTRIBUTES["rate_hz"]
+    for name in names:
         number = _number(data.attributes[name])
         if number is None:
             continue
@@ -179,3 +187,22 @@ def _are_dates(column: FoundArray) -> bool:
     return column.kind in "SOU" and any(
         re.search(r"\d{1,4}[-/.:]\d{1,2}[-/.:]\d{1,4}", str(each)) for each in column.first
     )
+
+
+def tell_order(guess: Guess, refusal: str) -> bool:
+    """Write down that rows are to be sorted, if they were refused as they are; False: they weren't.
+
+    Args:
+        guess: what is known so far.
+        refusal: what was said of the source.
+    """
+    if "source.time_order" not in refusal or "time_order" in guess.source:
+        return False
+    place = re.search(r"in recording .{0,300}?: it (?:goes back|is repeated)", refusal)
+    shown = f": {place[0]}" if place else ""
+    guess.source["time_order"] = (
+        "sort",
+        f"??? times do not ascend{shown}. Rows are sorted, repeats left out",
+    )
+    guess.unsure.append(f"that rows may be sorted by their times (time_order){shown}.")
+    return True

@@ -1,0 +1,134 @@
+"""Kinds of files from the field: what `init` proposes for them, and whether it can be used."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from headrace.pipeline.cli.main import main
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import load_config
+
+pytestmark = pytest.mark.usefixtures("probed_here")
+
+RNG = np.random.default_rng(7)
+Init = Callable[[Path], tuple[int, Config, dict[str, Any]]]
+
+
+@pytest.fixture
+def init(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Init:
+    """Run it, and return exit code, configuration and what it printed as JSON."""
+
+    def run(data: Path) -> tuple[int, Config, dict[str, Any]]:
+        output = tmp_path / "first.toml"
+        code = main(["init", str(data), "--output", str(output), "--json"])
+        return code, load_config(output), json.loads(capsys.readouterr().out)
+
+    return run
+
+
+def recordings(file: h5py.File, count: int, length: int) -> None:
+    file["recordings/start"] = np.arange(count) * length
+    file["recordings/length"] = np.full(count, length)
+    file["recordings/subject"] = np.arange(count)
+
+
+@pytest.mark.parametrize("said", ["both", "one", "none"])
+def test_signals_of_several_rates_stand_side_by_side(said: str, tmp_path: Path, init: Init) -> None:
+    with h5py.File(tmp_path / "sleep.h5", "w") as file:
+        for night in range(4):
+            for name, rate in (("EEG", 20), ("RESP", 2)):
+                path = f"sub{night}/channels/{name}"
+                file[path] = RNG.normal(size=rate * 30 * 12).astype("f4")
+                if said == "both" or (said == "one" and name == "EEG"):
+                    file[path].attrs["sample_rate"] = rate
+            file[f"sub{night}/hypnogram"] = np.arange(12) // 3 - 1
+    code, config, found = init(tmp_path / "sleep.h5")
+    assert config.source.signals == ["sub{subject}/channels/EEG", "sub{subject}/channels/RESP"]
+    if said == "none":
+        assert code == 2
+        assert config.source.rates_hz == []
+        assert "# rates_hz = ???" in (tmp_path / "first.toml").read_text()
+        return
+    assert code == 0, found
+    assert config.source.rates_hz == [20, 2]
+    assert ("??? Hz" in (tmp_path / "first.toml").read_text()) == (said == "one")
+    assert config.source.labels == "sub{subject}/hypnogram"
+    assert config.source.label_every_s == 30
+    assert "# exclude_labels = ???" in (tmp_path / "first.toml").read_text()
+    assert found["gives"]["shape"][1] == 2
+    assert found["gives"]["rate_hz"] == 20
+
+
+def test_a_label_that_a_list_of_classes_lacks_is_left_out_and_marked(
+    tmp_path: Path, init: Init
+) -> None:
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["X"] = RNG.normal(size=(60, 64, 2)).astype("f4")
+        file["y"] = np.arange(60) % 4 - 1
+        file["groups"] = np.arange(60) // 12
+        file["classes"] = ["W", "N", "R"]
+        file.attrs["sampling_rate_hz"] = 20.0
+    code, config, found = init(tmp_path / "w.h5")
+    assert code == 0, found
+    assert config.source.exclude_labels == ["-1"]
+    assert found["gives"]["classes"] == 3
+    assert "???" in (tmp_path / "first.toml").read_text().partition("exclude_labels")[2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "axes", "asked"),
+    [
+        ((40, 5, 14), 0, None, True),
+        ((40, 5, 14), 14, None, False),
+        ((40, 14, 64), 14, ["window", "channel", "time"], False),
+        ((40, 30, 64), 30, ["window", "channel", "time"], False),
+        ((40, 30, 64), 0, None, True),
+        ((40, 6, 64), 0, ["window", "channel", "time"], False),
+        ((40, 64, 6), 0, None, False),
+    ],
+)
+def test_axes_are_turned_where_names_or_lengths_say_so(
+    shape: tuple[int, ...], names: int, axes: list[str] | None, asked: bool,
+    tmp_path: Path, init: Init,
+) -> None:  # fmt: skip
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        file["X"] = RNG.normal(size=shape).astype("f4")
+        file["y"] = np.arange(40) % 2
+        file["groups"] = np.arange(40) // 8
+        file.attrs["sampling_rate_hz"] = 1.0
+        if names:
+            file["X"].attrs["channels"] = [f"s{n}" for n in range(names)]
+    code, config, found = init(tmp_path / "w.h5")
+    assert code == 0, found
+    assert config.source.axes == axes
+    assert ("# axes = ???" in (tmp_path / "first.toml").read_text()) == asked
+
+
+def test_times_that_go_back_are_sorted_and_their_place_is_said(tmp_path: Path, init: Init) -> None:
+    times = np.arange(2000) / 50
+    with h5py.File(tmp_path / "t.h5", "w") as file:
+        file["signals"] = RNG.normal(size=(2000, 3)).astype("f4")
+        file["labels"] = np.arange(2000) // 250 % 2
+        recordings(file, 4, 500)
+        # Each recording begins again, which is no disorder.
+        file["timestamps"] = 1.6e9 + times % 10
+    code, config, found = init(tmp_path / "t.h5")
+    assert code == 0, found
+    assert config.source.time_order == "error"
+    with h5py.File(tmp_path / "t.h5", "r+") as file:
+        stamps = file["timestamps"]
+        stamps[700], stamps[701] = stamps[701], stamps[700]
+    (tmp_path / "first.toml").unlink()
+    code, config, found = init(tmp_path / "t.h5")
+    assert code == 0, found
+    assert config.source.time_order == "sort"
+    line = (tmp_path / "first.toml").read_text().partition("time_order")[2].partition("\n")[0]
+    assert "???" in line
+    assert "row 201" in line
