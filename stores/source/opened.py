@@ -10,6 +10,7 @@ from headrace.stores.source.files.census import Census
 from headrace.stores.source.files.located import files_of
 from headrace.stores.source.files.many import ManyFiles
 from headrace.stores.source.formats.opening import open_file
+from headrace.stores.source.formats.text_rules import TextRules
 from headrace.stores.source.interface import SourceFile
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_data
@@ -19,11 +20,11 @@ LayoutName = Literal["windows", "recordings"]
 
 def open_located(path: Place, options: SourceOptions, census: Census | None) -> SourceFile:
     """The file, or all that the path names."""
-    drop_damaged = options.damaged_lines == "drop"
+    rules = TextRules(options.damaged_lines == "drop", options.skip_lines)
     files = files_of(path, options) if census is None else census.files
     if files is None:
-        return open_file(path, drop_damaged)
-    return ManyFiles(files, drop_damaged, census)
+        return open_file(path, rules)
+    return ManyFiles(files, rules, census)
 
 
 def find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:

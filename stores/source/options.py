@@ -160,6 +160,12 @@ class SourceOptions(BaseModel):
         "the table has columns, or a text where nearly all lines have a number: stop, or leave "
         "the line out.",
     )
+    skip_lines: Annotated[int | None, AddedLater] = Field(
+        default=None,
+        ge=0,
+        description="Tables of text: lines above the header that are no part of the table, as "
+        "loggers write them. Usual: they are found where that is plain, and a note says so.",
+    )
     rate_hz: float | None = Field(
         default=None,
         ge=1e-6,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from headrace.stores.text import counted
 
-DAMAGED = "source.damaged_lines"
+DAMAGED, SKIPPED, UNITS = "source.damaged_lines", "source.skip_lines", "source.units"
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,16 @@ class Remark:
     def __str__(self) -> str:
         """A sentence."""
         of = f" of {self.files:,} files" if self.files > 1 else ""
+        if self.key == UNITS:
+            more = f" and {self.files - 1:,} more files" if self.files > 1 else ""
+            return f"The line below the header of {self.where}{more} is read as units."
         were = "was" if self.count == 1 else "were"
         first = f": {self.where}" if self.count == 1 else f"; the first is {self.where}"
+        if self.key == SKIPPED:
+            return (
+                f"{counted(self.count, 'line')} above the header{of} {were} skipped{first}. "
+                "source.skip_lines is their number in each file, where they are more or fewer."
+            )
         return f"{counted(self.count, 'damaged line')}{of} {were} left out{first}."
 
 

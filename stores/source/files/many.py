@@ -22,6 +22,7 @@ from headrace.stores.source.files.kinds import left_out_note
 from headrace.stores.source.files.record import record_of
 from headrace.stores.source.files.states import touched
 from headrace.stores.source.formats.opening import model_of, open_alike, open_file, pieces_of
+from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.remarks import Remark
@@ -35,13 +36,13 @@ class ManyFiles(EachRecording):
     """
 
     def __init__(
-        self, files: SourceFiles, drop_damaged: bool = False, census: Census | None = None
+        self, files: SourceFiles, rules: TextRules = USUAL, census: Census | None = None
     ) -> None:
         """Nothing is opened but what is asked for.
 
         Args:
             files: which.
-            drop_damaged: as in `open_file`.
+            rules: as in `open_file`.
             census: what another process found in them.
 
         Raises:
@@ -55,7 +56,7 @@ class ManyFiles(EachRecording):
         else:
             self.census = census
             self.tell(census.seen)
-        self._drop_damaged = drop_damaged
+        self._rules = rules
         self._width = len(files.names[0])
         self._models: list[Any] | None = None
         self._read: set[int] = set()
@@ -140,7 +141,7 @@ class ManyFiles(EachRecording):
             self._require_untouched(number)
         self._read.add(number)
         self._held[number] += 1
-        file = open_alike(path, self._drop_damaged, model, self.census.pieces.get(number))
+        file = open_alike(path, self._rules, model, self.census.pieces.get(number))
         closing.callback(partial(self._close_file, file, number))
         return file
 
@@ -161,11 +162,11 @@ class ManyFiles(EachRecording):
     def _found_models(self) -> list[Any]:
         """What files share with those of the first recording."""
         models: list[Any] = []
-        if self._drop_damaged:  # Which lines are is told by all of a file's cells.
+        if self._rules.drop:  # Which lines are is told by all of a file's cells.
             return [None] * self._width
         for path in self.files.paths(0):
             with ExitStack() as closing:
-                file = open_file(path)
+                file = open_file(path, self._rules)
                 closing.callback(file.close)
                 models.append(model_of(file))
         return models

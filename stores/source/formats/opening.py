@@ -9,6 +9,7 @@ from typing import Any
 
 from headrace.stores.errors import SourceError, first_line
 from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.interface import SourceFile
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -35,12 +36,12 @@ OPENED: list[Callable[[Place], None]] = []
 """Are told what is to be opened: a file may end the process that opens it."""
 
 
-def open_alike(path: Place, drop_damaged: bool, like: Any, pieces: Any) -> SourceFile:
+def open_alike(path: Place, rules: TextRules, like: Any, pieces: Any) -> SourceFile:
     """Open one of many files, which may be written like another; see `model_of`.
 
     Args:
         path: the file.
-        drop_damaged: as in `open_file`.
+        rules: as in `open_file`.
         like: what `model_of` gave of the other.
         pieces: what is known of this one, if it is.
 
@@ -48,12 +49,12 @@ def open_alike(path: Place, drop_damaged: bool, like: Any, pieces: Any) -> Sourc
         UserError: as `open_file`.
     """
     if like is None or not path.name.lower().removesuffix(".gz").endswith(TEXTS):
-        return open_file(path, drop_damaged)
+        return open_file(path, rules)
     from headrace.stores.source.formats.text_table import open_text_table
 
     for told in OPENED:
         told(path)
-    return open_text_table(path, drop_damaged, like, pieces)
+    return open_text_table(path, rules, like, pieces)
 
 
 def model_of(file: SourceFile) -> Any | None:
@@ -73,12 +74,12 @@ def pieces_of(file: SourceFile) -> Any | None:
     return None if known is None else known()
 
 
-def open_file(path: Place, drop_damaged: bool = False) -> SourceFile:
+def open_file(path: Place, rules: TextRules = USUAL) -> SourceFile:
     """Open a file of any format that is known, or a folder that is one.
 
     Args:
         path: it.
-        drop_damaged: of a table of text, leave out damaged lines.
+        rules: of tables of text.
 
     Raises:
         UserError: it is not there, is of none of the formats, or is damaged.
@@ -89,7 +90,7 @@ def open_file(path: Place, drop_damaged: bool = False) -> SourceFile:
     module, name = FORMATS[kind]
     found = importlib.import_module(f"headrace.stores.source.formats.{module}")
     opener: Callable[..., Any] = getattr(found, name)
-    opened: SourceFile = opener(path, drop_damaged) if kind == "text" else opener(path)
+    opened: SourceFile = opener(path, rules) if kind == "text" else opener(path)
     return opened
 
 

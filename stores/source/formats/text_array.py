@@ -58,6 +58,8 @@ class TextArray:
         """Names of several columns, and a rate that stands above the rows."""
         if name == "sampling_rate_hz":
             return self._table.plan.dialect.rate_hz
+        if name == "units":
+            return self._units()
         if name != "channels" or self.shape is None or len(self.shape) < 2:
             return None
         every = self._table.plan.names
@@ -66,8 +68,15 @@ class TextArray:
         return channel_names(names) if is_named else None
 
     def attributes(self) -> list[Mapping[str, Any]]:
-        """None."""
-        return []
+        """What a text above the rows says of their rate: it is proposed, and not used."""
+        said = self._table.plan.dialect.said_hz
+        return [] if said is None else [{"sample rate above the rows": said}]
+
+    def _units(self) -> NDArray[Any] | None:
+        """Of each column, from the line below the header."""
+        every = self._table.plan.dialect.units
+        units = [every[each] if each < len(every) else "" for each in self._columns]
+        return np.array(units, dtype=object) if any(units) else None
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`, of numbers."""

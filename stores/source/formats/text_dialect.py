@@ -21,7 +21,7 @@ EMPTY_CELLS = (
 )  # fmt: skip
 """Cells of a column of numbers that hold none."""
 _EMPTY = frozenset(cell.encode() for cell in EMPTY_CELLS)
-_LINE = re.compile(rb"[^\r\n]+")
+LINE = re.compile(rb"[^\r\n]+")
 _DATE = re.compile(rb"\d{4}[-/]\d|\d\d?:\d\d|\d\d?[./-]\d\d?[./-]\d\d")
 _NO_NUMBER = re.compile(rb"[_\v\f]")
 """What Python reads as part of a number, and nothing else does."""
@@ -45,6 +45,9 @@ class Dialect:
         row_end: what ends a row beside the end of its line; b"" in most tables.
         numbers: which columns hold numbers, where other lines are left out; None: none is.
         rate_hz: what stands above the rows, as Empatica E4 writes it; None: nothing.
+        skipped: lines above the header that are no part of the table.
+        units: of the columns, from a line below the header; (): there is none.
+        said_hz: the rate that a text above the rows speaks of; None: none does.
     """
 
     separator: bytes
@@ -53,6 +56,9 @@ class Dialect:
     row_end: bytes = b""
     numbers: tuple[bool, ...] | None = None
     rate_hz: float | None = None
+    skipped: int = 0
+    units: tuple[str, ...] = ()
+    said_hz: float | None = None
 
 
 def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, int] | None:
@@ -73,29 +79,29 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
     Raises:
         SourceContentError: more than 10,000 columns, or names that cannot be used.
     """
-    found = list(islice(filter(_has_cells, _LINE.finditer(raw)), SAMPLE_LINES))
+    found = list(islice(filter(has_cells, LINE.finditer(raw)), SAMPLE_LINES))
     if not found:
         return None
     lines = [match.group().strip(BLANK) for match in found]
-    row_end = _row_end(lines)
+    row_end = row_end_of(lines)
     if row_end:
         parts = (part.strip() for line in lines for part in line.split(row_end))
         lines = [part for part in parts if part]
-    separator = _separator(lines)
+    separator = separator_of(lines)
     if drop:
         lines = _of_usual_length(lines, separator)
     check_column_count(lines[0].count(separator) + 1, where)
-    first = _cells(lines[0], separator)
+    first = cells_of(lines[0], separator)
     header = _is_header(first, lines[1:], separator)
     rows = lines[1:] if header else lines
-    numbers = _numbers([_cells(line, separator) for line in rows], separator) if drop else None
+    numbers = _numbers([cells_of(line, separator) for line in rows], separator) if drop else None
     if not header:
         names = [str(number) for number in range(len(first))]
         rate = None if row_end or drop else _rate_above(lines[:2], separator)
         starts = 0 if rate is None else found[1].end()
         return Dialect(separator, tuple(names), True, row_end, numbers, rate), starts
     names = _names(first, where)
-    row = _cells(lines[1], separator) if len(lines) > 1 else first
+    row = cells_of(lines[1], separator) if len(lines) > 1 else first
     # One of the two ends in a separator.
     if len(row) == len(names) + 1 and row[-1] == b"":
         names.append("")
@@ -112,7 +118,7 @@ def _rate_above(lines: Sequence[bytes], separator: bytes) -> float | None:
 
     Empatica E4: a time in seconds since 1970 in the first line, the samples a second in the next.
     """
-    cells = [set(_cells(line, separator)) for line in lines]
+    cells = [set(cells_of(line, separator)) for line in lines]
     if len(cells) < 2 or any(len(each) != 1 for each in cells):
         return None
     begin, rate = (each.pop() for each in cells)
@@ -128,7 +134,7 @@ def undamaged(data: bytes, dialect: Dialect) -> bytes:
     columns, number = len(dialect.names), dialect.numbers
     kept = []
     for line in data.splitlines(keepends=True):
-        cells = _cells(line, dialect.separator)
+        cells = cells_of(line, dialect.separator)
         if len(cells) == columns and all(
             is_empty(cell) or is_number(cell, dialect.separator)
             for cell, needed in zip(cells, number, strict=True)
@@ -164,12 +170,13 @@ def is_empty(cell: bytes) -> bool:
     return cell in _EMPTY
 
 
-def _has_cells(line: re.Match[bytes]) -> bool:
+def has_cells(line: re.Match[bytes]) -> bool:
+    """Whether a line is neither blank nor a comment."""
     text = line.group().lstrip(b" \t")
     return text != b"" and text[0] not in b"#%"
 
 
-def _row_end(lines: Sequence[bytes]) -> bytes:
+def row_end_of(lines: Sequence[bytes]) -> bytes:
     """A semicolon that ends rows whose cells other marks separate: 33,Jogging,0.5,1.2;
 
     Between semicolons that separate, no more than a decimal comma stands.
@@ -185,7 +192,7 @@ def _row_end(lines: Sequence[bytes]) -> bytes:
 
 def _of_usual_length(lines: Sequence[bytes], separator: bytes) -> list[bytes]:
     """Those with the most usual number of cells."""
-    lengths = [len(_cells(line, separator)) for line in lines]
+    lengths = [len(cells_of(line, separator)) for line in lines]
     (usual, _), *_ = Counter(lengths).most_common(1)
     return [line for line, length in zip(lines, lengths, strict=True) if length == usual]
 
@@ -199,7 +206,7 @@ def _numbers(rows: Sequence[Sequence[bytes]], separator: bytes) -> tuple[bool, .
     return tuple(columns)
 
 
-def _separator(lines: Sequence[bytes]) -> bytes:
+def separator_of(lines: Sequence[bytes]) -> bytes:
     """Told by rows, not by the header: names may hold anything."""
     rows = [_unquoted(line) for line in lines[1:] or lines]
     usual = b""
@@ -223,7 +230,8 @@ def _unquoted(line: bytes) -> bytes:
     return b'""'.join(line.split(b'"')[::2]) if b'"' in line else line
 
 
-def _cells(line: bytes, separator: bytes) -> list[bytes]:
+def cells_of(line: bytes, separator: bytes) -> list[bytes]:
+    """The cells of one line, without blanks around them, and without quotes."""
     line = clean(line, separator)[:-1]
     if b'"' not in line:
         return line.split(separator)
@@ -246,7 +254,7 @@ def _is_header(first: Sequence[bytes], lines: Sequence[bytes], separator: bytes)
     if values:
         if values != [b"%d" % number for number in range(len(values))]:
             return False
-        below = [_cells(line, separator) for line in lines]
+        below = [cells_of(line, separator) for line in lines]
         return any(
             _names_column(cell, [row[place : place + 1] for row in below], is_value)
             for place, cell in enumerate(first)
@@ -256,7 +264,7 @@ def _is_header(first: Sequence[bytes], lines: Sequence[bytes], separator: bytes)
         return False
     columns: list[set[bytes]] = [set() for _ in first]
     for line in lines:
-        row = _cells(line, separator)
+        row = cells_of(line, separator)
         if any(not is_empty(cell) and is_value(cell) for cell in row):
             return True
         for column, cell in zip(columns, row, strict=False):

@@ -15,6 +15,7 @@ from headrace.stores.source.formats.text_clean import rows_in
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark
 from headrace.stores.source.formats.text_parse import NUMBER, TEXT
 from headrace.stores.source.formats.text_plan import TextPlan, table_lines
+from headrace.stores.source.formats.text_rules import TextRules
 
 MOST_HEAD = 64 << 10
 SHOWN_NAMES = 8
@@ -66,14 +67,14 @@ def model_of(
     return TextModel(head, plan.dialect, kinds, plan.decimal, doubtful)
 
 
-def count_table(source: TextBytes, like: TextModel) -> TextPlan:
+def count_table(source: TextBytes, like: TextModel, rules: TextRules) -> TextPlan:
     """Where the rows of a table stand that is written like another; no cell is read.
 
     Raises:
         UserError: it cannot be read, its header cannot be used, or a column is not there.
     """
     plan: TextPlan | None = None
-    for lines in table_lines(source, keep=True, begun=like.begun):
+    for lines in table_lines(source, True, rules, like.begun):
         if plan is None:
             plan = like.plan(lines.dialect)
             lacking = [name for name in plan.order if name not in plan.names]

@@ -204,5 +204,5 @@ def _wrong_line(lines: Lines, data: bytes) -> SourceContentError:
     has = "a quote that does not close in its line" if open_quote else f"{cells:,} cells"
     return SourceContentError(
         f"{lines.line_of(row)} has {has}, and the table has {len(dialect.names):,} columns. "
-        "Correct the file."
+        "Correct the file, or set source.skip_lines if lines above the table are no part of it."
     )

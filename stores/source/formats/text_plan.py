@@ -6,11 +6,12 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
+from headrace.stores.source.formats.text_above import find_above, lines_in, stated_rate
 from headrace.stores.source.formats.text_bytes import TextBytes
 from headrace.stores.source.formats.text_clean import newlines, rows_in
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark, find_dialect
@@ -25,6 +26,7 @@ from headrace.stores.source.formats.text_parse import (
     kinds_of,
     parsed,
 )
+from headrace.stores.source.formats.text_rules import USUAL, TextRules
 
 
 @dataclass
@@ -116,7 +118,7 @@ class TextPlan:
 def table_lines(
     source: TextBytes,
     keep: bool,
-    drop: bool = False,
+    rules: TextRules = USUAL,
     begun: Callable[[bytes], tuple[Dialect, int] | None] = lambda _: None,
 ) -> Iterator[Lines]:
     """What stands below the header, piece by piece; a piece may hold no row.
@@ -124,7 +126,7 @@ def table_lines(
     Args:
         source: the bytes.
         keep: whether they will be read again.
-        drop: whether damaged lines are left out.
+        rules: which lines are left out.
         begun: the dialect that a file's first bytes are known to have, and where rows begin.
 
     Raises:
@@ -138,7 +140,7 @@ def table_lines(
             dialect, head = known
         if dialect is None:
             head = table_begin(raw, source.where) if start == 0 else 0
-            found = find_dialect(raw[head:], source.where, drop)
+            found = _begin(raw[head:], source.where, rules)
             if found is not None:
                 dialect, head = found[0], head + found[1]
         if dialect is not None:
@@ -148,12 +150,35 @@ def table_lines(
         line += newlines(raw)
 
 
-def plan_table(source: TextBytes, drop: bool = False) -> tuple[TextPlan, Any | None]:
+def _begin(raw: bytes, where: str, rules: TextRules) -> tuple[Dialect, int] | None:
+    """The dialect, and where rows begin, below what stands above the header.
+
+    Raises:
+        UserError: as `find_dialect`.
+    """
+    given = rules.skip_lines
+    skipped = lines_in(raw, given or 0)
+    above = find_above(raw[skipped:], rules.drop)
+    if above is None or (given is not None and above.skipped):
+        found = find_dialect(raw[skipped:], where, rules.drop)
+        rows = skipped + (found[1] if found else 0)
+        dialect = found[0] if found else None
+    else:
+        rows = skipped + above.rows
+        header = raw[skipped + above.header : skipped + above.stop]
+        found = find_dialect(header + raw[rows:], where, rules.drop)
+        dialect = replace(found[0], skipped=above.skipped, units=above.units) if found else None
+    if dialect is None:
+        return None
+    return replace(dialect, said_hz=stated_rate(raw[:rows])), rows
+
+
+def plan_table(source: TextBytes, rules: TextRules = USUAL) -> tuple[TextPlan, Any | None]:
     """Where rows stand, and of what type columns are, by all of their cells.
 
     Args:
         source: the table.
-        drop: whether damaged lines are left out.
+        rules: which lines are left out.
 
     Returns:
         The plan, and the decoded table where it is of one piece.
@@ -164,12 +189,12 @@ def plan_table(source: TextBytes, drop: bool = False) -> tuple[TextPlan, Any | N
     """
     plan: TextPlan | None = None
     table: Any | None = None
-    for lines in table_lines(source, True, drop):
+    for lines in table_lines(source, True, rules):
         if plan is None:
             columns = len(lines.dialect.names)
             plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
         data = lines.rows()
-        if drop and (damaged := rows_in(lines.cleaned()) - rows_in(data)):
+        if rules.drop and (damaged := rows_in(lines.cleaned()) - rows_in(data)):
             plan.damaged += damaged
             plan.first_damaged = plan.first_damaged or lines.first_left_out(data)
         if data:

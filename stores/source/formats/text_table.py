@@ -35,7 +35,9 @@ from headrace.stores.source.formats.text_parse import (
     parsed,
 )
 from headrace.stores.source.formats.text_plan import TextPlan, plan_table
-from headrace.stores.source.remarks import DAMAGED, Remark
+from headrace.stores.source.formats.text_rules import USUAL, TextRules
+from headrace.stores.source.remarks import DAMAGED, SKIPPED, UNITS, Remark
+from headrace.stores.text import listed
 
 SMALL_PIECE = 128 << 10
 """Read at a time where a few windows are wanted of each of many files."""
@@ -47,7 +49,7 @@ class TextTable(OneFile):
     def __init__(
         self,
         source: TextBytes,
-        drop: bool = False,
+        rules: TextRules = USUAL,
         like: TextModel | None = None,
         pieces: NDArray[np.int64] | None = None,
     ) -> None:
@@ -55,13 +57,13 @@ class TextTable(OneFile):
 
         Args:
             source: the file.
-            drop: leave damaged lines out.
+            rules: which lines are left out.
             like: a table that it is written like: then its cells are not read to plan it, and all
                 numbers are float64.
             pieces: what is known of its pieces; see `known_pieces`.
         """
         OneFile.__init__(self, source.path)
-        self._source, self._drop = source, drop
+        self._source, self._rules = source, rules
         self._like, self._pieces = like, pieces
         self._plan: TextPlan | None = None
         self._kept: OrderedDict[int, Any] = OrderedDict()
@@ -84,12 +86,12 @@ class TextTable(OneFile):
             if self._plan is None and self._like is not None:
                 known = None if self._source.packed else self._pieces
                 self._plan = (
-                    count_table(self._source, self._like)
+                    count_table(self._source, self._like, self._rules)
                     if known is None
                     else plan_of_known(self._like, known)
                 )
             if self._plan is None:
-                self._plan, table = plan_table(self._source, self._drop)
+                self._plan, table = plan_table(self._source, self._rules)
                 if table is not None:
                     self._kept[0] = table
             return self._plan
@@ -113,9 +115,15 @@ class TextTable(OneFile):
     def remarks(self) -> list[Remark]:
         """What is to be said of how it was read, as far as it was."""
         plan = self._plan
-        if plan is None or not plan.damaged:
+        if plan is None:
             return []
-        return [Remark(DAMAGED, plan.first_damaged, plan.damaged)]
+        dialect = plan.dialect
+        found = [Remark(DAMAGED, plan.first_damaged, plan.damaged)] if plan.damaged else []
+        if dialect.skipped:
+            found.append(Remark(SKIPPED, self.where, dialect.skipped))
+        if dialect.units:
+            found.append(Remark(UNITS, f"{self.where} ({listed(dialect.units, 6)})"))
+        return found
 
     @property
     def unpacked_bytes(self) -> int:
@@ -267,7 +275,7 @@ class TextTable(OneFile):
 
 def open_text_table(
     path: Place,
-    drop_damaged: bool = False,
+    rules: TextRules = USUAL,
     like: TextModel | None = None,
     pieces: NDArray[np.int64] | None = None,
 ) -> TextTable:
@@ -275,12 +283,12 @@ def open_text_table(
 
     Args:
         path: the table.
-        drop_damaged: leave out lines with another number of cells than columns, or with texts
-            where nearly all have numbers, in place of an error.
+        rules: which lines are left out; damaged are those with another number of cells than
+            columns, or with texts where nearly all have numbers.
         like, pieces: what is known of it; see `TextTable`. Of many files small pieces are read.
 
     Raises:
         UserError: there is no such file.
     """
     source = TextBytes(path, None if like is None else SMALL_PIECE)
-    return TextTable(source, drop_damaged, like, pieces)
+    return TextTable(source, rules, like, pieces)

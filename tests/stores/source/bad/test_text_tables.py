@@ -37,7 +37,7 @@ NOT_READ: dict[str, tuple[str, tuple[str, ...]]] = {
     "a form feed": (H + "0,1\n\f1,2\n", ("line 3", r"\x0c1", "t")),
     "a header twice": (H + "0,1\n" + H + "1,2\n", ("line 3", "t")),
     "two files, each with its header": ((H + "0,1\n") * 2, ("line 3", "t")),
-    "a line of units": (H + "s,g\n0,1\n1,2\n", ("line 2", "s", "t")),
+    "a line of texts": (H + "first,second\n0,1\n1,2\n", ("line 2", "first", "t")),
 }
 """Tables with a column of numbers of which some are not read: it would be left out."""
 

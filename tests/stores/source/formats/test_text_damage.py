@@ -8,6 +8,7 @@ import pytest
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.text_plan import count_rows
+from headrace.stores.source.formats.text_rules import TextRules
 from headrace.stores.source.formats.text_table import TextTable, open_text_table
 from tests.refusals import refused
 
@@ -16,7 +17,7 @@ ROWS = [f"{n % 3},walk,{10 * n},{n / 8},{-n / 4},{n}" for n in range(60)]
 
 def table_of(path: Path, text: str, drop: bool = False) -> TextTable:
     path.write_text(text)
-    return open_text_table(path, drop)
+    return open_text_table(path, TextRules(drop))
 
 
 def numbers(table: TextTable) -> list[list[float]]:

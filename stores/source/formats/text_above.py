@@ -1,0 +1,174 @@
+"""What stands around the header of a table of text: lines of loggers above it, units below it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from headrace.stores.source.formats.text_clean import BLANK
+from headrace.stores.source.formats.text_dialect import (
+    LINE,
+    cells_of,
+    has_cells,
+    is_empty,
+    is_number,
+    row_end_of,
+    separator_of,
+)
+
+LOOKED_AT, WIDE_BYTES, WIDE_LOOKED_AT = 200, 4096, 40
+"""Lines that are looked at, and of lines longer than so many bytes."""
+TAIL, LEAST_ROWS = 10, 2
+STATED_BYTES = 64 << 10
+_UNIT = re.compile(
+    r"\[.*\]|\(.*\)|[munkµμ]?(s|sec|v|a|g|t|hz|m|w|pa|bar|ohms?|n|nm|j|lx|lux)"
+    r"|[mck]?m/(s|h|\(?s(ec)?\^?[2²]\)?|s\*\*2|s/s)|(deg|rad|°|degrees?)(/s(ec)?)?|dps|gauss|hpa"
+    r"|°?c|celsius|degc|bpm|%|db|counts?|adc|a\.u\.|au|no[_ ]units|unitless|none|-|milliseconds"
+    r"|seconds|local_flux",
+    re.IGNORECASE,
+)
+_RATE = re.compile(
+    rb"(?:sampl\w*[ _-]*(?:rate|freq\w*)|\bfs|\bsfreq|\bfrequency)[ _]*(?:[(\[]?hz[)\]]?)?"
+    rb"[ \t]*[:=,;\t ][ \t\"]*(\d+(?:\.\d+)?)[ \t]*(k?hz)?",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Above:
+    """Where a table begins.
+
+    Attributes:
+        skipped: lines above the header that have text.
+        header: first byte of the header, or of the rows where there is none.
+        stop: the byte after the header.
+        rows: the byte that ends the line before the rows.
+        units: one a column; (): there are none.
+    """
+
+    skipped: int
+    header: int
+    stop: int
+    rows: int
+    units: tuple[str, ...] = ()
+
+
+def find_above(raw: bytes, drop: bool = False) -> Above | None:
+    """What stands above the rows of numbers at the beginning of a file; None: a header at most.
+
+    It is found where that is plain: rows of as many cells each, with numbers in the same columns,
+    below one line of names; no line above is a row, or what may be left of one.
+
+    Args:
+        raw: the first bytes, whole lines.
+        drop: whether damaged lines are left out: then a first line of names is the header.
+    """
+    found = list(islice(filter(has_cells, LINE.finditer(raw)), LOOKED_AT))
+    if found and max(len(each.group()) for each in found[:TAIL]) > WIDE_BYTES:
+        found = found[:WIDE_LOOKED_AT]
+    lines = [each.group().strip(BLANK) for each in found]
+    tail = lines[-min(TAIL, max(1, len(lines) // 2)) :]
+    if len(lines) < 2 + LEAST_ROWS or row_end_of(lines[-TAIL:]):
+        return None
+    separator = separator_of(tail)
+    if _plainly_none(lines[:TAIL], separator):
+        return None
+    rows = [cells_of(line, separator) for line in lines]
+    table = _Rows(rows, len(tail), separator)
+    first = len(rows)
+    while first and table.is_row(rows[first - 1]):
+        first -= 1
+    if first < 2 or len(rows) - first < LEAST_ROWS or any(map(table.is_row, rows[:first])):
+        return None
+    names = first
+    while names and table.may_be_names(rows[names - 1]):
+        names -= 1
+    units = first - 1 if first - names > 1 and table.are_units(rows[first - 1]) else None
+    headers = [at for at in range(names, first) if at != units and _all_differ(rows[at])]
+    end = found[first - 1].end()
+    if not headers and names == first:
+        plain = not any(map(table.may_be_left_of_row, rows[:first]))
+        return Above(first, end, end, end) if plain else None
+    if len(headers) != 1 or (drop and names == 0 and units is None):
+        return None
+    (header,) = headers
+    texts = () if units is None else tuple(map(_unit, rows[units]))
+    return Above(header, found[header].start(), found[header].end(), end, texts)
+
+
+def lines_in(raw: bytes, count: int) -> int:
+    """Bytes of the first lines."""
+    ends = islice(re.finditer(rb"\r\n|\n|\r", raw), count)
+    return max((each.end() for each in ends), default=0) if count else 0
+
+
+def stated_rate(above: bytes) -> float | None:
+    """The sampling rate in Hz that stands above the rows; None: none, or several."""
+    rates = {
+        float(number) * (1000 if unit.lower() == b"khz" else 1)
+        for number, unit in _RATE.findall(above[:STATED_BYTES])
+    }
+    return rates.pop() if len(rates) == 1 else None
+
+
+class _Rows:
+    """The last lines of those that are looked at, which are rows."""
+
+    def __init__(self, rows: Sequence[list[bytes]], tail: int, separator: bytes) -> None:
+        self.separator = separator
+        self.width = len(rows[-1])
+        alike = [row for row in rows[-tail:] if len(row) == self.width]
+        columns = list(zip(*alike, strict=True))
+        self.numbers = [at for at, cells in enumerate(columns) if self._of_numbers(cells)]
+        self.loose = len(columns) > 1 and not any(columns[-1])
+
+    def _of_numbers(self, cells: Sequence[bytes]) -> bool:
+        held = [cell for cell in cells if not is_empty(cell)]
+        return bool(held) and all(is_number(cell, self.separator) for cell in held)
+
+    def is_row(self, row: Sequence[bytes]) -> bool:
+        return (
+            bool(self.numbers)
+            and len(row) == self.width
+            and all(is_empty(row[at]) or is_number(row[at], self.separator) for at in self.numbers)
+        )
+
+    def may_be_names(self, row: Sequence[bytes]) -> bool:
+        """Whether each column of numbers has a text."""
+        longer = len(row) == self.width + 1 and row[-1] == b""
+        shorter = len(row) == self.width - 1 and self.loose
+        if not (len(row) == self.width or longer or shorter):
+            return False
+        cells = [row[at] for at in self.numbers if at < len(row)]
+        return all(cell and not is_number(cell, self.separator) for cell in cells)
+
+    def are_units(self, row: Sequence[bytes]) -> bool:
+        cells = [row[at].decode(errors="replace") for at in self.numbers if at < len(row)]
+        return all(_UNIT.fullmatch(cell.strip()) for cell in cells)
+
+    def may_be_left_of_row(self, row: Sequence[bytes]) -> bool:
+        """Whether a line may be a damaged row, and not a text: it has numbers where rows have."""
+        if len(row) == self.width or is_number(row[0], self.separator):
+            return True
+        numbers = any(is_number(cell, self.separator) for cell in row)
+        return numbers and 0 not in self.numbers
+
+
+def _plainly_none(lines: Sequence[bytes], separator: bytes) -> bool:
+    """Told by few lines: all are as wide, and the second is mostly numbers."""
+    if len({line.count(separator) for line in lines}) > 1:
+        return False
+    cells = cells_of(lines[1], separator)[:64]
+    return len(cells) > 2 and 2 * sum(is_number(cell, separator) for cell in cells) >= len(cells)
+
+
+def _all_differ(names: Sequence[bytes]) -> bool:
+    named = [name for name in names if name]
+    return len(set(named)) == len(named)
+
+
+def _unit(cell: bytes) -> str:
+    text = cell.decode(errors="replace").strip()
+    return text[1:-1].strip() if text[:1] + text[-1:] in ("[]", "()") else text

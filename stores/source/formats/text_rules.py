@@ -1,0 +1,21 @@
+"""What the options say of tables of text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """How tables of text are read.
+
+    Attributes:
+        drop: leave damaged lines out, in place of an error.
+        skip_lines: lines above the header; None: they are found.
+    """
+
+    drop: bool = False
+    skip_lines: int | None = None
+
+
+USUAL = TextRules()
