@@ -21,7 +21,7 @@ def init(options: argparse.Namespace) -> dict[str, Any]:
     from headrace.pipeline.commands.init import run_init
     from headrace.stores.source.file_patterns import stem_of
 
-    output = options.output or Path(f"{stem_of(options.data.as_posix())}.toml")
+    output = options.output or Path(f"{stem_of(str(options.data))}.toml")
     result = run_init(options.data, output, _to(options))
     if result["problem"] is not None:
         _to(options).result(result)

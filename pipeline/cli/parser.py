@@ -187,7 +187,10 @@ _ALL = (
     ),
     _other(
         "init", "look at files of any format, and write a commented first configuration for them",
-        Option("data", type=file_path, metavar="SOURCE", help="a file, a folder or a glob"),
+        Option(
+            "data", type=place, metavar="SOURCE",
+            help="a file, a folder or a glob, or its address: s3://BUCKET/NAME",
+        ),
         Option("--output", type=file_path, metavar="FILE.toml", help="SOURCE.toml here"),
         JSON,
         QUIET,

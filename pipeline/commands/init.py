@@ -13,6 +13,7 @@ from headrace.pipeline.commands.guess.windows import tell_window
 from headrace.pipeline.config.load import config_from_table, load_config, toml_value
 from headrace.stores.errors import DOCS, CommandError, UserError
 from headrace.stores.io import disk
+from headrace.stores.io.places import Place
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.probe.missing import non_finite_windows
 from headrace.stores.source.probe.probe import (
@@ -30,11 +31,11 @@ MOST_LINES, LINE = 8, 158
 """Of doubts and notes that are printed, and letters of each: a screen in all."""
 
 
-def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
+def run_init(data: Place, output: Path, console: Console) -> dict[str, Any]:
     """Write a commented configuration for `data`, and say what is not sure.
 
     Args:
-        data: a file of any format, a folder, a glob, or a table of files.
+        data: a file of any format, a folder, a glob, a table of files, or an address of these.
         output: the TOML file to write; not there yet.
         console: where to speak.
 
@@ -66,14 +67,14 @@ def run_init(data: Path, output: Path, console: Console) -> dict[str, Any]:
     }
 
 
-def config_text(guess: Guess, data: Path, name: str) -> str:
+def config_text(guess: Guess, data: Place, name: str) -> str:
     """The guess as TOML with comments."""
     lines = [
         f"# A first configuration for {in_one_line(data.name)}. What is not sure is marked ???.",
         f"name = {toml_value(name)}",
         "",
         "[paths]",
-        f"data = {toml_value(data)}",
+        f"data = {toml_value(str(data))}",
         "",
         "[source]",
         *(f"# {in_one_line(note)}" for note in guess.notes),
@@ -98,11 +99,12 @@ def _section(keys: dict[str, tuple[Any, str]]) -> list[str]:
     return lines
 
 
-def _tell_window(guess: Guess, data: Path) -> None:
+def _tell_window(guess: Guess, data: Place) -> None:
     """Add the window's length and the label rule, of what is cut into windows."""
     if "windows" in guess.source:
         return
     given = {key: value for key, (value, _) in guess.source.items() if value is not None}
+    given = {**guess.likely, **given}
     rate, stretches = given.get("rate_hz"), None
     asked = "rate_hz" in guess.source and rate is None
     if asked:
@@ -124,7 +126,7 @@ def _tell_window(guess: Guess, data: Path) -> None:
     tell_window(guess, rate, stretches)
 
 
-def _tell_missing(guess: Guess, data: Path) -> None:
+def _tell_missing(guess: Guess, data: Place) -> None:
     """Add what to do with NaN, if the source can be opened so far."""
     for found in (tell_missing_channels, tell_drop_outs):
         try:
@@ -142,10 +144,12 @@ def _given(guess: Guess) -> dict[str, Any]:
         given["rate_hz"] = 1.0
     if guess.source.get("groups", (0, ""))[0] is None:
         given["split_by_window"] = True
+    if guess.source.get("labels", (0, ""))[0] is None:
+        given["labels"] = ""
     return given
 
 
-def _tried(config: Path, data: Path) -> tuple[str | None, dict[str, Any] | None, tuple[Note, ...]]:
+def _tried(config: Path, data: Place) -> tuple[str | None, dict[str, Any] | None, tuple[Note, ...]]:
     """Why the file cannot be used as the configuration says, in one line; what it gives; notes."""
     try:
         with open_stranger(data, load_config(config).source) as source:

@@ -14,18 +14,21 @@ import pytest
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import load_config
+from headrace.stores.io.object_path import ObjectPath
+from headrace.stores.io.places import Place
+from tests.stores.source.formats.object_places import as_objects
 
 pytestmark = pytest.mark.usefixtures("probed_here")
 
 RNG = np.random.default_rng(7)
-Init = Callable[[Path], tuple[int, Config, dict[str, Any]]]
+Init = Callable[[Place], tuple[int, Config, dict[str, Any]]]
 
 
 @pytest.fixture
 def init(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Init:
     """Run it, and return exit code, configuration and what it printed as JSON."""
 
-    def run(data: Path) -> tuple[int, Config, dict[str, Any]]:
+    def run(data: Place) -> tuple[int, Config, dict[str, Any]]:
         output = tmp_path / "first.toml"
         code = main(["init", str(data), "--output", str(output), "--json"])
         return code, load_config(output), json.loads(capsys.readouterr().out)
@@ -189,3 +192,26 @@ def test_windows_that_all_hold_nan_cannot_be_used(tmp_path: Path, init: Init) ->
     code, _, found = init(tmp_path / "w.h5")
     assert code == 2
     assert "NaN" in found["problem"]
+
+
+def test_an_address_is_looked_at_as_a_path_is(
+    tmp_path: Path, init: Init, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for subject in range(3):
+        rows = np.c_[RNG.normal(size=(600, 3)), np.arange(600) // 200 % 2]
+        (tmp_path / "watch").mkdir(exist_ok=True)
+        np.savetxt(tmp_path / "watch" / f"s{subject}_50Hz.csv", rows, "%.4f,%.4f,%.4f,%d",
+                   header="acc_x,acc_y,acc_z,label", comments="")  # fmt: skip
+    with as_objects(tmp_path / "watch", monkeypatch) as place:
+        assert isinstance(place, ObjectPath)
+        assert place.options.endpoint is not None
+        monkeypatch.setenv("AWS_ENDPOINT_URL", place.options.endpoint)
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        code, config, found = init(place)
+        assert code == 0, found
+        assert str(config.paths.data) == str(place)
+        assert config.source.files == ["s{subject}_50Hz.csv"]
+        assert found["gives"]["groups"] == 3
+    with pytest.raises(SystemExit) as stopped:
+        main(["init", "http://127.0.0.1/watch.h5"])
+    assert stopped.value.code == 2
