@@ -45,12 +45,24 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
         guess.source["labels"] = (None, f"no array holds one label for each {what}")
         guess.unsure.append(f"{NO_LABELS}: no array holds one for each {what}.")
         return False
-    guess.source["labels"] = (labels.name, values_of(labels))
     names = declared if isinstance(declared, list) else []
     tell_left_out(guess, list(dict.fromkeys([*names, *(labels.values or [])])), len(names))
+    if not sure and labels.is_number and not _is_called(labels, LABEL_WORDS):
+        # Few whole numbers may be anything: a gear, a person, a state of the sensor.
+        guess.likely["labels"] = labels.name
+        shown = f"{labels.name}, {values_of(labels)}"
+        guess.source["labels"] = (None, f'"{labels.name}", if it says what is to be told apart')
+        guess.unsure.append(f"{NO_LABELS}: perhaps in {shown}; its name does not say it.")
+        return False
+    guess.source["labels"] = (labels.name, values_of(labels))
     if not sure:
         guess.unsure.append(f"that {labels.name} holds the labels ({values_of(labels)}).")
     return True
+
+
+def _is_called(found: FoundArray, words: Sequence[str]) -> bool:
+    """Whether one of the words is part of its name."""
+    return by_words([found], words) is not None
 
 
 def tell_left_out(guess: Guess, names: Sequence[Any], declared: int = 0) -> None:
@@ -81,7 +93,7 @@ def _is_outside(label: Any, declared: int) -> bool:
 
 def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None:
     """Write down which column says whom the data are of."""
-    groups = by_words(fitting, GROUP_WORDS) or _in_blocks(fitting)
+    groups = by_words(fitting, GROUP_WORDS) or in_blocks(fitting)
     if groups is None:
         named = few([each.name for each in fitting]) or "none"
         guess.source["groups"] = (
@@ -98,7 +110,7 @@ def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None
         guess.unsure.append(f"that {groups.name} tells people or machines apart.")
 
 
-def _in_blocks(found: Sequence[FoundArray]) -> FoundArray | None:
+def in_blocks(found: Sequence[FoundArray]) -> FoundArray | None:
     """Of columns without names one of numbers that stand in blocks, one after another."""
     unnamed = (each for each in found if each.name.isdecimal() and each.whole and each.rises)
     return next((each for each in unnamed if each.values and len(each.values) > 2), None)

@@ -18,6 +18,7 @@ class Guess:
         source, features: keys of these sections, each with a comment; a value of None is written
             as a comment to be filled in.
         unsure: what their owner should look at, in the order of the file.
+        likely: values of keys that are asked for, by which windows are fitted.
         notes: what the files themselves say, and no key has to repeat.
     """
 
@@ -25,6 +26,7 @@ class Guess:
     features: dict[str, tuple[Any, str]] = field(default_factory=dict)
     unsure: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    likely: dict[str, str] = field(default_factory=dict)
 
     def value(self, key: str) -> Any:
         """What a key of the source is set to; None: nothing."""

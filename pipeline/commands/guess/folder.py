@@ -11,13 +11,14 @@ from headrace.pipeline.commands.guess.channels import tell_channels
 from headrace.pipeline.commands.guess.columns import (
     NO_GROUPS,
     by_words,
+    in_blocks,
     tell_groups,
     tell_labels,
     tell_slow_labels,
 )
 from headrace.pipeline.commands.guess.data import TABLE, Data, tell_data
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
-from headrace.pipeline.commands.guess.names import Proposal, propose
+from headrace.pipeline.commands.guess.names import Proposal, propose, training_alone
 from headrace.pipeline.commands.guess.rate import tell_rate
 from headrace.pipeline.commands.guess.words import (
     AXIS_LETTERS,
@@ -32,6 +33,7 @@ from headrace.stores.errors import CommandError
 from headrace.stores.source.file_patterns import compiled
 from headrace.stores.source.labels.classes import PARTS
 from headrace.stores.source.probe.found import Contents, FoundFile
+from headrace.stores.text import counted
 
 GROUP_FIELDS = ("subject", "machine", "recording", "session")
 DOUBTED_FIELDS = ("recording", "session", *DOUBTED_GROUPS)
@@ -64,7 +66,8 @@ def guess_folder(contents: Contents, where: str) -> Guess:
     if not contents.columns:
         _tell_files(guess, contents, proposal)
     _tell_data(guess, contents, proposal, example)
-    rest = [file for file in contents.files if file.name in _rest(contents, proposal)]
+    around = _rest(contents, proposal).intersection(training_alone(contents.names))
+    rest = [file for file in contents.files if file.name in around]
     beside = tell_beside(guess, proposal, example.data[0], rest)
     _tell_labels(guess, proposal, example, beside)
     if guess.value("groups_file") is None:
@@ -111,15 +114,18 @@ def _likely(contents: Contents, where: str) -> list[str]:
     if not opened:
         why = next((file.error for file in contents.files if file.error), "it holds no file")
         raise CommandError(f"{where} holds no file that can be read: {why}")
-    endings = {_ending(file.name) for file in opened if any(_holds_data(file))}
-    endings = endings or {_ending(file.name) for file in opened}
+    holding = [file for file in opened if any(_holds_data(file))] or opened
+    endings = {_ending(file.name) for file in holding}
     counts = Counter(_ending(name) for name in contents.names)
     ending = max(endings, key=lambda each: (counts[each], each))
-    return [name for name in contents.names if _ending(name) == ending]
+    names = training_alone([name for name in contents.names if _ending(name) == ending])
+    empty = {file.name for file in contents.files if not any(_holds_data(file))}
+    return [name for name in names if name not in empty] or names
 
 
 def _holds_data(file: FoundFile) -> list[bool]:
-    return [len(each.shape) in (2, 3) or each.rows > 1 for each in file.arrays if each.shape]
+    numbers = [each for each in file.arrays if each.shape and each.is_number]
+    return [max(each.shape) > 1 for each in numbers]
 
 
 def _ending(name: str) -> str:
@@ -158,7 +164,7 @@ def _example(contents: Contents, proposal: Proposal, where: str) -> tuple[Propos
                 raise
             continue
         same = not data or (found.key, found.rows) == (data[0].key, data[0].rows)
-        if same or _recording(names, file) != _recording(proposal.names[kept[0]], files[0]):
+        if same or names.index(file.name) != proposal.names[kept[0]].index(files[0].name):
             files.append(file)
             data.append(found)
             guesses.append(guess)
@@ -175,10 +181,6 @@ def _example(contents: Contents, proposal: Proposal, where: str) -> tuple[Propos
         proposal.prefixed,
     )  # fmt: skip
     return proposal, Example(tuple(files), tuple(data), guesses[0])
-
-
-def _recording(names: Sequence[str], file: FoundFile) -> int:
-    return names.index(file.name)
 
 
 def _has_labels(example: Example) -> bool:
@@ -202,7 +204,7 @@ def _tell_files(guess: Guess, contents: Contents, proposal: Proposal) -> None:
     beside = f", {len(proposal.patterns)} files each" if len(proposal.patterns) > 1 else ""
     guess.source["files"] = (
         list(proposal.patterns),
-        f"{count:,} recordings{beside}{'; ' if fields else ''}{fields}",
+        f"{counted(count, 'recording')}{beside}{'; ' if fields else ''}{fields}",
     )
 
 
@@ -302,7 +304,9 @@ def _tell_groups(guess: Guess, proposal: Proposal, example: Example) -> None:
             )
         return
     columns = [c for c in example.data[0].columns if c.name != guess.value("labels")]
-    if by_words(columns, GROUP_WORDS) is not None:
+    # Of one table of all people, numbers in blocks may be theirs.
+    alone = len(proposal.names[0]) == 1 and in_blocks(columns) is not None
+    if alone or by_words(columns, GROUP_WORDS) is not None:
         tell_groups(guess, columns, "each row")
         return
     fields = ", ".join([*proposal.columns, "file"])

@@ -97,6 +97,25 @@ def propose(names: Sequence[str], labelled: bool) -> Proposal | None:
     )
 
 
+def training_alone(names: Sequence[str]) -> list[str]:
+    """Names without those of test, where files of a third kind are called alike: RUL_FD001.
+
+    No pattern takes train and test, and not the third.
+    """
+    tokens = {name: TOKEN.findall(name) for name in names}
+    kinds: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, str]] = {}
+    for name, found in tokens.items():
+        for at, token in enumerate(found):
+            if token.isalpha():
+                key = tuple(found[:at]), tuple(found[at + 1 :])
+                kinds.setdefault(key, {})[token.lower()] = name
+    left_out: set[str] = set()
+    for each in kinds.values():
+        if len(each) > len(TRAIN_OR_TEST & set(each)) > 1:
+            left_out |= {name for word, name in each.items() if not word.startswith("train")}
+    return [name for name in names if name not in left_out]
+
+
 def _widest(
     family: _Family,
     combinations: Mapping[tuple[str, ...], Sequence[int]],

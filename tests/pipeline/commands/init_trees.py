@@ -314,6 +314,18 @@ def wisdm(folder: Path) -> str:
     return "raw.txt"
 
 
+def cmapss(folder: Path) -> str:
+    """C-MAPSS: tables of engines to train and test, and how long those of test last; no header."""
+    for part, engines in (("train", 6), ("test", 3)):
+        names = np.repeat(np.arange(1, engines + 1), 250)
+        cycles = np.tile(np.arange(1, 251), engines)
+        columns = [names, cycles, *signals(7, 250 * engines).T]
+        csv(folder / f"{part}_FD001.txt", "", columns, " ")
+    csv(folder / "RUL_FD001.txt", "", [[112, 98, 69]])
+    (folder / "readme.txt").write_text("Data Set: FD001\nTrain trajectories: 6\n")
+    return "."
+
+
 def one_table(folder: Path) -> str:
     """One CSV of all people, with a header."""
     who = [f"p{row // ROWS}" for row in range(4 * ROWS)]
@@ -379,7 +391,15 @@ TREES = {
         edits={"rate_hz": "50"},
         triads=("attitude", "userAcceleration"),
     ),
-    "PAMAP2": Tree(pamap, ("1", "2"), tuple(map(str, range(101, 106))), 3),
+    "PAMAP2": Tree(pamap, ("1", "2"), tuple(map(str, range(101, 106))), 3, edits={"labels": '"1"'}),
+    "C-MAPSS": Tree(
+        cmapss,
+        ("unlabelled",),
+        tuple(map(str, range(1, 7))),
+        3,
+        1,
+        edits={"labels": '""'},
+    ),
     "HARTH": Tree(harth, ("1", "7"), ("006", "007", "008", "009"), 6, triads=("back", "thigh")),
     "UCI HAR": Tree(
         wide_windows,
