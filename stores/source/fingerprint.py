@@ -8,6 +8,7 @@ import numpy as np
 
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.channels import ChannelInfo
+from headrace.stores.source.derived.repeated import RepeatedTexts
 from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.names import slices
 
@@ -38,6 +39,9 @@ def fingerprint(
     described += [other.stat().st_size for array in (data, *tables) for other in array.files]
     digest.update(repr(described).encode())
     for table in tables:
+        if isinstance(table, RepeatedTexts):
+            digest.update(table.content())
+            continue
         for start, stop in slices(rows_of(table)):
             digest.update(_bytes(table, start, stop))
     rows, inner = rows_of(data), (data.shape or ())[1:]

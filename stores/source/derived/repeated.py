@@ -54,7 +54,17 @@ class RepeatedTexts:
 
     def texts(self, start: int, stop: int) -> NDArray[np.str_]:
         """Rows `start` to `stop`, of texts."""
-        return self._values[np.searchsorted(self._stops, np.arange(start, stop), side="right")]
+        if start >= stop:
+            return self._values[:0]
+        first = int(np.searchsorted(self._stops, start, side="right"))
+        last = int(np.searchsorted(self._stops, stop - 1, side="right"))
+        inner = np.clip(self._stops[first : last + 1], start, stop)
+        return np.repeat(self._values[first : last + 1], np.diff(inner, prepend=start))
+
+    def content(self) -> bytes:
+        """What tells it from another: it may be long, and holds little."""
+        texts = "\0".join(self._values.tolist()).encode(errors="surrogatepass")
+        return texts + self._stops.astype("<i8").tobytes()
 
     def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
         """None."""
