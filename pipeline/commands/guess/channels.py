@@ -8,7 +8,8 @@ from typing import Any
 from headrace.pipeline.commands.guess.axes import tell_triads, units_in
 from headrace.pipeline.commands.guess.data import Data
 from headrace.pipeline.commands.guess.facts import Guess
-from headrace.pipeline.commands.guess.words import CHANNEL_WORDS, UNIT_WORDS, joined
+from headrace.pipeline.commands.guess.names import Proposal
+from headrace.pipeline.commands.guess.words import AXIS_LETTERS, CHANNEL_WORDS, UNIT_WORDS, joined
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.probe.found import FoundArray
 
@@ -97,3 +98,23 @@ def _writable(names: Sequence[str]) -> list[str] | None:
     if any("\ud800" <= letter <= "\udfff" for name in names for letter in name):
         return None
     return list(names)
+
+
+def titles_of(proposal: Proposal, side_by_side: Sequence[Data]) -> list[str] | None:
+    """Names of all channels of a recording, each with its sensor where names come twice."""
+    if len(side_by_side) == 1:
+        data, sensor = side_by_side[0], proposal.sensors[0]
+        if data.titles is None and data.channels == len(AXIS_LETTERS) and sensor:
+            return [f"{sensor}_{axis}" for axis in sorted(AXIS_LETTERS)]
+        return None if data.titles is None else list(data.titles)
+    found = []
+    for sensor, data in zip(proposal.sensors, side_by_side, strict=True):
+        own = data.titles
+        if own is None:
+            axes = sorted(AXIS_LETTERS) if data.channels == 3 else map(str, range(data.channels))
+            own = ("",) if data.channels == 1 else tuple(axes)
+        found.append([(sensor, title) for title in own])
+    plain = [title for each in found for _, title in each]
+    if len(set(plain)) == len(plain) and all(plain):
+        return plain
+    return ["_".join(filter(None, pair)) for each in found for pair in each]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from headrace.pipeline.commands.guess.beside import tell_beside
-from headrace.pipeline.commands.guess.channels import tell_channels
+from headrace.pipeline.commands.guess.channels import tell_channels, titles_of
 from headrace.pipeline.commands.guess.columns import (
     NO_GROUPS,
     by_words,
@@ -20,8 +20,8 @@ from headrace.pipeline.commands.guess.data import TABLE, Data, tell_data
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
 from headrace.pipeline.commands.guess.names import Proposal, propose, training_alone
 from headrace.pipeline.commands.guess.rate import tell_rate
+from headrace.pipeline.commands.guess.rates import lasting_alike, tell_rates
 from headrace.pipeline.commands.guess.words import (
-    AXIS_LETTERS,
     DOUBTED_GROUPS,
     GROUP_WORDS,
     LABEL_WORDS,
@@ -75,10 +75,16 @@ def guess_folder(contents: Contents, where: str) -> Guess:
     _tell_split(guess, proposal)
     _tell_rest(guess, tuple(_rest(contents, proposal)))
     first = example.data[0]
-    rate = tell_rate(guess, example.files, first.array, first.times)
+    rows = [data.rows for data in example.data]
+    lasting = lasting_alike([data.array for data in example.data], rows)
+    if lasting.said:
+        tell_rates(guess, lasting, proposal.patterns)
+        rate, first = lasting.highest, max(example.data, key=lambda each: each.rows)
+    else:
+        rate = tell_rate(guess, example.files, first.array, first.times)
     if first.key == "signals" and not beside and "label_column" not in guess.source:
         tell_slow_labels(guess, example.files[0].arrays, first.rows, rate)
-    tell_channels(guess, example.data[0], _titles(proposal, example))
+    tell_channels(guess, example.data[0], titles_of(proposal, example.data))
     if contents.unnamed:
         guess.unsure.append(
             f"what {contents.unnamed:,} files hold whose names are no text: they are left out."
@@ -164,7 +170,11 @@ def _example(contents: Contents, proposal: Proposal, where: str) -> tuple[Propos
                 raise
             continue
         same = not data or (found.key, found.rows) == (data[0].key, data[0].rows)
-        if same or names.index(file.name) != proposal.names[kept[0]].index(files[0].name):
+        if (
+            same
+            or _of_other_rate(found, data[0])
+            or names.index(file.name) != proposal.names[kept[0]].index(files[0].name)
+        ):
             files.append(file)
             data.append(found)
             guesses.append(guess)
@@ -181,6 +191,15 @@ def _example(contents: Contents, proposal: Proposal, where: str) -> tuple[Propos
         proposal.prefixed,
     )  # fmt: skip
     return proposal, Example(tuple(files), tuple(data), guesses[0])
+
+
+def _of_other_rate(found: Data, first: Data) -> bool:
+    """Whether signals last as long as others, at another rate that attributes say."""
+    both = (found, first)
+    if any(each.key != "signals" or each.times is not None for each in both):
+        return False
+    lasting = lasting_alike([each.array for each in both], [each.rows for each in both])
+    return len(lasting.places) == 2 and lasting.said
 
 
 def _has_labels(example: Example) -> bool:
@@ -327,23 +346,3 @@ def _tell_split(guess: Guess, proposal: Proposal) -> None:
     values = list(dict.fromkeys(proposal.columns[found]))
     if len(values) <= len(PARTS):
         guess.source["split"] = (found, f"official split: {listed_values(values)}")
-
-
-def _titles(proposal: Proposal, example: Example) -> list[str] | None:
-    """Names of all channels of a recording, each with its sensor where names come twice."""
-    if len(example.data) == 1:
-        data, sensor = example.data[0], proposal.sensors[0]
-        if data.titles is None and data.channels == len(AXIS_LETTERS) and sensor:
-            return [f"{sensor}_{axis}" for axis in sorted(AXIS_LETTERS)]
-        return None if data.titles is None else list(data.titles)
-    found = []
-    for sensor, data in zip(proposal.sensors, example.data, strict=True):
-        own = data.titles
-        if own is None:
-            axes = sorted(AXIS_LETTERS) if data.channels == 3 else map(str, range(data.channels))
-            own = ("",) if data.channels == 1 else tuple(axes)
-        found.append([(sensor, title) for title in own])
-    plain = [title for each in found for _, title in each]
-    if len(set(plain)) == len(plain) and all(plain):
-        return plain
-    return ["_".join(filter(None, pair)) for each in found for pair in each]
