@@ -46,13 +46,19 @@ def read_intervals(
         First rows and rows to stop before, int64, and labels.
 
     Raises:
-        UserError: a column is missing, an interval is of no recording or not within it, or two
-            overlap.
+        UserError: a column is missing, an interval is of no recording or not within it, two
+            overlap, or they count rows and these were sorted by their times.
     """
     found = _columns(node, options)
     table = times.given
     recording = _owners(node, found, table)
     if options.unit == "rows":
+        if times.order is not None:
+            raise SourceError(
+                f"{node.where} counts rows, and the rows of the signals were sorted by their "
+                "times, some moved or left out: they have other numbers now. Set "
+                'source.intervals.unit = "s" or "date", or sort the files by time.'
+            )
         low, high = (_whole(found[name]) for name in ("start", "stop"))
         low, high = low - options.first, high - options.first + options.inclusive
     else:

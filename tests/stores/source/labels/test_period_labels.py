@@ -172,6 +172,19 @@ def test_an_interval_out_of_its_recording_is_refused(tmp_path: Path) -> None:
         opened(tmp_path / "s.h5", label_every_s=None, intervals=table)
 
 
+def test_intervals_of_rows_that_were_sorted_are_refused(tmp_path: Path) -> None:
+    times = np.arange(200) / RATE
+    times[[20, 21, 50]] = times[[21, 20, 49]]
+    write(tmp_path / "s.h5", 0, [200], time=times)
+    intervals(tmp_path / "marks.csv", ["5,0,100,a", "5,100,200,b"])
+    options = {"time_order": "sort", "label_every_s": None}
+    with refused(SourceError, "source.intervals.unit", "marks.csv"):
+        opened(tmp_path / "s.h5", intervals={"file": "marks.csv"}, **options)
+    write(tmp_path / "s.h5", 0, [200], time=np.arange(200) / RATE)
+    with opened(tmp_path / "s.h5", intervals={"file": "marks.csv"}, **options) as source:
+        assert source.classes == ("a", "b")
+
+
 def test_dates_need_times(tmp_path: Path) -> None:
     write(tmp_path / "s.h5", 0, [200])
     intervals(tmp_path / "marks.csv", [f"5,{date(1)},{date(2)},a"])
