@@ -298,6 +298,24 @@ def test_rounded_times_cut_nothing_and_give_the_rate_that_is_meant(
         assert source.windows == 4000 // 16
 
 
+def test_sorted_times_that_begin_afresh_go_on_as_those_in_order_do(tmp_path: Path) -> None:
+    times = np.concatenate([seconds(), seconds()])
+    seen = []
+    for name, swapped in (("in_order", False), ("not", True)):
+        if swapped:
+            times[[20, 21]] = times[[21, 20]]
+        rows = [f"{time:.2f},{row}" for row, time in enumerate(times)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,x", *rows]) + "\n")
+        with opened(
+            tmp_path / f"{name}.csv", time_order="sort", labels="", split_by_window=True
+        ) as source:
+            found = source.seconds(0, source.windows)
+            assert found is not None
+            seen.append(found)
+    np.testing.assert_array_equal(seen[1], seen[0])
+    assert (np.diff(seen[1]) > 0).all()
+
+
 def test_uneven_times_cut_nothing_but_gaps(tmp_path: Path) -> None:
     generator = np.random.default_rng(3)
     times = np.arange(8000) / 20 + generator.normal(0, 0.006, 8000)
