@@ -75,12 +75,18 @@ def _tell_intervals(guess: Guess, proposal: Proposal, data: Data, file: FoundFil
     if names != [each.name for each in columns]:
         table["columns"] = names
     table["unit"] = unit
+    last_included = unit == "rows" and _includes_stop(start, stop)
+    if last_included and (start.least or 0) > 0:
+        first = 1  # Who counts so counts from 1, as MATLAB does.
     if unit == "rows" and first:
         table["first"] = first
+    if last_included:
+        table["inclusive"] = True
     guess.source["intervals"] = (table, f"labelled stretches: {values_of(label)}")
     counted = f"{unit}{f' from {first} on' if unit == 'rows' else ''}"
     guess.unsure.append(
-        f"that {file.name} holds intervals, in {counted}, whose stop is not part of them."
+        f"that {file.name} holds intervals, in {counted}, and their stop is "
+        f"{'the last row of them' if last_included else 'not part of them'}."
     )
     return True
 
@@ -104,12 +110,18 @@ def _ends(columns: Sequence[FoundArray]) -> tuple[FoundArray | None, FoundArray 
             and all(a <= b for a, b in zip(one.first, other.first, strict=True))
         ):
             return one, other
-    few = [each for each in columns if each.is_number]
-    for one, other in pairwise(few):
+    numbers = [each for each in columns if each.is_number]
+    # Starts and stops have more values than labels and numbers of people, which stand beside them.
+    for one, other in sorted(pairwise(numbers), key=lambda pair: -min(map(_count, pair))):
         pairs = list(zip(one.first, other.first, strict=False))
         if pairs and all(a < b for a, b in pairs) and (other.most or 0) > 10 * len(columns):
             return one, other
     return None, None
+
+
+def _count(column: FoundArray) -> float:
+    """Different values."""
+    return float("inf") if column.values is None else len(column.values)
 
 
 def _by_match(
@@ -145,6 +157,12 @@ def _unit(start: FoundArray, stop: FoundArray, data: Data) -> tuple[str, int]:
     if (stop.most or 0) > 20 * data.rows:
         return "ms", 0
     return "rows", 0 if start.least == 0 else 1 if start.least == 1 else 0
+
+
+def _includes_stop(start: FoundArray, stop: FoundArray) -> bool:
+    """Whether stops are last rows: the next start follows, or rows count from 1, as in MATLAB."""
+    steps = [b - a for a, b in zip(stop.first, start.first[1:], strict=False)]
+    return 0 not in steps and (1 in steps or start.least == 1)
 
 
 def _tell_column(guess: Guess, proposal: Proposal, data: Data, file: FoundFile) -> bool:

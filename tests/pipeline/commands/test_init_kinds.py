@@ -111,6 +111,7 @@ def test_axes_are_turned_where_names_or_lengths_say_so(
     code, config, found = init(tmp_path / "w.h5")
     assert code == 0, found
     assert config.source.axes == axes
+    assert (config.features.select == ()) == (found["gives"]["shape"][0] < 8)
     assert ("# axes = ???" in (tmp_path / "first.toml").read_text()) == asked
 
 
@@ -215,3 +216,20 @@ def test_an_address_is_looked_at_as_a_path_is(
     with pytest.raises(SystemExit) as stopped:
         main(["init", "http://127.0.0.1/watch.h5"])
     assert stopped.value.code == 2
+
+
+def test_intervals_without_names_that_follow_each_other_include_their_stop(
+    tmp_path: Path, init: Init
+) -> None:
+    rows = []
+    for subject in range(1, 6):
+        np.savetxt(tmp_path / f"acc_user{subject:02}_50Hz.txt", RNG.normal(size=(600, 3)), "%.4f")
+        rows += [(subject, 4 + k % 2, 1 + 200 * k, 200 * (k + 1)) for k in range(3)]
+    np.savetxt(tmp_path / "labels.txt", np.array(rows), "%d")
+    code, config, found = init(tmp_path)
+    assert code == 0, found
+    assert config.source.intervals is not None
+    assert config.source.intervals.columns == ["subject", "label", "start", "stop"]
+    assert (config.source.intervals.first, config.source.intervals.inclusive) == (1, True)
+    # Stretches of 200 rows: two windows of 128 rows each would need 192.
+    assert found["gives"]["windows"] == 5 * 3 * 2
