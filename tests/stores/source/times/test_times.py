@@ -316,6 +316,29 @@ def test_sorted_times_that_begin_afresh_go_on_as_those_in_order_do(tmp_path: Pat
     assert (np.diff(seen[1]) > 0).all()
 
 
+@pytest.mark.parametrize("dates", [False, True])
+@pytest.mark.parametrize(("ahead", "from_row"), [(0.004, 0), (5.0, 0), (0.5, 150)])
+def test_files_side_by_side_have_the_same_times(
+    tmp_path: Path, dates: bool, ahead: float, from_row: int
+) -> None:
+    for recording in (1, 2):
+        for sensor in ("acc", "gyro"):
+            times = np.arange(ROWS) / 50
+            if (recording, sensor) == (2, "gyro"):
+                times[from_row:] += ahead
+            shown = iso(times) if dates else [f"{time:.3f}" for time in times]
+            rows = [f"{time},{row}" for row, time in enumerate(shown)]
+            path = tmp_path / f"{sensor}_{recording}.csv"
+            path.write_text("\n".join([f"time,{sensor}", *rows]) + "\n")
+    options = {"files": ["acc_{subject}.csv", "gyro_{subject}.csv"], "labels": ""}
+    if ahead > 0.01:
+        with refused(SourceError, "gyro_2.csv", "acc_2.csv", "source.time"):
+            opened(tmp_path, **options)
+        options |= {"time": "", "rate_hz": 50.0}
+    with opened(tmp_path, **options) as source:
+        assert source.spec.rate_hz == 50.0
+
+
 def test_uneven_times_cut_nothing_but_gaps(tmp_path: Path) -> None:
     generator = np.random.default_rng(3)
     times = np.arange(8000) / 20 + generator.normal(0, 0.006, 8000)
