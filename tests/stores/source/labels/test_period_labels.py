@@ -121,6 +121,17 @@ def test_labels_count_what_was_recorded_or_time_with_gaps(tmp_path: Path, with_g
     assert {row: found[row] for row in (0, 30, 60, 90)} == {0: "0", 30: "1", 60: "2", 90: "3"}
 
 
+def test_labels_that_fit_both_ways_are_read_by_the_clock_and_said(tmp_path: Path) -> None:
+    times = np.arange(110) / RATE
+    times[60:] += 1.0
+    write(tmp_path / "s.h5", [0, 1, 2, 3], [110], time=times)
+    with opened(tmp_path / "s.h5", split_by_window=True, step_samples=1) as source:
+        found = by_row(source)
+        assert any(each.warning and each.key == "source.label_every_s" for each in source.notes)
+    # The row 60 is 7 s after the first, the row 80 is 9 s after it.
+    assert {row: found[row] for row in (0, 60, 70, 80)} == {0: "0", 60: "2", 70: "2", 80: "3"}
+
+
 def intervals(path: Path, rows: list[str], header: str = "subject,start,stop,label") -> None:
     path.write_text("\n".join([header, *rows]) + "\n")
 
