@@ -17,6 +17,7 @@ from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.labels.interval_rows import interval_rows
 from headrace.stores.source.labels.texts import column_texts, label_texts
 from headrace.stores.source.names import plain_number
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.recording_table import RecordingTable
 from headrace.stores.source.times.dates import month_is_first
 from headrace.stores.source.times.stamps import SECONDS, Stamps, unit_of
@@ -32,7 +33,7 @@ Intervals = tuple[NDArray[np.int64], NDArray[np.int64], list[str]]
 
 def read_intervals(
     node: SourceNode, options: IntervalOptions, times: Times, rate_hz: float
-) -> Intervals:
+) -> tuple[Intervals, tuple[Note, ...]]:
     """The intervals of a table, as rows of the signals in their order.
 
     Args:
@@ -43,7 +44,7 @@ def read_intervals(
         rate_hz: of the signals, for intervals in units of time where rows have none.
 
     Returns:
-        First rows and rows to stop before, int64, and labels.
+        First rows and rows to stop before, int64, and labels; and what is to be told.
 
     Raises:
         UserError: a column is missing, an interval is of no recording or not within it, two
@@ -51,6 +52,7 @@ def read_intervals(
     """
     found = _columns(node, options)
     table = times.given
+    noted: tuple[Note, ...] = ()
     recording = _owners(node, found, table)
     if options.unit == "rows":
         if times.order is not None:
@@ -63,7 +65,7 @@ def read_intervals(
         low, high = low - options.first, high - options.first + options.inclusive
     else:
         low, high = (_ticks(found[name], options) for name in ("start", "stop"))
-        low, high = interval_rows(low, high, recording, options, times, rate_hz, node.where)
+        low, high, noted = interval_rows(low, high, recording, options, times, rate_hz, node.where)
     length = table.length[recording]
     wrong = np.flatnonzero((low < 0) | (high < low) | (high > length))
     if len(wrong):
@@ -83,7 +85,7 @@ def read_intervals(
             "label. Correct the table."
         )
     labels = label_texts(found["label"])
-    return first[order], stop[order], [labels[row] for row in order.tolist()]
+    return (first[order], stop[order], [labels[row] for row in order.tolist()]), noted
 
 
 def _columns(node: SourceNode, options: IntervalOptions) -> dict[str, SourceArray]:

@@ -41,10 +41,11 @@ def row_labels(
     """
     if options.label_every_s is not None:
         return _of_periods(file, data, times, rate_hz * options.label_every_s, options)
+    noted: Noted = ()
     if options.intervals is not None:
         beside = place_beside(file.folder, options.intervals.file)
         with closing(open_file(beside)) as node:
-            found = read_intervals(node, options.intervals, times, rate_hz)
+            found, noted = read_intervals(node, options.intervals, times, rate_hz)
             where = node.where
     elif options.label_column is not None:
         found = times.given.whole_labels(options.label_column)
@@ -52,7 +53,7 @@ def row_labels(
     else:
         return _of_rows(file, data, times, rate_hz, options), ()
     stretches, index = of_intervals("labels", where, *found, UNLABELLED, rows_of(data))
-    return named_labels(file, stretches, index, None, options), ()
+    return named_labels(file, stretches, index, None, options), noted
 
 
 def _of_rows(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from tests.refusals import refused
@@ -194,6 +195,21 @@ def test_intervals_of_rows_that_were_sorted_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "s.h5", 0, [200], time=np.arange(200) / RATE)
     with opened(tmp_path / "s.h5", intervals={"file": "marks.csv"}, **options) as source:
         assert source.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("counted_from", [None, "beginning", "times"])
+def test_moments_that_fit_two_ways_are_said(tmp_path: Path, counted_from: str | None) -> None:
+    write(tmp_path / "s.h5", 0, [200], time=2.0 + np.arange(200) / RATE)
+    intervals(tmp_path / "marks.csv", ["5,3,7,a", "5,7,19,b"])
+    table = {"file": "marks.csv", "unit": "s", "counted_from": counted_from}
+    with opened(tmp_path / "s.h5", label_every_s=None, intervals=table) as source:
+        begins = 10 if counted_from == "times" else 30
+        assert min(by_row(source)) == begins
+        said = [each for each in source.notes if each.key == "source.intervals.counted_from"]
+    assert [each.warning for each in said] == ([] if counted_from else [True])
+    dumped = IntervalOptions.model_validate(table).model_dump()
+    assert dumped.get("counted_from") == counted_from
+    assert ("counted_from" in dumped) == (counted_from is not None)
 
 
 def test_dates_need_times(tmp_path: Path) -> None:
