@@ -233,3 +233,30 @@ def test_intervals_without_names_that_follow_each_other_include_their_stop(
     assert (config.source.intervals.first, config.source.intervals.inclusive) == (1, True)
     # Stretches of 200 rows: two windows of 128 rows each would need 192.
     assert found["gives"]["windows"] == 5 * 3 * 2
+
+
+def test_recordings_of_different_rates_are_not_made_alike(tmp_path: Path, init: Init) -> None:
+    with h5py.File(tmp_path / "emg.h5", "w") as file:
+        for person in range(4):
+            file[f"s{person}/emg"] = RNG.normal(size=(600, 3)).astype("f4")
+            file[f"s{person}/emg"].attrs["fs"] = 200 if person < 3 else 100
+            file[f"s{person}/label"] = np.arange(600) // 300
+    code, config, found = init(tmp_path / "emg.h5")
+    assert code == 2
+    assert config.source.rate_hz is None
+    assert "s3/emg" in found["problem"]
+
+
+def test_dates_are_no_labels_and_rows_without_one_are_of_no_class(
+    tmp_path: Path, init: Init
+) -> None:
+    (tmp_path / "in").mkdir()
+    for person in range(4):
+        days = np.where(np.arange(400) < 200, "05/06/2024", "06/06/2024")
+        stage = np.array(["N", "W", "", "W"])[np.arange(400) // 100]
+        rows = zip(days, RNG.normal(size=400).round(3), stage, strict=True)
+        text = "".join(f"{day},{value},{name}\n" for day, value, name in rows)
+        (tmp_path / f"in/p{person}_20Hz.csv").write_text(f"Day,x,sleep\n{text}")
+    _, config, _ = init(tmp_path / "in")
+    assert config.source.labels == "sleep"
+    assert config.source.exclude_labels == [""]
