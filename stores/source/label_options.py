@@ -37,7 +37,13 @@ class IntervalOptions(BaseModel):
         description="Whether moments count from the recording's beginning, or are on the scale of "
         "the column of times. Usual: the beginning, where they fit it.",
     )
-    first: int = Field(default=0, ge=0, le=1, description="The number of the first row.")
+    first: int = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="The number of the first row; and of the "
+        "first recording, where those that a column recording holds do not tell.",
+    )
     inclusive: bool = Field(
         default=False, description="Whether stop is the last row or moment, not the one after it."
     )

@@ -9,6 +9,7 @@ from itertools import pairwise
 from headrace.pipeline.commands.guess.data import Data
 from headrace.pipeline.commands.guess.facts import Guess, values_of
 from headrace.pipeline.commands.guess.names import Proposal, literal
+from headrace.pipeline.commands.guess.rate import known_rate_of
 from headrace.pipeline.commands.guess.words import GROUP_WORDS, LABEL_WORDS, joined
 from headrace.stores.source.file_patterns import compiled
 from headrace.stores.source.probe.found import FoundArray, FoundFile
@@ -29,6 +30,9 @@ STOPS = (
 )
 FEWEST = 2
 """Columns of intervals without a name: start, stop and label."""
+
+FEW_ROWS, ROUNDED = 5, 1.05
+"""Rows for each unit of whole numbers that may be seconds; how far the last may be rounded up."""
 
 
 def tell_beside(guess: Guess, proposal: Proposal, data: Data, rest: Sequence[FoundFile]) -> bool:
@@ -154,8 +158,13 @@ def _unit(start: FoundArray, stop: FoundArray, data: Data) -> tuple[str, int]:
     """What starts and stops count, and the number of the first row."""
     if not (start.whole and stop.whole):
         return "s", 0
-    if (stop.most or 0) > 20 * data.rows:
+    last = stop.most or 0
+    if last > 20 * data.rows:
         return "ms", 0
+    rate = known_rate_of(data.array, data.times)
+    # Who labels whole seconds ends within the recording, and far before its last row.
+    if rate is not None and last < data.rows / FEW_ROWS and last <= ROUNDED * data.rows / rate:
+        return "s", 0
     return "rows", 0 if start.least == 0 else 1 if start.least == 1 else 0
 
 

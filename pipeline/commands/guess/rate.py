@@ -101,6 +101,14 @@ def nearest_rate(data: FoundArray) -> float | None:
     return None if found is None else found[1]
 
 
+def known_rate_of(data: FoundArray, times: FoundArray | None) -> float | None:
+    """The rate that an attribute or times say, in Hz, without writing it down."""
+    said = nearest_rate(data)
+    if said is not None or times is None or not times.step or not times.is_number:
+        return said
+    return 1 / (abs(times.step) * UNITS[time_unit(times)[0]])
+
+
 def _attribute(data: FoundArray) -> tuple[str, float] | None:
     """Name and value of the attribute that says the rate, the usual one first."""
     usual = ATTRIBUTES["rate_hz"]

@@ -260,3 +260,20 @@ def test_dates_are_no_labels_and_rows_without_one_are_of_no_class(
     _, config, _ = init(tmp_path / "in")
     assert config.source.labels == "sleep"
     assert config.source.exclude_labels == [""]
+
+
+def test_intervals_that_end_with_the_recording_in_seconds_count_seconds(
+    tmp_path: Path, init: Init
+) -> None:
+    (tmp_path / "in").mkdir()
+    events = ["subject,start,end,activity"]
+    for person in range(1, 5):
+        rows = np.column_stack([np.arange(3000) / 50, RNG.normal(size=(3000, 2))])
+        path = tmp_path / f"in/subject_{person}.csv"
+        np.savetxt(path, rows, "%.3f", ",", header="t,x,y", comments="")
+        events += [f"{person},0,25,sit", f"{person},25,60,walk"]
+    (tmp_path / "in/events.csv").write_text("\n".join(events) + "\n")
+    code, config, found = init(tmp_path / "in")
+    assert code == 0, found
+    assert config.source.intervals is not None
+    assert config.source.intervals.unit == "s"

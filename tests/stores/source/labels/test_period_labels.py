@@ -254,3 +254,32 @@ def test_intervals_beside_a_file_are_by_the_number_of_the_recording(tmp_path: Pa
     options = {"intervals": {"file": "m.csv"}, "label_every_s": None}
     with opened(tmp_path / "s.h5", **options) as source:
         assert by_row(source) == {20: "y", 30: "y", 70: "x", 80: "x"}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "first", "begin", "warned"),
+    [
+        ((1, 3), None, (0, 120), False),
+        ((0, 2), None, (0, 120), None),
+        ((1, 2), None, (60, 120), True),
+        ((1, 2), 1, (0, 60), None),
+        ((1, 2), 0, (60, 120), None),
+    ],
+)
+def test_numbers_of_recordings_are_counted_as_they_only_can_be(
+    tmp_path: Path,
+    numbers: tuple[int, int],
+    first: int | None,
+    begin: tuple[int, int],
+    warned: bool | None,
+) -> None:
+    write(tmp_path / "s.h5", 0, [60, 60, 60])
+    rows = [f"{number},10,30,{label}" for number, label in zip(numbers, "xy", strict=True)]
+    intervals(tmp_path / "m.csv", rows, "recording,start,stop,label")
+    table = {"file": "m.csv"} | ({} if first is None else {"first": first})
+    with opened(tmp_path / "s.h5", label_every_s=None, intervals=table) as source:
+        found = by_row(source)
+        said = [each.warning for each in source.notes if each.key == "source.intervals.first"]
+    own = 10 - (first or 0)
+    assert [found[row + own] for row in begin] == ["x", "y"]
+    assert said == ([] if warned is None else [warned])
