@@ -92,7 +92,9 @@ def times_among(columns: Sequence[FoundArray]) -> FoundArray | None:
         is_time = any(each in word(column.name) for each in ("time", "date"))
         if is_time and (column.rises or are_dates(column)):
             return column
-    return None
+    # In other languages too: "Zeit (s)".
+    counting = (c for c in columns if c.is_number and c.rises and c.even and SUFFIX.search(c.name))
+    return next(counting, None)
 
 
 def nearest_rate(data: FoundArray) -> float | None:

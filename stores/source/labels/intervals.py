@@ -244,7 +244,11 @@ def _ticks(array: SourceArray, options: IntervalOptions) -> NDArray[Any]:
             return values
         tick = SECONDS[unit_of(Stamps(array), "", options.unit) or "days"]
         whole = values.dtype.kind in "iu" and tick == SECONDS["ns"]
-        return values if whole else np.round(values * (tick / SECONDS["ns"])).astype(np.int64)
+        if whole:
+            return values
+        scaled = np.round(values * (tick / SECONDS["ns"]))
+        _require(array, values, np.abs(scaled) < 2.0**63, "a date between 1678 and 2261")
+        return np.asarray(scaled.astype(np.int64))
     if options.unit != "date":
         raise SourceError(
             f"{array.where} holds {array.dtype}, and source.intervals.unit = {options.unit}. Dates "

@@ -17,7 +17,7 @@ from headrace.stores.source.derived.shaped import flat
 from headrace.stores.source.interface import Files, SourceArray, SourceFile, SourceNode
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import names_of, signals_of
-from headrace.stores.source.times.dates import is_date, month_is_first, nanoseconds
+from headrace.stores.source.times.dates import YEARS, is_date, month_is_first, nanoseconds
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86_400.0}
 DATE = "date"
@@ -72,7 +72,9 @@ class Stamps:
                 raise self._wrong(start + number, repr(str(texts[number])[:40])) from error
         values = self.array.read(start, stop)
         if values.dtype.kind == "M":
-            wrong, ticks = np.isnat(values), values.astype("datetime64[ns]").astype(np.int64)
+            years = values.astype("datetime64[Y]").astype(np.int64) + 1970
+            wrong = np.isnat(values) | (years < YEARS[0]) | (years > YEARS[1])
+            ticks = values.astype("datetime64[ns]").astype(np.int64)
         elif values.dtype.kind == "f":
             wrong, ticks = ~np.isfinite(values), values.astype(np.float64)
         else:

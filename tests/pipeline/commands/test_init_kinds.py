@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from headrace.pipeline.cli.main import main
@@ -277,3 +278,18 @@ def test_intervals_that_end_with_the_recording_in_seconds_count_seconds(
     assert code == 0, found
     assert config.source.intervals is not None
     assert config.source.intervals.unit == "s"
+
+
+def test_times_in_another_language_and_the_index_of_pandas_are_no_channels(
+    tmp_path: Path, init: Init
+) -> None:
+    (tmp_path / "in").mkdir()
+    for person in range(4):
+        frame = pd.DataFrame({"Zeit (s)": np.arange(600) / 50, "x": RNG.normal(size=600)})
+        frame["activity"] = np.where(np.arange(600) < 300, "a", "b")
+        frame.index = pd.Index(np.arange(600)[::-1])
+        frame.to_parquet(tmp_path / f"in/s{person}.parquet")
+    code, config, found = init(tmp_path / "in")
+    assert code == 0, found
+    assert config.source.time == "Zeit (s)"
+    assert found["gives"]["shape"][1] == 1

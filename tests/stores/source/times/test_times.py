@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from headrace.stores.errors import SourceContentError, SourceError
+from headrace.stores.source.derived.held import HeldArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
+from headrace.stores.source.times.dates import nanoseconds
 from headrace.stores.source.times.rate import meant_rate
+from headrace.stores.source.times.stamps import Stamps
 from tests.refusals import refused
 from tests.stores.source_files import write_recordings
 
@@ -523,3 +526,27 @@ def test_a_text_that_is_no_date_is_refused_with_its_row(tmp_path: Path) -> None:
     write(tmp_path / "s.h5", np.array(times, "S"), 1)
     with refused(SourceContentError, "row 99", "soon", "source.time"):
         opened(tmp_path / "s.h5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1600-01-01 00:00:00", "0001-01-01", "2300-01-01", "01/02/1600", "24000101", "13:00 AM"],
+)
+def test_dates_beyond_nanoseconds_and_hours_beyond_noon_are_refused(text: str) -> None:
+    right = "11:59 PM" if text.endswith("M") else "2024-05-06"
+    with pytest.raises(ValueError, match=r"^1$"):
+        nanoseconds(np.array([right, text]), True)
+
+
+def test_dates_of_any_unit_are_within_nanoseconds() -> None:
+    early = np.array(["2024-05-06", "1600-01-01"], "datetime64[s]")
+    with refused(SourceContentError, "1600-01-01T00:00:00", "row 1"):
+        Stamps(HeldArray("time", "file", early)).read(0, 2)
+
+
+@pytest.mark.parametrize("text", ["1678-01-01", "2261-12-31 23:59:59", "12:30 AM"])
+def test_dates_within_nanoseconds_are_read(text: str) -> None:
+    expected = {"12:30 AM": 30 * 60 * 10**9}.get(text)
+    if expected is None:
+        expected = int(np.datetime64(text, "ns").astype(np.int64))
+    assert nanoseconds(np.array([text]), True).tolist() == [expected]
