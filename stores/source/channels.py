@@ -36,6 +36,8 @@ ATTRIBUTES = {
     "offset": "offset_to_units",
 }
 """Options of the source, and the attributes that stand in for them."""
+ORDER = "order of channels"
+"""What differs between recordings that name the same channels in other orders."""
 RAW_COUNT_UNITS = frozenset({"count", "counts", "raw", "lsb"})
 
 
@@ -102,13 +104,19 @@ def read_channel_info(data: SourceArray, options: SourceOptions) -> ChannelInfo:
 
 
 def _require_alike(data: JoinedArray, options: SourceOptions) -> None:
-    """Raises UserError: recordings say different things, and no option says which holds."""
+    """Raises UserError: recordings say different things, and no option can say which holds."""
     for option, name in ATTRIBUTES.items():
         if name in data.differing and getattr(options, option) is None:
             raise SourceError(
                 f"The attribute {name} is {data.differing[name]}: recordings of one source are "
                 f"alike. Set source.{option} if it holds for all, or leave those out."
             )
+    if ORDER in data.differing and options.channels is not None:
+        raise SourceError(
+            f"source.channels gives names by the place of a channel, but the attribute channels is "
+            f"{data.differing[ORDER]}: the same channels in another order. Leave source.channels "
+            "out, and choose them by their names with source.use_channels."
+        )
 
 
 def _rate(data: SourceArray, given: float | None) -> float:

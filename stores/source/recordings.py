@@ -32,6 +32,7 @@ from headrace.stores.source.labels.losses import LabelLosses, label_losses
 from headrace.stores.source.labels.recording_labels import row_labels
 from headrace.stores.source.labels.runs import plan_runs
 from headrace.stores.source.names import Codes, slices
+from headrace.stores.source.notes.attributes import override_notes
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import read_table
 from headrace.stores.source.rows.rated_rows import several_of
@@ -67,6 +68,7 @@ class RecordingsLayout:
         self._times = read_times(file, data, read_table(file, rows, options), options, time)
         rate = self._times.rate_hz or options.rate_hz
         self.stated = read_channel_info(data, options.model_copy(update={"rate_hz": rate}))
+        overridden = override_notes(data, options)
         several = several_of(data) is not None
         if several and self._times.order is not None:
             raise SourceError(
@@ -78,7 +80,7 @@ class RecordingsLayout:
         dtype = check_signal_dtype(data)
         self._table = self._times.table
         found, noted = row_labels(file, data, self._times, self.info.rate_hz, options)
-        self.noted = (*self._times.given.notes, *self._times.notes, *noted)
+        self.noted = (*self._times.given.notes, *self._times.notes, *noted, *overridden)
         labels, declared = found
         self.declared = declared or ()
         self._options = options

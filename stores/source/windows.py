@@ -32,6 +32,7 @@ from headrace.stores.source.labels.classes import (
 from headrace.stores.source.labels.columns import ALONE, label_column, named_labels
 from headrace.stores.source.labels.losses import LabelLosses
 from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
+from headrace.stores.source.notes.attributes import override_notes
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import find_flat, windows_of
@@ -62,8 +63,6 @@ CONTINUOUS_OPTIONS = ("filter", "remove_mean", "slow_channels", "rates_hz")
 class WindowsLayout:
     """Candidates are the rows of X whose label is kept, in order."""
 
-    noted: tuple[Note, ...] = ()
-
     def __init__(self, file: SourceFile, options: SourceOptions) -> None:
         """Find and check the arrays, and read every label, group and part once, in slices.
 
@@ -79,6 +78,7 @@ class WindowsLayout:
         )
         check_signal_dtype(data)
         self.stated = read_channel_info(data, options)
+        self.noted: tuple[Note, ...] = tuple(override_notes(data, options))
         data, self.info = centred(data, self.stated)
         data = as_type(data, options.dtype)
         dtype = check_signal_dtype(data)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.channels import ATTRIBUTES, stated_by
+from headrace.stores.source.channels import ATTRIBUTES, ORDER, stated_by
 from headrace.stores.source.derived.held import HeldArray, HeldNode
 from headrace.stores.source.derived.joined import Costs, JoinedArray, OpenArrays
 from headrace.stores.source.derived.repeated import RepeatedTexts
@@ -112,18 +112,20 @@ class EachRecording:
         rows, costs = np.empty(self.count, np.int64), Costs()
         # Of the data, which are found first: what is said of their channels has to be the same.
         first = stated_by(arrays.of(0)) if self._data is None else {}
+        names = _nearest(arrays.of(0), "channels") if first else None
         differing: dict[str, str] = {}
         for recording in range(self.count):
             array = arrays.of(recording)
             rows[recording] = (array.shape or (0,))[0]
             costs = costs.with_array(array)
             own = stated_by(array) if first else {}
-            for name, value in first.items():
-                said: Any = own[name]
-                same = said is value or np.array_equal(said, value)
-                if not same and name not in differing:
+            said = [(name, value, own[name]) for name, value in first.items()]
+            if names is not None and _turned(names, nearest := _nearest(array, "channels")):
+                said.append((ORDER, names, nearest))
+            for name, one, other in said:
+                if name not in differing and not (one is other or np.array_equal(one, other)):
                     differing[name] = (
-                        f"{_text(value)} in {self.titled(0)} and {_text(said)} in "
+                        f"{_text(one)} in {self.titled(0)} and {_text(other)} in "
                         f"{self.titled(recording)}"
                     )
         return Seen(rows, costs, differing)
@@ -248,6 +250,12 @@ def _nearest(array: SourceArray, name: str) -> Any | None:
     """An attribute of an array, else of what it stands in, the nearest first."""
     said = (each[name] for each in array.attributes() if name in each)
     return next(said, array.attribute(name))
+
+
+def _turned(names: Any, others: Any) -> bool:
+    """Whether both name the same channels, in other orders."""
+    one, other = (_text(each).replace(" ", "").split(",") for each in (names, others))
+    return one != other and sorted(one) == sorted(other)
 
 
 def _is_one(value: Any) -> bool:

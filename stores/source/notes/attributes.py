@@ -15,6 +15,8 @@ from headrace.stores.source.beside import (
     shown_attribute,
 )
 from headrace.stores.source.channels import ATTRIBUTES, ChannelInfo
+from headrace.stores.source.derived.joined import JoinedArray
+from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.notes.note import SHOWN, Layout, Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.said import as_text
@@ -59,6 +61,18 @@ def attribute_notes(layout: Layout, options: SourceOptions) -> Iterator[Note]:
             "they are stored.",
             "source.scale",
         )
+
+
+def override_notes(data: SourceArray, options: SourceOptions) -> Iterator[Note]:
+    """One for each option that holds for all recordings, whatever these say."""
+    for option, name in ATTRIBUTES.items():
+        said = data.differing.get(name) if isinstance(data, JoinedArray) else None
+        if said is not None and getattr(options, option) is not None:
+            yield Note(
+                f"source.{option} holds for all recordings, though their attribute {name} is "
+                f"{said}.",
+                f"source.{option}",
+            )
 
 
 def _is_stated(each: Beside, stated: ChannelInfo) -> bool:

@@ -66,6 +66,32 @@ def test_recordings_that_say_different_rates_are_refused_but_for_a_rate_that_is_
         assert source.windows == 12
 
 
+def test_channels_named_by_place_are_refused_where_a_recording_has_another_order(
+    tmp_path: Path,
+) -> None:
+    for number, names in enumerate(("xyz", "xyz", "zyx")):
+        with h5py.File(tmp_path / f"s{number}.h5", "w") as file:
+            file["signals"] = np.tile(["xyz".index(name) for name in names], (20, 1)).astype("f4")
+            file["signals"].attrs["channels"] = list(names)
+    options: dict[str, Any] = {"files": ["s{s}.h5"], "groups": "s", "labels": "", "rate_hz": 10.0}
+    options["window_samples"] = 20
+    for used in ({}, {"use_channels": ["c", "a"]}):
+        with refused(SourceError, "source.channels", "s0.h5", "s2.h5", "z, y, x"):
+            opened(tmp_path, channels=["a", "b", "c"], **used, **options)
+    with opened(tmp_path, use_channels=["z", "x"], **options) as source:
+        assert (source.read_windows(0, source.windows) == [2, 0]).all()
+
+
+def test_channels_named_over_what_recordings_say_are_noted(tmp_path: Path) -> None:
+    for number, names in enumerate(("xy", "uv")):
+        with h5py.File(tmp_path / f"s{number}.h5", "w") as file:
+            file["signals"] = np.zeros((20, 2), "f4")
+            file["signals"].attrs["channels"] = list(names)
+    options: dict[str, Any] = {"files": ["s{s}.h5"], "groups": "s", "labels": "", "rate_hz": 10.0}
+    with opened(tmp_path, channels=["a", "b"], window_samples=20, **options) as source:
+        assert any(note.key == "source.channels" and "u, v" in note.text for note in source.notes)
+
+
 def test_a_field_of_the_name_may_be_whose_windows_they_are(tmp_path: Path) -> None:
     for subject in (1, 2, 10):
         with h5py.File(tmp_path / f"s{subject}.h5", "w") as file:
