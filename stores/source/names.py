@@ -36,7 +36,8 @@ class NameColumn:
     are stable once every row was seen in order. `names[code]` is the name, without blanks and ends
     of lines around it. Names that look alike (in the blanks within them, in letters of no width,
     in how an accent is written) are one, called as the first is. Names that differ in case alone
-    are refused, but for labels that are made one class.
+    are refused, but for labels that are made one class; so are groups that differ in how a number
+    is written alone, such as 01 and 1.
 
     Attributes:
         array: what is read.
@@ -70,6 +71,7 @@ class NameColumn:
         self.without_number: int | None = None
         self.spellings: dict[str, int] = {}
         self._folded: dict[str, str] = {}
+        self._numbered: dict[str, str] = {}
         self._cases: list[tuple[str, str]] = []
         self._alike: dict[str, int] = {}
         self._index = index
@@ -204,6 +206,8 @@ class NameColumn:
 
     def _require_own_case(self, alike: str, name: str) -> None:
         """Raises UserError: another name differs in case alone. Labels may make one class."""
+        if self._option == "groups":
+            self._require_own_number(name)
         other = self._folded.setdefault(alike.casefold(), name)
         if other != name and self._option == "labels":
             self._cases.append((other, name))
@@ -211,6 +215,16 @@ class NameColumn:
             raise SourceError(
                 f"{self.array.where} holds {other!r} and {name!r}, which differ in case alone. "
                 f"Write them alike, or name another dataset with source.{self._option}."
+            )
+
+    def _require_own_number(self, name: str) -> None:
+        """Raises UserError: another group differs in how a number is written alone."""
+        other = self._numbered.setdefault(_with_plain_numbers(name), name)
+        if other != name:
+            raise SourceError(
+                f"{self.array.where} holds {other!r} and {name!r}, one number in two spellings: "
+                "one group would be two. Write them alike, in names of files too, or name another "
+                f"column with source.{self._option}."
             )
 
     def _at(self, value: int) -> str:
@@ -287,6 +301,11 @@ def plain_number(text: str) -> str:
     """A number without what files write before or after it: 01, 1 and 1.0 are one."""
     number = text.removesuffix(".0")
     return str(int(number)) if number.isascii() and number.isdecimal() else text
+
+
+def _with_plain_numbers(name: str) -> str:
+    """A name without zeros before its numbers, but for those behind a point."""
+    return re.sub(r"(?<![0-9.])0+(?=[0-9])", "", plain_number(name))
 
 
 def natural_order(names: Sequence[str]) -> list[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from headrace.stores.errors import SourceError, first_line
@@ -26,12 +28,15 @@ def column_texts(array: SourceArray) -> list[str]:
     values = array.read(0, rows_of(array))
     if values.dtype.kind != "f":
         return [str(value) for value in values.tolist()]
-    there = np.isfinite(values)
-    if (values[there] == np.trunc(values[there])).all() and (np.abs(values[there]) < 2**63).all():
-        texts = [str(value) for value in np.where(there, values, 0).astype(np.int64).tolist()]
-    else:
-        texts = [str(value) for value in values.tolist()]
-    return [text if known else "" for text, known in zip(texts, there.tolist(), strict=True)]
+    # Each by itself: the same number in another file, among others, is the same text.
+    return [_number_text(value) for value in values]
+
+
+def _number_text(value: np.floating[Any]) -> str:
+    """As short as its type tells it apart."""
+    if not np.isfinite(value):
+        return ""
+    return str(int(value)) if value == np.trunc(value) and abs(value) < 2**63 else str(value)
 
 
 def label_texts(array: SourceArray) -> list[str]:

@@ -107,3 +107,22 @@ def test_a_field_of_the_name_may_be_whose_windows_they_are(tmp_path: Path) -> No
         )
     with pytest.raises(GroupError):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "01"), ("p01", "p1"), ("1.0", "1")])
+def test_groups_that_are_one_number_in_two_spellings_are_refused(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    for name in (one, other):
+        (tmp_path / f"s{name}_a.csv").write_text("x,y\n" + "1,2\n" * 20)
+    options = {"groups": "subject", "labels": "", "rate_hz": 10.0, "window_samples": 20}
+    with refused(SourceError, repr(one), repr(other), "source.groups"):
+        opened(tmp_path, files=["s{subject}_a.csv"], **options)
+
+
+def test_numbers_behind_a_point_and_other_names_are_groups_of_their_own(tmp_path: Path) -> None:
+    for name in ("1.05", "1.5", "10", "100", "0", "0a"):
+        (tmp_path / f"s{name}_a.csv").write_text("x,y\n" + "1,2\n" * 20)
+    options = {"groups": "subject", "labels": "", "rate_hz": 10.0, "window_samples": 20}
+    with opened(tmp_path, files=["s{subject}_a.csv"], **options) as source:
+        assert len(source.groups) == 6

@@ -232,3 +232,16 @@ def test_a_label_may_stand_in_each_group(tmp_path: Path) -> None:
             file[f"{name}/y"] = (subject + trial) % 2
     with opened(tmp_path / "s.h5", **OPTIONS, **LABELS) as source:
         assert_is_all(source)
+
+
+def test_a_number_is_one_group_whatever_stands_beside_it_in_its_file(tmp_path: Path) -> None:
+    listed = ([1.0, 2.0], [1.0, 2.5], [2, 1])
+    for number, groups in enumerate(listed):
+        with h5py.File(tmp_path / f"s{number}.h5", "w") as file:
+            for trial in (0, 1):
+                file[f"trial_{trial}/acc"] = np.zeros((10, 3), "f4")
+            file["subject"] = np.array(groups)
+    with opened(tmp_path, files=["s{s}.h5"], signals="{trial}/acc", labels="") as source:
+        found = source.read_labels(0, source.windows).group
+        assert [float(source.groups[n]) for n in found] == [1, 2, 1, 2.5, 2, 1]
+        assert source.groups == ("1", "2", "2.5")
