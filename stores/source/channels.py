@@ -51,6 +51,8 @@ class ChannelInfo:
         scale: (C,) float64, ones when none is given.
         offset: (C,) float64 in units, added after the scale; zeros when none is given.
         rate_hz: sampling rate of the file.
+        moved: scale and offset that stored values are brought to units by as they are read; None:
+            they are read as stored, or are whole numbers.
     """
 
     channels: tuple[str, ...]
@@ -58,6 +60,12 @@ class ChannelInfo:
     scale: NDArray[np.float64]
     offset: NDArray[np.float64]
     rate_hz: float
+    moved: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+
+    def as_read(self, stored: float) -> NDArray[np.float64]:
+        """(C,) what a stored value is read as."""
+        scale, offset = self.moved or (1.0, 0.0)
+        return np.full(len(self.channels), stored) * scale + offset
 
     def window_spec(self, time: int, dtype: np.dtype[Any]) -> WindowSpec:
         """Windows of `time` samples of these channels, with values of `dtype` as they are."""

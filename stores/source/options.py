@@ -321,7 +321,7 @@ class SourceOptions(BaseModel):
     fill_value: float = Field(
         default=0.0,
         description="Stands in for NaN and infinity with non_finite = fill, as stored: before "
-        "scaling and resampling.",
+        "scale, offset and resampling.",
     )
 
     @model_validator(mode="after")

@@ -86,7 +86,8 @@ class WindowsLayout:
         self.columns, declared = _columns(file, data, options)
         self.declared = declared or ()
         self.data = data.ready()
-        self._fill = options.fill_value if options.non_finite == "fill" else None
+        fills = options.non_finite == "fill"
+        self._fill = self.info.as_read(options.fill_value) if fills else None
         row_bytes = self.spec.stored_bytes
         self._slice_rows = max(1, SLICE_BYTES // row_bytes)
         self._gap_rows = GAP_BYTES // row_bytes
@@ -299,8 +300,8 @@ def _refuse_recording_options(options: SourceOptions) -> None:
         )
 
 
-def _mark_and_fill(windows: NDArray[Any], fill: float | None) -> NDArray[np.bool_]:
-    """Which windows (n, T, C) hold NaN or infinity; those values become `fill` if it is given."""
+def _mark_and_fill(windows: NDArray[Any], fill: NDArray[np.float64] | None) -> NDArray[np.bool_]:
+    """Which windows (n, T, C) hold NaN or infinity; those become `fill` (C,) if it is given."""
     marked = np.zeros(len(windows), dtype=bool)
     size = max(1, SLICE_BYTES // max(1, windows[:1].nbytes))
     for start, stop in slices(len(windows), size):
@@ -308,5 +309,5 @@ def _mark_and_fill(windows: NDArray[Any], fill: float | None) -> NDArray[np.bool
         finite = np.isfinite(part)
         marked[start:stop] = ~finite.all(axis=(1, 2))
         if fill is not None and marked[start:stop].any():
-            part[~finite] = fill
+            np.copyto(part, fill, where=~finite, casting="same_kind")
     return marked

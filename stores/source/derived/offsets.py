@@ -37,7 +37,8 @@ def centred(data: SourceArray, info: ChannelInfo) -> tuple[SourceArray, ChannelI
         least, most = np.iinfo(data.dtype).min + steps, np.iinfo(data.dtype).max + steps
         if (least >= np.iinfo(signed).min).all() and (most <= np.iinfo(signed).max).all():
             return _Moved(data, signed, None, steps), none
-    ones = replace(none, scale=np.ones_like(info.scale))
+    moved = info.scale, info.offset
+    ones = replace(none, scale=np.ones_like(info.scale), moved=moved)
     return _Moved(data, np.dtype(np.float32), info.scale, info.offset), ones
 
 

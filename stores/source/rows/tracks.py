@@ -53,7 +53,7 @@ class Track:
     Attributes:
         dtype: of the stored values, in native byte order.
         scale, offset: (C,) factors to units, and what is added then.
-        fill: replaces NaN and infinity as stored; None keeps them.
+        fill: (C,) replaces NaN and infinity as stored; None keeps them.
         slow, means, filters: what bridges gaps, the means to remove, and filters; None without.
         in_units: rows are delivered as float32 in units.
     """
@@ -61,7 +61,7 @@ class Track:
     dtype: np.dtype[Any]
     scale: NDArray[np.float64]
     offset: NDArray[np.float64]
-    fill: float | None
+    fill: NDArray[np.float64] | None
     slow: SlowChannels | None
     means: Means | None
     filters: Filters | None
@@ -228,7 +228,7 @@ class Track:
         bad = ~np.isfinite(values)
         if not bad.any():
             return values, None
-        values[bad] = self.fill
+        np.copyto(values, self.fill, where=bad, casting="same_kind")
         return values, bad
 
 
@@ -270,7 +270,7 @@ def make_track(
         check_signal_dtype(data),
         info.scale,
         info.offset,
-        options.fill_value if options.non_finite == "fill" else None,
+        info.as_read(options.fill_value) if options.non_finite == "fill" else None,
         slow_channels(data, info, options),
         Means(recordings, len(info.channels)) if options.remove_mean else None,
         filters,

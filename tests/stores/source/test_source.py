@@ -282,6 +282,28 @@ def test_non_finite_values_are_marked_and_filled(tmp_path, layout):
     assert bad.any()
 
 
+@pytest.mark.parametrize("layout", ["windows", "recordings"])
+@pytest.mark.parametrize("offset", [[100.0, 0.0], [0.0, 0.0]])
+def test_a_value_that_is_filled_is_moved_as_stored_ones_are(tmp_path, layout, offset):
+    name, shape = ("X", (6, 50, 2)) if layout == "windows" else ("signals", (300, 2))
+    values = np.ones(shape, "f4")
+    values.reshape(-1, 2)[5] = np.nan
+    values.reshape(-1, 2)[7] = 3.0
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file[name] = values
+        file[name].attrs.update(offset_to_units=offset, scale_to_units=[2.0, 0.5])
+        if layout == "windows":
+            file["y"] = np.arange(6) % 2
+    given = {"labels": "", "recordings": "", "window_samples": 50} if layout != "windows" else {}
+    options = SourceOptions(
+        rate_hz=10.0, split_by_window=True, non_finite="fill", fill_value=3.0, **given
+    )
+    with open_source(tmp_path / "s.h5", options) as source:
+        window = source.read_windows(0, 1)[0] * np.array(source.spec.scale)
+    np.testing.assert_array_equal(window[5], 3.0 * np.array([2.0, 0.5]) + offset)
+    np.testing.assert_array_equal(window[5], window[7])
+
+
 def test_the_fingerprint_follows_content_and_not_time_or_place(tmp_path):
     a, b = tmp_path / "a.h5", tmp_path / "b.h5"
     write_windows(a)
