@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -163,8 +163,3 @@ class JoinedArray:
 
 def _alike(array: SourceArray, dtype: np.dtype[Any]) -> bool:
     return array.dtype == dtype or {array.dtype.kind, dtype.kind} <= set("SOU")
-
-
-def rows_before(rows: Sequence[int]) -> NDArray[np.int64]:
-    """First row of each of several, and the end: cumulative from 0."""
-    return np.concatenate(([0], np.cumsum(rows, dtype=np.int64)))

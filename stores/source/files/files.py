@@ -93,28 +93,8 @@ def files_in(
         names, left_out = main_kind(names, folder)
     if not names:
         raise SourceError(_no_file(folder, within))
-    found: list[dict[tuple[str, ...], str]] = []
     fields = _fields(patterns)
-    for pattern in patterns or ["**/*"]:
-        expression = compiled(pattern)
-        matched: dict[tuple[str, ...], str] = {}
-        for name in names:
-            match = expression.fullmatch(name)
-            if match is None:
-                continue
-            key = tuple(match[field] for field in fields) or (name,)
-            if key in matched:
-                raise SourceError(
-                    f"{name} and {matched[key]} in {folder} are the same recording by "
-                    f"source.files = {pattern!r}. Name what tells them apart as a field."
-                )
-            matched[key] = name
-        if not matched:
-            raise SourceError(
-                f"No file in {folder} matches source.files = {pattern!r}. It holds: "
-                f"{shown(names[:SHOWN_FILES]) if names else 'no file'}."
-            )
-        found.append(matched)
+    found = [_matched(names, pattern, fields, folder) for pattern in patterns or ["**/*"]]
     _require_partners(found, patterns, folder)
     keys = list(found[0])
     order = natural_order([found[0][key] for key in keys])
@@ -124,6 +104,35 @@ def files_in(
     columns = {field: [key[n] for key in ordered] for n, field in enumerate(fields)}
     columns[FILE] = [each[0] for each in listed]
     return SourceFiles(folder, listed, columns, tuple(left_out))
+
+
+def _matched(
+    names: Sequence[str], pattern: str, fields: Sequence[str], folder: Place
+) -> dict[tuple[str, ...], str]:
+    """The names that a pattern matches, by their fields; by themselves without any.
+
+    Raises:
+        UserError: none does, or two are the same recording.
+    """
+    expression = compiled(pattern)
+    matched: dict[tuple[str, ...], str] = {}
+    for name in names:
+        match = expression.fullmatch(name)
+        if match is None:
+            continue
+        key = tuple(match[field] for field in fields) or (name,)
+        if key in matched:
+            raise SourceError(
+                f"{name} and {matched[key]} in {folder} are the same recording by "
+                f"source.files = {pattern!r}. Name what tells them apart as a field."
+            )
+        matched[key] = name
+    if not matched:
+        raise SourceError(
+            f"No file in {folder} matches source.files = {pattern!r}. It holds: "
+            f"{shown(names[:SHOWN_FILES])}."
+        )
+    return matched
 
 
 def _no_file(folder: Place, within: str) -> str:

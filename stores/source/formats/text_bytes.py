@@ -59,11 +59,8 @@ class TextBytes:
             self.packed = self._file.peek(2)[:2] == _GZIP
         self.fetched_bytes = 0 if self._object is None else HELD_BYTES
 
-    def pieces(self, keep: bool) -> Iterator[tuple[int, bytes]]:
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of about a piece of whole lines each, or of one line that is longer.
-
-        Args:
-            keep: whether parts will be read.
 
         Raises:
             UserError: it cannot be read, or a line or what was packed is too large.
@@ -71,7 +68,7 @@ class TextBytes:
         with self._explained():
             pending: tuple[int, bytes] | None = None
             start, rest = 0, b""
-            for block in self._blocks(keep):
+            for block in self._blocks():
                 end = (block.rfind(b"\n") + 1) or (block.rfind(b"\r", 0, -1) + 1)
                 if end:
                     if pending is not None:
@@ -117,13 +114,13 @@ class TextBytes:
         self._unpacked = None
         self._file.close()
 
-    def _blocks(self, keep: bool) -> Iterator[bytes]:
+    def _blocks(self) -> Iterator[bytes]:
         self._file.seek(0)
         if not self.packed:
             return iter(lambda: self._file.read(self._piece), b"")
-        return self._unpacking(keep)
+        return self._unpacking()
 
-    def _unpacking(self, keep: bool) -> Iterator[bytes]:
+    def _unpacking(self) -> Iterator[bytes]:
         """Raises SourceError: there is more than may be kept."""
         unpacked = io.BytesIO()
         held = 0
@@ -137,11 +134,9 @@ class TextBytes:
                         f"in memory: {MAX_UNPACKED:,} is the most, and {MAX_PACKED:,} times its "
                         "file. Unpack it: gunzip."
                     )
-                if keep:
-                    unpacked.write(block)
+                unpacked.write(block)
                 yield block
-        if keep:
-            self._unpacked, self.kept_bytes = unpacked, sys.getsizeof(unpacked)
+        self._unpacked, self.kept_bytes = unpacked, sys.getsizeof(unpacked)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -74,7 +74,7 @@ def count_table(source: TextBytes, like: TextModel, rules: TextRules) -> TextPla
         UserError: it cannot be read, its header cannot be used, or a column is not there.
     """
     plan: TextPlan | None = None
-    for lines in table_lines(source, True, rules, like.begun):
+    for lines in table_lines(source, rules, like.begun):
         if plan is None:
             plan = like.plan(lines.dialect)
             lacking = [name for name in plan.order if name not in plan.names]

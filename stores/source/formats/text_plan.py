@@ -5,12 +5,10 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.stores.errors import SourceContentError
-from headrace.stores.io.places import Place
 from headrace.stores.source.formats.text_above import find_above, lines_in, stated_rate
 from headrace.stores.source.formats.text_bytes import TextBytes
 from headrace.stores.source.formats.text_clean import newlines, rows_in
@@ -117,7 +115,6 @@ class TextPlan:
 
 def table_lines(
     source: TextBytes,
-    keep: bool,
     rules: TextRules = USUAL,
     begun: Callable[[bytes], tuple[Dialect, int] | None] = lambda _: None,
 ) -> Iterator[Lines]:
@@ -125,7 +122,6 @@ def table_lines(
 
     Args:
         source: the bytes.
-        keep: whether they will be read again.
         rules: which lines are left out.
         begun: the dialect that a file's first bytes are known to have, and where rows begin.
 
@@ -134,7 +130,7 @@ def table_lines(
     """
     dialect: Dialect | None = None
     line = 0
-    for start, raw in source.pieces(keep):
+    for start, raw in source.pieces():
         head = 0
         if dialect is None and start == 0 and (known := begun(raw)) is not None:
             dialect, head = known
@@ -189,7 +185,7 @@ def plan_table(source: TextBytes, rules: TextRules = USUAL) -> tuple[TextPlan, A
     """
     plan: TextPlan | None = None
     table: Any | None = None
-    for lines in table_lines(source, True, rules):
+    for lines in table_lines(source, rules):
         if plan is None:
             columns = len(lines.dialect.names)
             plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
@@ -226,13 +222,3 @@ def _planned(plan: TextPlan, lines: Lines, data: bytes) -> Any:
         plan.has_value[place] |= column.null_count < table.num_rows
     plan.add_piece(lines, table.num_rows)
     return table
-
-
-def count_rows(path: Place) -> int:
-    """Rows of a table, without its header, by its lines: no cell is read. 0 of an empty file.
-
-    Raises:
-        UserError: it cannot be read, or its header cannot be used.
-    """
-    with closing(TextBytes(path)) as source:
-        return sum(rows_in(lines.cleaned()) for lines in table_lines(source, keep=False))

@@ -142,13 +142,7 @@ def scan(stamps: Stamps, places: Places, usual: Steps, longest: float, may_resta
         _add(total, owner[even], away[even])
         _add(squares, owner[even], away[even] ** 2)
         wrong = inside & (step <= 0)
-        restart = np.zeros_like(wrong)
-        if may_restart:
-            for at in np.flatnonzero(wrong & (-step > longest)).tolist():
-                begun = since[owner[at]]
-                if ticks[at + 1] <= begun + BEGINNING * float(ticks[at] - begun):
-                    since[owner[at]] = ticks[at + 1]
-                    restart[at] = True
+        restart = _restarts(wrong & (-step > longest) & may_restart, ticks, owner, since)
         cut = np.flatnonzero((inside & (step > longest)) | restart)
         cuts.append(Cuts(low + cut + 1, ticks[cut], ticks[cut + 1], restart[cut]))
         _check_count(cuts)
@@ -172,6 +166,19 @@ def scan(stamps: Stamps, places: Places, usual: Steps, longest: float, may_resta
         first,
         last,
     )
+
+
+def _restarts(
+    back: NDArray[np.bool_], ticks: NDArray[Any], owner: NDArray[np.int64], since: NDArray[Any]
+) -> NDArray[np.bool_]:
+    """At which of the steps `back` times begin afresh; sets since when those of a place run."""
+    restart = np.zeros_like(back)
+    for at in np.flatnonzero(back).tolist():
+        begun = since[owner[at]]
+        if ticks[at + 1] <= begun + BEGINNING * float(ticks[at] - begun):
+            since[owner[at]] = ticks[at + 1]
+            restart[at] = True
+    return restart
 
 
 def _add(sums: NDArray[Any], owner: NDArray[np.int64], values: NDArray[np.float64] | None) -> None:
