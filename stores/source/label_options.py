@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 
 class IntervalOptions(BaseModel):
@@ -26,10 +32,29 @@ class IntervalOptions(BaseModel):
         description="What start and stop count, from the recording's beginning; times that only "
         "fit the column of times (date, or seconds since 1970) are looked up in it.",
     )
-    first: int = Field(default=0, ge=0, le=1, description="The number of the first row.")
+    counted_from: Literal["beginning", "times"] | None = Field(
+        default=None,
+        description="Whether moments count from the recording's beginning, or are on the scale of "
+        "the column of times. Usual: the beginning, where they fit it.",
+    )
+    first: int = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="The number of the first row; and of the "
+        "first recording, where those that a column recording holds do not tell.",
+    )
     inclusive: bool = Field(
         default=False, description="Whether stop is the last row or moment, not the one after it."
     )
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the key that was added later where it is not given: digests stay."""
+        found: dict[str, Any] = dump(self)
+        if self.counted_from is None:
+            found.pop("counted_from", None)
+        return found
 
 
 class LabelTableOptions(BaseModel):

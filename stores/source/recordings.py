@@ -77,8 +77,9 @@ class RecordingsLayout:
         data = data if several else as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
         self._table = self._times.table
-        self.noted = (*self._times.given.notes, *self._times.notes)
-        labels, declared = row_labels(file, data, self._times, self.info.rate_hz, options)
+        found, noted = row_labels(file, data, self._times, self.info.rate_hz, options)
+        self.noted = (*self._times.given.notes, *self._times.notes, *noted)
+        labels, declared = found
         self.declared = declared or ()
         self._options = options
         self.data = self._times.ordered(data).ready()

@@ -9,6 +9,7 @@ from itertools import pairwise
 from headrace.pipeline.commands.guess.data import Data
 from headrace.pipeline.commands.guess.facts import Guess, values_of
 from headrace.pipeline.commands.guess.names import Proposal, literal
+from headrace.pipeline.commands.guess.rate import known_rate_of
 from headrace.pipeline.commands.guess.words import GROUP_WORDS, LABEL_WORDS, joined
 from headrace.stores.source.file_patterns import compiled
 from headrace.stores.source.probe.found import FoundArray, FoundFile
@@ -29,6 +30,9 @@ STOPS = (
 )
 FEWEST = 2
 """Columns of intervals without a name: start, stop and label."""
+
+FEW_ROWS, ROUNDED = 5, 1.05
+"""Rows for each unit of whole numbers that may be seconds; how far the last may be rounded up."""
 
 
 def tell_beside(guess: Guess, proposal: Proposal, data: Data, rest: Sequence[FoundFile]) -> bool:
@@ -75,12 +79,18 @@ def _tell_intervals(guess: Guess, proposal: Proposal, data: Data, file: FoundFil
     if names != [each.name for each in columns]:
         table["columns"] = names
     table["unit"] = unit
+    last_included = unit == "rows" and _includes_stop(start, stop)
+    if last_included and (start.least or 0) > 0:
+        first = 1  # Who counts so counts from 1, as MATLAB does.
     if unit == "rows" and first:
         table["first"] = first
+    if last_included:
+        table["inclusive"] = True
     guess.source["intervals"] = (table, f"labelled stretches: {values_of(label)}")
     counted = f"{unit}{f' from {first} on' if unit == 'rows' else ''}"
     guess.unsure.append(
-        f"that {file.name} holds intervals, in {counted}, whose stop is not part of them."
+        f"that {file.name} holds intervals, in {counted}, and their stop is "
+        f"{'the last row of them' if last_included else 'not part of them'}."
     )
     return True
 
@@ -104,12 +114,18 @@ def _ends(columns: Sequence[FoundArray]) -> tuple[FoundArray | None, FoundArray 
             and all(a <= b for a, b in zip(one.first, other.first, strict=True))
         ):
             return one, other
-    few = [each for each in columns if each.is_number]
-    for one, other in pairwise(few):
+    numbers = [each for each in columns if each.is_number]
+    # Starts and stops have more values than labels and numbers of people, which stand beside them.
+    for one, other in sorted(pairwise(numbers), key=lambda pair: -min(map(_count, pair))):
         pairs = list(zip(one.first, other.first, strict=False))
         if pairs and all(a < b for a, b in pairs) and (other.most or 0) > 10 * len(columns):
             return one, other
     return None, None
+
+
+def _count(column: FoundArray) -> float:
+    """Different values."""
+    return float("inf") if column.values is None else len(column.values)
 
 
 def _by_match(
@@ -142,9 +158,20 @@ def _unit(start: FoundArray, stop: FoundArray, data: Data) -> tuple[str, int]:
     """What starts and stops count, and the number of the first row."""
     if not (start.whole and stop.whole):
         return "s", 0
-    if (stop.most or 0) > 20 * data.rows:
+    last = stop.most or 0
+    if last > 20 * data.rows:
         return "ms", 0
+    rate = known_rate_of(data.array, data.times)
+    # Who labels whole seconds ends within the recording, and far before its last row.
+    if rate is not None and last < data.rows / FEW_ROWS and last <= ROUNDED * data.rows / rate:
+        return "s", 0
     return "rows", 0 if start.least == 0 else 1 if start.least == 1 else 0
+
+
+def _includes_stop(start: FoundArray, stop: FoundArray) -> bool:
+    """Whether stops are last rows: the next start follows, or rows count from 1, as in MATLAB."""
+    steps = [b - a for a, b in zip(stop.first, start.first[1:], strict=False)]
+    return 0 not in steps and (1 in steps or start.least == 1)
 
 
 def _tell_column(guess: Guess, proposal: Proposal, data: Data, file: FoundFile) -> bool:

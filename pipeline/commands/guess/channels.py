@@ -11,6 +11,7 @@ from headrace.pipeline.commands.guess.facts import Guess
 from headrace.pipeline.commands.guess.names import Proposal
 from headrace.pipeline.commands.guess.words import AXIS_LETTERS, CHANNEL_WORDS, UNIT_WORDS, joined
 from headrace.stores.source.channels import ATTRIBUTES
+from headrace.stores.source.formats.columns import channel_names
 from headrace.stores.source.probe.found import FoundArray
 
 
@@ -29,7 +30,8 @@ def tell_channels(guess: Guess, data: Data, titles: Sequence[str] | None) -> Non
         names = _writable(titles)
         own = data.is_table and names == list(data.titles or ())
         if names is not None and not own and not (len(names) == 1 and not data.is_table):
-            guess.source["channels"] = (names, "by the names of arrays, columns and files")
+            told = channel_names(names).tolist()
+            guess.source["channels"] = (told, "by the names of arrays, columns and files")
     if names is None:
         count = count if titles is None else len(titles)
         if count == 1:
@@ -37,7 +39,7 @@ def tell_channels(guess: Guess, data: Data, titles: Sequence[str] | None) -> Non
         guess.source["channels"] = (None, f"names of the {count} channels, in their order")
         guess.unsure.append(f"what the {count} channels are called; they become ch0, ch1, ...")
         return
-    _units(guess, array, names)
+    _units(guess, array, names, names if titles is None else channel_names(names).tolist())
 
 
 def _told(guess: Guess, array: FoundArray, count: int) -> list[str] | None:
@@ -51,7 +53,8 @@ def _told(guess: Guess, array: FoundArray, count: int) -> list[str] | None:
     return None
 
 
-def _units(guess: Guess, array: FoundArray, names: Sequence[str]) -> None:
+def _units(guess: Guess, array: FoundArray, names: Sequence[str], called: Sequence[str]) -> None:
+    """Units of channels, by attributes or their names, and triads of what they are called."""
     units = None
     for name, value in _attributes(array, UNIT_WORDS):
         units = _texts(value, len(names))
@@ -70,7 +73,7 @@ def _units(guess: Guess, array: FoundArray, names: Sequence[str]) -> None:
             f"units a stored count, one for each of {len(names)} channels",
         )
         guess.unsure.append("what a count is in units: the values are whole numbers (scale).")
-    tell_triads(guess, names, units or [""] * len(names))
+    tell_triads(guess, called, units or [""] * len(names))
 
 
 def _attributes(array: FoundArray, words: Sequence[str]) -> list[tuple[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values, plain, values_of
+from headrace.pipeline.commands.guess.rate import are_dates
 from headrace.pipeline.commands.guess.words import (
     DOUBTED_GROUPS,
     GROUP_WORDS,
@@ -40,7 +41,8 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
     labels = by_words([each for each in fitting if may_be_names(each)], LABEL_WORDS)
     sure = labels is not None and word(labels.name) in LABEL_WORDS
     if labels is None:
-        labels = few_valued([each for each in fitting if each not in others])
+        fit = [each for each in fitting if each not in others and not are_dates(each)]
+        labels = few_valued(fit)
     if labels is None:
         guess.source["labels"] = (None, f"no array holds one label for each {what}")
         guess.unsure.append(f"{NO_LABELS}: no array holds one for each {what}.")
@@ -74,6 +76,10 @@ def tell_left_out(guess: Guess, names: Sequence[Any], declared: int = 0) -> None
             f"??? the {declared} classes are counted from 0",
         )
         guess.unsure.append(f"that {few(lacking)} is no class, but to be left out.")
+        return
+    if any(not plain(each).strip() for each in names):
+        guess.source["exclude_labels"] = ([""], "??? rows whose label is empty")
+        guess.unsure.append("that rows whose label is empty are of no class.")
         return
     doubtful = [each for each in map(plain, names) if LEFT_OUT.search(each) or each == "-1"]
     if doubtful:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from headrace.pipeline.catalogue.build import SHORTEST_WINDOW
 from headrace.pipeline.commands.guess.channels import tell_channels
 from headrace.pipeline.commands.guess.columns import (
     by_words,
@@ -12,7 +13,7 @@ from headrace.pipeline.commands.guess.columns import (
     tell_slow_labels,
     tell_split,
 )
-from headrace.pipeline.commands.guess.data import tell_data
+from headrace.pipeline.commands.guess.data import Data, tell_data
 from headrace.pipeline.commands.guess.facts import Guess, values_of
 from headrace.pipeline.commands.guess.folder import guess_folder
 from headrace.pipeline.commands.guess.nested import guess_nested
@@ -56,7 +57,16 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
     if data.key == "signals":
         tell_slow_labels(guess, file.arrays, data.rows, rate)
     tell_channels(guess, data, data.titles)
+    _tell_short(guess, data)
     return guess
+
+
+def _tell_short(guess: Guess, data: Data) -> None:
+    """Write down that there are no features, where windows are too short for any."""
+    shape = data.array.shape
+    time = shape[2] if len(shape) == 3 and guess.value("axes") else shape[1] if shape[1:] else 0
+    if data.key == "windows" and time < SHORTEST_WINDOW:
+        guess.features = {"select": ([], f"features need windows of {SHORTEST_WINDOW} samples")}
 
 
 def _without(columns: Sequence[FoundArray], *kinds: Sequence[str]) -> list[FoundArray]:

@@ -21,6 +21,7 @@ from headrace.pipeline.commands.guess.words import (
 )
 from headrace.stores.errors import CommandError
 from headrace.stores.source.channels import ATTRIBUTES
+from headrace.stores.source.formats.parquet_columns import INDEX
 from headrace.stores.source.probe.found import FoundArray, FoundFile
 from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS
 
@@ -238,6 +239,8 @@ def _is_beside(column: FoundArray, headed: bool) -> bool:
         return may_be_names(column)
     # What pandas writes in front, with or without a name.
     counts = column.whole and column.rises and column.step == 1 and column.even
+    if INDEX.fullmatch(column.name):
+        return True  # The reader leaves it out as well.
     if bare in INDEX_WORDS or bare.isdecimal() or bare.startswith(("unnamed", "index")):
         return counts
     return bare.startswith("timestamp")

@@ -52,8 +52,11 @@ def tell_rate(
     found = _attribute(data)
     if found is not None:
         name, rate = found
-        if name == usual:
-            guess.notes.append(f"The rate is the file's {name} = {rate:g} Hz.")
+        if name == usual or joined(name) in RATES:
+            # A key would hold for recordings of another rate too; the source refuses them.
+            guess.notes.append(f"The rate is the file's {shortened(name)} = {rate:g} Hz.")
+            if name != usual:
+                guess.unsure.append(f"that the attribute {shortened(name)} = {rate:g} is in Hz.")
             return rate
         guess.source["rate_hz"] = (rate, f"Hz, the attribute {shortened(name)}")
         guess.unsure.append(f"that the attribute {shortened(name)} = {rate:g} is the rate in Hz.")
@@ -83,19 +86,29 @@ def times_among(columns: Sequence[FoundArray]) -> FoundArray | None:
     for each in TIME_WORDS:
         found = named.get(each)
         # Times that go back in places, or come twice, are times all the same.
-        if found is not None and ((found.is_number and (found.step or 0) > 0) or _are_dates(found)):
+        if found is not None and ((found.is_number and (found.step or 0) > 0) or are_dates(found)):
             return found
     for column in columns:
         is_time = any(each in word(column.name) for each in ("time", "date"))
-        if is_time and (column.rises or _are_dates(column)):
+        if is_time and (column.rises or are_dates(column)):
             return column
-    return None
+    # In other languages too: "Zeit (s)".
+    counting = (c for c in columns if c.is_number and c.rises and c.even and SUFFIX.search(c.name))
+    return next(counting, None)
 
 
 def nearest_rate(data: FoundArray) -> float | None:
     """What the nearest attribute says that is called as a rate, in Hz; None: there is none."""
     found = _among(data, list(data.attributes))
     return None if found is None else found[1]
+
+
+def known_rate_of(data: FoundArray, times: FoundArray | None) -> float | None:
+    """The rate that an attribute or times say, in Hz, without writing it down."""
+    said = nearest_rate(data)
+    if said is not None or times is None or not times.step or not times.is_number:
+        return said
+    return 1 / (abs(times.step) * UNITS[time_unit(times)[0]])
 
 
 def _attribute(data: FoundArray) -> tuple[str, float] | None:
@@ -183,7 +196,8 @@ def time_unit(times: FoundArray) -> tuple[str, bool]:
     return ("s" if step <= 1 or not plausible else plausible[0]), False
 
 
-def _are_dates(column: FoundArray) -> bool:
+def are_dates(column: FoundArray) -> bool:
+    """Whether its first texts look like dates or times of day."""
     return column.kind in "SOU" and any(
         re.search(r"\d{1,4}[-/.:]\d{1,2}[-/.:]\d{1,4}", str(each)) for each in column.first
     )

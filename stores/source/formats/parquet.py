@@ -227,7 +227,7 @@ class ParquetArray:
         return self
 
     def attribute(self, name: str) -> Any | None:
-        """Metadata of the column, else of the file, as text; names of several columns.
+        """Metadata of the column, else of the file, as text; names of the columns.
 
         `unit` of times is ns.
         """
@@ -235,7 +235,7 @@ class ParquetArray:
         if name == "unit" and column.kind == "time":
             return "ns"
         single = self.shape is not None and len(self.shape) == 1
-        if name == "channels" and not single:
+        if name == "channels":
             return channel_names([each.name for each in self._columns])
         return self._table.attribute(column.name if single else None, name)
 

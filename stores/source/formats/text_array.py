@@ -55,12 +55,12 @@ class TextArray:
         return self
 
     def attribute(self, name: str) -> NDArray[Any] | float | None:
-        """Names of several columns, and a rate that stands above the rows."""
+        """Names of the columns, and a rate that stands above the rows."""
         if name == "sampling_rate_hz":
             return self._table.plan.dialect.rate_hz
         if name == "units":
             return self._units()
-        if name != "channels" or self.shape is None or len(self.shape) < 2:
+        if name != "channels":
             return None
         every = self._table.plan.names
         names = [every[each] for each in self._columns]

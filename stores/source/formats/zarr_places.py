@@ -185,8 +185,9 @@ class ZipPlace:
         return _children(iter(self._zipped.infos), path)
 
     def close(self) -> None:
-        """Close the zip file."""
-        self._zipped.close()
+        """Close the zip file, once nobody reads it: Zarr leaves readers behind when one fails."""
+        with self._lock:
+            self._zipped.close()
 
 
 class ObjectsPlace:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.label_options import IntervalOptions
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.times.stamps import SECONDS
 from headrace.stores.source.times.times import Times
 
@@ -26,11 +27,12 @@ def interval_rows(
     times: Times,
     rate_hz: float,
     where: str,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First row and row to stop before of each interval, from its recording's first row.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[Note, ...]]:
+    """First row and row to stop before of each interval, from its recording's first row; and notes.
 
     Where rows have times: the first rows whose time is not before the moment. Moments are counted
-    from the recording's beginning; those that only fit between the times themselves are such.
+    from the recording's beginning; those that only fit between the times themselves are such, if
+    the options do not say what they are.
 
     Args:
         low, high: (n,) in the unit; dates in nanoseconds.
@@ -45,20 +47,25 @@ def interval_rows(
     """
     unit = SECONDS["ns" if options.unit == "date" else options.unit]
     if times.stamps is None:
-        if options.unit == "date":
+        if options.unit == "date" or options.counted_from == "times":
+            what = "dates" if options.unit == "date" else "times of rows"
             raise SourceError(
-                f"{where} holds dates, and nothing says when rows were recorded. Name the times of "
-                "rows with source.time."
+                f"{where} holds {what}, and nothing says when rows were recorded. Name the times "
+                "of rows with source.time."
             )
         rows = [np.round(_seconds(each, unit) * rate_hz).astype(np.int64) for each in (low, high)]
-        return rows[0], rows[1] + int(options.inclusive)
+        return rows[0], rows[1] + int(options.inclusive), ()
     since = _seconds(low, unit), _seconds(high, unit)
     beyond = _outside(since, recording, times, rate_hz)
     absolute = tuple(_since_beginning(each, recording, unit, times) for each in (low, high))
-    if options.unit == "date" or beyond.any():
-        among = _outside(absolute, recording, times, rate_hz)
-        if options.unit == "date" or not among.any():
-            since, beyond = (absolute[0], absolute[1]), among
+    among = _outside(absolute, recording, times, rate_hz)
+    from_times = options.unit == "date" or options.counted_from == "times"
+    may_be = options.counted_from is None and not among.any()
+    noted: tuple[Note, ...] = ()
+    if from_times or (may_be and beyond.any()):
+        since, beyond = (absolute[0], absolute[1]), among
+    elif may_be and len(low) and np.abs(since[0] - absolute[0]).max() > 1 / rate_hz:
+        noted = (_both_fit(where, since[0], absolute[0]),)
     if beyond.any():
         row = int(np.argmax(beyond))
         at, lasts = recording[row], _lasting(times, rate_hz)[recording[row]]
@@ -70,7 +77,19 @@ def interval_rows(
     starts, stops = (_rows_at(times, recording, each, rate_hz) for each in since)
     if options.inclusive:
         stops = np.minimum(stops + 1, times.given.length[recording])
-    return starts, stops
+    return starts, stops, noted
+
+
+def _both_fit(where: str, since: NDArray[np.float64], absolute: NDArray[np.float64]) -> Note:
+    row = int(np.argmax(np.abs(since - absolute)))
+    return Note(
+        f"The moments in {where} fit both from the recording's beginning and between the times of "
+        f"its rows: row {row + 1} begins {since[row]:.6g} s after the first row, or "
+        f"{absolute[row]:.6g} s. They are counted from the beginning. Say which with "
+        'source.intervals.counted_from = "beginning" or "times".',
+        "source.intervals.counted_from",
+        warning=True,
+    )
 
 
 def _seconds(moments: NDArray[Any], unit: float) -> NDArray[np.float64]:

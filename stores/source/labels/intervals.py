@@ -17,6 +17,7 @@ from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.labels.interval_rows import interval_rows
 from headrace.stores.source.labels.texts import column_texts, label_texts
 from headrace.stores.source.names import plain_number
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.recording_table import RecordingTable
 from headrace.stores.source.times.dates import month_is_first
 from headrace.stores.source.times.stamps import SECONDS, Stamps, unit_of
@@ -25,6 +26,8 @@ from headrace.stores.source.times.times import Times
 PLACES = ("start", "length")
 """Columns of the table of recordings that tell none from another."""
 NEEDED = ("start", "stop", "label")
+RECORDING = "recording"
+"""A column of numbers of recordings, where their table has none of that name."""
 MOST_ROWS = 2**53
 """Above it float64 has no place for every row."""
 Intervals = tuple[NDArray[np.int64], NDArray[np.int64], list[str]]
@@ -32,7 +35,7 @@ Intervals = tuple[NDArray[np.int64], NDArray[np.int64], list[str]]
 
 def read_intervals(
     node: SourceNode, options: IntervalOptions, times: Times, rate_hz: float
-) -> Intervals:
+) -> tuple[Intervals, tuple[Note, ...]]:
     """The intervals of a table, as rows of the signals in their order.
 
     Args:
@@ -43,21 +46,28 @@ def read_intervals(
         rate_hz: of the signals, for intervals in units of time where rows have none.
 
     Returns:
-        First rows and rows to stop before, int64, and labels.
+        First rows and rows to stop before, int64, and labels; and what is to be told.
 
     Raises:
-        UserError: a column is missing, an interval is of no recording or not within it, or two
-            overlap.
+        UserError: a column is missing, an interval is of no recording or not within it, two
+            overlap, or they count rows and these were sorted by their times.
     """
     found = _columns(node, options)
     table = times.given
-    recording = _owners(node, found, table)
+    recording, noted = _owners(node, found, table, options)
     if options.unit == "rows":
+        if times.order is not None:
+            raise SourceError(
+                f"{node.where} counts rows, and the rows of the signals were sorted by their "
+                "times, some moved or left out: they have other numbers now. Set "
+                'source.intervals.unit = "s" or "date", or sort the files by time.'
+            )
         low, high = (_whole(found[name]) for name in ("start", "stop"))
         low, high = low - options.first, high - options.first + options.inclusive
     else:
         low, high = (_ticks(found[name], options) for name in ("start", "stop"))
-        low, high = interval_rows(low, high, recording, options, times, rate_hz, node.where)
+        low, high, more = interval_rows(low, high, recording, options, times, rate_hz, node.where)
+        noted += more
     length = table.length[recording]
     wrong = np.flatnonzero((low < 0) | (high < low) | (high > length))
     if len(wrong):
@@ -77,7 +87,7 @@ def read_intervals(
             "label. Correct the table."
         )
     labels = label_texts(found["label"])
-    return first[order], stop[order], [labels[row] for row in order.tolist()]
+    return (first[order], stop[order], [labels[row] for row in order.tolist()]), noted
 
 
 def _columns(node: SourceNode, options: IntervalOptions) -> dict[str, SourceArray]:
@@ -109,15 +119,22 @@ def _columns(node: SourceNode, options: IntervalOptions) -> dict[str, SourceArra
 
 
 def _owners(
-    node: SourceNode, found: Mapping[str, SourceArray], table: RecordingTable
-) -> NDArray[np.int64]:
-    """The recording of each interval."""
+    node: SourceNode,
+    found: Mapping[str, SourceArray],
+    table: RecordingTable,
+    options: IntervalOptions,
+) -> tuple[NDArray[np.int64], tuple[Note, ...]]:
+    """The recording of each interval; and how they are counted, where that may be doubted."""
     count, recordings = rows_of(found["label"]), len(table.start)
     named = {name: _of_recordings(table, name) for name in found if name not in NEEDED}
+    noted: tuple[Note, ...] = ()
+    if RECORDING in found and named[RECORDING] is None:
+        first, noted = _first_number(found[RECORDING], recordings, options, node.where)
+        named[RECORDING] = [str(first + number) for number in range(recordings)]
     columns = {name: texts for name, texts in named.items() if texts is not None}
     if not columns:
         if recordings == 1:
-            return np.zeros(count, np.int64)
+            return np.zeros(count, np.int64), ()
         raise SourceError(
             f"{node.where} does not say whose its intervals are: none of its columns is one of "
             f"{table.node.contents() if table.node else 'recording'}. Name them with "
@@ -148,14 +165,25 @@ def _owners(
                 f"{', '.join(key)}. Correct it, or source.files."
             )
         owners[row] = number[key]
-    return owners
+    return owners, noted
+
+
+def _first_number(
+    array: SourceArray, recordings: int, options: IntervalOptions, where: str
+) -> tuple[int, tuple[Note, ...]]:
+    """The number of the first recording: by the one that only one way to count has."""
+    numbers = {plain_number(text) for text in column_texts(array)}
+    zero, last = "0" in numbers, str(recordings) in numbers
+    first = (0 if zero else 1) if zero or last else options.first
+    if zero or (not last and "first" in options.model_fields_set):
+        return first, ()
+    doubt = "" if last else " They may count from either: source.intervals.first says which."
+    text = f"The recordings in {where} are counted from {first}.{doubt}"
+    return first, (Note(text, "source.intervals.first", warning=not last),)
 
 
 def _of_recordings(table: RecordingTable, name: str) -> list[str] | None:
-    """A column of the table of recordings, or the groups of their rows.
-
-    "recording" without such a one: their numbers.
-    """
+    """A column of the table of recordings, or the groups of their rows."""
     array = table.node.array(name) if table.node and name not in PLACES else None
     if array is not None and len(array.shape or ()) == 1:
         texts = column_texts(array)
@@ -163,7 +191,7 @@ def _of_recordings(table: RecordingTable, name: str) -> list[str] | None:
     group = table.group
     if group is not None and group.array.name.rpartition("/")[2] == name:
         return [group.names[code] for code in table.group_code.tolist()]
-    return list(map(str, range(len(table.start)))) if name == "recording" else None
+    return None
 
 
 def _as_named(
@@ -216,7 +244,11 @@ def _ticks(array: SourceArray, options: IntervalOptions) -> NDArray[Any]:
             return values
         tick = SECONDS[unit_of(Stamps(array), "", options.unit) or "days"]
         whole = values.dtype.kind in "iu" and tick == SECONDS["ns"]
-        return values if whole else np.round(values * (tick / SECONDS["ns"])).astype(np.int64)
+        if whole:
+            return values
+        scaled = np.round(values * (tick / SECONDS["ns"]))
+        _require(array, values, np.abs(scaled) < 2.0**63, "a date between 1678 and 2261")
+        return np.asarray(scaled.astype(np.int64))
     if options.unit != "date":
         raise SourceError(
             f"{array.where} holds {array.dtype}, and source.intervals.unit = {options.unit}. Dates "

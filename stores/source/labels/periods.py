@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.times.times import Times
 
 Periods = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
@@ -20,11 +21,11 @@ def label_periods(
     rows: int,
     every_rows: float,
     where: str,
-) -> Periods:
+) -> tuple[Periods, tuple[Note, ...]]:
     """The rows that each label is of.
 
     Recordings have a label for each whole period, and may have one more for what is left; rows that
-    have none keep none. Periods count rows; where these do not fit, seconds with gaps.
+    have none keep none. Periods count seconds with gaps; where these do not fit, rows.
 
     Args:
         entries: of the array of labels.
@@ -36,7 +37,8 @@ def label_periods(
         where: the labels, for errors.
 
     Returns:
-        First row, row to stop before, and number of the label, of stretches in the order of rows.
+        First row, row to stop before, and number of the label, of stretches in the order of rows;
+        and that both ways to count fit, where they differ.
 
     Raises:
         UserError: there are more labels, or fewer.
@@ -47,13 +49,28 @@ def label_periods(
     ends = times.offset * times.rate_or(1.0) + table.length
     lasting = np.zeros(len(given.length))
     np.maximum.at(lasting, times.owner, ends / every_rows)
-    for periods, by_rows in ((gapless, True), (lasting, False)):
-        counts = _counts(periods, entries, own, given.start)
-        if counts is not None:
-            return _stretches(counts, times, every_rows, by_rows)
+    by_clock = _counts(lasting, entries, own, given.start)
+    by_rows = _counts(gapless, entries, own, given.start)
+    if by_clock is not None:
+        found = _stretches(by_clock, times, every_rows, by_rows=False)
+        other = found if by_rows is None else _stretches(by_rows, times, every_rows, by_rows=True)
+        same = all(map(np.array_equal, found, other))
+        return found, () if same else (_both_fit(where),)
+    if by_rows is not None:
+        return _stretches(by_rows, times, every_rows, by_rows=True), ()
     if own is None and round(rows / every_rows) == entries:
-        return _of_whole(entries, times, every_rows)
+        return _of_whole(entries, times, every_rows), ()
     raise _wrong_count(entries, own, gapless, where)
+
+
+def _both_fit(where: str) -> Note:
+    return Note(
+        f"The labels in {where} are as many as periods of the clock, gaps too, and as periods of "
+        "what was recorded. They are read by the clock. If none is of a gap, set source.time = "
+        '"" and source.rate_hz.',
+        "source.label_every_s",
+        warning=True,
+    )
 
 
 def _counts(

@@ -18,6 +18,7 @@ from headrace.stores.source.labels.intervals import read_intervals
 from headrace.stores.source.labels.periods import label_periods
 from headrace.stores.source.labels.row_labels import of_intervals
 from headrace.stores.source.names import NameColumn, OneName, slices
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.times.times import Times
 
@@ -25,12 +26,13 @@ USUAL_LABELS = ("labels", "y", "label")
 USUAL_PERIODS = (*USUAL_LABELS, "hypnogram", "stages", "sleep_stages")
 
 Found = tuple[NameColumn | OneName, tuple[str, ...] | None]
+Noted = tuple[Note, ...]
 
 
 def row_labels(
     file: SourceFile, data: SourceArray, times: Times, rate_hz: float, options: SourceOptions
-) -> Found:
-    """One label a row, rows in the order of the times; and the classes that the file lists.
+) -> tuple[Found, Noted]:
+    """One label a row, rows in the order of the times; the classes that the file lists; and notes.
 
     They are those of rows, of labelled intervals, of periods, or of whole recordings.
 
@@ -39,18 +41,19 @@ def row_labels(
     """
     if options.label_every_s is not None:
         return _of_periods(file, data, times, rate_hz * options.label_every_s, options)
+    noted: Noted = ()
     if options.intervals is not None:
         beside = place_beside(file.folder, options.intervals.file)
         with closing(open_file(beside)) as node:
-            found = read_intervals(node, options.intervals, times, rate_hz)
+            found, noted = read_intervals(node, options.intervals, times, rate_hz)
             where = node.where
     elif options.label_column is not None:
         found = times.given.whole_labels(options.label_column)
         where = f"{file.where} {options.label_column}"
     else:
-        return _of_rows(file, data, times, rate_hz, options)
+        return _of_rows(file, data, times, rate_hz, options), ()
     stretches, index = of_intervals("labels", where, *found, UNLABELLED, rows_of(data))
-    return named_labels(file, stretches, index, None, options)
+    return named_labels(file, stretches, index, None, options), noted
 
 
 def _of_rows(
@@ -92,7 +95,7 @@ def _one_a_recording(
 
 def _of_periods(
     file: SourceFile, data: SourceArray, times: Times, every_rows: float, options: SourceOptions
-) -> Found:
+) -> tuple[Found, Noted]:
     labels, declared = label_column(file, data, USUAL_PERIODS, options)
     where = labels.array.where
     if every_rows < 1:
@@ -102,10 +105,11 @@ def _of_periods(
         )
     rows, own = rows_of(data), None
     if isinstance(file, EachRecording):
-        found = (seen.rows for seen in reversed(file.seen))
-        own = next((each for each in found if int(each.sum()) == len(labels)), None)
-    first, stop, number = label_periods(len(labels), own, times, rows, every_rows, where)
+        seen = (each.rows for each in reversed(file.seen))
+        own = next((each for each in seen if int(each.sum()) == len(labels)), None)
+    found, noted = label_periods(len(labels), own, times, rows, every_rows, where)
+    first, stop, number = found
     codes = [code for low, high in slices(len(labels)) for code in labels.read(low, high).tolist()]
     texts = [labels.names[codes[entry]] for entry in number.tolist()]
     stretches, index = of_intervals("labels", where, first, stop, texts, UNLABELLED, rows)
-    return NameColumn(stretches, "labels", index), declared
+    return (NameColumn(stretches, "labels", index), declared), noted

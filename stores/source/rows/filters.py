@@ -22,6 +22,8 @@ NOTCH_TRANSITION, NOTCH_SHARE = 0.5, 1 / 200
 """MNE's `notch_filter`: 0.5 Hz to either side, and a stop band of a 200th of the frequency."""
 LEAST_BLOCK = 1024
 MOST_TAPS = 1 << 20
+DIRECT_TAPS = 1 << 14
+"""Up to here a product of two filters is made tap by tap; beyond it would take minutes."""
 
 
 class Filters:
@@ -139,7 +141,7 @@ def make_filters(
         made = _design(each, rate_hz, [channels[at] for at in chosen], where)
         for at in chosen:
             found = taps[at]
-            taps[at] = made if found is None else np.convolve(found, made)
+            taps[at] = made if found is None else joined_taps(found, made, channels[at], where)
     return Filters(taps) if any(each is not None for each in taps) else None
 
 
@@ -198,6 +200,34 @@ def _design(
         pass_zero=kinds.get(options.kind, options.kind),
         fs=rate_hz,
     )
+    return taps
+
+
+def joined_taps(
+    one: NDArray[np.float64], other: NDArray[np.float64], channel: str, where: str
+) -> NDArray[np.float64]:
+    """Taps of two filters, one after the other.
+
+    Args:
+        one: odd number of taps.
+        other: the same of another filter.
+        channel: that they are for, for errors.
+        where: its signals, for errors.
+
+    Raises:
+        UserError: they are more than 2**20.
+    """
+    count = len(one) + len(other) - 1
+    if count > MOST_TAPS:
+        raise SourceError(
+            f"The filters of {channel!r} need {count:,} taps together for {where}; there may be "
+            f"{MOST_TAPS:,}. Set larger widths with width_hz in source.filter, or leave one out."
+        )
+    if min(len(one), len(other)) <= DIRECT_TAPS:
+        return np.convolve(one, other)
+    from scipy.signal import fftconvolve
+
+    taps: NDArray[np.float64] = fftconvolve(one, other)
     return taps
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.beside import option_of
 from headrace.stores.source.derived.chosen import chosen
 from headrace.stores.source.derived.shaped import Shaped
@@ -129,6 +130,8 @@ class SeveralRates(Shaped):
         out = np.empty((stop - start, *(self.shape or ())[1:]), self.dtype)
         for array, ratio, columns in zip(self.arrays, self.ratios, self.places, strict=True):
             row = np.arange(start, stop) * ratio.numerator // ratio.denominator
+            # An array may lack less than a row of its own at the end: its last one stands.
+            row = np.minimum(row, rows_of(array) - 1)
             if len(row):
                 out[:, columns] = array.read(int(row[0]), int(row[-1]) + 1)[row - row[0]]
         return out
@@ -136,4 +139,7 @@ class SeveralRates(Shaped):
     def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
         """Those of all."""
         for array, ratio in zip(self.arrays, self.ratios, strict=True):
-            yield from array.byte_spans(floor(low * ratio), ceil(high * ratio))
+            most = rows_of(array)
+            yield from array.byte_spans(
+                min(floor(low * ratio), most - 1), min(ceil(high * ratio), most)
+            )

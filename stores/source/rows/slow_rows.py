@@ -57,8 +57,14 @@ class SlowRows:
 
     def _place(self, number: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Slow row at or before each result row, and how far it is to the next, 0 to 1."""
-        whole = self.first.denominator * self.step.denominator
-        start = self.first.numerator * self.step.denominator
-        at = start + number * (self.step.numerator * self.first.denominator)
-        row = at // whole
-        return row, (at - row * whole) / whole
+        # Whole rows and their parts are counted apart: the product of a late row and a long step
+        # would overflow, while the denominators of rates are a million at most.
+        below = self.step.denominator
+        many, left = np.divmod(number, below)
+        whole, part = divmod(self.step.numerator, below)
+        steps, rest = np.divmod(left * part, below)
+        row = many * self.step.numerator + left * whole + steps
+        start, begun = divmod(self.first.numerator, self.first.denominator)
+        over = self.first.denominator * below
+        more, at = np.divmod(rest * self.first.denominator + begun * below, over)
+        return row + start + more, at / over

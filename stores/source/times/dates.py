@@ -26,6 +26,8 @@ _FORMS = tuple(
     re.compile(text)
     for text in (*(rf"{day}(?:(?:T|[ _-]+|,\s*){_TIME}{_ZONE})?" for day in _DAYS), _TIME)
 )
+YEARS = (1678, 2261)
+"""Of which every nanosecond has a number in int64."""
 _ISO_DAY = 10
 """Letters of 2024-05-06."""
 
@@ -57,7 +59,7 @@ def nanoseconds(texts: NDArray[np.str_], month_first: bool) -> NDArray[np.int64]
         month_first: what 05/06/2024 means.
 
     Raises:
-        ValueError: with the number of the first that is no date.
+        ValueError: with the number of the first that is no date, or not of the `YEARS`.
     """
     if _plain_iso(texts):
         try:
@@ -80,6 +82,8 @@ def _plain_iso(texts: NDArray[np.str_]) -> bool:
         return False
     letters = np.ascontiguousarray(texts).view("U1").reshape(len(texts), width)
     days = (letters[:, [4, 7]] == "-").all() and (letters[:, _ISO_DAY - 1] != "").all()
+    years = texts.astype("U4")
+    days = days and ((years >= str(YEARS[0])) & (years <= str(YEARS[1]))).all()
     return bool(days) and bool(np.isin(letters[:, _ISO_DAY:], [*"0123456789 T:.", ""]).all())
 
 
@@ -100,9 +104,11 @@ def _one(text: str, month_first: bool) -> int:
             month, day = (month, day) if month_first else (day, month)
         else:
             month, day = part["month"], part["day"]
+        if not YEARS[0] <= int(part["year"]) <= YEARS[1]:
+            raise ValueError(text)
         days = _days(int(part["year"]), int(month), int(day))
     hour, minute, second = (int(part.get(name) or 0) for name in ("hour", "minute", "second"))
-    if hour > 24 or minute > 59 or second > 60:
+    if hour > (12 if part.get("half") else 24) or minute > 59 or second > 60:
         raise ValueError(text)
     if part.get("half"):
         hour = hour % 12 + (12 if part["half"] in "pP" else 0)

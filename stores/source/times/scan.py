@@ -68,7 +68,7 @@ class Scan:
         regular: (n,) how many they are.
         steps: (n,) all of them.
         deviation: standard deviation of the regular steps, in ticks.
-        first: (n,) time of the first row of each place.
+        first, last: (n,) time of the first and of the last row of each place.
     """
 
     cuts: Cuts
@@ -80,6 +80,7 @@ class Scan:
     steps: NDArray[np.int64]
     deviation: float
     first: NDArray[Any]
+    last: NDArray[Any]
 
 
 def sample(stamps: Stamps, places: Places) -> Steps | None:
@@ -120,15 +121,18 @@ def scan(stamps: Stamps, places: Places, usual: Steps, longest: float, may_resta
     """
     count = len(places.start)
     dtype = np.int64 if stamps.whole else np.float64
-    first, since = np.zeros(count, dtype), np.zeros(count, dtype)
+    first, last, since = (np.zeros(count, dtype) for _ in range(3))
     total, squares = np.zeros(count), np.zeros(count)
     regular, steps = np.zeros(count, np.int64), np.zeros(count, np.int64)
     disordered, disorder = np.zeros(count, bool), 0
     shown: list[tuple[int, Any, Any]] = []
     cuts: list[Cuts] = []
     for low, place, ticks in _slices(stamps, places):
-        heads = np.flatnonzero(places.start[place] == np.arange(low, low + len(ticks)))
+        row = np.arange(low, low + len(ticks))
+        heads = np.flatnonzero(places.start[place] == row)
         first[place[heads]] = since[place[heads]] = ticks[heads]
+        tails = np.flatnonzero((place >= 0) & (places.stop[place] == row + 1))
+        last[place[tails]] = ticks[tails]
         step, owner = np.diff(ticks).astype(np.float64), place[1:]
         inside = (owner == place[:-1]) & (owner >= 0)
         away = step - usual.step
@@ -166,6 +170,7 @@ def scan(stamps: Stamps, places: Places, usual: Steps, longest: float, may_resta
         steps,
         float(np.sqrt(max(0.0, variance))),
         first,
+        last,
     )
 
 

@@ -17,7 +17,7 @@ from headrace.stores.source.derived.shaped import flat
 from headrace.stores.source.interface import Files, SourceArray, SourceFile, SourceNode
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import names_of, signals_of
-from headrace.stores.source.times.dates import is_date, month_is_first, nanoseconds
+from headrace.stores.source.times.dates import YEARS, is_date, month_is_first, nanoseconds
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86_400.0}
 DATE = "date"
@@ -39,6 +39,8 @@ _UNSURE = re.compile(rf"(?:t|date|epoch|elapsed){_UNIT_BEHIND}|(?P<word>secs?|se
 """Names of times, and of much else: their values have to ascend."""
 LOOKED_AT = 1024
 """First rows that tell whether an array is one of times."""
+COMPARED = 9
+"""Rows of files side by side whose times are compared."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class Stamps:
                 raise self._wrong(start + number, repr(str(texts[number])[:40])) from error
         values = self.array.read(start, stop)
         if values.dtype.kind == "M":
-            wrong, ticks = np.isnat(values), values.astype("datetime64[ns]").astype(np.int64)
+            years = values.astype("datetime64[Y]").astype(np.int64) + 1970
+            wrong = np.isnat(values) | (years < YEARS[0]) | (years > YEARS[1])
+            ticks = values.astype("datetime64[ns]").astype(np.int64)
         elif values.dtype.kind == "f":
             wrong, ticks = ~np.isfinite(values), values.astype(np.float64)
         else:
@@ -134,25 +138,64 @@ def find_stamps(file: SourceFile, rows: int, name: str, asked: bool) -> Stamps |
             f"{array.where} has shape {array.shape} for the {rows} rows of the signals; one time "
             "per row is needed. Name another dataset with source.time."
         )
-    if array.dtype.kind in "SOU":
-        first = array.texts(0, min(rows, LOOKED_AT)).tolist()
-        return Stamps(array, texts=True, month_first=month_is_first(first))
-    if array.dtype.kind not in "Miuf":
+    if array.dtype.kind not in "MiufSOU":
         raise SourceError(
             f"{array.where} holds {array.dtype}; numbers or dates are needed. Name another dataset "
             "with source.time."
         )
-    return Stamps(array)
+    return _stamps(array)
+
+
+def _stamps(array: SourceArray) -> Stamps:
+    if array.dtype.kind not in "SOU":
+        return Stamps(array)
+    first = array.texts(0, min(rows_of(array), LOOKED_AT)).tolist()
+    return Stamps(array, texts=True, month_first=month_is_first(first))
 
 
 def _of_recording(files: Files, name: str) -> SourceArray:
-    """The times of a recording, from the first of its files that has some."""
-    for each in files[:-1]:
-        if (found := each.array(name)) is not None:
-            return flat(found)
-    found = find_array(files[-1], "time", name, ())
-    assert found is not None
-    return flat(found)
+    """The times of a recording, from the first of its files that has some.
+
+    Raises:
+        UserError: none has; another file of it has other times.
+    """
+    found = [flat(array) for each in files if (array := each.array(name)) is not None]
+    if not found:
+        missing = find_array(files[-1], "time", name, ())
+        assert missing is not None
+        return flat(missing)
+    for other in found[1:]:
+        _require_same_times(found[0], other)
+    return found[0]
+
+
+def _require_same_times(first: SourceArray, other: SourceArray) -> None:
+    """Raises UserError: rows of the same number are more than half a step apart.
+
+    Of arrays as long, and both of dates or both of numbers: ends, and some rows between, are
+    looked at. Signals of several rates have numbers of rows of their own.
+    """
+    rows = rows_of(first)
+    dates = [array.dtype.kind in "SOUM" for array in (first, other)]
+    known = all(array.dtype.kind in "MiufSOU" for array in (first, other))
+    if rows < 2 or rows_of(other) != rows or not known or dates[0] != dates[1]:
+        return
+    one, two = _stamps(first), _stamps(other)
+    steps = np.diff(one.read(0, min(rows, LOOKED_AT)))
+    if not (steps > 0).any():
+        return
+    step = float(np.median(steps[steps > 0]))
+    for row in np.unique(np.linspace(0, rows - 1, COMPARED).astype(np.int64)).tolist():
+        (at,), (beside,) = one.read(row, row + 1), two.read(row, row + 1)
+        away = abs(float(beside - at))
+        if away > step / 2:
+            unit = " ns" if dates[0] else ""
+            raise SourceError(
+                f"{other.where} and {first.where} are side by side, and the times of their row "
+                f"{row:,} are {away:.6g}{unit} apart, with steps of {step:.6g}{unit}: their rows "
+                "are not of the same moments. Cut or resample them to the same times; or set "
+                'source.time = "" and source.rate_hz to join them by the number of the row.'
+            )
 
 
 def unit_of(stamps: Stamps, name: str, given: str | None) -> str | None:

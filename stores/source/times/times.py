@@ -255,6 +255,8 @@ def _cut(
     inner = np.flatnonzero(~heads)
     ahead[inner] = (cuts.before - begun[inner - 1]).astype(np.float64) + jump
     # Parts of a recording that was cut before it was sorted go on too.
+    later = np.flatnonzero(heads[1:] & (np.diff(pieces.owner) == 0)) + 1
+    ahead[later] = (found.last[place[later - 1]] - begun[later - 1]).astype(np.float64) + pause
     offset = np.cumsum(ahead) * tick
     head = np.flatnonzero(np.diff(pieces.owner, prepend=-1) != 0)
     offset -= np.repeat(offset[head], np.diff(head, append=len(heads)))

@@ -25,6 +25,7 @@ from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import CommandError, SourceError, UserError
 from headrace.stores.source.probe.found import Contents, FoundArray, FoundFile
 from headrace.stores.source.probe.probe import look_at
+from headrace.stores.store import open_store
 from tests.refusals import assert_names, assert_refused, says
 from tests.stores.source_files import write_recordings, write_windows
 
@@ -70,7 +71,8 @@ def test_a_file_of_other_names_is_understood_and_made_into_a_store(
     assert found.source.windows == "data/segments"
     assert found.source.labels == "data/activity"
     assert found.source.groups == "meta/patient_no"
-    assert found.source.rate_hz == 20
+    # The source takes it from the attribute, and refuses what says another.
+    assert found.source.rate_hz is None
     assert found.features.triads["wrist"] == ("wrist_X", "wrist_Y", "wrist_Z")
     assert found.features.accelerometers == ("wrist",)
     for doubt in ("data/segments", "fs = 20", "unlabelled", "wrist"):
@@ -78,6 +80,7 @@ def test_a_file_of_other_names_is_understood_and_made_into_a_store(
     assert (
         main(["features", "--quiet", "--config", str(config), "--store", str(tmp_path / "s")]) == 0
     )
+    assert open_store(tmp_path / "s").spec.rate_hz == 20
 
 
 @pytest.mark.parametrize("layout", ["windows", "recordings"])

@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from headrace.pipeline.cli.main import main
@@ -111,6 +112,7 @@ def test_axes_are_turned_where_names_or_lengths_say_so(
     code, config, found = init(tmp_path / "w.h5")
     assert code == 0, found
     assert config.source.axes == axes
+    assert (config.features.select == ()) == (found["gives"]["shape"][0] < 8)
     assert ("# axes = ???" in (tmp_path / "first.toml").read_text()) == asked
 
 
@@ -215,3 +217,79 @@ def test_an_address_is_looked_at_as_a_path_is(
     with pytest.raises(SystemExit) as stopped:
         main(["init", "http://127.0.0.1/watch.h5"])
     assert stopped.value.code == 2
+
+
+def test_intervals_without_names_that_follow_each_other_include_their_stop(
+    tmp_path: Path, init: Init
+) -> None:
+    rows = []
+    for subject in range(1, 6):
+        np.savetxt(tmp_path / f"acc_user{subject:02}_50Hz.txt", RNG.normal(size=(600, 3)), "%.4f")
+        rows += [(subject, 4 + k % 2, 1 + 200 * k, 200 * (k + 1)) for k in range(3)]
+    np.savetxt(tmp_path / "labels.txt", np.array(rows), "%d")
+    code, config, found = init(tmp_path)
+    assert code == 0, found
+    assert config.source.intervals is not None
+    assert config.source.intervals.columns == ["subject", "label", "start", "stop"]
+    assert (config.source.intervals.first, config.source.intervals.inclusive) == (1, True)
+    # Stretches of 200 rows: two windows of 128 rows each would need 192.
+    assert found["gives"]["windows"] == 5 * 3 * 2
+
+
+def test_recordings_of_different_rates_are_not_made_alike(tmp_path: Path, init: Init) -> None:
+    with h5py.File(tmp_path / "emg.h5", "w") as file:
+        for person in range(4):
+            file[f"s{person}/emg"] = RNG.normal(size=(600, 3)).astype("f4")
+            file[f"s{person}/emg"].attrs["fs"] = 200 if person < 3 else 100
+            file[f"s{person}/label"] = np.arange(600) // 300
+    code, config, found = init(tmp_path / "emg.h5")
+    assert code == 2
+    assert config.source.rate_hz is None
+    assert "s3/emg" in found["problem"]
+
+
+def test_dates_are_no_labels_and_rows_without_one_are_of_no_class(
+    tmp_path: Path, init: Init
+) -> None:
+    (tmp_path / "in").mkdir()
+    for person in range(4):
+        days = np.where(np.arange(400) < 200, "05/06/2024", "06/06/2024")
+        stage = np.array(["N", "W", "", "W"])[np.arange(400) // 100]
+        rows = zip(days, RNG.normal(size=400).round(3), stage, strict=True)
+        text = "".join(f"{day},{value},{name}\n" for day, value, name in rows)
+        (tmp_path / f"in/p{person}_20Hz.csv").write_text(f"Day,x,sleep\n{text}")
+    _, config, _ = init(tmp_path / "in")
+    assert config.source.labels == "sleep"
+    assert config.source.exclude_labels == [""]
+
+
+def test_intervals_that_end_with_the_recording_in_seconds_count_seconds(
+    tmp_path: Path, init: Init
+) -> None:
+    (tmp_path / "in").mkdir()
+    events = ["subject,start,end,activity"]
+    for person in range(1, 5):
+        rows = np.column_stack([np.arange(3000) / 50, RNG.normal(size=(3000, 2))])
+        path = tmp_path / f"in/subject_{person}.csv"
+        np.savetxt(path, rows, "%.3f", ",", header="t,x,y", comments="")
+        events += [f"{person},0,25,sit", f"{person},25,60,walk"]
+    (tmp_path / "in/events.csv").write_text("\n".join(events) + "\n")
+    code, config, found = init(tmp_path / "in")
+    assert code == 0, found
+    assert config.source.intervals is not None
+    assert config.source.intervals.unit == "s"
+
+
+def test_times_in_another_language_and_the_index_of_pandas_are_no_channels(
+    tmp_path: Path, init: Init
+) -> None:
+    (tmp_path / "in").mkdir()
+    for person in range(4):
+        frame = pd.DataFrame({"Zeit (s)": np.arange(600) / 50, "x": RNG.normal(size=600)})
+        frame["activity"] = np.where(np.arange(600) < 300, "a", "b")
+        frame.index = pd.Index(np.arange(600)[::-1])
+        frame.to_parquet(tmp_path / f"in/s{person}.parquet")
+    code, config, found = init(tmp_path / "in")
+    assert code == 0, found
+    assert config.source.time == "Zeit (s)"
+    assert found["gives"]["shape"][1] == 1

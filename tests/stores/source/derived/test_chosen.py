@@ -139,3 +139,16 @@ def test_channels_without_names_cannot_be_chosen(tmp_path: Path) -> None:
         del file["signals"].attrs["channels"]
     with refused(SourceError, "source.channels", "6"):
         opened(folder, use_channels=["acc_x"])
+
+
+def test_columns_with_units_in_their_names_keep_them_side_by_side(tmp_path: Path) -> None:
+    table = tmp_path / "s.csv"
+    rows = "".join(f"{row},{row + 0.5},a\n" for row in range(40))
+    table.write_text(f"Acc X (m/s^2),Gyr X (rad/s),label\n{rows}")
+    options = SourceOptions(
+        signals=["Gyr X (rad/s)", "Acc X (m/s^2)"],
+        **{"rate_hz": 10, "window_samples": 8, "split_by_window": True},
+    )
+    with open_source(table, options) as source:
+        assert source.spec.channels == ("Gyr X (rad_s)", "Acc X (m_s^2)")
+        assert source.read_windows(0, 1)[0, 0].tolist() == [0.5, 0.0]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from tests.refusals import refused
@@ -121,6 +122,17 @@ def test_labels_count_what_was_recorded_or_time_with_gaps(tmp_path: Path, with_g
     assert {row: found[row] for row in (0, 30, 60, 90)} == {0: "0", 30: "1", 60: "2", 90: "3"}
 
 
+def test_labels_that_fit_both_ways_are_read_by_the_clock_and_said(tmp_path: Path) -> None:
+    times = np.arange(110) / RATE
+    times[60:] += 1.0
+    write(tmp_path / "s.h5", [0, 1, 2, 3], [110], time=times)
+    with opened(tmp_path / "s.h5", split_by_window=True, step_samples=1) as source:
+        found = by_row(source)
+        assert any(each.warning and each.key == "source.label_every_s" for each in source.notes)
+    # The row 60 is 7 s after the first, the row 80 is 9 s after it.
+    assert {row: found[row] for row in (0, 60, 70, 80)} == {0: "0", 60: "2", 70: "2", 80: "3"}
+
+
 def intervals(path: Path, rows: list[str], header: str = "subject,start,stop,label") -> None:
     path.write_text("\n".join([header, *rows]) + "\n")
 
@@ -170,6 +182,34 @@ def test_an_interval_out_of_its_recording_is_refused(tmp_path: Path) -> None:
     table = {"file": "marks.csv", "unit": "date"}
     with refused(SourceError, "Row 2", "source.intervals.unit", "20"):
         opened(tmp_path / "s.h5", label_every_s=None, intervals=table)
+
+
+def test_intervals_of_rows_that_were_sorted_are_refused(tmp_path: Path) -> None:
+    times = np.arange(200) / RATE
+    times[[20, 21, 50]] = times[[21, 20, 49]]
+    write(tmp_path / "s.h5", 0, [200], time=times)
+    intervals(tmp_path / "marks.csv", ["5,0,100,a", "5,100,200,b"])
+    options = {"time_order": "sort", "label_every_s": None}
+    with refused(SourceError, "source.intervals.unit", "marks.csv"):
+        opened(tmp_path / "s.h5", intervals={"file": "marks.csv"}, **options)
+    write(tmp_path / "s.h5", 0, [200], time=np.arange(200) / RATE)
+    with opened(tmp_path / "s.h5", intervals={"file": "marks.csv"}, **options) as source:
+        assert source.classes == ("a", "b")
+
+
+@pytest.mark.parametrize("counted_from", [None, "beginning", "times"])
+def test_moments_that_fit_two_ways_are_said(tmp_path: Path, counted_from: str | None) -> None:
+    write(tmp_path / "s.h5", 0, [200], time=2.0 + np.arange(200) / RATE)
+    intervals(tmp_path / "marks.csv", ["5,3,7,a", "5,7,19,b"])
+    table = {"file": "marks.csv", "unit": "s", "counted_from": counted_from}
+    with opened(tmp_path / "s.h5", label_every_s=None, intervals=table) as source:
+        begins = 10 if counted_from == "times" else 30
+        assert min(by_row(source)) == begins
+        said = [each for each in source.notes if each.key == "source.intervals.counted_from"]
+    assert [each.warning for each in said] == ([] if counted_from else [True])
+    dumped = IntervalOptions.model_validate(table).model_dump()
+    assert dumped.get("counted_from") == counted_from
+    assert ("counted_from" in dumped) == (counted_from is not None)
 
 
 def test_dates_need_times(tmp_path: Path) -> None:
@@ -234,3 +274,32 @@ def test_other_names_of_labels_are_another_content(tmp_path: Path, kind: str) ->
             assert set(source.classes) == {one, two}
             found.add(source.fingerprint())
     assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("numbers", "first", "begin", "warned"),
+    [
+        ((1, 3), None, (0, 120), False),
+        ((0, 2), None, (0, 120), None),
+        ((1, 2), None, (60, 120), True),
+        ((1, 2), 1, (0, 60), None),
+        ((1, 2), 0, (60, 120), None),
+    ],
+)
+def test_numbers_of_recordings_are_counted_as_they_only_can_be(
+    tmp_path: Path,
+    numbers: tuple[int, int],
+    first: int | None,
+    begin: tuple[int, int],
+    warned: bool | None,
+) -> None:
+    write(tmp_path / "s.h5", 0, [60, 60, 60])
+    rows = [f"{number},10,30,{label}" for number, label in zip(numbers, "xy", strict=True)]
+    intervals(tmp_path / "m.csv", rows, "recording,start,stop,label")
+    table = {"file": "m.csv"} | ({} if first is None else {"first": first})
+    with opened(tmp_path / "s.h5", label_every_s=None, intervals=table) as source:
+        found = by_row(source)
+        said = [each.warning for each in source.notes if each.key == "source.intervals.first"]
+    own = 10 - (first or 0)
+    assert [found[row + own] for row in begin] == ["x", "y"]
+    assert said == ([] if warned is None else [warned])

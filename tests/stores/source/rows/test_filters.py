@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.signal import firwin, resample_poly
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.filter_options import FilterOptions
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.rows.filters import Filters
+from headrace.stores.source.rows.filters import DIRECT_TAPS, Filters, joined_taps, make_filters
 from headrace.stores.source.source import open_source
 from tests.refusals import refused
 from tests.stores.source_files import write_recordings, write_windows
@@ -162,6 +163,29 @@ def test_a_mean_does_not_depend_on_what_is_read_first(tmp_path):
     with open_source(tmp_path / "s.h5", options) as source:
         backwards = [source.read_windows(at, at + 1) for at in reversed(range(source.windows))]
     assert np.concatenate(backwards[::-1]).tobytes() == whole.tobytes()
+
+
+def test_long_filters_of_a_channel_are_joined_or_refused_in_time():
+    made = make_filters(_two_filters(width_hz=0.004), ["x"], 100.0, "s")
+    assert made is not None
+    assert made.taps == 2 * (82500 | 1) - 1
+    with refused(SourceError, "source.filter", "'x'", "1,048,576", "width_hz"):
+        make_filters(_two_filters(width_hz=0.005), ["x"], 1000.0, "s")
+
+
+def test_a_product_of_long_filters_is_what_they_make_one_by_one():
+    generator = np.random.default_rng(1)
+    one, other = generator.normal(size=(2, DIRECT_TAPS + 3))
+    np.testing.assert_allclose(
+        joined_taps(one, other, "x", "s"), np.convolve(one, other), atol=1e-9
+    )
+
+
+def _two_filters(width_hz):
+    return [
+        FilterOptions(kind="highpass", hz=0.5, width_hz=width_hz),
+        FilterOptions(kind="notch", hz=30, width_hz=width_hz),
+    ]
 
 
 @pytest.mark.parametrize(

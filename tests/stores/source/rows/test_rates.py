@@ -310,6 +310,31 @@ def test_a_slow_row_s_place_does_not_depend_on_the_slice(step, first, hold, data
         np.testing.assert_allclose(found[:, 0], expected, atol=1e-6)
 
 
+def test_a_late_row_of_a_long_step_has_its_exact_place():
+    step, first, number = Fraction(999_983, 999_979), Fraction(7, 999_961), 3 * 10**12
+    for hold in (False, True):
+        low, high = SlowRows(step, first, hold).support(number, number + 1)
+        assert (low, high) == ((row := (first + number * step) // 1), row + 2 - hold)
+
+
+def test_a_slow_signal_that_lacks_its_last_row_has_a_fingerprint(tmp_path):
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["acc"] = np.arange(6003, dtype="f4").reshape(2001, 3)
+        file["hr"] = np.arange(1000, dtype="f4")
+    options = SourceOptions(
+        signals=["acc", "hr"],
+        rates_hz=[2.0, 1.0],
+        split_by_window=True,
+        window_samples=4,
+        recordings="",
+        labels="",
+    )
+    with open_source(tmp_path / "s.h5", options) as source:
+        assert source.fingerprint()
+        windows = source.read_windows(source.windows - 1, source.windows)
+        assert windows[0, -1, 3] <= 999
+
+
 def test_reading_several_rates_holds_no_more_than_it_says(tmp_path):
     write_stacked(tmp_path / "s.h5", seconds=(3000, 3000, 3000))
     options = SourceOptions(

@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from headrace.stores.errors import SourceContentError, SourceError
+from headrace.stores.source.derived.held import HeldArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
+from headrace.stores.source.times.dates import nanoseconds
 from headrace.stores.source.times.rate import meant_rate
+from headrace.stores.source.times.stamps import Stamps
 from tests.refusals import refused
 from tests.stores.source_files import write_recordings
 
@@ -298,6 +301,47 @@ def test_rounded_times_cut_nothing_and_give_the_rate_that_is_meant(
         assert source.windows == 4000 // 16
 
 
+def test_sorted_times_that_begin_afresh_go_on_as_those_in_order_do(tmp_path: Path) -> None:
+    times = np.concatenate([seconds(), seconds()])
+    seen = []
+    for name, swapped in (("in_order", False), ("not", True)):
+        if swapped:
+            times[[20, 21]] = times[[21, 20]]
+        rows = [f"{time:.2f},{row}" for row, time in enumerate(times)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["time,x", *rows]) + "\n")
+        with opened(
+            tmp_path / f"{name}.csv", time_order="sort", labels="", split_by_window=True
+        ) as source:
+            found = source.seconds(0, source.windows)
+            assert found is not None
+            seen.append(found)
+    np.testing.assert_array_equal(seen[1], seen[0])
+    assert (np.diff(seen[1]) > 0).all()
+
+
+@pytest.mark.parametrize("dates", [False, True])
+@pytest.mark.parametrize(("ahead", "from_row"), [(0.004, 0), (5.0, 0), (0.5, 150)])
+def test_files_side_by_side_have_the_same_times(
+    tmp_path: Path, dates: bool, ahead: float, from_row: int
+) -> None:
+    for recording in (1, 2):
+        for sensor in ("acc", "gyro"):
+            times = np.arange(ROWS) / 50
+            if (recording, sensor) == (2, "gyro"):
+                times[from_row:] += ahead
+            shown = iso(times) if dates else [f"{time:.3f}" for time in times]
+            rows = [f"{time},{row}" for row, time in enumerate(shown)]
+            path = tmp_path / f"{sensor}_{recording}.csv"
+            path.write_text("\n".join([f"time,{sensor}", *rows]) + "\n")
+    options = {"files": ["acc_{subject}.csv", "gyro_{subject}.csv"], "labels": ""}
+    if ahead > 0.01:
+        with refused(SourceError, "gyro_2.csv", "acc_2.csv", "source.time"):
+            opened(tmp_path, **options)
+        options |= {"time": "", "rate_hz": 50.0}
+    with opened(tmp_path, **options) as source:
+        assert source.spec.rate_hz == 50.0
+
+
 def test_uneven_times_cut_nothing_but_gaps(tmp_path: Path) -> None:
     generator = np.random.default_rng(3)
     times = np.arange(8000) / 20 + generator.normal(0, 0.006, 8000)
@@ -482,3 +526,27 @@ def test_a_text_that_is_no_date_is_refused_with_its_row(tmp_path: Path) -> None:
     write(tmp_path / "s.h5", np.array(times, "S"), 1)
     with refused(SourceContentError, "row 99", "soon", "source.time"):
         opened(tmp_path / "s.h5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1600-01-01 00:00:00", "0001-01-01", "2300-01-01", "01/02/1600", "24000101", "13:00 AM"],
+)
+def test_dates_beyond_nanoseconds_and_hours_beyond_noon_are_refused(text: str) -> None:
+    right = "11:59 PM" if text.endswith("M") else "2024-05-06"
+    with pytest.raises(ValueError, match=r"^1$"):
+        nanoseconds(np.array([right, text]), True)
+
+
+def test_dates_of_any_unit_are_within_nanoseconds() -> None:
+    early = np.array(["2024-05-06", "1600-01-01"], "datetime64[s]")
+    with refused(SourceContentError, "1600-01-01T00:00:00", "row 1"):
+        Stamps(HeldArray("time", "file", early)).read(0, 2)
+
+
+@pytest.mark.parametrize("text", ["1678-01-01", "2261-12-31 23:59:59", "12:30 AM"])
+def test_dates_within_nanoseconds_are_read(text: str) -> None:
+    expected = {"12:30 AM": 30 * 60 * 10**9}.get(text)
+    if expected is None:
+        expected = int(np.datetime64(text, "ns").astype(np.int64))
+    assert nanoseconds(np.array([text]), True).tolist() == [expected]
