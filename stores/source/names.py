@@ -42,6 +42,7 @@ class NameColumn:
     Attributes:
         array: what is read.
         names: of the codes.
+        index: the names that integers count into.
         without_number: first row of labels of numbers that is NaN; None: none is.
         meanings: the names that stand in for those found.
         left_out: globs of numbers that no name stands for, and that are their own.
@@ -74,7 +75,7 @@ class NameColumn:
         self._numbered: dict[str, str] = {}
         self._cases: list[tuple[str, str]] = []
         self._alike: dict[str, int] = {}
-        self._index = index
+        self.index = index
         self.left_out: Sequence[str] = ()
         self.meanings = meanings or {}
         self._option = option
@@ -168,11 +169,11 @@ class NameColumn:
             return whole
         if self.without_number is None:
             self.without_number = start + int(np.argmax(missing))
-        names = whole if self._index is None else np.array([self._at(n) for n in whole.tolist()])
+        names = whole if self.index is None else np.array([self._at(n) for n in whole.tolist()])
         return np.where(missing, NOT_A_NUMBER, names.astype(np.str_))
 
     def _code(self, value: int | str) -> int:
-        written = str(value) if self._index is None or isinstance(value, str) else self._at(value)
+        written = str(value) if self.index is None or isinstance(value, str) else self._at(value)
         if self.meanings:
             written = self.meanings.get(plain_number(written.strip(PADDING)), written)
         found = self._codes.get(written)
@@ -228,17 +229,17 @@ class NameColumn:
             )
 
     def _at(self, value: int) -> str:
-        assert self._index is not None
-        if not 0 <= value < len(self._index):
+        assert self.index is not None
+        if not 0 <= value < len(self.index):
             if any(fnmatchcase(str(value), pattern) for pattern in self.left_out):
                 return str(value)
             raise SourceError(
                 f"{self.array.where} holds the label {value}, but there are "
-                f"{len(self._index)} classes, counted from 0. Leave it out with "
+                f"{len(self.index)} classes, counted from 0. Leave it out with "
                 f'source.exclude_labels = ["{value}"], correct the file, or set '
                 'source.classes = "" to use the numbers as names.'
             )
-        return self._index[value]
+        return self.index[value]
 
     def _wrong_type(self, seen: str = "", more: str = "") -> UserError:
         return SourceError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import GroupError, SourceError, UserError
 from headrace.stores.source.derived.held import HeldArray
 from headrace.stores.source.interface import SourceArray, SourceNode
+from headrace.stores.source.labels.row_labels import LabelStretches
 from headrace.stores.source.names import (
     Codes,
     NameColumn,
@@ -41,9 +42,11 @@ class NameColumns:
         """The array of labels, if there is one, and what they mean."""
         if not isinstance(self.label, NameColumn):
             return []
-        meanings = [f"{label}\0{name}" for label, name in self.label.meanings.items()]
-        held = [HeldArray("label_table", self.label.array.where, meanings)] if meanings else []
-        return [self.label.array, *held]
+        array, meanings = self.label.array, self.label.meanings
+        held = {"label_table": [f"{label}\0{name}" for label, name in meanings.items()]}
+        if isinstance(array, LabelStretches):  # Its codes say nothing without their names.
+            held["label_names"] = [*(self.label.index or ())]
+        return [array, *(HeldArray(name, array.where, own) for name, own in held.items() if own)]
 
 
 class LabelSelection:

@@ -13,11 +13,7 @@ CODE = np.dtype(np.int32)
 
 
 class LabelStretches:
-    """Stretches of rows with one label, as an array of one code a row; see `SourceArray`.
-
-    Attributes:
-        index: the names that codes count into; the first is of rows without a label.
-    """
+    """Stretches of rows with one label, as an array of one code a row; see `SourceArray`."""
 
     def __init__(
         self, name: str, where: str, start: NDArray[np.int64], code: NDArray[np.int32], rows: int

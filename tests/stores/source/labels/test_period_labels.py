@@ -256,6 +256,26 @@ def test_intervals_beside_a_file_are_by_the_number_of_the_recording(tmp_path: Pa
         assert by_row(source) == {20: "y", 30: "y", 70: "x", 80: "x"}
 
 
+@pytest.mark.parametrize("kind", ["intervals", "periods", "recordings", "column"])
+def test_other_names_of_labels_are_another_content(tmp_path: Path, kind: str) -> None:
+    path, found = tmp_path / "s.h5", set()
+    options: dict[str, Any] = {"label_every_s": 10.0 if kind == "periods" else None}
+    if kind == "intervals":
+        options["intervals"] = {"file": "m.csv"}
+    if kind == "column":
+        options["label_column"] = "activity"
+    for one, two in (("walk", "rest"), ("rest", "walk"), ("walk", "jump")):
+        names = [one.encode(), two.encode()]
+        write(path, names * (2 if kind == "periods" else 1), [200, 200])
+        with h5py.File(path, "a") as file:
+            file["recordings/activity"] = names
+        intervals(tmp_path / "m.csv", [f"5,0,200,{one}", f"6,0,200,{two}"])
+        with opened(path, **options) as source:
+            assert set(source.classes) == {one, two}
+            found.add(source.fingerprint())
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize(
     ("numbers", "first", "begin", "warned"),
     [
