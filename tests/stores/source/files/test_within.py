@@ -11,7 +11,7 @@ import pytest
 import zarr
 from scipy.io import savemat
 
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from tests.refusals import refused
@@ -232,3 +232,18 @@ def test_a_label_may_stand_in_each_group(tmp_path: Path) -> None:
             file[f"{name}/y"] = (subject + trial) % 2
     with opened(tmp_path / "s.h5", **OPTIONS, **LABELS) as source:
         assert_is_all(source)
+
+
+def test_recordings_within_many_files_are_watched_by_file(tmp_path: Path) -> None:
+    for subject in (1, 2):
+        with h5py.File(tmp_path / f"s{subject}.h5", "w") as file:
+            file["trial_1/acc"] = values(subject, 1)
+    options = {"files": ["s{subject}.h5"], "signals": "trial_{trial}/acc", "labels": ""}
+    with opened(tmp_path, **options) as source:
+        assert source.census is not None
+        assert source.recorded_files() is not None
+        assert source.table_bytes > source.census.nbytes
+        state = source.state()
+        (tmp_path / "s2.h5").touch()
+        with pytest.raises(SourceContentError):
+            source.require_state(state)
