@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
 from headrace.stores.source.remarks import Remark
+
+if TYPE_CHECKING:
+    from headrace.stores.source.files.census import Census
+    from headrace.stores.source.notes.note import Note
 
 Answer = TypeVar("Answer")
 
@@ -192,6 +196,33 @@ class SourceFile(SourceNode, Protocol):
 
     def described(self) -> SourceArray | None:
         """Of many files: what each is, as texts that change with its name or its content."""
+        ...
+
+    @property
+    def census(self) -> Census | None:
+        """Of many files, what was found in them; None of one."""
+        ...
+
+    @property
+    def held_bytes(self) -> int:
+        """Held of many files while they are read: what is known of them, and columns of names."""
+        ...
+
+    def require_state(self, state: State) -> None:
+        """Check that what was read since this was last asked is what it was.
+
+        Raises:
+            SourceContentError: it was touched; of many files, names which.
+            OSError: it is not there.
+        """
+        ...
+
+    def record(self) -> str | None:
+        """Name, size and a digest of each of many files, packed; None of one, or of too many."""
+        ...
+
+    def notes(self) -> tuple[Note, ...]:
+        """What its owner should look at among the files."""
         ...
 
     def remarks(self) -> list[Remark]:

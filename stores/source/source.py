@@ -9,13 +9,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import SourceContentError
 from headrace.stores.io.object_file import READ_AHEAD
 from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.files.census import Census
-from headrace.stores.source.files.many import ManyFiles
 from headrace.stores.source.files.within import recordings_within
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.interface import SourceFile
@@ -119,10 +117,7 @@ class Source:
     @property
     def table_bytes(self) -> int:
         """Bytes that the source holds while it is open: where its candidates are."""
-        held = self._layout.table_bytes
-        if isinstance(self._file, ManyFiles):
-            held += self._file.census.nbytes + self._file.column_bytes
-        return held
+        return self._layout.table_bytes + self._file.held_bytes
 
     def read_labels(self, start: int, stop: int) -> Labels:
         """Labels, groups and parts of the candidates `start` to `stop`.
@@ -235,10 +230,9 @@ class Source:
 
         They decide nothing: neither what is read nor the fingerprint.
         """
-        files = self._file.notes() if isinstance(self._file, ManyFiles) else ()
         found = notes_of(self._layout, self.label_losses, self.options)
         read = (Note(str(each), each.key) for each in self._file.remarks())
-        return (*found, *files, *read)
+        return (*found, *self._file.notes(), *read)
 
     @cached_property
     def label_losses(self) -> LabelLosses:
@@ -294,11 +288,11 @@ class Source:
     @property
     def census(self) -> Census | None:
         """What was found in many files; None of one."""
-        return self._file.census if isinstance(self._file, ManyFiles) else None
+        return self._file.census
 
     def recorded_files(self) -> str | None:
         """Name, size and a digest of each of many files, packed; None of one, or of too many."""
-        return self._file.record() if isinstance(self._file, ManyFiles) else None
+        return self._file.record()
 
     def require_state(self, state: State) -> None:
         """Check that what was read since this was last asked is what it was.
@@ -307,13 +301,7 @@ class Source:
             SourceContentError: it was touched; of many files, names which.
             OSError: it is not there.
         """
-        if isinstance(self._file, ManyFiles):
-            self._file.require_state(state)
-        elif self.state() != state:
-            raise SourceContentError(
-                f"{self.path} was changed while it was being read. Start again once nothing "
-                "writes to it."
-            )
+        self._file.require_state(state)
 
     def state(self) -> State:
         """Differs when the source, or one of its files, was touched.

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from headrace.stores.errors import SourceContentError
 from headrace.stores.io.storage import State
 from headrace.stores.source.derived.held import HeldArray
 from headrace.stores.source.files.census import (
@@ -21,6 +20,7 @@ from headrace.stores.source.files.files import SourceFiles
 from headrace.stores.source.files.kinds import left_out_note
 from headrace.stores.source.files.record import record_of
 from headrace.stores.source.files.states import touched
+from headrace.stores.source.formats.one_file import changed
 from headrace.stores.source.formats.opening import model_of, open_alike, open_file, pieces_of
 from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.interface import Files, SourceArray, SourceFile
@@ -50,17 +50,21 @@ class ManyFiles(EachRecording):
         """
         super().__init__(str(files.folder), len(files.names), files.columns)
         self.files, self.folder = files, files.folder
+        self.census: Census = census_of(files) if census is None else census
         if census is None:
-            self.census = census_of(files)
             self.census.seen = self.seen
         else:
-            self.census = census
             self.tell(census.seen)
         self._rules = rules
         self._width = len(files.names[0])
         self._models: list[Any] | None = None
         self._read: set[int] = set()
         self._held: Counter[int] = Counter()
+
+    @property
+    def held_bytes(self) -> int:
+        """What is known of the files, and what reads columns of names."""
+        return self.census.nbytes + self.column_bytes
 
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording.
@@ -115,7 +119,7 @@ class ManyFiles(EachRecording):
         """
         if not self.census.known or self.census.state != state:
             if self.state() != state:
-                raise _changed(self.where)
+                raise changed(self.where)
             return
         for number in sorted(self._read):
             self._require_untouched(number)
@@ -148,7 +152,7 @@ class ManyFiles(EachRecording):
     def _require_untouched(self, number: int) -> None:
         path = self.folder / self.census.names[number]
         if touched(path) != self.census.touched[number].tobytes():
-            raise _changed(str(path))
+            raise changed(str(path))
 
     def _close_file(self, file: SourceFile, number: int) -> None:
         if not self.census.known:
@@ -178,9 +182,3 @@ def files_changed(census: Census) -> bool:
         return state_of(touched_files(census.files.folder, census.names)) != census.state
     except OSError:
         return True
-
-
-def _changed(where: str) -> SourceContentError:
-    return SourceContentError(
-        f"{where} was changed while it was being read. Start again once nothing writes to it."
-    )

@@ -9,12 +9,14 @@ from contextlib import ExitStack
 from headrace.stores.errors import SourceError
 from headrace.stores.io.storage import State
 from headrace.stores.source.derived.shaped import flat
+from headrace.stores.source.files.census import Census
 from headrace.stores.source.files.each_recording import EachRecording, first_array
 from headrace.stores.source.files.names_within import FIELD, BoundNode, filled, matches
 from headrace.stores.source.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.labels.recording_labels import USUAL_LABELS
 from headrace.stores.source.labels.texts import column_texts
 from headrace.stores.source.names import natural_order
+from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import USUAL_GROUPS, USUAL_SPLIT
 from headrace.stores.source.remarks import Remark
@@ -80,6 +82,28 @@ class RecordingsWithin(EachRecording):
     def state(self) -> State:
         """Of the files."""
         return self._file.state()
+
+    @property
+    def census(self) -> Census | None:
+        """Of the files."""
+        return self._file.census
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the files, and what reads columns of names."""
+        return self._file.held_bytes + self.column_bytes
+
+    def require_state(self, state: State) -> None:
+        """Of the files."""
+        self._file.require_state(state)
+
+    def record(self) -> str | None:
+        """Of the files."""
+        return self._file.record()
+
+    def notes(self) -> tuple[Note, ...]:
+        """Of the files."""
+        return self._file.notes()
 
     def remarks(self) -> list[Remark]:
         """Of the files."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.io.storage import State
 from headrace.stores.source.interface import Answer, Files, SourceArray
 from headrace.stores.source.remarks import Remark
 
 if TYPE_CHECKING:
+    from headrace.stores.source.files.census import Census
     from headrace.stores.source.interface import SourceFile
+    from headrace.stores.source.notes.note import Note
 
 
 class OneFile:
@@ -61,9 +63,39 @@ class OneFile:
         """None: it is one file."""
         return None
 
+    @property
+    def census(self) -> Census | None:
+        """None: it is one file."""
+        return None
+
+    @property
+    def held_bytes(self) -> int:
+        """None."""
+        return 0
+
+    def require_state(self: SourceFile, state: State) -> None:
+        """See `SourceFile`."""
+        if self.state() != state:
+            raise changed(self.where)
+
+    def record(self) -> str | None:
+        """None: it is one file."""
+        return None
+
+    def notes(self) -> tuple[Note, ...]:
+        """None."""
+        return ()
+
     def remarks(self) -> list[Remark]:
         """None."""
         return []
+
+
+def changed(where: str) -> SourceContentError:
+    """What was read is not what it was."""
+    return SourceContentError(
+        f"{where} was changed while it was being read. Start again once nothing writes to it."
+    )
 
 
 def no_files_beside(where: str, name: str) -> SourceError:

@@ -11,7 +11,7 @@ import pytest
 import zarr
 from scipy.io import savemat
 
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from tests.refusals import refused
@@ -245,3 +245,18 @@ def test_a_number_is_one_group_whatever_stands_beside_it_in_its_file(tmp_path: P
         found = source.read_labels(0, source.windows).group
         assert [float(source.groups[n]) for n in found] == [1, 2, 1, 2.5, 2, 1]
         assert source.groups == ("1", "2", "2.5")
+
+
+def test_recordings_within_many_files_are_watched_by_file(tmp_path: Path) -> None:
+    for subject in (1, 2):
+        with h5py.File(tmp_path / f"s{subject}.h5", "w") as file:
+            file["trial_1/acc"] = values(subject, 1)
+    options = {"files": ["s{subject}.h5"], "signals": "trial_{trial}/acc", "labels": ""}
+    with opened(tmp_path, **options) as source:
+        assert source.census is not None
+        assert source.recorded_files() is not None
+        assert source.table_bytes > source.census.nbytes
+        state = source.state()
+        (tmp_path / "s2.h5").touch()
+        with pytest.raises(SourceContentError):
+            source.require_state(state)
