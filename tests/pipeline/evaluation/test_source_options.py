@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,3 +87,22 @@ def test_what_the_run_had_and_this_source_lacks_is_named(tmp_path: Path) -> None
 def test_keys_that_do_not_go_together_are_refused() -> None:
     with refused(ConfigError, "window_s", "window_samples"):
         labelled_options(TRAINED.model_copy(update={"window_s": 1.0}), NONE, ())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"label_column": "activity"},
+        {"intervals": {"file": "marks.csv"}},
+        {"labels": "y", "label_every_s": 30.0},
+        {"labels_file": "y_{subject}.txt", "label_table": {"file": "names.txt"}},
+        {"table": "subjects.csv", "groups": "who"},
+        {"groups_file": "who_{subject}.txt"},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_whatever_labels_the_run_had_none_is_looked_for(labels: dict[str, Any]) -> None:
+    found = unlabelled_options(SourceOptions(**labels), NONE, ())
+    assert found.labels == ""
+    assert found.groups is None
+    assert all(getattr(found, name) is None for name in labels.keys() - {"labels", "groups"})
