@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.source.arrays import SLICE_BYTES
 from headrace.stores.source.channels import ChannelInfo
+from headrace.stores.source.derived.shaped import Shaped
 from headrace.stores.source.interface import SourceArray
 
 SIGNED: dict[int, np.dtype[Any]] = {
@@ -42,7 +41,7 @@ def centred(data: SourceArray, info: ChannelInfo) -> tuple[SourceArray, ChannelI
     return _Moved(data, np.dtype(np.float32), info.scale, info.offset), ones
 
 
-class _Moved:
+class _Moved(Shaped):
     """An array whose values are moved as they are read; see `SourceArray`."""
 
     def __init__(
@@ -52,24 +51,13 @@ class _Moved:
         scale: NDArray[np.float64] | None,
         offset: NDArray[np.float64],
     ) -> None:
-        self._array, self._scale, self._offset = array, scale, offset
-        self.name, self.where, self.shape = array.name, array.where, array.shape
-        self.files: tuple[Path, ...] = array.files
-        self.dtype, self.piece_rows = dtype, array.piece_rows
-        self.cache_bytes, self.row_bytes = array.cache_bytes, array.row_bytes
-        self.decode_bytes = array.decode_bytes + (0 if scale is None else 3 * SLICE_BYTES)
+        super().__init__(array, array.shape or ())
+        self.dtype, self._scale, self._offset = dtype, scale, offset
+        self.decode_bytes += 0 if scale is None else 3 * SLICE_BYTES
 
     def ready(self) -> _Moved:
         """See `SourceArray`."""
         return _Moved(self._array.ready(), self.dtype, self._scale, self._offset)
-
-    def attribute(self, name: str) -> Any | None:
-        """The array's."""
-        return self._array.attribute(name)
-
-    def attributes(self) -> list[Mapping[str, Any]]:
-        """The array's."""
-        return self._array.attributes()
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
@@ -80,19 +68,3 @@ class _Moved:
         native = values.astype(values.dtype.newbyteorder("="), copy=False).view(self.dtype)
         native += self._offset.astype(np.int64).astype(self.dtype)
         return native
-
-    def whole(self) -> Any:
-        """All of it."""
-        return self.read(0, (self.shape or (0,))[0])
-
-    def read_into(self, out: NDArray[Any], start: int) -> None:
-        """Fill `out` with the rows from `start` on."""
-        out[:] = self.read(start, start + len(out))
-
-    def texts(self, start: int, stop: int) -> NDArray[np.str_]:
-        """None: they are numbers."""
-        return self._array.texts(start, stop)
-
-    def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """The array's."""
-        return self._array.byte_spans(low, high)
