@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -52,14 +52,25 @@ def resource_keys(section: type[BaseModel]) -> tuple[str, ...]:
     return tuple(key for key, field in fields if affects(field) is Affects.NO_RESULT)
 
 
-def left_out(section: BaseModel) -> set[str]:
-    """The keys that play no part in a digest of what their section affects."""
-    return {
-        key
-        for key, field in type(section).model_fields.items()
-        if affects(field) is not None
-        or (
-            AddedLater in field.metadata
-            and getattr(section, key) == field.get_default(call_default_factory=True)
-        )
-    }
+def left_out(section: BaseModel) -> dict[str, Any]:
+    """The keys that play no part in a digest of what their section affects, as pydantic excludes.
+
+    Those of tables within it too: `{"rate_hz": True, "intervals": {"counted_from": True}}`.
+    """
+    found: dict[str, Any] = {}
+    for key, field in type(section).model_fields.items():
+        value = getattr(section, key)
+        is_default = value == field.get_default(call_default_factory=True)
+        if affects(field) is not None or (AddedLater in field.metadata and is_default):
+            found[key] = True
+        elif within := _within(value):
+            found[key] = within
+    return found
+
+
+def _within(value: Any) -> dict[Any, Any]:
+    """The same of what a key holds: a table, or several."""
+    if isinstance(value, BaseModel):
+        return left_out(value)
+    several = enumerate(value) if isinstance(value, (list, tuple)) else ()
+    return {number: within for number, each in several if (within := _within(each))}

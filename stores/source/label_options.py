@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, Field
+
+from headrace.stores.marks import AddedLater
 
 
 class IntervalOptions(BaseModel):
@@ -32,7 +28,7 @@ class IntervalOptions(BaseModel):
         description="What start and stop count, from the recording's beginning; times that only "
         "fit the column of times (date, or seconds since 1970) are looked up in it.",
     )
-    counted_from: Literal["beginning", "times"] | None = Field(
+    counted_from: Annotated[Literal["beginning", "times"] | None, AddedLater] = Field(
         default=None,
         description="Whether moments count from the recording's beginning, or are on the scale of "
         "the column of times. Usual: the beginning, where they fit it.",
@@ -47,14 +43,6 @@ class IntervalOptions(BaseModel):
     inclusive: bool = Field(
         default=False, description="Whether stop is the last row or moment, not the one after it."
     )
-
-    @model_serializer(mode="wrap")
-    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the key that was added later where it is not given: digests stay."""
-        found: dict[str, Any] = dump(self)
-        if self.counted_from is None:
-            found.pop("counted_from", None)
-        return found
 
 
 class LabelTableOptions(BaseModel):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from pydantic import BaseModel
 
 from headrace.pipeline.config.config import Config, digest
 from headrace.pipeline.config.load import config_from_table, load_config
-from headrace.pipeline.config.marks import affects
+from headrace.pipeline.config.marks import affects, left_out
 from headrace.stores.errors import ConfigError
+from headrace.stores.marks import AddedLater
 from tests.refusals import refused
 
 
@@ -123,6 +125,11 @@ SHIPPED = {
     "watch": ("b9bac7b03c209da4", "1c1056d78017107b"),
 }
 """The same of the shipped configurations; another recipe in one of them has others."""
+INTERVALS = {
+    None: ("891c34342ef61287", "e7429b58d8a6deec"),
+    "times": ("25c361f4000a2bfa", "e7429b58d8a6deec"),
+}
+"""The same of a table of intervals, by a key that was added to it later."""
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -135,6 +142,27 @@ def test_the_digests_of_stores_and_runs_stay_those_of_version_0_1(name: str) -> 
 def test_the_digests_of_shipped_configs_are_kept(name: str) -> None:
     config = load_config(Path("configs", f"{name}.toml"))
     assert (digest(config.store_keys()), digest(config.run_keys())) == SHIPPED[name]
+
+
+def test_keys_added_later_to_nested_tables_are_left_out_at_their_default() -> None:
+    class Nested(BaseModel):
+        old: int = 1
+        new: Annotated[int, AddedLater] = 2
+
+    class Section(BaseModel):
+        one: Nested = Nested()
+        several: list[Nested] = [Nested(), Nested(new=3)]
+        none: Nested | None = None
+
+    assert left_out(Section()) == {"one": {"new": True}, "several": {0: {"new": True}}}
+    assert left_out(Section(one=Nested(new=3), several=[])) == {}
+
+
+@pytest.mark.parametrize("counted_from", [None, "times"])
+def test_intervals_keep_the_digests_that_they_had(counted_from: str | None) -> None:
+    table = {"file": "labels.txt", "unit": "s", "counted_from": counted_from}
+    config = config_from_table({"source": {"intervals": table}}, "test")
+    assert (digest(config.store_keys()), digest(config.run_keys())) == INTERVALS[counted_from]
 
 
 def test_every_section_says_what_it_affects() -> None:

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from tests.refusals import refused
@@ -207,9 +206,6 @@ def test_moments_that_fit_two_ways_are_said(tmp_path: Path, counted_from: str | 
         assert min(by_row(source)) == begins
         said = [each for each in source.notes if each.key == "source.intervals.counted_from"]
     assert [each.warning for each in said] == ([] if counted_from else [True])
-    dumped = IntervalOptions.model_validate(table).model_dump()
-    assert dumped.get("counted_from") == counted_from
-    assert ("counted_from" in dumped) == (counted_from is not None)
 
 
 def test_dates_need_times(tmp_path: Path) -> None:
