@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from headrace.stores.errors import ConfigError, SourceError
 from headrace.stores.io.places import Place
+from headrace.stores.source.file_patterns import OUT
 from headrace.stores.source.files.located import files_of
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe.probe import look_at, open_stranger
@@ -119,7 +120,9 @@ def _of_other_files(
     no_patterns = trained.model_copy(update={"files": []})
     if files_of(path, no_patterns.model_copy(update={"table": None, "intervals": None})) is None:
         return no_patterns
-    if optional and len(trained.files) == 1:
+    left_out = [pattern for pattern in trained.files if pattern.startswith(OUT)]
+    if optional and len(trained.files) - len(left_out) == 1:
+        no_patterns = trained.model_copy(update={"files": left_out})
         try:
             files_of(path, trained.model_copy(update={"table": None, "intervals": None}))
         except SourceError:

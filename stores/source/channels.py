@@ -115,9 +115,12 @@ def _require_alike(data: JoinedArray, options: SourceOptions) -> None:
     """Raises UserError: recordings say different things, and no option can say which holds."""
     for option, name in ATTRIBUTES.items():
         if name in data.differing and getattr(options, option) is None:
+            way = f"Set source.{option} if it holds for all, or leave those out."
+            if option == "channels":
+                way = f"Name those that all have with source.use_channels. {way}"
             raise SourceError(
-                f"The attribute {name} is {data.differing[name]}: recordings of one source are "
-                f"alike. Set source.{option} if it holds for all, or leave those out."
+                f"The {called(data, option)} is {data.differing[name]}: recordings of one source "
+                f"are alike. {way}"
             )
     if ORDER in data.differing and options.channels is not None:
         raise SourceError(
@@ -125,6 +128,17 @@ def _require_alike(data: JoinedArray, options: SourceOptions) -> None:
             f"{data.differing[ORDER]}: the same channels in another order. Leave source.channels "
             "out, and choose them by their names with source.use_channels."
         )
+
+
+def called(data: SourceArray, option: str) -> str:
+    """What says an option's value in the source, as the source calls it: `attribute fs`."""
+    name = ATTRIBUTES[option]
+    if isinstance(data, JoinedArray) and name in data.called:
+        return data.called[name]
+    if data.attribute(name) is None:
+        beside = rate_beside(data) if option == "rate_hz" else None
+        name = PACKED.get(option, name) if beside is None else beside[0]
+    return f"attribute {name}"
 
 
 def _rate(data: SourceArray, given: float | None) -> float:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 FIELD = re.compile(r"\{([^{}]*)\}")
 TOKEN = re.compile(r"\{[^{}]*\}|\*\*/|\*\*$|\*|\?|\[!?\]?[^\]/]*\]|[^{}*?\[]+|\[")
 SPECIAL = re.compile(r"[*?\[{]")
 """What tells a pattern from a name."""
+OUT = "!"
+"""Begins a pattern of files that are left out."""
+LEAVE_OUT = 'a pattern that begins with !, such as "!*_notes.csv", leaves files out'
 
 
 def check_pattern(pattern: str) -> None:
@@ -54,6 +58,22 @@ def compiled(pattern: str) -> re.Pattern[str]:
         else:
             found.append(re.escape(token))
     return re.compile("".join(found))
+
+
+def without_left_out(names: Sequence[str], patterns: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names that no pattern with a ! leaves out, and the patterns without one.
+
+    Such a pattern leaves out what it matches, wherever it stands among the others. One without a
+    slash is of files in any folder, one that ends in a slash of all that a folder holds.
+    """
+    out = [compiled(_anywhere(each[1:])) for each in patterns if each.startswith(OUT)]
+    kept = [name for name in names if not any(each.fullmatch(name) for each in out)]
+    return kept, [each for each in patterns if not each.startswith(OUT)]
+
+
+def _anywhere(pattern: str) -> str:
+    pattern = f"{pattern}**" if pattern.endswith("/") else pattern
+    return pattern if "/" in pattern.removesuffix("/**") else f"**/{pattern}"
 
 
 def split_pattern(path: str) -> tuple[str, str]:

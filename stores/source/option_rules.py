@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.stores.source.file_patterns import check_pattern
+from headrace.stores.source.file_patterns import OUT, check_pattern
 
 if TYPE_CHECKING:
     from headrace.stores.source.options import SourceOptions
@@ -24,7 +24,8 @@ def check_options(options: SourceOptions) -> None:
         _at_most_one(options, "rate_hz", "rates_hz")
     if options.label_every_s is not None:
         _at_most_one(options, "label_every_s", "label_column", "intervals")
-    for pattern in (*options.files, options.labels_file, options.groups_file):
+    files = [pattern.removeprefix(OUT) for pattern in options.files]
+    for pattern in (*files, options.labels_file, options.groups_file):
         if pattern is not None:
             check_pattern(pattern)
     if options.split_by_window and options.groups:

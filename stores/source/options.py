@@ -34,8 +34,10 @@ class SourceOptions(BaseModel):
         description="Which files of the folder `paths.data` are recordings, by patterns: "
         '["acc_exp{recording}_user{subject}.txt"]. What stands for a field in braces is a column '
         "of the table of recordings; * stands for any other text, ** for folders. Files of several "
-        "patterns with equal fields are the channels of one recording, side by side. Empty: all "
-        "files below the folder.",
+        "patterns with equal fields are the channels of one recording, side by side. What a "
+        "pattern with a ! before it matches is left out, wherever it stands in the list: without "
+        'a slash in any folder, and with one at its end all that a folder holds: ["{subject}.csv", '
+        '"!*_notes.csv", "!old/"]. Empty: all files below the folder.',
     )
     table: Annotated[str | None, AddedLater] = Field(
         default=None,

@@ -67,6 +67,8 @@ class JoinedArray:
     Attributes:
         rows: (files,) int64, rows of each file.
         differing: attributes that are not the same in all, and what two of them say.
+        stated: attributes that are known of the first file without it.
+        called: what those are called that are known so.
     """
 
     def __init__(
@@ -89,6 +91,8 @@ class JoinedArray:
         self.name, self.where, self.rows = first.name, where, rows
         self.files: tuple[Path, ...] = first.files
         self.differing: Mapping[str, str] = {}
+        self.stated: Mapping[str, Any] = {}
+        self.called: Mapping[str, str] = {}
         self._arrays, self._inner = arrays, (first.shape or ())[1:]
         self._before = np.concatenate(([0], np.cumsum(rows, dtype=np.int64)))
         self.shape: tuple[int, ...] | None = (int(self._before[-1]), *self._inner)
@@ -103,7 +107,7 @@ class JoinedArray:
 
     def attribute(self, name: str) -> Any | None:
         """The first file's."""
-        return self.of(0).attribute(name)
+        return self.stated[name] if name in self.stated else self.of(0).attribute(name)
 
     def of(self, file: int) -> SourceArray:
         """The array of a file."""

@@ -141,6 +141,7 @@ class Census:
             "beside": self.beside,
             "columns": dict(self.files.columns),
             "left_out": self.files.left_out,
+            "said": self.files.said,
             "remarks": [asdict(each) for each in self.said],
             "seen": [
                 {"costs": asdict(each.costs), "differing": each.differing, "runs": bool(each.runs)}
@@ -175,7 +176,9 @@ def census_from(kept: Any, folder: Place) -> Census | None:
             found = {name: np.asarray(file[name]) for name in file.files}
         said = json.loads(found["said"].tobytes())
         names = tuple(tuple(each) for each in said["names"])
-        files = SourceFiles(folder, names, said["columns"], tuple(said["left_out"]))
+        files = SourceFiles(
+            folder, names, said["columns"], tuple(said["left_out"]), tuple(said["said"])
+        )
         seen = [
             Seen(
                 found[f"rows_{n}"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -11,16 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
+from headrace.stores.source.beside import plain_number
 from headrace.stores.source.channels import ATTRIBUTES, ORDER, stated_by
 from headrace.stores.source.derived.held import HeldArray, HeldNode
 from headrace.stores.source.derived.joined import Costs, JoinedArray, OpenArrays
 from headrace.stores.source.derived.repeated import RepeatedTexts
 from headrace.stores.source.derived.run_array import RunArray, runs_of
+from headrace.stores.source.file_patterns import LEAVE_OUT
 from headrace.stores.source.files.census import Seen
+from headrace.stores.source.files.rate_column import only_called_rate, rate_column
 from headrace.stores.source.formats.one_file import no_files_beside
 from headrace.stores.source.interface import Answer, Files, SourceArray, SourceNode
 
 RECORDINGS = "recordings"
+RATE = ATTRIBUTES["rate_hz"]
 
 
 class EachRecording:
@@ -45,6 +50,7 @@ class EachRecording:
         self.seen: list[Seen] = []
         """What was found in all recordings, each time that arrays were asked for."""
         self._told: list[Seen] = []
+        self._called: dict[str, str] = {}
 
     def tell(self, seen: Sequence[Seen]) -> None:
         """Take what was found before as found, in the same order."""
@@ -94,6 +100,9 @@ class EachRecording:
         joined = JoinedArray(arrays.of(0), self.where, seen.rows, arrays, seen.costs)
         joined.differing = seen.differing
         if self._data is None:
+            if self._rates is not None:
+                stated = self._stated(0, arrays.of(0), {})
+                joined.stated, joined.called = {RATE: stated[RATE]}, self._called
             self._data = joined
         if not names:
             return joined
@@ -111,14 +120,15 @@ class EachRecording:
         """Open every recording, and look what is found in it."""
         rows, costs = np.empty(self.count, np.int64), Costs()
         # Of the data, which are found first: what is said of their channels has to be the same.
-        first = stated_by(arrays.of(0)) if self._data is None else {}
-        names = _nearest(arrays.of(0), "channels") if first else None
         differing: dict[str, str] = {}
+        is_data = self._data is None
+        first = self._stated(0, arrays.of(0), differing) if is_data else {}
+        names = _nearest(arrays.of(0), "channels") if first else None
         for recording in range(self.count):
             array = arrays.of(recording)
             rows[recording] = (array.shape or (0,))[0]
             costs = costs.with_array(array)
-            own = stated_by(array) if first else {}
+            own = self._stated(recording, array, differing) if is_data else {}
             said = [(name, value, own[name]) for name, value in first.items()]
             if names is not None and _turned(names, nearest := _nearest(array, "channels")):
                 said.append((ORDER, names, nearest))
@@ -129,6 +139,23 @@ class EachRecording:
                         f"{self.titled(recording)}"
                     )
         return Seen(rows, costs, differing)
+
+    def _stated(self, recording: int, array: SourceArray, differing: dict[str, str]) -> Any:
+        """What a recording says of its channels, and a column of the table says of its rate."""
+        own = stated_by(array)
+        column, said = self._rates, own[RATE]
+        if column is None or (said is not None and only_called_rate(column[0])):
+            return own
+        rate = column[1][recording]
+        if said is not None and plain_number(said) != rate:
+            title = self.titled(recording)
+            differing[RATE] = f"{rate:g} for {title}, which itself says {_text(said)}"
+        self._called = {RATE: f"column {column[0]}"}
+        return own | {RATE: rate}
+
+    @cached_property
+    def _rates(self) -> tuple[str, list[float]] | None:
+        return rate_column(self.columns)
 
     def array(self, name: str) -> SourceArray | None:
         """The array of that name in each, else a column of the recordings, for each of their rows.
@@ -240,8 +267,8 @@ def _required(files: Files, name: str) -> SourceArray:
     found = first_array(files, name)
     if found is None:
         raise SourceError(
-            f"{files[0].where} has no {name!r}, which the first file has. Leave it out, or "
-            "correct it."
+            f"{files[0].where} has no {name!r}, which the first file has. Correct it; or leave the "
+            f"file out: in source.files {LEAVE_OUT}."
         )
     return found
 

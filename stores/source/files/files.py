@@ -8,7 +8,7 @@ from itertools import chain
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
-from headrace.stores.source.file_patterns import FIELD, compiled
+from headrace.stores.source.file_patterns import FIELD, LEAVE_OUT, compiled, without_left_out
 from headrace.stores.source.files.kinds import main_kind
 from headrace.stores.source.files.listing import names_below, place_beside, require_inside
 from headrace.stores.source.names import natural_order
@@ -28,12 +28,14 @@ class SourceFiles:
         names: of each recording its files, one of each pattern, with slashes.
         columns: fields of the names, and columns of a table of them: one text a recording.
         left_out: files below the folder that are taken for no recordings.
+        said: what is to be told of how they were found.
     """
 
     folder: Place
     names: tuple[tuple[str, ...], ...]
     columns: Mapping[str, Sequence[str]]
     left_out: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
     def paths(self, recording: int) -> list[Place]:
         """The files of a recording."""
@@ -73,7 +75,7 @@ def files_in(
 
     Args:
         folder: where they are.
-        patterns: of names, with the same fields.
+        patterns: of names, with the same fields; those with a ! leave names out.
         within: a pattern that names have to match too, such as a glob; "" does without.
         but: names of files that are no recordings, such as tables of them.
 
@@ -87,6 +89,13 @@ def files_in(
     if within:
         fits = compiled(within)
         names = [name for name in names if fits.fullmatch(name)]
+    everything = len(names)
+    names, patterns = without_left_out(names, patterns)
+    if everything and not names:
+        raise SourceError(
+            f"source.files leaves out all {everything:,} files of {folder}. Correct its patterns "
+            "that begin with !."
+        )
     if not patterns:
         patterns = [within] if within else []
     if not patterns and names:
@@ -167,5 +176,5 @@ def _require_partners(
             names = shown([everything[key] for key in lacking])
             raise SourceError(
                 f"{names} in {folder} has no partner that matches source.files = {pattern!r}. "
-                "Correct the pattern, or leave the recording out."
+                f"Correct the pattern, or leave the recording out: {LEAVE_OUT}."
             )

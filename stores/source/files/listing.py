@@ -8,6 +8,7 @@ from pathlib import Path
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source.file_patterns import LEAVE_OUT
 from headrace.stores.source.formats.opening import ZARR_FILES
 
 
@@ -121,13 +122,13 @@ def require_inside(folder: Place, names: Sequence[str]) -> None:
         if what is not None:
             raise SourceError(
                 f"{name} in {folder} is a link, and {what}. Copy the data into the folder "
-                "(cp -rL), or leave the file out with source.files."
+                f"(cp -rL), or leave it out: in source.files {LEAVE_OUT}."
             )
         other = seen.setdefault(os.path.realpath(os.path.join(folder, name)), name)
         if other != name:
             raise SourceError(
                 f"{name} in {folder} is a link to {other}: the recording would count twice. "
-                "Remove it, or leave it out with source.files."
+                f"Remove it, or leave it out: in source.files {LEAVE_OUT}."
             )
 
 

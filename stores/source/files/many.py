@@ -93,10 +93,10 @@ class ManyFiles(EachRecording):
         return self.files.names[recording][0]
 
     def notes(self) -> tuple[Note, ...]:
-        """Of files that were left out."""
+        """Of how files were found, and those that were left out."""
         left_out = self.files.left_out
-        text = left_out_note(left_out, self.folder) if left_out else ""
-        return (Note(text, "source.files"),) if text else ()
+        texts = [left_out_note(left_out, self.folder)] if left_out else []
+        return tuple(Note(text, "source.files") for text in (*self.files.said, *texts))
 
     def remarks(self) -> list[Remark]:
         """On how the files were read."""

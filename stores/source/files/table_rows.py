@@ -31,6 +31,11 @@ class TableRows:
     columns: dict[str, list[str]]
     lines: list[int]
 
+    def only(self, rows: Sequence[int]) -> TableRows:
+        """Some of its rows."""
+        columns = {name: [cells[row] for row in rows] for name, cells in self.columns.items()}
+        return TableRows(self.where, columns, [self.lines[row] for row in rows])
+
 
 def read_rows(place: Place) -> TableRows:
     """Read a table with a header; `01` stays `01`.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
-from headrace.stores.source.file_patterns import FIELD, compiled
+from headrace.stores.source.file_patterns import FIELD, LEAVE_OUT, compiled, without_left_out
 from headrace.stores.source.files.files import FILE, SourceFiles
 from headrace.stores.source.files.kinds import ending_of
 from headrace.stores.source.files.listing import Inside
@@ -21,6 +22,13 @@ from headrace.stores.text import shown
 
 SHOWN_ROWS = 3
 LOOKED_AT_ROWS = 100
+NAMES = frozenset(
+    f"{of}{what}"
+    for of in ("", "audio", "csv", "data", "rec", "record", "recording", "relative", "sensor",
+               "signal")
+    for what in ("file", "files", "filename", "filenames", "filepath", "path", "paths", "name")
+)  # fmt: skip
+"""Columns that may hold names of files, in lower case, without what stands between their words."""
 FORMATS = frozenset(
     (*TEXTS, ".h5", ".hdf5", ".hdf", ".mat", ".npy", ".npz", ".parquet", ".pq", ".zarr", ".zip",
      ".nwb", ".snirf", ".edf", ".hea", ".dat", ".gz")
@@ -28,19 +36,54 @@ FORMATS = frozenset(
 
 
 def is_table_of_files(place: Place, options: SourceOptions) -> bool:
-    """Whether a file lists recordings in its column `file`, and holds none itself."""
+    """Whether a file lists recordings in a column of names of files, and holds none itself."""
     if ending_of(place.name) not in TEXTS:
         return False
     table = first_rows(place)
     named = {*names_of(options.signals), *names_of(options.windows)}
-    if table is None or FILE not in table.columns or named & set(table.columns):
+    if table is None or named & set(table.columns):
         return False
+    if FILE not in table.columns:
+        return bool(_called_alike(table, place.parent))
     looked_at = [_plain_name(each) for each in table.columns[FILE][:LOOKED_AT_ROWS]]
     inside = Inside(place.parent)
     return any(
         ending_of(name) in FORMATS or ".." in name or inside.problem(name) is None
         for name in looked_at
     )
+
+
+def _called_alike(table: TableRows, folder: Place) -> list[str]:
+    """Columns called like `file` that hold names of files that are there."""
+    inside = Inside(folder)
+    return [
+        column
+        for column, cells in table.columns.items()
+        if re.sub(r"[\W_]+", "", column.lower()) in NAMES
+        and any(
+            ending_of(name) in FORMATS and inside.problem(name) is None
+            for name in map(_plain_name, cells[:LOOKED_AT_ROWS])
+        )
+    ]
+
+
+def _with_files(table: TableRows, place: Place) -> tuple[TableRows, tuple[str, ...]]:
+    """The table with its files in the column `file`, and what is to be told of that.
+
+    Raises:
+        UserError: several columns hold names of files.
+    """
+    if FILE in table.columns:
+        return table, ()
+    found = _called_alike(table, place.parent)
+    if len(found) != 1:
+        raise SourceError(
+            f"{place} has {len(found)} columns that hold names of files: {shown(found)}. Call "
+            f"the one to be read {FILE}."
+        )
+    columns = {FILE if name == found[0] else name: cells for name, cells in table.columns.items()}
+    said = f"The column {found[0]} of {place} names the files of the recordings."
+    return TableRows(table.where, columns, table.lines), (said,)
 
 
 def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
@@ -54,10 +97,14 @@ def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
         UserError: it cannot be read; a file is listed twice, is not there, or is out of the folder
             of the table; names the rows.
     """
-    table = read_rows(place)
+    table, said = _with_files(read_rows(place), place)
     names = [_plain_name(each) for each in table.columns[FILE]]
+    kept, patterns = without_left_out(names, patterns)
+    taken = set(kept)
+    table = table.only([at for at, name in enumerate(names) if name in taken])
+    names = kept
     if not names:
-        raise SourceError(f"{place} lists no file. Write a row for each recording.")
+        raise SourceError(f"{place} lists no file, or source.files leaves out all of them.")
     _require_files(table, names, place.parent)
     first: dict[str, int] = {}
     for row, name in enumerate(names):
@@ -71,7 +118,8 @@ def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
         column: cells for column, cells in table.columns.items() if column != FILE
     }
     columns |= _fields(names, patterns, place)
-    return SourceFiles(place.parent, tuple((name,) for name in names), columns | {FILE: names})
+    listed = tuple((name,) for name in names)
+    return SourceFiles(place.parent, listed, columns | {FILE: names}, said=said)
 
 
 def with_table(files: SourceFiles, name: str) -> SourceFiles:
@@ -107,7 +155,8 @@ def with_table(files: SourceFiles, name: str) -> SourceFiles:
         more = f", nor for {len(lacking) - 1} more" if len(lacking) > 1 else ""
         raise SourceError(
             f"{table.where} has no row for {files.names[at][0]} "
-            f"({_said(shared, keys[at])}){more}. Add it, or leave the file out by source.files."
+            f"({_said(shared, keys[at])}){more}. Add it, or leave the file out: in source.files "
+            f"{LEAVE_OUT}."
         )
     rows = [row_of[key] for key in keys]
     added = {

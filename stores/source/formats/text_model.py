@@ -18,7 +18,6 @@ from headrace.stores.source.formats.text_plan import TextPlan, table_lines
 from headrace.stores.source.formats.text_rules import TextRules
 
 MOST_HEAD = 64 << 10
-SHOWN_NAMES = 8
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,11 @@ class TextModel:
         """The plan of a table like this one, without its pieces: other columns are texts."""
         kinds = [self.kinds.get(name, TEXT) for name in dialect.names]
         known = [name in self.kinds for name in dialect.names]
-        order = tuple(name for name, kind in self.kinds.items() if kind == NUMBER)
-        return TextPlan(dialect, kinds, known, known, self.decimal, order=order)
+        numbers = [name for name, kind in self.kinds.items() if kind == NUMBER]
+        there = set(dialect.names)
+        order = tuple(name for name in numbers if name in there)
+        lacking = tuple(name for name in numbers if name not in there)
+        return TextPlan(dialect, kinds, known, known, self.decimal, order=order, lacking=lacking)
 
 
 def model_of(
@@ -71,18 +73,12 @@ def count_table(source: TextBytes, like: TextModel, rules: TextRules) -> TextPla
     """Where the rows of a table stand that is written like another; no cell is read.
 
     Raises:
-        UserError: it cannot be read, its header cannot be used, or a column is not there.
+        UserError: it cannot be read, or its header cannot be used.
     """
     plan: TextPlan | None = None
     for lines in table_lines(source, rules, like.begun):
         if plan is None:
             plan = like.plan(lines.dialect)
-            lacking = [name for name in plan.order if name not in plan.names]
-            if lacking:
-                raise SourceContentError(
-                    f"{source.where} has no column {lacking[0]!r}, which the first file has. "
-                    f"It has {', '.join(plan.names[:SHOWN_NAMES])}. Leave it out, or correct it."
-                )
         data = lines.rows()
         if data:
             plan.decimal = plan.decimal or decimal_mark(data, lines.dialect.separator)

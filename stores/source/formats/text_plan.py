@@ -48,6 +48,7 @@ class TextPlan:
         damaged: lines that are left out.
         first_damaged: where the first of them stands.
         order: names of the columns of numbers in another file's order; empty: in its own.
+        lacking: columns of numbers that the other file has, and this one has not.
     """
 
     dialect: Dialect
@@ -66,6 +67,7 @@ class TextPlan:
     damaged: int = 0
     first_damaged: str = ""
     order: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ class TextPlan:
     @property
     def number_columns(self) -> tuple[int, ...]:
         """Columns that hold numbers."""
-        if self.order:
+        if self.order or self.lacking:
             return tuple(self.names.index(name) for name in self.order)
         return tuple(at for at in range(len(self.names)) if self.kinds[at] != TEXT)
 

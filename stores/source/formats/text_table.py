@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place
 from headrace.stores.source.arrays import shown_arrays
+from headrace.stores.source.file_patterns import LEAVE_OUT
 from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
 from headrace.stores.source.formats.one_file import OneFile
@@ -39,6 +40,7 @@ from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.remarks import DAMAGED, SKIPPED, UNITS, Remark
 from headrace.stores.text import listed
 
+SHOWN_NAMES = 8
 SMALL_PIECE = 128 << 10
 """Read at a time where a few windows are wanted of each of many files."""
 
@@ -139,6 +141,13 @@ class TextTable(OneFile):
 
     def check_left_out(self, used: Collection[str]) -> None:
         """See `MixedTable`."""
+        lacking = [name for name in self.plan.lacking if name not in used]
+        if lacking:
+            raise SourceContentError(
+                f"{self.where} has no column {lacking[0]!r}, which the first file has. It has "
+                f"{', '.join(self.plan.names[:SHOWN_NAMES])}. Name the columns that all files have "
+                f"with source.signals; or leave the file out: in source.files {LEAVE_OUT}."
+            )
         if self._like is not None:
             for name, error in self._like.doubtful.items():
                 if name not in used:

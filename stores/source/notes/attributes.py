@@ -14,7 +14,7 @@ from headrace.stores.source.beside import (
     plain_number,
     shown_attribute,
 )
-from headrace.stores.source.channels import ATTRIBUTES, ChannelInfo
+from headrace.stores.source.channels import ATTRIBUTES, ChannelInfo, called
 from headrace.stores.source.derived.joined import JoinedArray
 from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.notes.note import SHOWN, Layout, Note
@@ -69,8 +69,8 @@ def override_notes(data: SourceArray, options: SourceOptions) -> Iterator[Note]:
         said = data.differing.get(name) if isinstance(data, JoinedArray) else None
         if said is not None and getattr(options, option) is not None:
             yield Note(
-                f"source.{option} holds for all recordings, though their attribute {name} is "
-                f"{said}.",
+                f"source.{option} holds for all recordings, though their "
+                f"{called(data, option)} is {said}.",
                 f"source.{option}",
             )
 
