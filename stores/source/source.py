@@ -22,6 +22,7 @@ from headrace.stores.source.labels.losses import LabelLosses
 from headrace.stores.source.labels.window_groups import WindowGroups
 from headrace.stores.source.names import slices
 from headrace.stores.source.notes.all import notes_of
+from headrace.stores.source.notes.aside import beside_signals
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.notes.signals import sampled
 from headrace.stores.source.opened import LayoutName, find_layout, open_located
@@ -210,6 +211,10 @@ class Source:
     def sampled_rows(self, looks: int, size: int) -> Iterator[NDArray[np.float64]]:
         """Rows (n, C) of some slices of the data as stored, evenly spread, of `size` bytes each."""
         return sampled(self._layout.data, looks, size)
+
+    def beside_signals(self) -> dict[str, str]:
+        """Channels that measure nothing, such as an age or a row's number, and why, by a look."""
+        return beside_signals(self._layout)
 
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """Where the candidates lie in the file; None for the windows layout.

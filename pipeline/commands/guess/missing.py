@@ -1,25 +1,26 @@
-"""What to do where channels have NaN in place of values: from a look at some rows and windows."""
+"""What to do with channels that measure nothing, or have NaN: from a look at some windows."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from headrace.pipeline.commands.guess.facts import Guess, few
+from headrace.stores.source.notes.aside import LABEL, ONE_HOT
 from headrace.stores.source.probe.missing import Missing
 
 
 def tell_missing_channels(guess: Guess, missing: Missing) -> bool:
-    """Leave out channels that never have a value, bridge slow ones; False: there are none.
+    """Leave out channels that hold no signal, bridge slow ones; False: nothing was written down.
 
     Args:
         guess: what is known so far.
         missing: what was found with all channels.
     """
-    left_out, why = list(missing.never), "no finite value of it was seen"
-    if "windows" in guess.source and missing.slow:
+    left_out = dict.fromkeys(missing.never, "no finite value was seen")
+    if "windows" in guess.source:
         # Nothing bridges them there.
-        left_out += missing.slow
-        why = "it has no finite value, or NaN between its values"
+        left_out |= dict.fromkeys(missing.slow, "it has NaN between its values")
     elif missing.slow:
         guess.source["slow_channels"] = (
             [_glob(name) for name in missing.slow],
@@ -27,11 +28,39 @@ def tell_missing_channels(guess: Guess, missing: Missing) -> bool:
         )
         guess.unsure.append(f"that {few(list(missing.slow))} is of a slower sensor, with NaN "
                             "between its values (slow_channels).")  # fmt: skip
-    if left_out:
-        guess.source["use_channels"] = ([f"!{_glob(name)}" for name in left_out], f"??? {why}")
-        guess.unsure.append(f"that {few(left_out)} may be left out: {why}.")
-        _without(guess, frozenset(left_out))
+    left_out = {**missing.beside, **left_out}
+    if left_out and not _choose(guess, left_out):
+        return False
     return bool(left_out or missing.slow)
+
+
+def _choose(guess: Guess, left_out: Mapping[str, str]) -> bool:
+    """Leave channels out by their names; False: they have none."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        by_reason.setdefault(why, []).append(name)
+    if "channels" in guess.source and guess.value("channels") is None:
+        for why, names in by_reason.items():
+            guess.unsure.append(
+                f"whether {few(names)} measures something ({_means(why)}); if not, name the "
+                "channels, and leave it out with use_channels."
+            )
+        return False
+    told = "; ".join(f"{few(names)}: {_means(why)}" for why, names in by_reason.items())
+    guess.source["use_channels"] = ([f"!{_glob(name)}" for name in left_out], f"??? {told}")
+    for why, names in by_reason.items():
+        guess.unsure.append(
+            f"that {few(names)} measures nothing, and is left out (use_channels): {_means(why)}."
+        )
+    _without(guess, frozenset(left_out))
+    return True
+
+
+def _means(why: str) -> str:
+    """A reason, and where it is that of labels, what to do with them."""
+    if why == ONE_HOT:
+        return f"{why}; source.labels takes one column, which names the label of each row"
+    return f"{why}, which training would read the answer from" if why == LABEL else why
 
 
 def tell_drop_outs(guess: Guess, missing: Missing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headrace.stores.source.labels.losses import LabelLosses
+from headrace.stores.source.notes.aside import aside_notes
 from headrace.stores.source.notes.attributes import attribute_notes
 from headrace.stores.source.notes.labels import label_notes
 from headrace.stores.source.notes.names import name_notes
@@ -18,6 +19,7 @@ def notes_of(layout: Layout, losses: LabelLosses, options: SourceOptions) -> tup
         *layout.noted,
         *name_notes(layout.columns),
         *signal_notes(layout, options),
+        *aside_notes(layout),
         *attribute_notes(layout, options),
     ]
     return tuple(sorted(found, key=lambda note: not note.warning))

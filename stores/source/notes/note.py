@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from headrace.stores.source.channels import ChannelInfo
 from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.labels.classes import NameColumns
+from headrace.stores.source.names import Codes
 from headrace.stores.spec import WindowSpec
 from headrace.stores.text import in_one_line
 
@@ -58,6 +62,20 @@ class Layout(Protocol):
     windows: int
     declared: tuple[str, ...]
     noted: tuple[Note, ...]
+
+    def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
+        """Label, group and part numbers of candidates."""
+        ...
+
+    def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
+        """Recordings and first rows of candidates; None: there are no recordings."""
+        ...
+
+    def read_windows(
+        self, start: int, stop: int, marks: bool
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Candidates (n, T, C), and marks of NaN."""
+        ...
 
     def without_windows(self) -> tuple[int, list[str]]:
         """How many recordings give no window, and the groups that have no other."""

@@ -1,9 +1,10 @@
-"""Where a source has NaN or infinity in place of values: which channels, and how many windows."""
+"""Channels that hold nothing to train on, or NaN in places; and how many windows hold NaN."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,14 @@ class Missing:
         slow: channels whose values nearly all have NaN between them, as of a slower sensor.
         bad: windows that hold NaN or infinity.
         looked: windows that were looked at.
+        beside: channels that measure nothing, and why.
     """
 
     never: tuple[str, ...] = ()
     slow: tuple[str, ...] = ()
     bad: int = 0
     looked: int = 0
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
         """Its attributes."""
@@ -44,11 +47,12 @@ def missing_of(path: Place, options: SourceOptions) -> Missing:
         UserError: as `open_source`.
     """
     with open_source(path, options) as source:
+        beside = source.beside_signals()
         if source.spec.dtype.kind != "f":
-            return Missing()
+            return Missing(beside=beside)
         bad, looked = non_finite_windows(source)
         if not bad:
-            return Missing(looked=looked)
+            return Missing(looked=looked, beside=beside)
         channels = source.spec.channels
         found = np.zeros(len(channels), np.int64)
         apart: list[list[NDArray[np.int64]]] = [[] for _ in channels]
@@ -67,6 +71,7 @@ def missing_of(path: Place, options: SourceOptions) -> Missing:
             ),
             bad,
             looked,
+            beside,
         )
 
 

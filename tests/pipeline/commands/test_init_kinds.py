@@ -293,3 +293,43 @@ def test_times_in_another_language_and_the_index_of_pandas_are_no_channels(
     assert code == 0, found
     assert config.source.time == "Zeit (s)"
     assert found["gives"]["shape"][1] == 1
+
+
+def people(**extra: Callable[[Any, Any, Any], Any]) -> pd.DataFrame:
+    """A table of four people who sit and walk: columns of (row, person, label)."""
+    row = np.arange(4 * 1200)
+    person, label = row // 1200, row // 600 % 2
+    values = RNG.normal(size=(len(row), 3)).round(4)
+    table = pd.DataFrame(values, columns=["ax", "ay", "az"]).assign(t=row % 1200 / 50)
+    for name, made in extra.items():
+        table[name] = made(row, person, label)
+    return table.assign(subject=person, activity=np.array(["sit", "walk"])[label])
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_columns_that_measure_nothing_are_left_out_and_named(
+    ending: str, tmp_path: Path, init: Init
+) -> None:
+    table = people(
+        age=lambda row, person, label: 20 + person,
+        code=lambda row, person, label: 5 + 2 * label,
+        trial=lambda row, person, label: row // 600,
+        tick=lambda row, person, label: row % 1200,
+    )
+    path = tmp_path / f"all.{ending}"
+    table.to_csv(path, index=False) if ending == "csv" else table.to_parquet(path)
+    code, config, found = init(path)
+    assert code == 0, found
+    assert sorted(config.source.use_channels) == ["!age", "!code", "!tick", "!trial"]
+    assert found["gives"]["shape"][1] == 3
+    said = " ".join(found["unsure"])
+    assert all(name in said for name in ("age", "code", "tick", "trial", "use_channels"))
+
+
+def test_labels_of_one_column_a_class_are_no_channels(tmp_path: Path, init: Init) -> None:
+    table = people(walk=lambda row, person, label: label, sit=lambda row, person, label: 1 - label)
+    table.drop(columns="activity").to_csv(tmp_path / "all.csv", index=False)
+    code, config, found = init(tmp_path / "all.csv")
+    assert code == 2
+    assert sorted(config.source.use_channels) == ["!sit", "!walk"]
+    assert any("one-hot" in doubt and "source.labels" in doubt for doubt in found["unsure"])

@@ -385,3 +385,53 @@ def test_arrays_of_several_rates_are_noted_as_one(tmp_path):
     notes = notes_of(tmp_path / "s.h5", signals=["ecg", "acc"], **cut)[1]
     assert [note.key for note in notes] == ["source.scale"]
     the_note(notes, "source.scale", "41", "21")
+
+
+def rows_with(path, extra, people=6, length=1600):
+    """Recordings of a few people, with further channels by name."""
+    rows = people * length
+    signal = np.random.default_rng(3).normal(size=(rows, 2))
+    label = np.arange(rows) // (length // 2) % 2
+    channels = {"x": signal[:, 0], "y": signal[:, 1]} | extra(np.arange(rows), length, label)
+    with h5py.File(path, "w") as file:
+        file["signals"] = np.stack([*map(np.float32, channels.values())], axis=1)
+        file["signals"].attrs["channels"] = list(channels)
+        file["labels"], file["groups"] = label, np.arange(rows) // length
+        file.attrs["sampling_rate_hz"] = 50.0
+    return path
+
+
+@pytest.mark.parametrize(
+    ("extra", "leaks"),
+    [
+        (lambda row, length, label: {"weight": 70.5 + row // length}, False),
+        (lambda row, length, label: {"trial": row // (length // 2)}, False),
+        (lambda row, length, label: {"code": 7.0 - 3 * label}, True),
+        (lambda row, length, label: {"frame": row % length + 1.0}, False),
+        (lambda row, length, label: {"sec": row / 50}, False),
+        (lambda row, length, label: {"walk": label, "run": 1 - label}, True),
+    ],
+)
+def test_channels_that_measure_nothing_are_named_and_can_be_left_out(tmp_path, extra, leaks):
+    path = rows_with(tmp_path / "s.h5", extra)
+    names = list(extra(np.arange(2), 10, np.zeros(2)))
+    _, notes = notes_of(path)
+    note = the_note(notes, "source.use_channels", *names)
+    assert ("labels" in str(note)) == leaks
+    source, notes = notes_of(path, use_channels=[f"!{name}" for name in names])
+    assert source.spec.channels == ("x", "y")
+    assert "source.use_channels" not in {note.key for note in notes}
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        lambda row, length, label: {"heart": 70 + row // 50 % 7},
+        lambda row, length, label: {"touch": row // 9 % 2, "press": row // 13 % 2},
+        lambda row, length, label: {"far": np.sqrt(row)},
+        lambda row, length, label: {"nan": np.where(row % 7, row // length, np.nan)},
+    ],
+)
+def test_slow_and_odd_channels_are_measurements(tmp_path, extra):
+    _, notes = notes_of(rows_with(tmp_path / "s.h5", extra), non_finite="fill")
+    assert [note for note in notes if note.key == "source.use_channels"] == []
