@@ -22,15 +22,15 @@ DONE, REFUSED = 0, 3
 """Exit codes of a child; no import of its own ends with REFUSED."""
 LEAST_ROOM, SHARE_OF_ROOM = 1 << 30, 0.8
 """Bytes that a child may take at least, and of those that are free."""
-BASE_SECONDS, SLOWEST = 600, 4 << 20
-"""Time that a child has, and bytes of the source that add a second to it."""
 BUSY_SECONDS, BUSY_A_FILE, SLOWEST_BUSY = 30, 0.05, 512 << 10
-"""Time of the processor that it has, more for each file of a folder, and bytes that add a second.
+"""Time of the processor that a child has, more for each file, and bytes that add a second.
 
 Some damaged files keep libhdf5 busy for ever; waiting for a disk or for other programs is not busy.
 """
+BASE_SECONDS = 600
+"""The same where it is not known what belongs to a source: each file adds to it when opened."""
 REMOTE_SECONDS = 4 * 3600
-"""Time that a child has for objects."""
+"""The same for objects."""
 NAME_BYTES = 8192
 PARSERS = {
     "hdf5": ("HDF5", ", or write it again with h5repack"),
@@ -80,12 +80,6 @@ def _ended(path: Place, last: str, number: int, said: str) -> SourceError:
     """The error of a child that a signal ended while it had `last` open."""
     name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
     where = in_one_line(f"{path}" if last == str(path) else f"{path}, at {last},")
-    if number == signal.SIGALRM:
-        return SourceError(
-            f"Opening the source {where} took longer than {BASE_SECONDS // 60} minutes and a "
-            "second for every 4 MiB. Copy it to a faster disk, or name fewer files; if it opens "
-            "nowhere, it is damaged: restore it."
-        )
     reader, way_out = PARSERS.get(_format(path, last), ("what reads it", ""))
     if number == signal.SIGPROF:
         return SourceError(
@@ -122,10 +116,11 @@ def limit(path: Place, last: int | None = None) -> None:
     if last is not None:
         opening.OPENED.append(lambda place: _note(last, place))
     # Not Python's to handle: what hangs in a library hears no handler.
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, _seconds(path))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_PROF, _busy_seconds(path))
+    known = _known_seconds(path)
+    signal.setitimer(signal.ITIMER_PROF, known or BASE_SECONDS)
+    if known is None:
+        opening.OPENED.append(_allow_more)
     with suppress(ImportError, OSError, ValueError):  # Not every system has such limits.
         import resource
 
@@ -140,22 +135,23 @@ def _note(descriptor: int, place: Place) -> None:
     os.pwrite(descriptor, os.fsencode(str(place))[:NAME_BYTES].ljust(NAME_BYTES, b"\0"), 0)
 
 
-def _seconds(path: Place) -> float:
+def _known_seconds(path: Place) -> float | None:
+    """Of the processor; None: the sizes of the files that a path names are not known beforehand."""
     if not isinstance(path, Path):
         return REMOTE_SECONDS
-    with suppress(OSError):
-        if path.is_dir():
-            return BASE_SECONDS + sum(size for _, size in storage_of(path).sizes()) / SLOWEST
-        return BASE_SECONDS + path.stat().st_size / SLOWEST
-    return BASE_SECONDS
-
-
-def _busy_seconds(path: Place) -> float:
-    """0: no limit, where the sizes of the files that a path names are not known, or all is text."""
     with suppress(UserError, OSError):
-        if isinstance(path, Path) and path.is_dir():
+        if path.is_dir():
             sizes = [size for _, size in storage_of(path).sizes()]
             return BUSY_SECONDS + BUSY_A_FILE * len(sizes) + sum(sizes) / SLOWEST_BUSY
-        if isinstance(path, Path) and path.is_file() and opening.format_of(path) != "text":
+        if path.is_file() and opening.format_of(path) != "text":
             return BUSY_SECONDS + path.stat().st_size / SLOWEST_BUSY
-    return 0
+    return None
+
+
+def _allow_more(place: Place) -> None:
+    """What hangs in a library opens no further file."""
+    left, _ = signal.getitimer(signal.ITIMER_PROF)
+    size = 0
+    with suppress(UserError, OSError):
+        size = storage_of(place).size()
+    signal.setitimer(signal.ITIMER_PROF, left + BUSY_A_FILE + size / SLOWEST_BUSY)
