@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 from headrace.stores.errors import SourceError
@@ -14,6 +15,7 @@ from headrace.stores.source.formats.text_rules import TextRules
 from headrace.stores.source.interface import SourceFile
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import USUAL_SIGNALS, USUAL_WINDOWS, has_data
+from headrace.stores.source.times.one_time import on_one_time
 
 LayoutName = Literal["windows", "recordings"]
 
@@ -24,7 +26,7 @@ def open_located(path: Place, options: SourceOptions, census: Census | None) -> 
     files = files_of(path, options) if census is None else census.files
     if files is None:
         return open_file(path, rules)
-    return ManyFiles(files, rules, census)
+    return ManyFiles(files, rules, census, partial(on_one_time, options=options))
 
 
 def find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from headrace.stores.text import counted
 
 DAMAGED, SKIPPED, UNITS = "source.damaged_lines", "source.skip_lines", "source.units"
+TIMES = "source.time"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class Remark:
         if self.key == UNITS:
             more = f" and {self.files - 1:,} more files" if self.files > 1 else ""
             return f"The line below the header of {self.where}{more} is read as units."
+        if self.key == TIMES:
+            more = f" and {self.files - 1:,} more recordings" if self.files > 1 else ""
+            return (
+                f"The files of {self.where}{more} have times of their own: they are read at those "
+                "of the fastest, from the latest of their beginnings on."
+            )
         were = "was" if self.count == 1 else "were"
         first = f": {self.where}" if self.count == 1 else f"; the first is {self.where}"
         if self.key == SKIPPED:

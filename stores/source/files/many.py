@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from headrace.stores.source.formats.opening import model_of, open_alike, open_fi
 from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.notes.note import Note
-from headrace.stores.source.remarks import Remark
+from headrace.stores.source.remarks import TIMES, Remark
 
 
 class ManyFiles(EachRecording):
@@ -36,7 +37,11 @@ class ManyFiles(EachRecording):
     """
 
     def __init__(
-        self, files: SourceFiles, rules: TextRules = USUAL, census: Census | None = None
+        self,
+        files: SourceFiles,
+        rules: TextRules = USUAL,
+        census: Census | None = None,
+        joined: Callable[[Files], Files | None] = lambda _: None,
     ) -> None:
         """Nothing is opened but what is asked for.
 
@@ -44,6 +49,7 @@ class ManyFiles(EachRecording):
             files: which.
             rules: as in `open_file`.
             census: what another process found in them.
+            joined: the files of a recording as they fit side by side; None: as they stand.
 
         Raises:
             OSError: one is not there.
@@ -55,7 +61,7 @@ class ManyFiles(EachRecording):
             self.census.seen = self.seen
         else:
             self.tell(census.seen)
-        self._rules = rules
+        self._rules, self._joined = rules, joined
         self._width = len(files.names[0])
         self._models: list[Any] | None = None
         self._read: set[int] = set()
@@ -75,10 +81,17 @@ class ManyFiles(EachRecording):
         if self._models is None:
             self._models = self._found_models()
         first = recording * self._width
-        return [
+        files = [
             self._opened(first + position, model, closing)
             for position, model in enumerate(self._models)
         ]
+        joined = self._joined(files)
+        if joined is None:
+            return files
+        if not self.census.known:
+            # Numbers of files are of what is said of them alone.
+            self.census.remarks[~first] = [Remark(TIMES, self.titled(recording))]
+        return joined
 
     def opened_beside(self, recording: int, beside: str, closing: ExitStack) -> Files:
         """The open file that belongs to a recording.

@@ -91,6 +91,11 @@ class Stamps:
         return self.array.where if leaf in self.array.where else f"{self.array.where}:{leaf}"
 
     @property
+    def dates(self) -> bool:
+        """Whether they are dates, of whatever type."""
+        return self.array.dtype.kind in "SOUM"
+
+    @property
     def whole(self) -> bool:
         """Whether ticks are whole numbers."""
         return self.texts or self.array.dtype.kind in "Miu"
@@ -143,10 +148,11 @@ def find_stamps(file: SourceFile, rows: int, name: str, asked: bool) -> Stamps |
             f"{array.where} holds {array.dtype}; numbers or dates are needed. Name another dataset "
             "with source.time."
         )
-    return _stamps(array)
+    return stamps_of(array)
 
 
-def _stamps(array: SourceArray) -> Stamps:
+def stamps_of(array: SourceArray) -> Stamps:
+    """An array (S,) of numbers or dates as times."""
     if array.dtype.kind not in "SOU":
         return Stamps(array)
     first = array.texts(0, min(rows_of(array), LOOKED_AT)).tolist()
@@ -170,32 +176,41 @@ def _of_recording(files: Files, name: str) -> SourceArray:
 
 
 def _require_same_times(first: SourceArray, other: SourceArray) -> None:
-    """Raises UserError: rows of the same number are more than half a step apart.
-
-    Of arrays as long, and both of dates or both of numbers: ends, and some rows between, are
-    looked at. Signals of several rates have numbers of rows of their own.
-    """
-    rows = rows_of(first)
-    dates = [array.dtype.kind in "SOUM" for array in (first, other)]
-    known = all(array.dtype.kind in "MiufSOU" for array in (first, other))
-    if rows < 2 or rows_of(other) != rows or not known or dates[0] != dates[1]:
+    """Raises UserError: rows of the same number are more than half a step apart."""
+    if not all(array.dtype.kind in "MiufSOU" for array in (first, other)):
         return
-    one, two = _stamps(first), _stamps(other)
+    one, two = stamps_of(first), stamps_of(other)
+    apart = row_apart(one, two)
+    if apart is not None:
+        row, away, step = apart
+        unit = " ns" if one.dates else ""
+        raise SourceError(
+            f"{other.where} and {first.where} are side by side, and the times of their row "
+            f"{row:,} are {away:.6g}{unit} apart, with steps of {step:.6g}{unit}: their rows "
+            "are not of the same moments. Cut or resample them to the same times; or set "
+            'source.time = "" and source.rate_hz to join them by the number of the row.'
+        )
+
+
+def row_apart(one: Stamps, two: Stamps) -> tuple[int, float, float] | None:
+    """A row whose times are more than half a step apart, by how much, and the step, in ticks.
+
+    None: there is none among the ends, and some rows between; or they are not as many, or are no
+    times of one kind. Signals of several rates have numbers of rows of their own.
+    """
+    rows = rows_of(one.array)
+    if rows < 2 or rows_of(two.array) != rows or one.dates != two.dates:
+        return None
     steps = np.diff(one.read(0, min(rows, LOOKED_AT)))
     if not (steps > 0).any():
-        return
+        return None
     step = float(np.median(steps[steps > 0]))
     for row in np.unique(np.linspace(0, rows - 1, COMPARED).astype(np.int64)).tolist():
         (at,), (beside,) = one.read(row, row + 1), two.read(row, row + 1)
         away = abs(float(beside - at))
         if away > step / 2:
-            unit = " ns" if dates[0] else ""
-            raise SourceError(
-                f"{other.where} and {first.where} are side by side, and the times of their row "
-                f"{row:,} are {away:.6g}{unit} apart, with steps of {step:.6g}{unit}: their rows "
-                "are not of the same moments. Cut or resample them to the same times; or set "
-                'source.time = "" and source.rate_hz to join them by the number of the row.'
-            )
+            return row, away, step
+    return None
 
 
 def unit_of(stamps: Stamps, name: str, given: str | None) -> str | None:
@@ -247,13 +262,13 @@ def _usual_name(files: Files, options: SourceOptions) -> str | None:
     rows = rows_of(data)
     taken = {*names_of(options.signals), options.labels, options.groups, options.split}
     for node in files:
-        for name in _candidates(node, names_of(options.signals)):
-            if name not in taken and _holds_times(node, name, rows):
+        for name in candidates(node, names_of(options.signals)):
+            if name not in taken and holds_times(node, name, rows):
                 return name
     return None
 
 
-def _candidates(node: SourceNode, signals: Sequence[str]) -> Iterator[str]:
+def candidates(node: SourceNode, signals: Sequence[str]) -> Iterator[str]:
     """Names of times beside the signals, and at the top; those that are sure come first."""
     above = {name.strip("/").rpartition("/")[0] for name in signals} | {""}
     names = [name for name in node.names() if name.strip("/").rpartition("/")[0] in above]
@@ -267,7 +282,7 @@ def _candidates(node: SourceNode, signals: Sequence[str]) -> Iterator[str]:
             yield index
 
 
-def _holds_times(node: SourceNode, name: str, rows: int) -> bool:
+def holds_times(node: SourceNode, name: str, rows: int) -> bool:
     """Whether there is one value a row, of a type that may be a time; unless sure, it ascends."""
     array = node.array(name)
     if (
