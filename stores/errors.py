@@ -55,7 +55,13 @@ class SourceError(UserError):
 
 
 class SourceContentError(SourceError):
-    """The source's data cannot be used as it is: what was made from it so far is of no use."""
+    """The source's data cannot be used as it is: what was made from it so far is of no use.
+
+    Attributes:
+        encoding: of a text that is not UTF-8, one that it may be of; None: none is known.
+    """
+
+    encoding: str | None = None
 
 
 class GroupError(UserError):

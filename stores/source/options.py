@@ -10,6 +10,7 @@ from headrace.stores.marks import AddedLater
 from headrace.stores.source.filter_options import FilterOptions
 from headrace.stores.source.label_options import IntervalOptions, LabelTableOptions
 from headrace.stores.source.option_rules import check_options
+from headrace.stores.source.text_options import DamagedLines, Encoding, SkipLines
 
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
@@ -156,18 +157,9 @@ class SourceOptions(BaseModel):
         description="Type that values are read as. Usual: the file's; of numbers in text float64. "
         "float32 holds what sensors measure in half the memory.",
     )
-    damaged_lines: Annotated[Literal["error", "drop"], AddedLater] = Field(
-        default="error",
-        description="Tables of text: what to do with lines that have another number of cells than "
-        "the table has columns, or a text where nearly all lines have a number: stop, or leave "
-        "the line out.",
-    )
-    skip_lines: Annotated[int | None, AddedLater] = Field(
-        default=None,
-        ge=0,
-        description="Tables of text: lines above the header that are no part of the table, as "
-        "loggers write them. Usual: they are found where that is plain, and a note says so.",
-    )
+    damaged_lines: DamagedLines = "error"
+    skip_lines: SkipLines = None
+    encoding: Encoding = None
     rate_hz: float | None = Field(
         default=None,
         ge=1e-6,

@@ -29,9 +29,21 @@ def guess_config(contents: Contents, where: str) -> Guess:
         UserError: nothing may be signals.
     """
     if contents.names:
-        return guess_folder(contents, where)
-    (file,) = contents.files
-    return guess_nested(file) or _guess_file(file, where)
+        guess = guess_folder(contents, where)
+    else:
+        (file,) = contents.files
+        guess = guess_nested(file) or _guess_file(file, where)
+    _tell_encoding(guess, contents)
+    return guess
+
+
+def _tell_encoding(guess: Guess, contents: Contents) -> None:
+    """Write down the encoding of tables of text that are not UTF-8."""
+    found = next((file for file in contents.files if file.encoding), None)
+    if found is not None:
+        name = found.name or "the file"
+        guess.source["encoding"] = (found.encoding, f"??? {name} is not UTF-8")
+        guess.unsure.append(f"that {name} is {found.encoding}: look at names and units.")
 
 
 def _guess_file(file: FoundFile, where: str) -> Guess:

@@ -14,6 +14,8 @@ from pathlib import Path
 from headrace.stores.errors import SourceContentError, SourceError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
 from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source.formats.text_clean import newlines
+from headrace.stores.source.formats.text_encoding import LOOKED_AT, Encoding, encoding_of
 
 PIECE_BYTES = 1 << 20
 SMALL_BUFFER = 16 << 10
@@ -27,9 +29,10 @@ _GZIP = b"\x1f\x8b"
 
 
 class TextBytes:
-    """An open file, read piece by piece from its beginning, or any part of it.
+    """An open file, read piece by piece from its beginning, or any part of it, in UTF-8.
 
     What is packed has no place to jump to: where its parts will be read, it is kept unpacked.
+    Places are those in the file, or in what is unpacked, whatever its encoding.
 
     Attributes:
         packed: whether it is packed.
@@ -37,8 +40,12 @@ class TextBytes:
         fetched_bytes: held of an object at most.
     """
 
-    def __init__(self, path: Place, piece_bytes: int | None = None) -> None:
+    def __init__(
+        self, path: Place, piece_bytes: int | None = None, encoding: str | None = None
+    ) -> None:
         """Open it, to be read in pieces of about so many bytes; None: of 1 MiB.
+
+        `encoding` is what its owner says; None: UTF-8, or what a mark says.
 
         Raises:
             UserError: there is no such file.
@@ -56,20 +63,41 @@ class TextBytes:
             # Of a file the system reads ahead.
             held = SMALL_BUFFER if self._object is None else self._piece
             self._file = io.BufferedReader(raw, held)
-            self.packed = self._file.peek(2)[:2] == _GZIP
+            first = self._file.peek(LOOKED_AT)
+            self.packed = first[:2] == _GZIP
+        self._given = encoding
+        self._encoding: Encoding | None = None if self.packed else encoding_of(first, encoding)
         self.fetched_bytes = 0 if self._object is None else HELD_BYTES
 
-    def pieces(self) -> Iterator[tuple[int, bytes]]:
-        """Offset and bytes of about a piece of whole lines each, or of one line that is longer.
+    def pieces(self) -> Iterator[tuple[int, int, bytes]]:
+        """Start, stop and text of about a piece of whole lines each, or of one longer line.
 
         Raises:
-            UserError: it cannot be read, or a line or what was packed is too large.
+            UserError: it cannot be read, is not of its encoding, or a line or what was packed is
+                too large.
         """
+        line = 0
+        for start, raw in self._stored():
+            text = raw
+            if self._encoding is not None:
+                text = self._encoding.utf8(raw, self.where, line)
+                line += newlines(text)
+            yield start, start + len(raw), text
+
+    def size(self, text: bytes) -> int:
+        """Bytes of the file that hold some of its text."""
+        return len(text) if self._encoding is None else self._encoding.size(text)
+
+    def _stored(self) -> Iterator[tuple[int, bytes]]:
+        """Offset and bytes of the pieces, as they are stored."""
         with self._explained():
             pending: tuple[int, bytes] | None = None
             start, rest = 0, b""
             for block in self._blocks():
-                end = (block.rfind(b"\n") + 1) or (block.rfind(b"\r", 0, -1) + 1)
+                if self._encoding is None:
+                    end = (block.rfind(b"\n") + 1) or (block.rfind(b"\r", 0, -1) + 1)
+                else:
+                    end = self._encoding.last_end(block)
                 if end:
                     if pending is not None:
                         yield pending
@@ -88,10 +116,10 @@ class TextBytes:
                 yield first, data + rest
 
     def part(self, start: int, stop: int) -> bytes:
-        """Bytes `start` to `stop` of the text.
+        """The text in bytes `start` to `stop`.
 
         Raises:
-            UserError: they cannot be read.
+            UserError: they cannot be read, or are not what they were.
         """
         with self._explained():
             file = self._unpacked or self._file
@@ -99,7 +127,10 @@ class TextBytes:
             data = file.read(stop - start)
         if len(data) != stop - start:
             raise changed(self.where)
-        return data
+        try:
+            return data if self._encoding is None else self._encoding.utf8(data, self.where, 0)
+        except SourceContentError as error:
+            raise changed(self.where) from error
 
     def fetch(self, spans: set[tuple[int, int]]) -> bool:
         """Fetch bytes of an object side by side."""
@@ -126,6 +157,8 @@ class TextBytes:
         held = 0
         with gzip.GzipFile(fileobj=self._file, mode="rb") as blocks:
             while block := blocks.read(self._piece):
+                if not held:
+                    self._encoding = encoding_of(block, self._given)
                 held += len(block)
                 packed = self._file.tell()
                 if held > MAX_UNPACKED or held > max(SMALL_UNPACKED, MAX_PACKED * packed):

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.columns import check_column_count, check_names
 from headrace.stores.source.formats.text_clean import BLANK, NO_SEPARATOR, clean
+from headrace.stores.source.formats.text_encoding import not_utf8
 
 SAMPLE_LINES = 10
 """Lines that are looked at to tell separator and header."""
@@ -100,7 +100,7 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
         rate = None if row_end or drop else _rate_above(lines[:2], separator)
         starts = 0 if rate is None else found[1].end()
         return Dialect(separator, tuple(names), True, row_end, numbers, rate), starts
-    names = _names(first, where)
+    names = _names(first, raw, where)
     row = cells_of(lines[1], separator) if len(lines) > 1 else first
     # One of the two ends in a separator.
     if len(row) == len(names) + 1 and row[-1] == b"":
@@ -284,17 +284,8 @@ def _names_column(
     return bool(below) and all(row and row[0] and is_value(row[0]) for row in below)
 
 
-def _names(cells: Sequence[bytes], where: str) -> list[str]:
+def _names(cells: Sequence[bytes], raw: bytes, where: str) -> list[str]:
     try:
         return [cell.decode().strip().strip("\ufeff").strip() for cell in cells]
     except UnicodeDecodeError as error:
-        raise not_utf8(f"{where}: its header", error) from error
-
-
-def not_utf8(where: str, error: UnicodeDecodeError) -> SourceContentError:
-    """Names the bytes, and how to convert the file."""
-    wrong = error.object[error.start : error.end]
-    return SourceContentError(
-        f"{where} holds the bytes {wrong!r}, which are not UTF-8. Convert the file, for example "
-        "with iconv -f latin1 -t utf-8."
-    )
+        raise not_utf8(f"{where}: its header", raw, error) from error

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.text_clean import clean, line_of_row, newlines, rows_in
-from headrace.stores.source.formats.text_dialect import EMPTY_CELLS, Dialect, not_utf8, undamaged
+from headrace.stores.source.formats.text_dialect import EMPTY_CELLS, Dialect, undamaged
+from headrace.stores.source.formats.text_encoding import not_utf8
 
 EMPTY, INTEGER, NUMBER, TEXT = range(4)
 """Kinds of cells. A column is of the highest of its cells' kinds."""
@@ -23,7 +24,8 @@ class Lines(NamedTuple):
         dialect: how the table is written.
         start: their first byte in the file.
         line: lines of the file before them.
-        raw: their bytes.
+        raw: their text, in UTF-8.
+        stop: the byte after them in the file.
     """
 
     where: str
@@ -31,6 +33,7 @@ class Lines(NamedTuple):
     start: int
     line: int
     raw: bytes
+    stop: int
 
     def rows(self) -> bytes:
         """Their rows alone; see `clean`.
@@ -49,7 +52,7 @@ class Lines(NamedTuple):
                 self.raw.decode()
             except UnicodeDecodeError as error:
                 line = self.line + newlines(self.raw[: error.start]) + 1
-                raise not_utf8(f"{self.where}, line {line:,}", error) from error
+                raise not_utf8(f"{self.where}, line {line:,}", self.raw, error) from error
         data = self.cleaned()
         return data if self.dialect.numbers is None else undamaged(data, self.dialect)
 

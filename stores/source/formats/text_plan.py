@@ -97,7 +97,7 @@ class TextPlan:
     def add_piece(self, lines: Lines, rows: int) -> None:
         """Some more lines, that hold so many rows."""
         self.starts.append(lines.start)
-        self.stops.append(lines.start + len(lines.raw))
+        self.stops.append(lines.stop)
         self.lines.append(lines.line)
         self.rows.append(self.row_count + rows)
         self.piece_bytes = max(self.piece_bytes, len(lines.raw))
@@ -132,19 +132,19 @@ def table_lines(
     """
     dialect: Dialect | None = None
     line = 0
-    for start, raw in source.pieces():
+    for start, stop, raw in source.pieces():
         head = 0
         if dialect is None and start == 0 and (known := begun(raw)) is not None:
             dialect, head = known
         if dialect is None:
-            head = table_begin(raw, source.where) if start == 0 else 0
+            head = table_begin(raw) if start == 0 else 0
             found = _begin(raw[head:], source.where, rules)
             if found is not None:
                 dialect, head = found[0], head + found[1]
         if dialect is not None:
-            yield Lines(
-                source.where, dialect, start + head, line + newlines(raw[:head]), raw[head:]
-            )
+            above, rest = raw[:head], raw[head:]
+            begin, before = start + source.size(above), line + newlines(above)
+            yield Lines(source.where, dialect, begin, before, rest, stop)
         line += newlines(raw)
 
 

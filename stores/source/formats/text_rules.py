@@ -12,10 +12,12 @@ class TextRules:
     Attributes:
         drop: leave damaged lines out, in place of an error.
         skip_lines: lines above the header; None: they are found.
+        encoding: of their letters; None: UTF-8, or what a mark says.
     """
 
     drop: bool = False
     skip_lines: int | None = None
+    encoding: str | None = None
 
 
 USUAL = TextRules()

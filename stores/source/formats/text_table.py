@@ -279,7 +279,7 @@ class TextTable(OneFile):
     def _lines(self, plan: TextPlan, piece: int) -> Lines:
         start, stop = plan.starts[piece], plan.stops[piece]
         raw = self._source.part(start, stop)
-        return Lines(self.where, plan.dialect, start, plan.lines[piece], raw)
+        return Lines(self.where, plan.dialect, start, plan.lines[piece], raw, stop)
 
 
 def open_text_table(
@@ -299,5 +299,5 @@ def open_text_table(
     Raises:
         UserError: there is no such file.
     """
-    source = TextBytes(path, None if like is None else SMALL_PIECE)
+    source = TextBytes(path, None if like is None else SMALL_PIECE, rules.encoding)
     return TextTable(source, rules, like, pieces)

@@ -11,6 +11,7 @@ from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.files.each_recording import EachRecording
 from headrace.stores.source.files.listing import place_beside
 from headrace.stores.source.formats.opening import open_file
+from headrace.stores.source.formats.text_rules import TextRules
 from headrace.stores.source.interface import SourceArray, SourceFile
 from headrace.stores.source.labels.classes import UNLABELLED
 from headrace.stores.source.labels.columns import label_column, named_labels
@@ -44,7 +45,7 @@ def row_labels(
     noted: Noted = ()
     if options.intervals is not None:
         beside = place_beside(file.folder, options.intervals.file)
-        with closing(open_file(beside)) as node:
+        with closing(open_file(beside, TextRules(encoding=options.encoding))) as node:
             found, noted = read_intervals(node, options.intervals, times, rate_hz)
             where = node.where
     elif options.label_column is not None:

@@ -68,12 +68,14 @@ class FoundFile:
         format: a key of `FORMATS`.
         arrays: what it holds.
         error: why it could not be opened.
+        encoding: of a table of text that is not UTF-8, as far as it was tried; "" of others.
     """
 
     name: str
     format: str
     arrays: tuple[FoundArray, ...] = ()
     error: str = ""
+    encoding: str = ""
 
     def named(self, name: str) -> FoundArray | None:
         """The array of that name."""
@@ -122,6 +124,7 @@ def contents_of_json(text: str) -> Contents:
                 FoundArray(**(each | {"shape": tuple(each["shape"])})) for each in file["arrays"]
             ),
             file["error"],
+            file["encoding"],
         )
         for file in given["files"]
     )

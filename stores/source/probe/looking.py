@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.errors import UserError, first_line
+from headrace.stores.errors import SourceContentError, UserError, first_line
 from headrace.stores.io.places import Place
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.files.files import FILE
 from headrace.stores.source.files.located import files_of
 from headrace.stores.source.formats.opening import format_of, is_zarr, open_file
+from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe.found import Contents, FoundArray, FoundFile
@@ -105,13 +106,24 @@ def _in_turn(groups: Iterable[list[str]]) -> Iterator[str]:
 
 
 def _look_into(path: Place, name: str) -> FoundFile:
-    """What one file holds.
+    """What one file holds, by the encoding that it seems to have.
 
     Raises:
         UserError: it cannot be read.
     """
+    try:
+        return _held_by(path, name, USUAL)
+    except SourceContentError as error:
+        if error.encoding is None:
+            raise
+        found = _held_by(path, name, TextRules(encoding=error.encoding))
+        return replace(found, encoding=error.encoding)
+
+
+def _held_by(path: Place, name: str, rules: TextRules) -> FoundFile:
+    """Raises UserError: it cannot be read."""
     kind = format_of(path)
-    with closing(open_file(path)) as file:
+    with closing(open_file(path, rules)) as file:
         arrays: dict[str, SourceArray] = {}
         found: dict[str, FoundArray] = {}
         for each in islice(file.names(), MOST_ARRAYS):

@@ -80,7 +80,9 @@ WRONG: dict[str, tuple[str | bytes, dict[str, object], Refusal]] = {
     "a table of nothing": ("", {}, (SourceContentError, "labels.csv")),
     "a header alone": (HEAD, {}, (SourceError,)),
     "labels of another encoding": (
-        (HEAD + "1,0,5,caf\xe9\n").encode("latin-1"), {}, (SourceContentError, "line 2", "iconv"),
+        (HEAD + "1,0,5,caf\xe9\n").encode("latin-1"),
+        {},
+        (SourceContentError, "line 2", "source.encoding"),
     ),
     "a table outside": (HEAD, {"file": "../labels.csv"}, (SourceError, "../labels.csv")),
     "a table from the root": (HEAD, {"file": "/etc/passwd"}, (SourceError, "/etc/passwd")),

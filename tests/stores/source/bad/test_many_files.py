@@ -73,7 +73,9 @@ FOLDERS: dict[str, tuple[Make, Refusal]] = {
         second(body="a,1\nb,2\n" * 5), (SourceContentError, "b.csv, line 2", "x"),
     ),
     "nothing": (raw(b""), (SourceContentError, "b.csv")),
-    "UTF-16": (raw("x,z\n1,2\n".encode("utf-16")), (SourceContentError, "b.csv", "iconv")),
+    "cut UTF-16": (
+        raw("x,z\n1,2\n".encode("utf-16")[:-1]), (SourceContentError, "b.csv", "utf-16"),
+    ),
     "a damaged table": (
         raw(b"x,z\n1,2\n1\n" + b"1,2\n" * 9), (SourceContentError, "b.csv, line 3"),
     ),

@@ -330,7 +330,7 @@ def test_a_text_among_numbers_is_named_when_numbers_are_asked_for(tmp_path, plac
     [
         (b"", []),
         (b"\n\n# nothing\n", []),
-        (b"\xff\xfea\0,\0b\0", ["UTF-16"]),
+        (b"\xff\xfea\0,\0b", ["utf-16-le"]),
         (b"a,b,a\n1,2,3\n", ["a"]),
         (b"a, a \n1,2\n", ["a"]),
         (b"a\x1b[31m,b\n1,2\n", []),
