@@ -133,11 +133,7 @@ def predicted_blocks(
                 if source.options.non_finite == "error":
                     require_finite(block.raw, block.window, source)
                 yield block, predict(block.raw, block.features)
-        if source.state() != state:
-            raise PredictionError(
-                f"{source.path} was changed while it was being read. Start again once nothing "
-                "writes to it."
-            )
+        source.require_state(state)
 
     return predicted()
 

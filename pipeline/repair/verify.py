@@ -76,6 +76,7 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
     data, console = require_data(request), request.console
     with open_stranger(data, request.config.source) as source:
         state = source.state()
+        source.require_state(state)
         planned = plan_build(request.config, source, request.console)
         plan = planned.memory
         console.memory_plan("verify, source", plan)

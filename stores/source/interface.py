@@ -19,6 +19,7 @@ from headrace.stores.source.remarks import Remark
 
 if TYPE_CHECKING:
     from headrace.stores.source.files.census import Census
+    from headrace.stores.source.files.side_tables import SideTables
     from headrace.stores.source.notes.note import Note
 
 Answer = TypeVar("Answer")
@@ -149,11 +150,13 @@ class SourceFile(SourceNode, Protocol):
         fetched_bytes: held of an object, as it has no system that keeps what was read; 0 of a file.
         folder: where it stands, and what belongs to it may stand too.
         columns: of many files, fields of their names: one text a recording.
+        tables: files that are read besides it; what reads one has it noted there.
     """
 
     fetched_bytes: int
     folder: Place
     columns: Mapping[str, Sequence[str]]
+    tables: SideTables
 
     def example(self, ask: Callable[[Files], Answer]) -> Answer:
         """What is asked of it; of many recordings, of the first's files."""
@@ -187,7 +190,7 @@ class SourceFile(SourceNode, Protocol):
         ...
 
     def state(self) -> State:
-        """Differs when it, or a file that it is made of, was touched.
+        """Differs when it, a file that it is made of, or a table beside it was touched.
 
         Raises:
             OSError: one is not there.
@@ -195,7 +198,7 @@ class SourceFile(SourceNode, Protocol):
         ...
 
     def described(self) -> SourceArray | None:
-        """Of many files: what each is, as texts that change with its name or its content."""
+        """Of many files and of tables: each as a text that changes with its name or its content."""
         ...
 
     @property
@@ -212,13 +215,13 @@ class SourceFile(SourceNode, Protocol):
         """Check that what was read since this was last asked is what it was.
 
         Raises:
-            SourceContentError: it was touched; of many files, names which.
+            SourceContentError: it was touched; names which file.
             OSError: it is not there.
         """
         ...
 
     def record(self) -> str | None:
-        """Name, size and a digest of each of many files, packed; None of one, or of too many."""
+        """Name, size and digest of each, packed; None of one without tables, or of too many."""
         ...
 
     def notes(self) -> tuple[Note, ...]:

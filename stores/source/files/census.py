@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from headrace.stores.io.storage import State
 from headrace.stores.source.derived.joined import Costs
 from headrace.stores.source.derived.run_array import Runs
 from headrace.stores.source.files.files import SourceFiles
+from headrace.stores.source.files.record import FileContent
+from headrace.stores.source.files.side_tables import SideTables
 from headrace.stores.source.files.states import DIGEST, content, touched_below
 from headrace.stores.source.remarks import Remark, together
 
@@ -56,6 +59,7 @@ class Census:
         pieces: of tables of text, by the number of the file.
         remarks: on how files were read, by the number of the first.
         known: whether this was found before, and is not to be found again.
+        tables: that are read besides the files.
     """
 
     files: SourceFiles
@@ -68,11 +72,16 @@ class Census:
     pieces: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     remarks: dict[int, list[Remark]] = field(default_factory=dict)
     known: bool = False
+    tables: SideTables = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Tables that were read to find the files are noted."""
+        self.tables = SideTables(self.files.folder, dict(self.files.tables))
 
     @property
     def state(self) -> State:
-        """Of all files, as one number."""
-        return state_of(self.touched)
+        """Of all files, as one number; and of the tables."""
+        return (*state_of(self.touched), *self.tables.state_read)
 
     @property
     def nbytes(self) -> int:
@@ -107,16 +116,31 @@ class Census:
         return first + self.beside.index(pattern) * count + recording
 
     def contents(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """Sizes and digests of all files.
+        """Sizes and digests of all files; of those beside recordings every byte counts.
 
         Raises:
             OSError: one is not there.
         """
         if self.sizes is None or self.digests is None:
-            found = [content(self.files.folder / name) for name in self.names]
+            alone = len(self.files.names) * len(self.files.names[0])
+            found = [
+                content(self.files.folder / name, whole=number >= alone)
+                for number, name in enumerate(self.names)
+            ]
             self.sizes = np.array([size for size, _ in found], np.int64)
             self.digests = _bytes([digest for _, digest in found])
         return self.sizes, self.digests
+
+    def each_content(self) -> tuple[Iterable[FileContent], int]:
+        """What is known of each file and each table, and how many they are.
+
+        Raises:
+            OSError: one is not there.
+        """
+        sizes, digests = self.contents()
+        found = zip(self.names, sizes.tolist(), map(bytes, digests), strict=True)
+        tables = self.tables.contents()
+        return chain(found, tables), len(self.names) + len(tables)
 
     def to_bytes(self) -> bytes:
         """All of it as an .npz file without objects."""
@@ -142,6 +166,7 @@ class Census:
             "columns": dict(self.files.columns),
             "left_out": self.files.left_out,
             "said": self.files.said,
+            "tables": {name: seen.hex() for name, seen in self.tables.touched.items()},
             "remarks": [asdict(each) for each in self.said],
             "seen": [
                 {"costs": asdict(each.costs), "differing": each.differing, "runs": bool(each.runs)}
@@ -176,9 +201,9 @@ def census_from(kept: Any, folder: Place) -> Census | None:
             found = {name: np.asarray(file[name]) for name in file.files}
         said = json.loads(found["said"].tobytes())
         names = tuple(tuple(each) for each in said["names"])
-        files = SourceFiles(
-            folder, names, said["columns"], tuple(said["left_out"]), tuple(said["said"])
-        )
+        tables = {name: bytes.fromhex(seen) for name, seen in said["tables"].items()}
+        left_out, told = tuple(said["left_out"]), tuple(said["said"])
+        files = SourceFiles(folder, names, said["columns"], left_out, told, tables)
         seen = [
             Seen(
                 found[f"rows_{n}"],

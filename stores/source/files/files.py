@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 from headrace.stores.errors import SourceError
@@ -29,6 +29,7 @@ class SourceFiles:
         columns: fields of the names, and columns of a table of them: one text a recording.
         left_out: files below the folder that are taken for no recordings.
         said: what is to be told of how they were found.
+        tables: that say which they are, or more of them; as they were before they were read.
     """
 
     folder: Place
@@ -36,6 +37,7 @@ class SourceFiles:
     columns: Mapping[str, Sequence[str]]
     left_out: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
+    tables: Mapping[str, bytes] = field(default_factory=dict)
 
     def paths(self, recording: int) -> list[Place]:
         """The files of a recording."""

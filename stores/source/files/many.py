@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from headrace.stores.io.storage import State
-from headrace.stores.source.derived.held import HeldArray
 from headrace.stores.source.files.census import (
     Census,
     census_of,
@@ -19,9 +20,8 @@ from headrace.stores.source.files.census import (
 from headrace.stores.source.files.each_recording import EachRecording
 from headrace.stores.source.files.files import SourceFiles
 from headrace.stores.source.files.kinds import left_out_note
-from headrace.stores.source.files.record import record_of
-from headrace.stores.source.files.states import touched
-from headrace.stores.source.formats.one_file import changed
+from headrace.stores.source.files.record import described_files, record_of
+from headrace.stores.source.files.states import changed, touched
 from headrace.stores.source.formats.opening import model_of, open_alike, open_file, pieces_of
 from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.interface import Files, SourceArray, SourceFile
@@ -57,6 +57,7 @@ class ManyFiles(EachRecording):
         super().__init__(str(files.folder), len(files.names), files.columns)
         self.files, self.folder = files, files.folder
         self.census: Census = census_of(files) if census is None else census
+        self.tables = self.census.tables
         if census is None:
             self.census.seen = self.seen
         else:
@@ -120,37 +121,40 @@ class ManyFiles(EachRecording):
         return int(self.census.contents()[0].sum())
 
     def state(self) -> State:
-        """Of all files, as one number."""
-        return state_of(touched_files(self.folder, self.census.names))
+        """Of all files, as one number; and of the tables."""
+        own = state_of(touched_files(self.folder, self.census.names))
+        return (*own, *self.tables.state())
 
     def require_state(self, state: State) -> None:
         """Check that the files that were read since this was last asked are what they were.
+
+        Without a census of another process, that all are.
 
         Raises:
             SourceContentError: one was touched; names it.
             OSError: one is not there.
         """
+        self.tables.require_state(state[1:])
         if not self.census.known or self.census.state != state:
-            if self.state() != state:
+            seen = touched_files(self.folder, self.census.names)
+            for number in np.flatnonzero((seen != self.census.touched).any(axis=1)).tolist():
+                raise changed(str(self.folder / self.census.names[number]))
+            if self.census.state != state:
                 raise changed(self.where)
             return
-        for number in sorted(self._read):
+        for number in sorted(self._read | self._beside(self._read)):
             self._require_untouched(number)
         # Those that are still open may be read again.
         self._read = {number for number in self._read if self._held[number]}
 
     def described(self) -> SourceArray:
-        """Of each recording the names of its files, their sizes, and what stands in them."""
-        sizes, digests = self.census.contents()
-        texts = [
-            f"{name} {size} {digest.tobytes().hex()}"
-            for name, size, digest in zip(self.census.names, sizes.tolist(), digests, strict=True)
-        ]
-        return HeldArray("files", self.where, texts)
+        """Of each file and table its name, its size, and what stands in it."""
+        files, _ = self.census.each_content()
+        return described_files(self.where, files)
 
     def record(self) -> str | None:
-        """Name, size and digest of each file, packed; None: they are too many."""
-        return record_of(self.census.names, *self.census.contents())
+        """Name, size and digest of each file and table, packed; None: they are too many."""
+        return record_of(*self.census.each_content())
 
     def _opened(self, number: int, model: Any, closing: ExitStack) -> SourceFile:
         path = self.folder / self.census.names[number]
@@ -161,6 +165,17 @@ class ManyFiles(EachRecording):
         file = open_alike(path, self._rules, model, self.census.pieces.get(number))
         closing.callback(partial(self._close_file, file, number))
         return file
+
+    def _beside(self, read: Iterable[int]) -> set[int]:
+        """Files beside those that were read: what they hold may be known from the census alone."""
+        count = len(self.files.names)
+        alone = count * self._width
+        recordings = {number // self._width for number in read if number < alone}
+        return {
+            alone + pattern * count + recording
+            for pattern in range(len(self.census.beside))
+            for recording in recordings
+        }
 
     def _require_untouched(self, number: int) -> None:
         path = self.folder / self.census.names[number]
@@ -190,8 +205,9 @@ class ManyFiles(EachRecording):
 
 
 def files_changed(census: Census) -> bool:
-    """Whether a file was touched since the census; one that is not there was."""
+    """Whether a file or a table was touched since the census; one that is not there was."""
     try:
-        return state_of(touched_files(census.files.folder, census.names)) != census.state
+        files = state_of(touched_files(census.files.folder, census.names))
+        return (*files, *census.tables.state()) != census.state
     except OSError:
         return True

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from headrace.stores.source.derived.held import HeldArray
+from headrace.stores.source.interface import SourceArray
 
 KEY = "files"
 """Of a manifest's `source`."""
@@ -20,18 +20,23 @@ MOST_BYTES = 1 << 28
 SHOWN = 3
 
 
-def record_of(
-    names: Sequence[str], sizes: NDArray[np.int64], digests: NDArray[np.uint8]
-) -> str | None:
-    """Name, size and digest of each file, packed; None: there are more than 262,144."""
-    if len(names) > MOST_FILES:
+FileContent = tuple[str, int, bytes]
+"""Name, bytes and digest of a file."""
+
+
+def record_of(files: Iterable[FileContent], count: int) -> str | None:
+    """Name, size and digest of each of `count` files, packed; None: they are more than 262,144."""
+    if count > MOST_FILES:
         return None
-    lines = (
-        f"{size} {digest.tobytes().hex()} {_escaped(name)}\n"
-        for name, size, digest in zip(names, sizes.tolist(), digests, strict=True)
-    )
+    lines = (f"{size} {digest.hex()} {_escaped(name)}\n" for name, size, digest in files)
     packed = zlib.compress("".join(lines).encode(), 6)
     return base64.b64encode(packed).decode()
+
+
+def described_files(where: str, files: Iterable[FileContent]) -> SourceArray:
+    """Files as texts that change with their names and contents."""
+    texts = [f"{name} {size} {digest.hex()}" for name, size, digest in files]
+    return HeldArray("files", where, texts)
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -8,11 +8,14 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from headrace.stores.errors import SourceContentError
 from headrace.stores.io.places import Place, storage_of
 
 LOOKED_AT = 4096
 """Bytes of a file that are looked at in three places."""
 DIGEST = 8
+PART = 1 << 20
+"""Bytes that are read at a time of a file of which all is looked at."""
 
 
 def touched(place: Place) -> bytes:
@@ -49,10 +52,21 @@ def _touched(path: str) -> bytes:
     return hashlib.blake2b(seen, digest_size=DIGEST).digest()
 
 
-def content(place: Place) -> tuple[int, bytes]:
+def changed(where: str) -> SourceContentError:
+    """What was read is not what it was."""
+    return SourceContentError(
+        f"{where} was changed while it was being read. Start again once nothing writes to it."
+    )
+
+
+def content(place: Place, whole: bool = False) -> tuple[int, bytes]:
     """Bytes of a file, and a digest of 8 bytes of its beginning, middle and end, or of all of it.
 
     Of a folder: of all files below.
+
+    Args:
+        place: it.
+        whole: the digest covers every byte. Of up to 12 KiB it always does, and is the same.
 
     Raises:
         OSError: it is not there.
@@ -66,12 +80,17 @@ def content(place: Place) -> tuple[int, bytes]:
             raise
         size = 0
         for name in names:
-            held, known = content(place / name)
+            held, known = content(place / name, whole)
             digest.update(f"{name} {held} ".encode(errors="surrogateescape") + known)
             size += held
         return size, digest.digest()
     with file:
         size = file.seek(0, os.SEEK_END)
+        if whole:
+            file.seek(0)
+            while part := file.read(PART):
+                digest.update(part)
+            return size, digest.digest()
         small = size <= 3 * LOOKED_AT
         for at in (0,) if small else (0, size // 2, size - LOOKED_AT):
             file.seek(at)

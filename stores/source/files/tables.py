@@ -13,6 +13,8 @@ from headrace.stores.source.file_patterns import FIELD, LEAVE_OUT, compiled, wit
 from headrace.stores.source.files.files import FILE, SourceFiles
 from headrace.stores.source.files.kinds import ending_of
 from headrace.stores.source.files.listing import Inside
+from headrace.stores.source.files.side_tables import ABOVE, table_place
+from headrace.stores.source.files.states import touched
 from headrace.stores.source.files.table_rows import TableRows, first_rows, read_rows
 from headrace.stores.source.formats.opening import TEXTS
 from headrace.stores.source.names import plain_number
@@ -97,6 +99,7 @@ def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
         UserError: it cannot be read; a file is listed twice, is not there, or is out of the folder
             of the table; names the rows.
     """
+    seen = {place.name: touched(place)}
     table, said = _with_files(read_rows(place), place)
     names = [_plain_name(each) for each in table.columns[FILE]]
     kept, patterns = without_left_out(names, patterns)
@@ -119,7 +122,8 @@ def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
     }
     columns |= _fields(names, patterns, place)
     listed = tuple((name,) for name in names)
-    return SourceFiles(place.parent, listed, columns | {FILE: names}, said=said)
+    columns[FILE] = names
+    return SourceFiles(place.parent, listed, columns, said=said, tables=seen)
 
 
 def with_table(files: SourceFiles, name: str) -> SourceFiles:
@@ -132,7 +136,9 @@ def with_table(files: SourceFiles, name: str) -> SourceFiles:
     Raises:
         UserError: it is not there, shares no column, has two rows of one recording or none of one.
     """
-    table = read_rows(_found(files.folder, name))
+    found = _found(files.folder, name)
+    seen = {found: touched(table_place(files.folder, found))}
+    table = read_rows(table_place(files.folder, found))
     shared = [column for column in table.columns if column in files.columns]
     if not shared:
         raise SourceError(
@@ -164,21 +170,21 @@ def with_table(files: SourceFiles, name: str) -> SourceFiles:
         for column, cells in table.columns.items()
         if column not in shared
     }
-    return replace(files, columns={**files.columns, **added})
+    columns = {**files.columns, **added}
+    return replace(files, columns=columns, tables={**files.tables, **seen})
 
 
-def _found(folder: Place, name: str) -> Place:
-    """A table in the folder, or beside it.
+def _found(folder: Place, name: str) -> str:
+    """The name of a table in the folder, or beside it.
 
     Raises:
         UserError: it is in neither.
     """
-    problems = {inside: Inside(inside).problem(name) for inside in (folder, folder.parent)}
-    for inside, problem in problems.items():
-        if problem is None:
-            return inside / name
+    above = Inside(folder.parent).problem(name)
+    if (problem := Inside(folder).problem(name)) is None or above is None:
+        return name if problem is None else ABOVE + name
     raise SourceError(
-        f"source.table = {name!r} {problems[folder]}: it is looked for in {folder} and beside it. "
+        f"source.table = {name!r} {problem}: it is looked for in {folder} and beside it. "
         "Name a file in there."
     )
 

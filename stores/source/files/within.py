@@ -59,7 +59,7 @@ class RecordingsWithin(EachRecording):
         self._listed, self._cells = frozenset(listed), cells
         super().__init__(file.where, len(found), columns)
         self._file, self._pattern = file, pattern
-        self.folder = file.folder
+        self.folder, self.tables = file.folder, file.tables
         self.fetched_bytes = file.fetched_bytes
 
     def opened(self, recording: int, closing: ExitStack) -> Files:

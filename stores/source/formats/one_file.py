@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from headrace.stores.errors import SourceContentError, SourceError
+from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.io.storage import State
+from headrace.stores.source.files.record import described_files, record_of
+from headrace.stores.source.files.side_tables import SideTables
+from headrace.stores.source.files.states import changed, content
 from headrace.stores.source.interface import Answer, Files, SourceArray
 from headrace.stores.source.remarks import Remark
 
@@ -21,11 +24,13 @@ class OneFile:
     """The part of `SourceFile` that does not depend on the format."""
 
     fetched_bytes = 0
+    where: str
 
     def __init__(self, path: Place) -> None:
         """The file at `path`."""
         self.path = path
         self.folder: Place = path.parent
+        self.tables = SideTables(self.folder)
         self.columns: Mapping[str, Sequence[str]] = {}
 
     def example(self: SourceFile, ask: Callable[[Files], Answer]) -> Answer:
@@ -55,13 +60,22 @@ class OneFile:
         """Bytes of the file."""
         return storage_of(self.path).size()
 
-    def state(self) -> State:
-        """See `SourceFile`."""
+    def own_state(self) -> State:
+        """Differs when the file was touched.
+
+        Raises:
+            OSError: it is not there.
+        """
         return storage_of(self.path).state()
 
+    def state(self) -> State:
+        """See `SourceFile`."""
+        return (*self.own_state(), *self.tables.state())
+
     def described(self) -> SourceArray | None:
-        """None: it is one file."""
-        return None
+        """The tables that were read besides it; None without any."""
+        tables = self.tables.contents()
+        return described_files(self.where, tables) if tables else None
 
     @property
     def census(self) -> Census | None:
@@ -73,14 +87,20 @@ class OneFile:
         """None."""
         return 0
 
-    def require_state(self: SourceFile, state: State) -> None:
+    def require_state(self, state: State) -> None:
         """See `SourceFile`."""
-        if self.state() != state:
+        own = self.own_state()
+        if own != state[: len(own)]:
             raise changed(self.where)
+        self.tables.require_state(state[len(own) :])
 
     def record(self) -> str | None:
-        """None: it is one file."""
-        return None
+        """Of it and the tables that were read besides it; None without any."""
+        tables = self.tables.contents()
+        if not tables:
+            return None
+        files = [(self.path.name, *content(self.path)), *tables]
+        return record_of(files, len(files))
 
     def notes(self) -> tuple[Note, ...]:
         """None."""
@@ -89,13 +109,6 @@ class OneFile:
     def remarks(self) -> list[Remark]:
         """None."""
         return []
-
-
-def changed(where: str) -> SourceContentError:
-    """What was read is not what it was."""
-    return SourceContentError(
-        f"{where} was changed while it was being read. Start again once nothing writes to it."
-    )
 
 
 def no_files_beside(where: str, name: str) -> SourceError:

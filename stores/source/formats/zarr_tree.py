@@ -109,10 +109,10 @@ class ZarrFile(OneFile, ZarrNode):
             return super().size()
         return sum(size for _, size in storage_of(self.path).sizes())
 
-    def state(self) -> State:
+    def own_state(self) -> State:
         """Of the zip, or of all files below; of objects their names and sizes."""
         if self.path.is_file():
-            return super().state()
+            return super().own_state()
         digest = hashlib.blake2b(digest_size=16)
         for name, size in sorted(storage_of(self.path).sizes()):
             place = self.path / name

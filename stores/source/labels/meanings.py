@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 
 from headrace.stores.errors import SourceError
-from headrace.stores.io.places import Place
 from headrace.stores.source.derived.shaped import flat
-from headrace.stores.source.files.listing import place_beside
+from headrace.stores.source.files.side_tables import SideTables
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.interface import SourceArray, SourceNode
 from headrace.stores.source.label_options import LabelTableOptions
@@ -19,7 +18,9 @@ MOST_COLUMNS = 1_000
 """Of a table whose columns have numbers for names, that are looked for."""
 
 
-def read_label_names(folder: Place, options: LabelTableOptions | None) -> Mapping[str, str] | None:
+def read_label_names(
+    tables: SideTables, options: LabelTableOptions | None
+) -> Mapping[str, str] | None:
     """The name of each label, in the table's order; None without a table.
 
     Raises:
@@ -27,7 +28,7 @@ def read_label_names(folder: Place, options: LabelTableOptions | None) -> Mappin
     """
     if options is None:
         return None
-    with closing(open_file(place_beside(folder, options.file))) as table:
+    with closing(open_file(tables.read(options.file))) as table:
         found = _columns(table, options)
         labels, names = ([text.strip(PADDING) for text in column_texts(each)] for each in found)
         meanings: dict[str, str] = {}

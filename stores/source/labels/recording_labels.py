@@ -9,7 +9,6 @@ import numpy as np
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.files.each_recording import EachRecording
-from headrace.stores.source.files.listing import place_beside
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.formats.text_rules import TextRules
 from headrace.stores.source.interface import SourceArray, SourceFile
@@ -44,7 +43,7 @@ def row_labels(
         return _of_periods(file, data, times, rate_hz * options.label_every_s, options)
     noted: Noted = ()
     if options.intervals is not None:
-        beside = place_beside(file.folder, options.intervals.file)
+        beside = file.tables.read(options.intervals.file)
         with closing(open_file(beside, TextRules(encoding=options.encoding))) as node:
             found, noted = read_intervals(node, options.intervals, times, rate_hz)
             where = node.where
