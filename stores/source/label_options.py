@@ -16,7 +16,12 @@ class IntervalOptions(BaseModel):
 
     file: str = Field(
         description="The table, relative to the folder of the source's files: CSV, or text with "
-        "blanks."
+        "blanks. With fields of `source.files`, {recording}_labels.csv, one beside each recording."
+    )
+    lacking: Annotated[Literal["error", "unlabelled"], AddedLater] = Field(
+        default="error",
+        description="Tables beside recordings: whether one that is not there is an error, or means "
+        "that its recording has no interval.",
     )
     columns: list[str] | None = Field(
         default=None,

@@ -25,6 +25,8 @@ def check_options(options: SourceOptions) -> None:
     if options.label_every_s is not None:
         _at_most_one(options, "label_every_s", "label_column", "intervals")
     files = [pattern.removeprefix(OUT) for pattern in options.files]
+    if options.intervals is not None and "{" in options.intervals.file:
+        files.append(options.intervals.file)
     for pattern in (*files, options.labels_file, options.groups_file):
         if pattern is not None:
             check_pattern(pattern)

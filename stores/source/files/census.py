@@ -107,7 +107,7 @@ class Census:
         """
         count = len(self.files.names)
         if pattern not in self.beside:
-            names = [self.files.name_beside(each, pattern) for each in range(count)]
+            names = self.files.names_beside(pattern)
             self.touched = np.concatenate([self.touched, touched_files(self.files.folder, names)])
             self.names += names
             self.beside.append(pattern)
@@ -122,10 +122,9 @@ class Census:
             OSError: one is not there.
         """
         if self.sizes is None or self.digests is None:
-            alone = len(self.files.names) * len(self.files.names[0])
+            data = {name for names in self.files.names for name in names}
             found = [
-                content(self.files.folder / name, whole=number >= alone)
-                for number, name in enumerate(self.names)
+                content(self.files.folder / name, whole=name not in data) for name in self.names
             ]
             self.sizes = np.array([size for size, _ in found], np.int64)
             self.digests = _bytes([digest for _, digest in found])

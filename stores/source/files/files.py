@@ -10,13 +10,20 @@ from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
 from headrace.stores.source.file_patterns import FIELD, LEAVE_OUT, compiled, without_left_out
 from headrace.stores.source.files.kinds import main_kind
-from headrace.stores.source.files.listing import names_below, place_beside, require_inside
+from headrace.stores.source.files.listing import (
+    NOT_THERE,
+    Inside,
+    names_below,
+    require_inside,
+)
 from headrace.stores.source.names import natural_order
 from headrace.stores.text import shown
 
 FILE = "file"
 """Column of the table of recordings: the name of the recording's first file."""
 SHOWN_FILES = 4
+MAY_LACK = "?"
+"""Before a pattern of files beside recordings: some of them may not be there."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +50,37 @@ class SourceFiles:
         """The files of a recording."""
         return [self.folder / name for name in self.names[recording]]
 
-    def beside(self, recording: int, pattern: str) -> Place:
-        """The file whose name the fields of a recording's make; see `name_beside`."""
-        return self.folder / self.name_beside(recording, pattern)
+    def names_beside(self, pattern: str) -> list[str]:
+        """Of each recording the name of a file that its fields make.
 
-    def name_beside(self, recording: int, pattern: str) -> str:
-        """Its name.
+        With a ? before the pattern the recording's first file stands in for one that is not there.
 
         Raises:
-            UserError: a field that files do not have, a name that leads out, or no such file.
+            UserError: a field that files do not have, names that lead out, or files that are not
+                there: names some.
         """
-        fields = {name: values[recording] for name, values in self.columns.items()}
-        lacking = [name for name in FIELD.findall(pattern) if name not in fields]
-        if lacking:
+        given = pattern.removeprefix(MAY_LACK)
+        unknown = [name for name in FIELD.findall(given) if name not in self.columns]
+        if unknown:
             raise SourceError(
-                f"{pattern!r} has the field {shown(lacking)}, which source.files has not: it has "
-                f"{shown(sorted(fields))}."
+                f"{given!r} has the field {shown(unknown)}, which source.files has not: it has "
+                f"{shown(sorted(self.columns))}."
             )
-        name = FIELD.sub(lambda field: fields[field[1]], pattern)
-        place_beside(self.folder, name)
-        return name
+        names, inside, wrong = [], Inside(self.folder), []
+        for recording, (first, *_) in enumerate(self.names):
+            name = FIELD.sub(lambda field, at=recording: self.columns[field[1]][at], given)  # type: ignore[misc]
+            what = inside.problem(name)
+            may_lack = pattern != given and what == NOT_THERE
+            if what is not None and not may_lack:
+                wrong.append((name, what))
+            names.append(first if may_lack else name)
+        if wrong:
+            more = f" and {len(wrong) - 1:,} more recordings lack theirs" if len(wrong) > 1 else ""
+            raise SourceError(
+                f"{wrong[0][0]} {wrong[0][1]}{more}: it is looked for in {self.folder}. Name a "
+                f"file in there, correct {given!r}, or leave the recording out by source.files."
+            )
+        return names
 
 
 def files_in(
@@ -79,14 +97,19 @@ def files_in(
         folder: where they are.
         patterns: of names, with the same fields; those with a ! leave names out.
         within: a pattern that names have to match too, such as a glob; "" does without.
-        but: names of files that are no recordings, such as tables of them.
+        but: names of files that are no recordings, such as tables of them, or patterns with fields.
 
     Raises:
         UserError: a pattern matches no file, or two files are the same recording; a recording
             lacks the file of a pattern, or a link leads out of the folder; without a pattern,
             there is no main kind of files.
     """
-    names = sorted(set(names_below(folder)).difference(but))
+    beside = [compiled(each) for each in but if FIELD.search(each)]
+    names = sorted(
+        name
+        for name in set(names_below(folder)).difference(but)
+        if not any(each.fullmatch(name) for each in beside)
+    )
     left_out: list[str] = []
     if within:
         fits = compiled(within)

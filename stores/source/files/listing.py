@@ -11,6 +11,9 @@ from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.file_patterns import LEAVE_OUT
 from headrace.stores.source.formats.opening import ZARR_FILES
 
+NOT_THERE = "is not there"
+"""What is wrong with the name of a file that may be written later."""
+
 
 def names_below(folder: Place) -> Iterator[str]:
     """Names of all files below, relative and with slashes; a Zarr group is one file.
@@ -53,7 +56,7 @@ class Inside:
         if name.startswith("/") or ".." in name.split("/") or "\\" in name:
             return "leads out of the folder"
         if not isinstance(self._folder, Path):
-            return None if (self._folder / name).is_file() else "is not there"
+            return None if (self._folder / name).is_file() else NOT_THERE
         path = os.path.join(self._folder, name)
         parent = os.path.dirname(path)
         if parent not in self._inside:
@@ -67,7 +70,7 @@ class Inside:
             )
         except ValueError:  # NUL
             there = False
-        return None if there else "is not there"
+        return None if there else NOT_THERE
 
     def _holds(self, path: str) -> bool:
         return os.path.commonpath([self._root, path]) == self._root

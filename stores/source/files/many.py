@@ -18,7 +18,7 @@ from headrace.stores.source.files.census import (
     touched_files,
 )
 from headrace.stores.source.files.each_recording import EachRecording
-from headrace.stores.source.files.files import SourceFiles
+from headrace.stores.source.files.files import MAY_LACK, SourceFiles
 from headrace.stores.source.files.kinds import left_out_note
 from headrace.stores.source.files.record import described_files, record_of
 from headrace.stores.source.files.states import changed, touched
@@ -95,12 +95,15 @@ class ManyFiles(EachRecording):
         return joined
 
     def opened_beside(self, recording: int, beside: str, closing: ExitStack) -> Files:
-        """The open file that belongs to a recording.
+        """The open file that belongs to a recording; none where one may lack, and does.
 
         Raises:
             UserError: there is none; or it was touched since the census.
         """
-        return [self._opened(self.census.number_beside(recording, beside), None, closing)]
+        number = self.census.number_beside(recording, beside)
+        if beside.startswith(MAY_LACK) and self.census.names[number] == self.titled(recording):
+            return []
+        return [self._opened(number, None, closing)]
 
     def titled(self, recording: int) -> str:
         """The name of a recording's first file."""

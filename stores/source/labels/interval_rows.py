@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.label_options import IntervalOptions
+from headrace.stores.source.labels.interval_tables import IntervalTable
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.times.stamps import SECONDS
 from headrace.stores.source.times.times import Times
@@ -26,7 +27,7 @@ def interval_rows(
     options: IntervalOptions,
     times: Times,
     rate_hz: float,
-    where: str,
+    intervals: IntervalTable,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[Note, ...]]:
     """First row and row to stop before of each interval, from its recording's first row; and notes.
 
@@ -40,7 +41,7 @@ def interval_rows(
         options: their unit, and whether `high` is the last moment.
         times: of the recordings.
         rate_hz: of rows without times.
-        where: the table, for errors.
+        intervals: where they stand, for errors.
 
     Raises:
         UserError: a moment is in no recording, or dates are given and rows have no times.
@@ -50,8 +51,8 @@ def interval_rows(
         if options.unit == "date" or options.counted_from == "times":
             what = "dates" if options.unit == "date" else "times of rows"
             raise SourceError(
-                f"{where} holds {what}, and nothing says when rows were recorded. Name the times "
-                "of rows with source.time."
+                f"{intervals.where} holds {what}, and nothing says when rows were recorded. "
+                "Name the times of rows with source.time."
             )
         rows = [np.round(_seconds(each, unit) * rate_hz).astype(np.int64) for each in (low, high)]
         return rows[0], rows[1] + int(options.inclusive), ()
@@ -65,12 +66,12 @@ def interval_rows(
     if from_times or (may_be and beyond.any()):
         since, beyond = (absolute[0], absolute[1]), among
     elif may_be and len(low) and np.abs(since[0] - absolute[0]).max() > 1 / rate_hz:
-        noted = (_both_fit(where, since[0], absolute[0]),)
+        noted = (_both_fit(intervals, since[0], absolute[0]),)
     if beyond.any():
         row = int(np.argmax(beyond))
         at, lasts = recording[row], _lasting(times, rate_hz)[recording[row]]
         raise SourceError(
-            f"Row {row + 1} of {where} is from {since[0][row]:.6g} to {since[1][row]:.6g} s after "
+            f"{intervals.row(row)} is from {since[0][row]:.6g} to {since[1][row]:.6g} s after "
             f"the beginning of recording {at}, which lasts {lasts:.6g} s. Correct it, or "
             "source.intervals.unit."
         )
@@ -80,12 +81,14 @@ def interval_rows(
     return starts, stops, noted
 
 
-def _both_fit(where: str, since: NDArray[np.float64], absolute: NDArray[np.float64]) -> Note:
+def _both_fit(
+    intervals: IntervalTable, since: NDArray[np.float64], absolute: NDArray[np.float64]
+) -> Note:
     row = int(np.argmax(np.abs(since - absolute)))
     return Note(
-        f"The moments in {where} fit both from the recording's beginning and between the times of "
-        f"its rows: row {row + 1} begins {since[row]:.6g} s after the first row, or "
-        f"{absolute[row]:.6g} s. They are counted from the beginning. Say which with "
+        f"The moments in {intervals.where} fit both from the recording's beginning and between the "
+        f"times of its rows: {intervals.row(row, short=True)} begins {since[row]:.6g} s after the "
+        f"first row, or {absolute[row]:.6g} s. They are counted from the beginning. Say which with "
         'source.intervals.counted_from = "beginning" or "times".',
         "source.intervals.counted_from",
         warning=True,

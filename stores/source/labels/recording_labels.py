@@ -8,13 +8,16 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.file_patterns import FIELD
 from headrace.stores.source.files.each_recording import EachRecording
 from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.formats.text_rules import TextRules
 from headrace.stores.source.interface import SourceArray, SourceFile
+from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.labels.classes import UNLABELLED
 from headrace.stores.source.labels.columns import label_column, named_labels
-from headrace.stores.source.labels.intervals import read_intervals
+from headrace.stores.source.labels.interval_tables import one_table, table_of_each
+from headrace.stores.source.labels.intervals import Intervals, read_intervals
 from headrace.stores.source.labels.periods import label_periods
 from headrace.stores.source.labels.row_labels import of_intervals
 from headrace.stores.source.names import NameColumn, OneName, slices
@@ -43,10 +46,9 @@ def row_labels(
         return _of_periods(file, data, times, rate_hz * options.label_every_s, options)
     noted: Noted = ()
     if options.intervals is not None:
-        beside = file.tables.read(options.intervals.file)
-        with closing(open_file(beside, TextRules(encoding=options.encoding))) as node:
-            found, noted = read_intervals(node, options.intervals, times, rate_hz)
-            where = node.where
+        found, noted, where = _of_intervals(
+            file, times, rate_hz, options.intervals, options.encoding
+        )
     elif options.label_column is not None:
         found = times.given.whole_labels(options.label_column)
         where = f"{file.where} {options.label_column}"
@@ -54,6 +56,22 @@ def row_labels(
         return _of_rows(file, data, times, rate_hz, options), ()
     stretches, index = of_intervals("labels", where, *found, UNLABELLED, rows_of(data))
     return named_labels(file, stretches, index, None, options), noted
+
+
+def _of_intervals(
+    file: SourceFile,
+    times: Times,
+    rate_hz: float,
+    options: IntervalOptions,
+    encoding: str | None,
+) -> tuple[Intervals, Noted, str]:
+    if FIELD.search(options.file):
+        tables = table_of_each(file, options, times.given)
+        return *read_intervals(tables, options, times, rate_hz), tables.where
+    beside = file.tables.read(options.file)
+    with closing(open_file(beside, TextRules(encoding=encoding))) as node:
+        table = one_table(node, options, times.given)
+        return *read_intervals(table, options, times, rate_hz), table.where
 
 
 def _of_rows(
