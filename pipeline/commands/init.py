@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from headrace.stores.text import counted, in_one_line
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
 
-MOST_LINES, LINE = 8, 158
+MOST_LINES, LINE = 8, 240
 """Of doubts and notes that are printed, and letters of each: a screen in all."""
 
 
@@ -181,7 +182,7 @@ def _say(
     lines += [f"Not sure: {in_one_line(doubt)}" for doubt in guess.unsure]
     lines += [str(note) for note in notes if not note.warning]
     for line in lines[:MOST_LINES]:
-        console.say(shortened(line, LINE))
+        console.say(_cut(line))
     if len(lines) > MOST_LINES:
         console.say(f"And {len(lines) - MOST_LINES} more lines of that kind: --json lists them.")
     if gives is not None:
@@ -192,3 +193,9 @@ def _say(
             f"{gives['rate_hz']:g} Hz, {counted(channels, 'channel')}, {gives['classes']} "
             f"class{'es' * (gives['classes'] != 1)}{groups}."
         )
+
+
+def _cut(line: str) -> str:
+    """A line that ends at a word, if that is near the most that is shown."""
+    cut = textwrap.shorten(line, LINE, placeholder=" ...")
+    return cut if len(line) <= LINE or len(cut) > LINE // 2 else shortened(line, LINE)

@@ -24,7 +24,7 @@ from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.request import require_data
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint
-from headrace.pipeline.runs.resolve import complete_run, evaluation_config
+from headrace.pipeline.runs.resolve import complete_run, evaluation_config, inputs_of_run
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import (
     CommandError,
@@ -41,6 +41,7 @@ from headrace.stores.text import counted as in_words
 from headrace.stores.text import listed
 
 if TYPE_CHECKING:
+    from headrace.pipeline.config.config import Config
     from headrace.pipeline.console import Console
     from headrace.pipeline.request import Request
     from headrace.stores.io.places import Place
@@ -101,7 +102,7 @@ def score_new_source(
     run = complete_run(request.run)
     config = evaluation_config(run, request.config)
     data, console = require_data(request), request.console
-    with _open(data, config.source, request.config.source, run) as source:
+    with _open(data, config, request.config.source, run) as source:
         applied = apply_run(run, config, source, console)
         counted = _counted(applied)
         plan = plan_new_source(applied, counted).require_fit()
@@ -167,21 +168,22 @@ def _made_the_store(data: Place, run: RunFolder, request: Request) -> bool:
         return False
 
 
-def _open(data: Place, trained: SourceOptions, given: SourceOptions, run: RunFolder) -> Source:
+def _open(data: Place, config: Config, given: SourceOptions, run: RunFolder) -> Source:
     """The source with its labels, and with its groups if it has any.
 
     Raises:
         UserError: it cannot be read so; if it can without labels, the message says how.
     """
+    trained, channels = config.source, inputs_of_run(run, config).spec.channels
     try:
         try:
-            return open_as(data, trained, given, labelled_options)
+            return open_as(data, trained, given, labelled_options, channels)
         except GroupError:
             alone = given.model_copy(update={"split_by_window": True})
-            return open_as(data, trained, alone, labelled_options)
+            return open_as(data, trained, alone, labelled_options, channels)
     except SourceError as error:
         try:
-            open_as(data, trained, given, unlabelled_options).close()
+            open_as(data, trained, given, unlabelled_options, channels).close()
         except UserError:
             raise error from None
         raise SourceError(

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from headrace.stores.errors import ConfigError, SourceError
 from headrace.stores.io.places import Place
+from headrace.stores.source.derived.chosen import literal_glob
 from headrace.stores.source.file_patterns import OUT
 from headrace.stores.source.files.located import files_of
 from headrace.stores.source.options import SourceOptions
@@ -65,17 +66,41 @@ def unlabelled_options(
     return _checked(_merged(trained, given, said) | UNLABELLED)
 
 
-def open_as(path: Place, trained: SourceOptions, given: SourceOptions, options: Options) -> Source:
+def open_as(
+    path: Place,
+    trained: SourceOptions,
+    given: SourceOptions,
+    options: Options,
+    channels: Sequence[str] = (),
+) -> Source:
     """Open a source that the run did not see, by `labelled_options` or `unlabelled_options`.
+
+    Args:
+        path: of the source.
+        trained, given, options: as they take them.
+        channels: of the network; a source that has them in another order, or more, is read so.
 
     Raises:
         UserError: as `open_source`.
     """
     trained = _of_other_files(path, trained, given, optional=options is unlabelled_options)
     given = _with_layout(path, trained, given)
+    if trained.use_channels and channels and all(channels):
+        # What was left out there may not be here.
+        trained = trained.model_copy(update={"use_channels": list(map(literal_glob, channels))})
     with open_stranger(path, options(trained, given, ())) as source:
         said, census = sorted(source.said), source.census
+        given = _by_names(given, channels, source.spec.channels)
     return open_source(path, options(trained, given, said), census)
+
+
+def _by_names(given: SourceOptions, wanted: Sequence[str], found: Sequence[str]) -> SourceOptions:
+    """`given`, with the channels that are wanted, where all of them are among those found."""
+    per_channel = {"channels", "use_channels", "units", "scale", "offset"}
+    there = all(wanted) and set(wanted) <= set(found) and len(set(found)) == len(found)
+    if tuple(wanted) == tuple(found) or not there or per_channel & given.model_fields_set:
+        return given
+    return given.model_copy(update={"use_channels": [literal_glob(name) for name in wanted]})
 
 
 def _merged(trained: SourceOptions, given: SourceOptions, said: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from headrace.pipeline.memory.plan import MIB, MemoryPlan
 from headrace.pipeline.prediction.files import prediction_file, refuse_output, timeline_path
 from headrace.pipeline.prediction.timeline import Timeline
 from headrace.pipeline.request import require_data
-from headrace.pipeline.runs.resolve import complete_run, evaluation_config
+from headrace.pipeline.runs.resolve import complete_run, evaluation_config, inputs_of_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,9 @@ def run_predict(request: Request, output: Path) -> dict[str, Any]:
     run = complete_run(request.run)
     config = evaluation_config(run, request.config)
     data, console = require_data(request), request.console
-    with open_as(data, config.source, request.config.source, unlabelled_options) as source:
+    channels = inputs_of_run(run, config).spec.channels
+    given = request.config.source
+    with open_as(data, config.source, given, unlabelled_options, channels) as source:
         applied = apply_run(run, config, source, console)
         plan = plan_predict(applied).require_fit()
         console.memory_plan("predict", plan)

@@ -129,14 +129,19 @@ def refuse_other_signals(inputs: ModelInputs, source: Source) -> None:
 
 
 def _way_to_channels(wanted: tuple[str, ...], found: tuple[str, ...]) -> str:
+    if all(wanted) and set(wanted) <= set(found):
+        return f"Pick them by name: --set source.use_channels={_toml(wanted)}"
     if len(found) > len(wanted):
-        more = [name for name in found if name not in wanted]
-        said = f" {_listed(tuple(more))}" if wanted and set(wanted) <= set(found) else " some"
-        return f"No option leaves channels out: give a source without{said}."
+        return (
+            "Name all of its channels with source.channels, in its order, and pick these: "
+            f"--set source.use_channels={_toml(wanted)}"
+        )
+    lacking = tuple(name for name in wanted if name not in found)
     if len(found) < len(wanted):
-        return "No option makes up for one that is missing: give a source with these."
-    if sorted(found) == sorted(wanted):
-        return "Write the columns in that order: source.channels renames, it moves none."
+        return (
+            f"It lacks {_listed(lacking)}, and no option makes up for a channel that is missing: "
+            "give a source with these, or train on fewer with source.use_channels."
+        )
     return (
         "If they are the same in the same order, name them so: --set source.channels="
         f"{_toml(wanted)}"

@@ -20,12 +20,14 @@ class Remark:
         where: the first file, and the line if there is one.
         count: lines of all files.
         files: how many.
+        alike: whether it is as many lines of each of them.
     """
 
     key: str
     where: str
     count: int = 1
     files: int = 1
+    alike: bool = True
 
     def __str__(self) -> str:
         """A sentence."""
@@ -42,8 +44,12 @@ class Remark:
         were = "was" if self.count == 1 else "were"
         first = f": {self.where}" if self.count == 1 else f"; the first is {self.where}"
         if self.key == SKIPPED:
+            lines = self.count
+            if self.files > 1 and self.alike:
+                lines, of = self.count // self.files, f" of each{of}"
+                were = "was" if lines == 1 else "were"
             return (
-                f"{counted(self.count, 'line')} above the header{of} {were} skipped{first}. "
+                f"{counted(lines, 'line')} above the header{of} {were} skipped{first}. "
                 "source.skip_lines is their number in each file, where they are more or fewer."
             )
         return f"{counted(self.count, 'damaged line')}{of} {were} left out{first}."
@@ -57,6 +63,13 @@ def together(remarks: Sequence[Remark]) -> list[Remark]:
         found[each.key] = (
             each
             if before is None
-            else replace(before, count=before.count + each.count, files=before.files + each.files)
+            else replace(
+                before,
+                count=before.count + each.count,
+                files=before.files + each.files,
+                alike=before.alike
+                and each.alike
+                and before.count * each.files == each.count * before.files,
+            )
         )
     return list(found.values())

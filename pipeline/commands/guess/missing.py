@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from headrace.pipeline.commands.guess.facts import Guess, few
+from headrace.stores.source.derived.chosen import literal_glob
 from headrace.stores.source.notes.aside import LABEL, ONE_HOT
 from headrace.stores.source.probe.missing import Missing
 
@@ -23,7 +23,7 @@ def tell_missing_channels(guess: Guess, missing: Missing) -> bool:
         left_out |= dict.fromkeys(missing.slow, "it has NaN between its values")
     elif missing.slow:
         guess.source["slow_channels"] = (
-            [_glob(name) for name in missing.slow],
+            [literal_glob(name) for name in missing.slow],
             "??? NaN between their values: they are interpolated",
         )
         guess.unsure.append(f"that {few(list(missing.slow))} is of a slower sensor, with NaN "
@@ -47,7 +47,7 @@ def _choose(guess: Guess, left_out: Mapping[str, str]) -> bool:
             )
         return False
     told = "; ".join(f"{few(names)}: {_means(why)}" for why, names in by_reason.items())
-    guess.source["use_channels"] = ([f"!{_glob(name)}" for name in left_out], f"??? {told}")
+    guess.source["use_channels"] = ([f"!{literal_glob(name)}" for name in left_out], f"??? {told}")
     for why, names in by_reason.items():
         guess.unsure.append(
             f"that {few(names)} measures nothing, and is left out (use_channels): {_means(why)}."
@@ -70,11 +70,6 @@ def tell_drop_outs(guess: Guess, missing: Missing) -> None:
     share = f"{missing.bad:,} of {missing.looked:,} windows that were looked at hold NaN"
     guess.source["non_finite"] = ("drop", f"??? {share} or infinity: they are left out")
     guess.unsure.append(f"that windows with NaN may be left out (non_finite): {share}.")
-
-
-def _glob(name: str) -> str:
-    """A name as a pattern that it alone matches."""
-    return re.sub(r"([*?\[])", r"[\1]", name)
 
 
 def _without(guess: Guess, left_out: frozenset[str]) -> None:

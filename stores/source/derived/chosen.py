@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, runtime_checkable
@@ -60,6 +61,11 @@ def used_places(array: SourceArray, options: SourceOptions) -> tuple[list[int], 
         )
     places = places_of(names, options.use_channels, "use_channels", array.where)
     return places, [names[place] for place in places]
+
+
+def literal_glob(name: str) -> str:
+    """A name as a pattern that it alone matches."""
+    return re.sub(r"([*?\[])", r"[\1]", name)
 
 
 def places_of(names: Sequence[str], patterns: Sequence[str], option: str, where: str) -> list[int]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.source.channels import ChannelInfo
 from headrace.stores.source.interface import SourceArray
-from headrace.stores.source.labels.classes import NameColumns
+from headrace.stores.source.labels.classes import NameColumns, Names
 from headrace.stores.source.names import Codes
 from headrace.stores.spec import WindowSpec
 from headrace.stores.text import in_one_line
@@ -47,6 +47,7 @@ class Layout(Protocol):
 
     Attributes:
         columns: of names.
+        names: of classes, groups and parts that candidates have.
         data: the windows or signals, as they are read.
         stated: what the file or the options say of their channels.
         spec: of a window as delivered.
@@ -56,6 +57,7 @@ class Layout(Protocol):
     """
 
     columns: NameColumns
+    names: Names
     data: SourceArray
     stated: ChannelInfo
     spec: WindowSpec
@@ -65,6 +67,10 @@ class Layout(Protocol):
 
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
         """Label, group and part numbers of candidates."""
+        ...
+
+    def row_spans(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Rows of the data that are read for candidates, as (start, stop)."""
         ...
 
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:

@@ -15,6 +15,8 @@ from headrace.stores.text import listed
 
 LOOKS, LOOK_BYTES = 8, 64 << 10
 """Slices of the data that are looked at, evenly spread, and bytes of each."""
+WINDOWS, MOST_BYTES = 24, 1 << 20
+"""Windows that are looked at where NaN is filled, and bytes of one."""
 
 
 def signal_notes(layout: Layout, options: SourceOptions) -> Iterator[Note]:
@@ -27,6 +29,8 @@ def signal_notes(layout: Layout, options: SourceOptions) -> Iterator[Note]:
             "source.axes",
         )
     yield from _without_signal(layout.data, layout.stated.channels)
+    if options.non_finite == "fill":
+        yield from _filled_whole(layout)
 
 
 def _without_signal(data: SourceArray, channels: tuple[str, ...]) -> Iterator[Note]:
@@ -50,6 +54,32 @@ def _without_signal(data: SourceArray, channels: tuple[str, ...]) -> Iterator[No
         )
     if constant:
         yield Note(f"{_channels(constant)} one value only {what}.", "source.signals")
+
+
+def _filled_whole(layout: Layout) -> Iterator[Note]:
+    """Channels that have no finite value in some windows, which are then filled from end to end."""
+    channels = layout.stated.channels
+    lacking: dict[str, list[int]] = {}
+    has = np.zeros(len(channels), dtype=bool)
+    places = np.unique(np.linspace(0, layout.windows - 1, WINDOWS).astype(np.int64)).tolist()
+    for place in places if layout.spec.stored_bytes <= MOST_BYTES else ():
+        for low, high in layout.row_spans(place, place + 1):
+            finite = np.isfinite(layout.data.read(low, high)).reshape(-1, len(channels)).any(axis=0)
+            has |= finite
+            for name in np.array(channels, dtype=object)[~finite]:
+                lacking.setdefault(name, []).append(place)
+    some = [name for name, value in zip(channels, has, strict=True) if value and name in lacking]
+    if some:
+        names = layout.names.groups.names
+        groups = [int(layout.read_labels(n, n + 1)[1][0]) for each in some for n in lacking[each]]
+        of = listed([names[group] for group in dict.fromkeys(groups) if group >= 0], SHOWN)
+        count = len({place for name in some for place in lacking[name]})
+        yield Note(
+            f"{_channels(some)} no finite value in {count} of {len(places)} windows that were "
+            f"looked at{f', of {of}' if of else ''}: source.fill_value stands for all of it there. "
+            "Leave the channel out with source.use_channels, or those recordings.",
+            "source.non_finite",
+        )
 
 
 def _channels(names: list[str]) -> str:

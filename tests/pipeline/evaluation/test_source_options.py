@@ -106,3 +106,19 @@ def test_whatever_labels_the_run_had_none_is_looked_for(labels: dict[str, Any]) 
     assert found.labels == ""
     assert found.groups is None
     assert all(getattr(found, name) is None for name in labels.keys() - {"labels", "groups"})
+
+
+@pytest.mark.parametrize("header", ["time,y,x", "y,time,x", "time,X,y,x"])
+@pytest.mark.parametrize("signals", ["table", ["*"]])
+@pytest.mark.parametrize("use", [[], ["!age"]])
+def test_channels_are_found_by_their_names(
+    header: str, signals: Any, use: list[str], tmp_path: Path
+) -> None:
+    names = header.split(",")
+    rows = np.stack([np.arange(40) / 20 if n == "time" else np.full(40, ord(n)) for n in names], 1)
+    np.savetxt(tmp_path / "new.csv", rows, "%.2f", ",", header=header, comments="")
+    keys: dict[str, Any] = {"signals": signals, "use_channels": use}
+    trained = SourceOptions(**(TRAINED.model_dump(exclude={"signals"}) | keys))
+    with open_as(tmp_path / "new.csv", trained, NONE, unlabelled_options, ("x", "y")) as source:
+        assert source.spec.channels == ("x", "y")
+        assert source.read_windows(0, 1)[0, 0].tolist() == [ord("x"), ord("y")]

@@ -37,9 +37,16 @@ def test_a_damaged_record_of_inputs_is_refused(damage: dict[str, object]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("channels", "named"), [(("x", "more", "y"), ("more",)), (("x",), ("x, y",))]
+    ("channels", "named"),
+    [
+        (("x", "more", "y"), ("more", "source.use_channels")),
+        (("y", "x"), ("source.use_channels",)),
+        (("", "", ""), ("source.channels", "source.use_channels")),
+        (("x",), ("x, y",)),
+        (("a", "b"), ("source.channels",)),
+    ],
 )
-def test_a_source_of_more_or_fewer_channels_is_refused_with_what_differs(
+def test_a_source_of_other_channels_is_refused_with_what_differs_and_a_key(
     channels: tuple[str, ...], named: tuple[str, ...]
 ) -> None:
     units = ("",) * len(channels)

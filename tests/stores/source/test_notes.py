@@ -435,3 +435,16 @@ def test_channels_that_measure_nothing_are_named_and_can_be_left_out(tmp_path, e
 def test_slow_and_odd_channels_are_measurements(tmp_path, extra):
     _, notes = notes_of(rows_with(tmp_path / "s.h5", extra), non_finite="fill")
     assert [note for note in notes if note.key == "source.use_channels"] == []
+
+
+def test_a_channel_without_a_value_in_some_recordings_is_named_where_it_is_filled(tmp_path):
+    path = rows_with(
+        tmp_path / "s.h5",
+        lambda row, length, label: {
+            "heart": np.where(row // length == 2, np.nan, row % 7),
+            "skin": np.where(row % 50, np.nan, row % 11),
+        },
+    )
+    _, notes = notes_of(path, non_finite="fill")
+    note = the_note(notes, "source.non_finite", "heart", "2", "source.use_channels")
+    assert "skin" not in str(note)

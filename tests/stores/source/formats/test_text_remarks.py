@@ -163,3 +163,18 @@ def test_files_with_their_own_lines_above_are_read_alike_and_said_once(tmp_path:
         said = {each.key: each.text for each in source.notes}
         assert_names(said["source.skip_lines"], "9", "3 files", "s0.csv")
         assert_names(said["source.units"], "2", "s0.csv", "dps")
+
+
+@pytest.mark.parametrize(
+    ("more", "named"), [(0, ("2 lines", "each of 3 files")), (1, ("9 lines",))]
+)
+def test_lines_above_the_headers_are_told_of_each_file_where_they_are_as_many(
+    more: int, named: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    for each in range(3):
+        above = f"Recorded by {each}\nnotes\n" + "more\n" * each * more
+        text = "\n".join([f"{above}{HEADER}", *rows(each)])
+        (tmp_path / f"data/s{each}.csv").write_text(text + "\n")
+    (said,) = notes(tmp_path / "data", "skip_lines", files=["*.csv"])
+    assert_names(said.text, *named, "s0.csv")
