@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headrace.pipeline.commands.guess.columns import tell_null
 from headrace.pipeline.commands.guess.config import guess_config
 from headrace.pipeline.commands.guess.facts import Guess, shortened
 from headrace.pipeline.commands.guess.missing import tell_drop_outs, tell_missing_channels
@@ -125,6 +126,8 @@ def _tell_window(guess: Guess, data: Place) -> None:
         rate = None if asked else stretches.rate_hz
         break
     tell_window(guess, rate, stretches)
+    if stretches is not None:
+        tell_null(guess, stretches.counts)
 
 
 def _tell_missing(guess: Guess, data: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -97,7 +98,9 @@ def open_as(
 def _by_names(given: SourceOptions, wanted: Sequence[str], found: Sequence[str]) -> SourceOptions:
     """`given`, with the channels that are wanted, where all of them are among those found."""
     per_channel = {"channels", "use_channels", "units", "scale", "offset"}
-    there = all(wanted) and set(wanted) <= set(found) and len(set(found)) == len(found)
+    # ch0 is the name of a channel without any.
+    named = all(wanted) and not all(re.fullmatch(r"ch\d+", name) for name in wanted)
+    there = named and set(wanted) <= set(found) and len(set(found)) == len(found)
     if tuple(wanted) == tuple(found) or not there or per_channel & given.model_fields_set:
         return given
     return given.model_copy(update={"use_channels": [literal_glob(name) for name in wanted]})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values, plain, values_of
@@ -89,6 +89,39 @@ def tell_left_out(guess: Guess, names: Sequence[Any], declared: int = 0) -> None
             f"{toml_value(doubtful[:5])}, if these are no classes",
         )
         guess.unsure.append(f"whether {shown} is a class, or to be left out (exclude_labels).")
+
+
+def tell_null(guess: Guess, counts: Mapping[str, int]) -> None:
+    """Labels that may say that there is none, and how many stretches have them.
+
+    Args:
+        guess: what is known so far.
+        counts: by label, its stretches.
+    """
+    doubtful = [each for each in counts if LEFT_OUT.search(each) or each == "-1"]
+    if not doubtful and _zero_is_null(counts):
+        doubtful = ["0"]
+    if not doubtful or guess.value("exclude_labels") is not None:
+        return
+    total = sum(counts.values())
+    shown = ", ".join(f"{each}: {counts[each]:,} of {total:,} stretches" for each in doubtful[:5])
+    guess.source["exclude_labels"] = (
+        None,
+        f"{toml_value(doubtful[:5])}, if these are no classes ({shown})",
+    )
+    guess.unsure = [doubt for doubt in guess.unsure if "(exclude_labels)" not in doubt]
+    guess.unsure.append(f"whether these are classes, or to be left out (exclude_labels): {shown}.")
+
+
+def _zero_is_null(counts: Mapping[str, int]) -> bool:
+    """Whether 0 stands between other numbers, or before numbers of a list of its own."""
+    if len(counts) < 3 or "0" not in counts or not all(each.isdecimal() for each in counts):
+        return False
+    others = [int(each) for each in counts if each != "0"]
+    apart = sorted(others) != list(range(1, len(others) + 1))
+    # Each stretch of another is followed by one of it.
+    between = counts["0"] > 0.4 * sum(counts.values())
+    return apart or between
 
 
 def _is_outside(label: Any, declared: int) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import prod
 
 from headrace.pipeline.commands.guess.channels import tell_channels
 from headrace.pipeline.commands.guess.columns import (
@@ -11,13 +13,24 @@ from headrace.pipeline.commands.guess.columns import (
     tell_labels,
     tell_slow_labels,
 )
-from headrace.pipeline.commands.guess.data import MOST_CHANNELS, SHORTEST_SIGNAL, Data
-from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
+from headrace.pipeline.commands.guess.data import (
+    CLEARLY_LONGER,
+    MOST_CHANNELS,
+    SHORTEST_SIGNAL,
+    Data,
+)
+from headrace.pipeline.commands.guess.facts import Guess, few, listed_values, plain
 from headrace.pipeline.commands.guess.folder import GROUP_FIELDS
 from headrace.pipeline.commands.guess.names import Proposal, propose
 from headrace.pipeline.commands.guess.rate import tell_rate, times_among
 from headrace.pipeline.commands.guess.rates import lasting_alike, tell_rates
-from headrace.pipeline.commands.guess.words import GROUP_WORDS, LABEL_WORDS, TIME_WORDS, word
+from headrace.pipeline.commands.guess.words import (
+    GROUP_WORDS,
+    LABEL_WORDS,
+    TIME_WORDS,
+    joined,
+    word,
+)
 from headrace.stores.source.probe.found import FoundArray, FoundFile
 
 
@@ -28,6 +41,10 @@ def guess_nested(file: FoundFile) -> Guess | None:
     proposal = propose(names, labelled=_has_labels(file)) if len(names) > 1 else None
     if proposal is None or not proposal.columns or len(proposal.names[0]) < 2:
         return None
+    proposal = _of_trials(proposal, arrays)
+    turned = _are_turned([arrays[name] for names in proposal.names for name in names])
+    if turned:
+        arrays = {name: replace(each, shape=each.shape[::-1]) for name, each in arrays.items()}
     first = arrays[proposal.names[0][0]]
     apart = any("/" in pattern.partition("}")[2] for pattern in proposal.patterns)
     lengths = {_rows(arrays[name]) for name in proposal.names[0]}
@@ -48,10 +65,14 @@ def guess_nested(file: FoundFile) -> Guess | None:
         patterns if len(patterns) > 1 else patterns[0],
         f"{len(proposal.names[0]):,} recordings; {fields}",
     )
+    if turned:
+        shown = f"{first.shape[1]} channels of {first.shape[0]:,} samples"
+        guess.source["axes"] = (["channel", "row"], f"??? {shown}")
+        guess.unsure.append(f"that {first.name} has {shown} (axes).")
     beside = _beside(file, first)
     times = times_among(beside)
-    _tell_labels(guess, proposal, beside, first)
-    _tell_groups(guess, proposal)
+    _tell_labels(guess, proposal, beside, first, arrays)
+    _tell_groups(guess, proposal, arrays)
     channels = sum(each.shape[1] if len(each.shape) > 1 else 1 for each in examples)
     titles = _titles(proposal, examples, kept)
     data = Data("signals", tuple(patterns), first, _rows(first), channels, (), None, times)
@@ -66,6 +87,54 @@ def guess_nested(file: FoundFile) -> Guess | None:
     _tell_slow_labels(guess, file, proposal, first, rate)
     tell_channels(guess, data, titles)
     return guess
+
+
+def _of_trials(proposal: Proposal, arrays: Mapping[str, FoundArray]) -> Proposal:
+    """`proposal`, whose numbers are of trials where something in each group says whose it is."""
+    guessed = "subject" in proposal.columns and "subject" not in proposal.prefixed
+    if not guessed or "trial" in proposal.columns or not _of_each(proposal, arrays, GROUP_WORDS):
+        return proposal
+    return replace(
+        proposal,
+        patterns=tuple(each.replace("{subject}", "{trial}") for each in proposal.patterns),
+        columns={
+            "trial" if name == "subject" else name: values
+            for name, values in proposal.columns.items()
+        },
+    )
+
+
+def _of_each(
+    proposal: Proposal, arrays: Mapping[str, FoundArray], words: Sequence[str]
+) -> tuple[str, str] | None:
+    """The array of one value in each recording's group that is called so: a pattern, its values.
+
+    The first word that one is called by counts: subject comes before session.
+    """
+    folders = [name.rpartition("/")[0] for name in proposal.names[0]]
+    found = [
+        name.rpartition("/")[2]
+        for name, each in arrays.items()
+        if name.rpartition("/")[0] == folders[0] and prod(each.shape) == 1
+    ]
+    for each in words:
+        for leaf in found:
+            if joined(leaf) != joined(each):
+                continue
+            values = [arrays.get(f"{folder}/{leaf}") for folder in folders]
+            told = [str(plain(v.values[0])) for v in values if v is not None and v.values]
+            if len(set(told)) > 1:
+                name = _with_fields(leaf, proposal.patterns[0])
+                return name, listed_values(list(dict.fromkeys(told)))
+    return None
+
+
+def _are_turned(found: Sequence[FoundArray]) -> bool:
+    """Whether arrays are (channel, row): few rows of as many each, and far more columns."""
+    shapes = [each.shape for each in found]
+    if any(len(shape) != 2 for shape in shapes) or len({shape[0] for shape in shapes}) > 1:
+        return False
+    return all(rows > 1 and CLEARLY_LONGER * rows <= columns for rows, columns in shapes)
 
 
 def _may_be_signals(found: FoundArray) -> bool:
@@ -120,9 +189,17 @@ def _with_fields(name: str, pattern: str) -> str:
 
 
 def _tell_labels(
-    guess: Guess, proposal: Proposal, beside: Sequence[FoundArray], first: FoundArray
+    guess: Guess,
+    proposal: Proposal,
+    beside: Sequence[FoundArray],
+    first: FoundArray,
+    arrays: Mapping[str, FoundArray],
 ) -> None:
     labels = by_words(beside, LABEL_WORDS)
+    each = _of_each(proposal, arrays, LABEL_WORDS) if labels is None else None
+    if each is not None:
+        guess.source["labels"] = (each[0], f"of each recording: {each[1]}")
+        return
     if labels is None and "activity" in proposal.columns:
         values = list(dict.fromkeys(proposal.columns["activity"]))
         guess.source["label_column"] = ("activity", f"from the names: {listed_values(values)}")
@@ -134,7 +211,11 @@ def _tell_labels(
         guess.source["labels"] = (_with_fields(name, proposal.patterns[0]), comment)
 
 
-def _tell_groups(guess: Guess, proposal: Proposal) -> None:
+def _tell_groups(guess: Guess, proposal: Proposal, arrays: Mapping[str, FoundArray]) -> None:
+    each = _of_each(proposal, arrays, GROUP_WORDS)
+    if each is not None and "subject" not in proposal.columns:
+        guess.source["groups"] = (each[0], f"of each recording: {each[1]}")
+        return
     for field in GROUP_FIELDS:
         if field in proposal.columns:
             values = list(dict.fromkeys(proposal.columns[field]))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.pipeline.commands.guess.facts import Guess, shortened
+from headrace.pipeline.commands.guess.facts import Guess, few, shortened
 from headrace.pipeline.commands.guess.words import TIME_WORDS, joined, word
 from headrace.stores.source.beside import RATES
 from headrace.stores.source.channels import ATTRIBUTES, MAX_RATE, MIN_RATE
@@ -61,9 +61,14 @@ def tell_rate(
         guess.source["rate_hz"] = (rate, f"Hz, the attribute {shortened(name)}")
         guess.unsure.append(f"that the attribute {shortened(name)} = {rate:g} is the rate in Hz.")
         return rate
-    found = next((each for file in files for each in _scalars(file)), None)
-    if found is not None:
-        name, rate = found
+    stated = [each for file in files for each in _scalars(file)]
+    if len({rate for _, rate in stated}) > 1:
+        shown = few([f"{name} = {rate:g}" for name, rate in dict(stated).items()], 3)
+        guess.source["rate_hz"] = (None, f"sampling rate in Hz; the file says several: {shown}")
+        guess.unsure.append(f"the sampling rate: the file says several: {shown}.")
+        return None
+    if stated:
+        name, rate = stated[0]
         guess.source["rate_hz"] = (rate, f"Hz, the number {shortened(name)} of the file")
         guess.unsure.append(f"that {shortened(name)} is the sampling rate: {rate:g} Hz.")
         return rate

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.io import savemat
 
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
@@ -333,3 +334,52 @@ def test_labels_of_one_column_a_class_are_no_channels(tmp_path: Path, init: Init
     assert code == 2
     assert sorted(config.source.use_channels) == ["!sit", "!walk"]
     assert any("one-hot" in doubt and "source.labels" in doubt for doubt in found["unsure"])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("rates", [(100.0,), (100.0, 50.0)])
+def test_structs_of_trials_say_whose_they_are(
+    turned: bool, rates: tuple[float, ...], tmp_path: Path, init: Init
+) -> None:
+    fields = ("acc", "label", "subject", "session", "fs")
+    data = np.zeros((1, 12), dtype=[(each, object) for each in fields])
+    for n in range(12):
+        values = RNG.normal(size=(700 + 7 * n, 3))
+        label = ["rest", "move"][n % 2]
+        data[0, n] = (values.T if turned else values, label, n // 2 + 1.0, n % 3, rates[n // 6 % 2 % len(rates)])  # fmt: skip # noqa: E501
+    savemat(tmp_path / "trials.mat", {"data": data})
+    code, config, found = init(tmp_path / "trials.mat")
+    assert config.source.signals == "data/{trial}/acc"
+    assert config.source.groups == "data/{trial}/subject"
+    assert config.source.labels == "data/{trial}/label"
+    assert config.source.axes == (["channel", "row"] if turned else None)
+    assert (code, config.source.rate_hz) == ((0, 100.0) if len(rates) == 1 else (2, None))
+    if code == 0:
+        assert (found["gives"]["groups"], found["gives"]["classes"]) == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "null"),
+    [
+        ((0, 3, 0, 5, 0, 7), "0"),
+        ((0, 1, 0, 2, 0, 1), "0"),
+        ((-1, 0, 1, 2, 1, 0), "-1"),
+        ((0, 1, 2, 2, 1, 0), None),
+        ((0, 1, 0, 1, 0, 1), None),
+    ],
+)
+def test_numbers_that_may_be_no_class_are_told_with_their_stretches(
+    labels: tuple[int, ...], null: str | None, tmp_path: Path, init: Init
+) -> None:
+    table = people().drop(columns="activity")
+    table["label"] = np.tile(np.repeat(labels, 200), 4)
+    table.to_csv(tmp_path / "all.csv", index=False)
+    _, _, found = init(tmp_path / "all.csv")
+    said = [each for each in found["unsure"] if "exclude_labels" in each]
+    text = (tmp_path / "first.toml").read_text()
+    if null is None:
+        assert (said, "exclude_labels" in text) == ([], False)
+        return
+    assert f'["{null}"]' in text.partition("# exclude_labels = ???")[2]
+    count = 4 * labels.count(int(null))
+    assert f"{null}: {count} of 24" in said[0]

@@ -229,11 +229,11 @@ def test_other_signals_are_refused_with_what_mends_them(
 @pytest.mark.parametrize(
     ("channels", "named"),
     [
-        (["ch1", "ch0", "ch2"], ("ch0, ch1, ch2", "ch1, ch0, ch2", "source.channels")),
+        (["ch1", "ch0", "ch2"], ("ch0, ch1, ch2", "ch1, ch0, ch2", "source.use_channels")),
         (["ch0", "ch1"], ("ch0, ch1, ch2", "ch0, ch1")),
     ],
 )
-def test_channels_are_never_swapped_by_a_name(
+def test_channels_without_names_of_their_own_are_never_swapped(
     channels: list[str],
     named: tuple[str, ...],
     run_of_recordings: RunFolder,
