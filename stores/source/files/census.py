@@ -19,6 +19,7 @@ from headrace.stores.io.storage import State
 from headrace.stores.source.derived.joined import Costs
 from headrace.stores.source.derived.run_array import Runs
 from headrace.stores.source.files.files import SourceFiles
+from headrace.stores.source.files.members import Members
 from headrace.stores.source.files.record import FileContent
 from headrace.stores.source.files.side_tables import SideTables
 from headrace.stores.source.files.states import DIGEST, content, touched_below
@@ -59,6 +60,7 @@ class Census:
         pieces: of tables of text, by the number of the file.
         remarks: on how files were read, by the number of the first.
         known: whether this was found before, and is not to be found again.
+        members: where recordings stand within files, which there are; `seen` is of these.
         tables: that are read besides the files.
     """
 
@@ -72,6 +74,7 @@ class Census:
     pieces: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     remarks: dict[int, list[Remark]] = field(default_factory=dict)
     known: bool = False
+    members: Members | None = None
     tables: SideTables = field(init=False)
 
     def __post_init__(self) -> None:
@@ -166,6 +169,7 @@ class Census:
             "left_out": self.files.left_out,
             "said": self.files.said,
             "tables": {name: seen.hex() for name, seen in self.tables.touched.items()},
+            "members": None if self.members is None else self.members.as_table(),
             "remarks": [asdict(each) for each in self.said],
             "seen": [
                 {"costs": asdict(each.costs), "differing": each.differing, "runs": bool(each.runs)}
@@ -226,6 +230,7 @@ def census_from(kept: Any, folder: Place) -> Census | None:
             pieces,
             {0: [Remark(**each) for each in said["remarks"]]},
             known=True,
+            members=None if said["members"] is None else Members.from_table(said["members"]),
         )
     except ARCHIVE_ERRORS:
         return None

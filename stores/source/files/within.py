@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+
+import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.storage import State
 from headrace.stores.source.derived.shaped import flat
 from headrace.stores.source.files.census import Census
 from headrace.stores.source.files.each_recording import EachRecording, first_array
+from headrace.stores.source.files.members import POINTER, Members
 from headrace.stores.source.files.names_within import FIELD, BoundNode, filled, matches
 from headrace.stores.source.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.labels.recording_labels import USUAL_LABELS
@@ -35,44 +38,42 @@ class RecordingsWithin(EachRecording):
         self,
         file: SourceFile,
         pattern: str,
-        found: Sequence[tuple[int | None, Fields]],
+        members: Members,
         cells: Mapping[str, str],
-        options: SourceOptions,
     ) -> None:
         """Recordings in their order.
 
         Args:
             file: the file, or many of them.
             pattern: says what a recording is called.
-            found: of each the number of its files, None of one file alone; and its fields.
+            members: which there are.
             cells: names of cell arrays, and the patterns of their members.
-            options: names of arrays that may have one entry for each recording.
         """
-        self._of = [number for number, _ in found]
-        self._fields = [fields for _, fields in found]
-        columns = {
-            name: [values[number] for number in self._of if number is not None]
-            for name, values in file.columns.items()
+        numbers = members.file.tolist()
+        self._of_files = {
+            name: [values[number] for number in numbers] for name, values in file.columns.items()
         }
-        columns |= {name: [each[name] for each in self._fields] for name in self._fields[0]}
-        columns |= (listed := _listed(file, found, options))
-        self._listed, self._cells = frozenset(listed), cells
-        super().__init__(file.where, len(found), columns)
-        self._file, self._pattern = file, pattern
+        columns = {**self._of_files, **members.fields, **members.listed}
+        super().__init__(file.where, len(numbers), columns)
+        self._file, self._pattern, self._members, self._cells = file, pattern, members, cells
+        if (census := file.census) is not None and census.members is members:
+            self.tell(census.seen)
+        elif census is not None:
+            census.members, census.seen = members, self.seen
         self.folder, self.tables = file.folder, file.tables
         self.fetched_bytes = file.fetched_bytes
 
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording."""
-        files = _files(self._file, self._of[recording], closing)
-        fields = self._fields[recording]
-        return [BoundNode(each, fields, self._listed, self._cells) for each in files]
+        files = _files(self._file, int(self._members.file[recording]), closing)
+        fields, listed = self._members.of(recording), self._members.listed
+        return [BoundNode(each, fields, listed, self._cells) for each in files]
 
     def titled(self, recording: int) -> str:
         """The name of a recording's files, and of its data in them."""
-        name, number = filled(self._pattern, self._fields[recording]), self._of[recording]
-        if number is not None and isinstance(self._file, EachRecording):
-            return f"{self._file.titled(number)}:{name}"
+        name = filled(self._pattern, self._members.of(recording))
+        if isinstance(self._file, EachRecording):
+            return f"{self._file.titled(int(self._members.file[recording]))}:{name}"
         return name
 
     def size(self) -> int:
@@ -90,8 +91,12 @@ class RecordingsWithin(EachRecording):
 
     @property
     def held_bytes(self) -> int:
-        """Of the files, and what reads columns of names."""
-        return self._file.held_bytes + self.column_bytes
+        """Of the files and recordings, and what reads columns of names."""
+        columns = POINTER * self.count * len(self._of_files)
+        # Rows of each, and their sums.
+        rows = sum(2 * each.rows.nbytes for each in self.seen)
+        held = self._members.nbytes + columns + rows
+        return self._file.held_bytes + self.column_bytes + held
 
     def require_state(self, state: State) -> None:
         """Of the files."""
@@ -132,13 +137,14 @@ def recordings_within(file: SourceFile, options: SourceOptions) -> SourceFile:
     if not named or file.example(lambda files: files[0].array(named[0]) is not None):
         return file
     patterns = [name for name in data if FIELD.search(name)]
-    found = list(_found(file, patterns))
-    if not found:
+    known = None if file.census is None else file.census.members
+    members = known or _members(file, patterns, options)
+    if len(members.file) == 0:
         raise SourceError(
             f"Nothing in {file.where} is called as {shown(patterns)}. It holds: "
             f"{file.contents()}. Correct source.{'windows' if options.windows else 'signals'}."
         )
-    return RecordingsWithin(file, (patterns or named)[0], found, cells, options)
+    return RecordingsWithin(file, (patterns or named)[0], members, cells)
 
 
 def _is_cells(file: SourceFile, name: str) -> bool:
@@ -152,8 +158,21 @@ def _is_cells(file: SourceFile, name: str) -> bool:
     return not FIELD.search(name) and "*" not in name and file.example(found)
 
 
+def _members(file: SourceFile, patterns: Sequence[str], options: SourceOptions) -> Members:
+    """The recordings in the order of their files, and within one in the natural order of names."""
+    numbers: list[int] = []
+    fields: dict[str, list[str]] = {}
+    for number in range(file.count if isinstance(file, EachRecording) else 1):
+        known = {name: values[number] for name, values in file.columns.items()}
+        for found in _fields(file, number, patterns, known):
+            numbers.append(number)
+            for name, value in found.items():
+                fields.setdefault(name, []).append(value)
+    return Members(np.array(numbers, np.int32), fields, _listed(file, numbers, options))
+
+
 def _listed(
-    file: SourceFile, found: Sequence[tuple[int | None, Fields]], options: SourceOptions
+    file: SourceFile, numbers: Sequence[int], options: SourceOptions
 ) -> dict[str, list[str]]:
     """Arrays of the files that have one entry for each recording in them, by name."""
     wanted = [
@@ -162,37 +181,22 @@ def _listed(
         *(USUAL_SPLIT if options.split is None else [options.split]),
         *([] if options.label_column is None else [options.label_column]),
     ]
-    counts = Counter(number for number, _ in found)
-    listed: dict[str, list[str]] = {}
-    for name in wanted:
-        texts: list[str] = []
-        for number, count in counts.items():
-            with ExitStack() as closing:
-                array = first_array(_files(file, number, closing), name) if name else None
+    counts = Counter(numbers)
+    listed: dict[str, list[str]] = {name: [] for name in wanted if name}
+    for number, count in counts.items():
+        with ExitStack() as closing:
+            files = _files(file, number, closing)
+            for name in list(listed):
+                array = first_array(files, name)
                 column = None if array is None else flat(array)
                 if column is not None and column.shape == (count,):
-                    texts += column_texts(column)
-        if len(texts) == len(found):
-            listed[name] = texts
-    return listed
+                    listed[name] += column_texts(column)
+                else:
+                    del listed[name]
+    return listed if numbers else {}
 
 
-def _found(file: SourceFile, patterns: Sequence[str]) -> Iterator[tuple[int | None, Fields]]:
-    """Recordings in the order of their files, and within one in the natural order of names."""
-    if not isinstance(file, EachRecording):
-        yield from ((None, fields) for fields in _fields(file, None, patterns, {}))
-        return
-    for number in range(file.count):
-        known = {name: values[number] for name, values in file.columns.items()}
-        yield from (
-            (number, {name: fields[name] for name in fields})
-            for fields in _fields(file, number, patterns, known)
-        )
-
-
-def _fields(
-    file: SourceFile, number: int | None, patterns: Sequence[str], known: Fields
-) -> list[Fields]:
+def _fields(file: SourceFile, number: int, patterns: Sequence[str], known: Fields) -> list[Fields]:
     """The fields of each recording within the files of that number."""
     every: dict[tuple[str, ...], tuple[str, Fields]] = {}
     keys: list[tuple[str, str, set[tuple[str, ...]]]] = []
@@ -226,7 +230,7 @@ def _require_same_fields(pattern: str, first: str) -> None:
         )
 
 
-def _files(file: SourceFile, number: int | None, closing: ExitStack) -> Files:
-    if number is not None and isinstance(file, EachRecording):
+def _files(file: SourceFile, number: int, closing: ExitStack) -> Files:
+    if isinstance(file, EachRecording):
         return file.opened(number, closing)
     return [file]

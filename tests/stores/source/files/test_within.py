@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
+from dataclasses import astuple
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,9 @@ import zarr
 from scipy.io import savemat
 
 from headrace.stores.errors import SourceContentError, SourceError
+from headrace.stores.source.files.census import census_from
+from headrace.stores.source.files.members import Members
+from headrace.stores.source.formats import opening
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from tests.refusals import refused
@@ -247,16 +254,91 @@ def test_a_number_is_one_group_whatever_stands_beside_it_in_its_file(tmp_path: P
         assert source.groups == ("1", "2", "2.5")
 
 
+def write_many(folder: Path) -> dict[str, Any]:
+    """Three files of four recordings each, and how they are read."""
+    for subject in SUBJECTS:
+        with h5py.File(folder / f"s{subject}.h5", "w") as file:
+            for trial in range(4):
+                file[f"trial_{trial}/acc"] = values(subject, 1)
+                file[f"trial_{trial}/y"] = np.full(30, (subject + trial) % 2)
+            file["split"] = np.array(["test" if subject == 2 else "train"] * 4, "S5")
+    return {
+        **{"files": ["s{subject}.h5"], "signals": "trial_{trial}/acc"},
+        **{"labels": "trial_{trial}/y", "rate_hz": 10.0, "window_samples": 10},
+        "groups": "subject",
+    }
+
+
 def test_recordings_within_many_files_are_watched_by_file(tmp_path: Path) -> None:
-    for subject in (1, 2):
-        with h5py.File(tmp_path / f"s{subject}.h5", "w") as file:
-            file["trial_1/acc"] = values(subject, 1)
-    options = {"files": ["s{subject}.h5"], "signals": "trial_{trial}/acc", "labels": ""}
-    with opened(tmp_path, **options) as source:
+    options = SourceOptions.model_validate(write_many(tmp_path))
+    with open_source(tmp_path, options) as source:
         assert source.census is not None
         assert source.recorded_files() is not None
-        assert source.table_bytes > source.census.nbytes
-        state = source.state()
-        (tmp_path / "s2.h5").touch()
-        with pytest.raises(SourceContentError):
-            source.require_state(state)
+        census = census_from(BytesIO(source.census.to_bytes()), tmp_path)
+        with open_source(tmp_path, options, census) as worker:
+            state = source.state()
+            worker.read_windows(0, worker.windows)
+            (tmp_path / "s2.h5").touch()
+            for each in (source, worker):
+                with refused(SourceContentError, "s2.h5"):
+                    each.require_state(state)
+
+
+def test_recordings_that_another_process_found_within_files_are_not_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = SourceOptions.model_validate(write_many(tmp_path))
+    opened: list[str] = []
+    monkeypatch.setattr(opening, "OPENED", [lambda place: opened.append(place.name)])
+    with open_source(tmp_path, options) as source:
+        assert len(set(opened)) == len(SUBJECTS)
+        assert source.census is not None
+        census = census_from(BytesIO(source.census.to_bytes()), tmp_path)
+        opened.clear()
+        with open_source(tmp_path, options, census) as worker:
+            assert set(opened) == {"s1.h5"}, "one file says what all are like"
+            assert worker.parts == source.parts == ("train", "test")
+            assert worker.fingerprint() == source.fingerprint()
+            count = source.windows
+            np.testing.assert_array_equal(
+                worker.read_windows(0, count), source.read_windows(0, count)
+            )
+            for one, other in zip(
+                astuple(worker.read_labels(0, count)),
+                astuple(source.read_labels(0, count)),
+                strict=True,
+            ):
+                np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_what_is_held_of_recordings_within_files_is_counted(many: bool, tmp_path: Path) -> None:
+    recordings, more = 5, 200
+    options = {"signals": "{trial}/acc", "labels": "", "split_by_window": True}
+    if many:
+        options["files"] = ["*.h5"]
+    held = []
+    for size in (1, 1 + more):
+        with h5py.File(tmp_path / "s.h5", "w") as file:
+            for trial in range(recordings):
+                file[f"{trial}" + "t" * size + "/acc"] = values(1, 1)
+        path = tmp_path if many else tmp_path / "s.h5"
+        with open_source(path, SourceOptions.model_validate(options | {"rate_hz": 10.0})) as source:
+            held.append(source.table_bytes)
+    assert held[1] - held[0] == recordings * more
+
+
+def test_members_count_at_least_what_they_hold() -> None:
+    count = 20_000
+    table = {
+        "file": list(range(count)),
+        "fields": {"trial": [f"trial {number}" for number in range(count)]},
+        "listed": {"split": [f"part {number}" for number in range(count)]},
+    }
+    packed = json.dumps(table)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    members = Members.from_table(json.loads(packed))
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert 0.9 * held <= members.nbytes <= 1.5 * held
