@@ -86,7 +86,7 @@ $(RUNTIME): $(INSTALLED) pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(KERNELS): $(RUNTIME) $(wildcard pipeline/catalogue/*.py)
+$(KERNELS): $(RUNTIME) $(wildcard pipeline/catalogue/*.py headrace/compiled/*.py)
 	$(VENV)/bin/python -m headrace.pipeline.catalogue
 	@touch $@
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.catalogue.compiled import exact_kernel
+from headrace.compiled.kernels import exact_kernel
 
 Floats = NDArray[np.float32]
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from headrace.compiled.kernels import kernel
 from headrace.pipeline.catalogue import fourier, spectral, statistical, temporal, triads
-from headrace.pipeline.catalogue.compiled import kernel
 from headrace.pipeline.catalogue.plan import LEAD, Group, Plan
 from headrace.pipeline.catalogue.registry import SIGNAL
 from headrace.pipeline.catalogue.sizes import tile_windows, working_dtype

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from headrace.pipeline.catalogue.compiled import kernel
+from headrace.compiled.kernels import kernel
 from headrace.pipeline.catalogue.plan import LEAD, VECTOR
 from headrace.pipeline.catalogue.sizes import DIRECT_COLUMNS, DIRECT_ROWS, sums_directly, up_to
 

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.catalogue.compiled import kernel
+from headrace.compiled.kernels import kernel
 from headrace.pipeline.catalogue.plan import LEAD
 from headrace.pipeline.catalogue.registry import SIGNAL_POSITION as _AT
 

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.catalogue.compiled import kernel, part_of_kernel
+from headrace.compiled.kernels import kernel, part_of_kernel
 from headrace.pipeline.catalogue.plan import LAGS_AT_ONCE, LEAD, VECTOR
 from headrace.pipeline.catalogue.registry import SIGNAL_POSITION as _AT
 

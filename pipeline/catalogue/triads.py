@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.catalogue.compiled import kernel
+from headrace.compiled.kernels import kernel
 from headrace.pipeline.catalogue.plan import LEAD
 from headrace.pipeline.catalogue.statistical import MEAN
 

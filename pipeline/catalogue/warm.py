@@ -5,14 +5,15 @@ from __future__ import annotations
 import subprocess
 
 from headrace.child import child_command
+from headrace.compiled.cache import mark_cached
 from headrace.pipeline.catalogue.columns import Triad
-from headrace.pipeline.catalogue.kernel_cache import mark_cached
 
 
 def warm_up() -> None:
     """Compile and cache all kernels for float32 and float64 rows; fast when already cached."""
     import numpy as np
 
+    from headrace.compiled.decimals import read_decimals
     from headrace.pipeline.catalogue.build import build_catalogue
 
     triad = Triad("acc", (0, 1, 2), accelerometer=True)
@@ -20,6 +21,8 @@ def warm_up() -> None:
     windows = np.random.default_rng(0).normal(size=(2, 32, 3))
     for dtype in (np.float32, np.float64):
         catalogue.extract(windows.astype(dtype))
+    text = np.frombuffer(b"1.5\n", np.uint8)
+    read_decimals(text, 0, ord(","), ord("."), np.zeros(1, np.int64), np.empty((1, 1)))
     mark_cached()
 
 

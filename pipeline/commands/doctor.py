@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from headrace.pipeline.catalogue.kernel_cache import cache_folder
+from headrace.compiled.cache import cache_folder
 from headrace.pipeline.memory.machine import available_memory, total_memory, usable_cores
 from headrace.pipeline.process.environment import FORCED, SETTINGS
 from headrace.stores.text import format_bytes

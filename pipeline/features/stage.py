@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from headrace.pipeline.catalogue.kernel_cache import kernels_are_cached
+from headrace.compiled.cache import kernels_are_cached
 from headrace.pipeline.catalogue.warm import compile_in_child
 from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import Console

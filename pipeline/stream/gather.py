@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from headrace.compiled.kernels import exact_kernel
 from headrace.model.normaliser import SCORE_LIMIT, STANDARD_LIMIT, Normaliser
-from headrace.pipeline.catalogue.compiled import exact_kernel
 from headrace.stores.store import aligned_empty
 
 if TYPE_CHECKING:

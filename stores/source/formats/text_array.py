@@ -42,7 +42,9 @@ class TextArray:
         self.piece_rows: int | None = plan.piece_rows
         decoded = plan.decoded_bytes
         self.row_bytes = -(-decoded // plan.piece_rows)
-        self.cache_bytes = KEPT_PIECES * decoded + table.unpacked_bytes
+        # Of plain numbers a piece as it is written, and where its rows begin.
+        plain = plan.piece_bytes + 8 * plan.piece_rows
+        self.cache_bytes = max(KEPT_PIECES * decoded, plain) + table.unpacked_bytes
         # The bytes, trimmed, in parts, and as cells; and what is decoded until it is kept.
         self.decode_bytes = 8 * plan.piece_bytes + 2 * decoded + COLUMN_BYTES * len(plan.kinds)
 
@@ -100,14 +102,17 @@ class TextArray:
         """
         if self.dtype.hasobject:
             raise self._table.no_number(self._columns[0])
-        cells = out if out.ndim == 2 else out[:, None]
+        cells = out if out.ndim == 2 else out.reshape(-1, 1)
         row = 0
-        for table in self._table.slices(start, start + len(out)):
+        for piece, low, high in self._table.parts(start, start + len(out)):
+            part = cells[row : row + high - low]
+            row += high - low
+            if self._table.read_plain(part, piece, low, self._columns):
+                continue
+            table = self._table.decoded(piece).slice(low, high - low)
             for place, column in enumerate(self._columns):
                 kind = self._table.plan.kinds[column]
-                values = as_numbers(table.column(column), _DTYPES[kind])
-                cells[row : row + table.num_rows, place] = values
-            row += table.num_rows
+                part[:, place] = as_numbers(table.column(column), _DTYPES[kind])
 
     def texts(self, start: int, stop: int) -> NDArray[np.str_]:
         """Rows `start` to `stop`, of texts."""
@@ -115,7 +120,8 @@ class TextArray:
             raise TypeError(f"{self.where} holds {self.dtype}")
         (column,) = self._columns
         texts: list[str] = []
-        for table in self._table.slices(start, stop):
+        for piece, low, high in self._table.parts(start, stop):
+            table = self._table.decoded(piece).slice(low, high - low)
             texts += table.column(column).to_pylist()
         return as_texts(texts, self.where)
 

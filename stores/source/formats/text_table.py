@@ -35,6 +35,7 @@ from headrace.stores.source.formats.text_parse import (
     kinds_of,
     parsed,
 )
+from headrace.stores.source.formats.text_plain import PlainPiece, may_be_plain
 from headrace.stores.source.formats.text_plan import TextPlan, plan_table
 from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.remarks import DAMAGED, SKIPPED, UNITS, Remark
@@ -69,6 +70,8 @@ class TextTable(OneFile):
         self._like, self._pieces = like, pieces
         self._plan: TextPlan | None = None
         self._kept: OrderedDict[int, Any] = OrderedDict()
+        self._plain: PlainPiece | None = None
+        self._is_plain = True
         self._looked_at: dict[int, bool] = {}
         self._lock = Lock()
         self.name = "/"
@@ -182,15 +185,27 @@ class TextTable(OneFile):
     def close(self) -> None:
         """Close the file, and let go of what was kept."""
         self._kept.clear()
+        self._plain = None
         self._source.close()
 
-    def slices(self, start: int, stop: int) -> Iterator[Any]:
-        """The rows `start` to `stop` as pyarrow tables, one after another."""
+    def parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """The pieces that hold rows `start` to `stop`, and which rows of each."""
         plan = self.plan
         for piece in plan.pieces_of(start, stop):
             first = plan.rows[piece]
-            low = max(start - first, 0)
-            yield self._decoded(piece).slice(low, min(stop, plan.rows[piece + 1]) - first - low)
+            yield piece, max(start - first, 0), min(stop, plan.rows[piece + 1]) - first
+
+    def read_plain(self, out: NDArray[Any], piece: int, low: int, columns: Sequence[int]) -> bool:
+        """Fill `out` with columns of a piece from row `low` on, if they hold plain numbers."""
+        with self._lock:
+            if not self._is_plain or out.dtype != np.float64 or not may_be_plain(self.plan):
+                return False
+            if self._plain is None or self._plain.piece != piece:
+                self._plain = PlainPiece(self._lines(self.plan, piece), self.plan, piece)
+            self._is_plain = self._plain.read_into(out, low, columns)
+            if not self._is_plain:
+                self._plain = None
+            return self._is_plain
 
     def byte_spans(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Bytes of the pieces that hold these rows; none of a packed table."""
@@ -210,7 +225,7 @@ class TextTable(OneFile):
         """Where the first cell stands that is no number, and what it holds."""
         plan = self.plan
         piece = plan.text_from[column]
-        cells = self._decoded(piece).column(column).to_pylist()
+        cells = self.decoded(piece).column(column).to_pylist()
         row = next((at for at, cell in enumerate(cells) if not self._may_be_number(cell)), 0)
         with self._lock:
             line = self._lines(plan, piece).line_of(row)
@@ -224,7 +239,7 @@ class TextTable(OneFile):
         """Raises SourceContentError: a column of texts looks like one of numbers."""
         plan = self.plan
         if column not in self._looked_at:
-            cells = self._decoded(plan.text_from[column]).column(column)
+            cells = self.decoded(plan.text_from[column]).column(column)
             different = cells.unique()[:LOOKED_AT].to_pylist()
             self._looked_at[column] = column in plan.spoiled or mostly_numbers(different)
         if self._looked_at[column]:
@@ -235,8 +250,12 @@ class TextTable(OneFile):
         text = cell.encode()
         return is_empty(text) or is_number(text, self.plan.dialect.separator)
 
-    def _decoded(self, piece: int) -> Any:
-        """Raises SourceError: the file is not what it was."""
+    def decoded(self, piece: int) -> Any:
+        """A piece as a pyarrow table.
+
+        Raises:
+            SourceError: the file is not what it was.
+        """
         import pyarrow as pa
 
         plan = self.plan

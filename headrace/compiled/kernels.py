@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 import numba
 
-from headrace.pipeline.catalogue.kernel_cache import cache_folder
+from headrace.compiled.cache import cache_folder
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 

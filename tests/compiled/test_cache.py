@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.pipeline.catalogue import kernel_cache
+from headrace.compiled import cache
 
 
 @pytest.fixture
@@ -21,20 +21,21 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir()
     (folder / "kernels.py").write_text("from constants import PLACE\n")
     (folder / "constants.py").write_text("PLACE = 1\n")
-    monkeypatch.setattr(kernel_cache, "_SOURCES", folder)
+    monkeypatch.setattr(cache, "_SOURCES", folder)
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "users"))
-    kernel_cache.cache_folder.cache_clear()
+    cache.cache_folder.cache_clear()
     yield folder
-    kernel_cache.cache_folder.cache_clear()
+    cache.cache_folder.cache_clear()
 
 
 MISSES = """
 import numpy as np
 from numba.core.dispatcher import Dispatcher
-from headrace.pipeline.catalogue import Triad, build_catalogue, engine, fourier, kernel_cache
+from headrace.compiled import cache
+from headrace.pipeline.catalogue import Triad, build_catalogue, engine, fourier
 from headrace.pipeline.catalogue import spectral, statistical, temporal, triads
-print(kernel_cache.kernels_are_cached())
+print(cache.kernels_are_cached())
 triad = Triad("acc", (0, 1, 2), accelerometer=True)
 for time in (64, 128):  # A jerk of 127 samples takes the direct sums.
     catalogue = build_catalogue(("x", "y", "z"), 50.0, time, (triad,))
@@ -62,20 +63,20 @@ def test_what_is_compiled_once_is_found_by_every_later_process(tmp_path: Path) -
 
 
 def test_kernels_count_as_cached_when_they_are_marked(sources: Path) -> None:
-    assert not kernel_cache.kernels_are_cached()
-    kernel_cache.mark_cached()
-    assert kernel_cache.kernels_are_cached()
-    assert kernel_cache.cache_folder().parent == sources / "__pycache__"
+    assert not cache.kernels_are_cached()
+    cache.mark_cached()
+    assert cache.kernels_are_cached()
+    assert cache.cache_folder().parent == sources / "__pycache__"
 
 
 def test_a_constant_of_another_file_makes_the_code_stale(sources: Path) -> None:
-    kernel_cache.mark_cached()
-    before = kernel_cache.cache_folder()
+    cache.mark_cached()
+    before = cache.cache_folder()
     (sources / "constants.py").write_text("PLACE = 2\n")
-    kernel_cache.cache_folder.cache_clear()
-    assert not kernel_cache.kernels_are_cached()
-    assert kernel_cache.cache_folder() != before
-    kernel_cache.mark_cached()
+    cache.cache_folder.cache_clear()
+    assert not cache.kernels_are_cached()
+    assert cache.cache_folder() != before
+    cache.mark_cached()
     assert before.exists()
 
 
@@ -83,33 +84,33 @@ def test_another_place_makes_the_code_stale(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "shared"))
-    kernel_cache.mark_cached()
-    monkeypatch.setattr(kernel_cache, "_SOURCES", sources.rename(tmp_path / "moved"))
-    kernel_cache.cache_folder.cache_clear()
-    assert not kernel_cache.kernels_are_cached()
+    cache.mark_cached()
+    monkeypatch.setattr(cache, "_SOURCES", sources.rename(tmp_path / "moved"))
+    cache.cache_folder.cache_clear()
+    assert not cache.kernels_are_cached()
 
 
 def test_what_was_left_long_ago_is_removed(sources: Path) -> None:
-    kernel_cache.mark_cached()
-    before = kernel_cache.cache_folder()
-    long_ago = time.time() - kernel_cache.KEPT_SECONDS - 60
+    cache.mark_cached()
+    before = cache.cache_folder()
+    long_ago = time.time() - cache.KEPT_SECONDS - 60
     os.utime(before, (long_ago, long_ago))
     (sources / "constants.py").write_text("PLACE = 3\n")
-    kernel_cache.cache_folder.cache_clear()
-    kernel_cache.mark_cached()
+    cache.cache_folder.cache_clear()
+    cache.mark_cached()
     assert not before.exists()
 
 
 def test_another_numba_or_processor_makes_the_code_stale(
     sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = {kernel_cache.cache_folder()}
-    monkeypatch.setattr(kernel_cache, "version", lambda name: "0.0")
-    kernel_cache.cache_folder.cache_clear()
-    found.add(kernel_cache.cache_folder())
-    monkeypatch.setattr(kernel_cache, "_processor", lambda: "another")
-    kernel_cache.cache_folder.cache_clear()
-    found.add(kernel_cache.cache_folder())
+    found = {cache.cache_folder()}
+    monkeypatch.setattr(cache, "version", lambda name: "0.0")
+    cache.cache_folder.cache_clear()
+    found.add(cache.cache_folder())
+    monkeypatch.setattr(cache, "_processor", lambda: "another")
+    cache.cache_folder.cache_clear()
+    found.add(cache.cache_folder())
     assert len(found) == 3
 
 
@@ -117,13 +118,13 @@ def test_an_installation_that_cannot_be_written_uses_the_users_cache(
     sources: Path, tmp_path: Path
 ) -> None:
     (sources / "__pycache__").write_text("")
-    assert kernel_cache.cache_folder().parent == tmp_path / "users" / "headrace"
-    kernel_cache.mark_cached()
-    assert kernel_cache.kernels_are_cached()
+    assert cache.cache_folder().parent == tmp_path / "users" / "headrace"
+    cache.mark_cached()
+    assert cache.kernels_are_cached()
 
 
 def test_numbas_own_setting_is_followed(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "chosen"))
-    assert kernel_cache.cache_folder().parent == tmp_path / "chosen"
+    assert cache.cache_folder().parent == tmp_path / "chosen"

@@ -2,7 +2,8 @@
 
 Numba looks at the file of a function only. Kernels call kernels of other files and hold constants
 of other modules, so after a change there it would run the old code; here every change of any file
-of this package, of Numba or of the processor names another folder. Loads no compiler.
+of the catalogue or of this package, of Numba or of the processor names another folder. Loads no
+compiler.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from platformdirs import user_cache_path
 
 KEPT_SECONDS = 30 * 24 * 3600
 """Before a folder of kernels that are not these is removed."""
-_SOURCES = Path(__file__).parent
+_SOURCES = Path(__file__).parents[1] / "pipeline" / "catalogue"
 _CPU_SETTINGS = [os.environ.get(f"NUMBA_CPU_{name}", "") for name in ("NAME", "FEATURES")]
 
 
 @cache
 def cache_folder() -> Path:
-    """The folder: in NUMBA_CACHE_DIR if set, else beside the kernels, else in the user's cache."""
+    """The folder: in NUMBA_CACHE_DIR if set, else beside the catalogue, or in the user's cache."""
     name = f"kernels-{_fingerprint()}"
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if chosen:
@@ -68,7 +69,7 @@ def _fingerprint() -> str:
     # The place too: Numba's own names in the folder depend on it.
     parts = (version("numba"), str(_SOURCES.resolve()), _processor(), *_CPU_SETTINGS)
     digest = hashlib.sha256("\n".join(parts).encode())
-    for path in sorted(_SOURCES.glob("*.py")):
+    for path in [*sorted(_SOURCES.glob("*.py")), *sorted(Path(__file__).parent.glob("*.py"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

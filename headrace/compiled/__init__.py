@@ -1,0 +1,1 @@
+"""How loops are compiled, and kernels that stores and pipeline share: functions of arrays."""
