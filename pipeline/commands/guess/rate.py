@@ -11,11 +11,12 @@ from headrace.pipeline.commands.guess.facts import Guess, few, shortened
 from headrace.pipeline.commands.guess.words import TIME_WORDS, joined, word
 from headrace.stores.source.beside import RATES
 from headrace.stores.source.channels import ATTRIBUTES, MAX_RATE, MIN_RATE
+from headrace.stores.source.formats.text_above import ABOVE
 from headrace.stores.source.probe.found import FoundArray, FoundFile
 
 RATE_WORDS = RATES | {
     "rate", "hz", "freq", "frequency",
-    "samplespersecond", "sps", "fps", "odr",
+    "samplespersecond", "sps", "fps", "odr", joined(ABOVE),
 }  # fmt: skip
 PERIOD_WORDS = {
     "dt": 1.0, "samplinginterval": 1.0, "sampleinterval": 1.0, "samplingperiod": 1.0,
@@ -50,7 +51,7 @@ def tell_rate(
     """
     usual = ATTRIBUTES["rate_hz"]
     found = _attribute(data)
-    if found is not None:
+    if found is not None and not (found[0] == ABOVE and times is not None):
         name, rate = found
         if name == usual or joined(name) in RATES:
             # A key would hold for recordings of another rate too; the source refuses them.

@@ -22,6 +22,8 @@ LOOKED_AT, WIDE_BYTES, WIDE_LOOKED_AT = 200, 4096, 40
 """Lines that are looked at, and of lines longer than so many bytes."""
 TAIL, LEAST_ROWS = 10, 2
 STATED_BYTES = 64 << 10
+ABOVE = "sample rate above the rows"
+"""Name of the attribute that says it."""
 _UNIT = re.compile(
     r"\[.*\]|\(.*\)|[munkµμ]?(s|sec|v|a|g|t|hz|m|w|pa|bar|ohms?|n|nm|j|lx|lux)"
     r"|[mck]?m/(s|h|\(?s(ec)?\^?[2²]\)?|s\*\*2|s/s)|(deg|rad|°|degrees?)(/s(ec)?)?|dps|gauss|hpa"
@@ -34,6 +36,26 @@ _RATE = re.compile(
     rb"[ \t]*[:=,;\t ][ \t\"]*(\d+(?:\.\d+)?)[ \t]*(k?hz)?",
     re.IGNORECASE,
 )
+
+_SAMPLING = (
+    rb"(?:sampl|rate|fre[qck]|fr.{1,2}quen|cz.{1,2}stotl|abtast|takt|campion|muestr|amostr|chantil"
+    rb"|bemonster|hertz|\bf_?s\b|\bhz\b)"
+)
+_IN_HZ = re.compile(
+    _SAMPLING + rb"(?:[^\r\n]*?[^\w.,+-])?(\d+(?:[.,]\d+)?)[ \t\"]*[(\[]?(k?)hz\b", re.IGNORECASE
+)
+_HZ_BEFORE = re.compile(
+    _SAMPLING
+    + rb"[^\d\r\n]*[(\[ \t](k?)hz[)\]]?[ \t\"]*[:=,;\t ][ \t\"]*(\d+(?:[.,]\d+)?)[ \t\"]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The rate in other words and languages: a unit tells that it is one."""
+_OTHER_HZ = re.compile(
+    rb"filt|cut|pass|notch|band|grenz|eckf|coupure|corte|taglio|display|screen|refresh|power|line"
+    rb"|mains|netz|stim|tone|carrier|clock|nyquist|cpu|heart|puls",
+    re.IGNORECASE,
+)
+"""In lines that name a frequency of something else."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +128,13 @@ def lines_in(raw: bytes, count: int) -> int:
 
 def stated_rate(above: bytes) -> float | None:
     """The sampling rate in Hz that stands above the rows; None: none, or several."""
-    rates = {
-        float(number) * (1000 if unit.lower() == b"khz" else 1)
-        for number, unit in _RATE.findall(above[:STATED_BYTES])
-    }
+    above = above[:STATED_BYTES]
+    found = [(number, unit.lower() == b"khz") for number, unit in _RATE.findall(above)]
+    for line in re.split(rb"[\r\n]+", above) if not found else ():
+        if not _OTHER_HZ.search(line):
+            found += [(number, bool(kilo)) for number, kilo in _IN_HZ.findall(line)]
+            found += [(number, bool(kilo)) for kilo, number in _HZ_BEFORE.findall(line)]
+    rates = {float(number.replace(b",", b".")) * (1000 if kilo else 1) for number, kilo in found}
     return rates.pop() if len(rates) == 1 else None
 
 

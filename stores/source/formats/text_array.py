@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.source.formats.columns import as_numbers, as_texts, channel_names
+from headrace.stores.source.formats.text_above import ABOVE
 from headrace.stores.source.formats.text_parse import INTEGER, NUMBER, TEXT
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class TextArray:
     def attributes(self) -> list[Mapping[str, Any]]:
         """What a text above the rows says of their rate: it is proposed, and not used."""
         said = self._table.plan.dialect.said_hz
-        return [] if said is None else [{"sample rate above the rows": said}]
+        return [] if said is None else [{ABOVE: said}]
 
     def _units(self) -> NDArray[Any] | None:
         """Of each column, from the line below the header."""

@@ -383,3 +383,17 @@ def test_numbers_that_may_be_no_class_are_told_with_their_stretches(
     assert f'["{null}"]' in text.partition("# exclude_labels = ???")[2]
     count = 4 * labels.count(int(null))
     assert f"{null}: {count} of 24" in said[0]
+
+
+@pytest.mark.parametrize(
+    "line", ["Abtastrate: 50 Hz", "Sampling rate: 50 Hz", "# fs=50", "Cadence (fréquence) : 50 Hz"]
+)
+def test_a_rate_above_the_headers_is_proposed(line: str, tmp_path: Path, init: Init) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for person, table in people().drop(columns="t").groupby("subject"):
+        rows = table.drop(columns="subject").to_csv(index=False)
+        above = f"Device: Sensor 12\nDate: 06.05.2024\n{line}\n"
+        (folder / f"subject{person}.csv").write_text(above + rows)
+    code, config, found = init(folder)
+    assert (code, config.source.rate_hz) == (0, 50), found

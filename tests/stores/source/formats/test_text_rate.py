@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from headrace.stores.source.formats.opening import open_file
+from headrace.stores.source.formats.text_above import stated_rate
 
 
 @pytest.mark.parametrize("columns", [1, 3])
@@ -37,3 +38,27 @@ def test_other_tables_keep_all_of_their_rows(table, tmp_path):
         array = file.array("table")
         assert array.attribute("sampling_rate_hz") is None
         assert array.shape[0] == table.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "rate"),
+    [
+        ("Abtastrate: 50 Hz", 50),
+        ("Abtastfrequenz (Hz): 50", 50),
+        ("Sampling rate: 50 Hz", 50),
+        ("# fs=100", 100),
+        ("Fréquence d'échantillonnage : 128 Hz", 128),
+        ("Frecuencia de muestreo;62,5 Hz", 62.5),
+        ("Frequenza di campionamento = 2 kHz", 2000),
+        ("Data recorded at a rate of 25Hz", 25),
+        ("Hz: 50 Hz", 50),
+        ("Tiefpassfilter: Grenzfrequenz 10 Hz", None),
+        ("Notch frequency filter 50 Hz", None),
+        ("Rate 50 Hz and rate 60 Hz, rate 40 Hz", None),
+        ("Recorded at 8:50, rated 3 of 5", None),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_rate_is_found_in_other_languages_by_its_unit(line, rate, encoding):
+    above = f"Device: 12\nDate: 06.05.2024\n{line}\nx,y,z\n".encode(encoding)
+    assert stated_rate(above) == rate
