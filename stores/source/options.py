@@ -10,7 +10,7 @@ from headrace.stores.marks import AddedLater
 from headrace.stores.source.filter_options import FilterOptions
 from headrace.stores.source.label_options import IntervalOptions, LabelTableOptions
 from headrace.stores.source.option_rules import check_options
-from headrace.stores.source.text_options import DamagedLines, Encoding, SkipLines
+from headrace.stores.source.text_options import DamagedLines, Encoding, SkipLines, TwoColumns
 
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
@@ -167,10 +167,11 @@ class SourceOptions(BaseModel):
         description="Sampling rate of the file; wins over its attribute sampling_rate_hz. Where "
         "there are times, it has to agree with them within 5 %.",
     )
-    time: Annotated[str | None, AddedLater] = Field(
+    time: Annotated[str | TwoColumns | None, AddedLater] = Field(
         default=None,
-        description="Recordings layout: array or column of times, one a row of the signals; it is "
-        "no channel. The rate is taken from it, and recordings are cut where samples are missing. "
+        description="Recordings layout: array or column of times, one a row of the signals, or two "
+        'columns, of days and of times of day: ["Date", "Time"]; they are no '
+        "channels. The rate is taken from them, and recordings are cut where samples are missing. "
         "Usual: time, timestamp, timestamps, datetime, time_ms, Time (s), or t and date where they "
         "ascend. The empty string: there is none.",
     )

@@ -40,8 +40,8 @@ from headrace.stores.source.rows.recording_rows import make_rows
 from headrace.stores.source.rows.resampling import Ratio, resampling_ratio
 from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
-from headrace.stores.source.times.stamps import time_name
 from headrace.stores.source.times.times import read_times
+from headrace.stores.source.times.times_of import time_name
 
 COPIED_BYTES = 4 << 20
 

@@ -160,8 +160,8 @@ def _other_columns(options: SourceOptions, above: str, names: Sequence[str]) -> 
 
     A network that is given the labels learns nothing else.
     """
-    given = [options.time, options.labels, options.groups, options.split, options.label_column]
-    given += names_of(options.recordings)
+    given = [options.labels, options.groups, options.split, options.label_column]
+    given += [*names_of(options.time), *names_of(options.recordings)]
     paths = [path.strip("/").rpartition("/") for path in given if path]
     found = {leaf for folder, _, leaf in paths if folder in (above, "")}
     if not options.use_channels:

@@ -16,6 +16,7 @@ def _known(given: str | None) -> str | None:
     return given
 
 
+TwoColumns = Annotated[list[str], Field(min_length=2, max_length=2)]
 DamagedLines = Annotated[
     Literal["error", "drop"],
     AddedLater,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values, plain, values_of
-from headrace.pipeline.commands.guess.rate import are_dates
+from headrace.pipeline.commands.guess.time_columns import are_dates
 from headrace.pipeline.commands.guess.words import (
     DOUBTED_GROUPS,
     GROUP_WORDS,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from headrace.pipeline.commands.guess.columns import MOST_CLASSES, may_be_names
 from headrace.pipeline.commands.guess.facts import Guess, few, shortened
-from headrace.pipeline.commands.guess.rate import times_among
+from headrace.pipeline.commands.guess.time_columns import times_among
 from headrace.pipeline.commands.guess.words import (
     CHANNEL_WORDS,
     GROUP_WORDS,

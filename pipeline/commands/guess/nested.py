@@ -22,8 +22,9 @@ from headrace.pipeline.commands.guess.data import (
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values, plain
 from headrace.pipeline.commands.guess.folder import GROUP_FIELDS
 from headrace.pipeline.commands.guess.names import Proposal, propose
-from headrace.pipeline.commands.guess.rate import tell_rate, times_among
+from headrace.pipeline.commands.guess.rate import tell_rate
 from headrace.pipeline.commands.guess.rates import lasting_alike, tell_rates
+from headrace.pipeline.commands.guess.time_columns import times_among
 from headrace.pipeline.commands.guess.words import (
     GROUP_WORDS,
     LABEL_WORDS,
@@ -32,6 +33,7 @@ from headrace.pipeline.commands.guess.words import (
     word,
 )
 from headrace.stores.source.probe.found import FoundArray, FoundFile
+from headrace.stores.source.signals import names_of
 
 
 def guess_nested(file: FoundFile) -> Guess | None:
@@ -83,7 +85,8 @@ def guess_nested(file: FoundFile) -> Guess | None:
         rate = tell_rate(guess, [file], first, times)
     if times is not None and "time" in guess.source:
         name, comment = guess.source["time"]
-        guess.source["time"] = (_with_fields(name, patterns[0]), comment)
+        names = [_with_fields(each, patterns[0]) for each in names_of(name)]
+        guess.source["time"] = (names if len(names) > 1 else names[0], comment)
     _tell_slow_labels(guess, file, proposal, first, rate)
     tell_channels(guess, data, titles)
     return guess

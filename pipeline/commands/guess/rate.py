@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from headrace.pipeline.commands.guess.facts import Guess, few, shortened
-from headrace.pipeline.commands.guess.words import TIME_WORDS, joined, word
+from headrace.pipeline.commands.guess.time_columns import SUFFIX, says_time, with_day
+from headrace.pipeline.commands.guess.words import joined, word
 from headrace.stores.source.beside import RATES
 from headrace.stores.source.channels import ATTRIBUTES, MAX_RATE, MIN_RATE
 from headrace.stores.source.formats.text_above import ABOVE
@@ -28,10 +29,6 @@ IN_NAME = re.compile(r"(?<![0-9.])(\d+(?:\.\d+)?)\s?_?(k?)hz", re.IGNORECASE)
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 EPOCHS = {"s": (5e8, 5e9), "ms": (5e11, 5e12), "us": (5e14, 5e15), "ns": (5e17, 5e18)}
 """Times since 1970 in each unit, from 1985 to 2128."""
-SUFFIX = re.compile(
-    r"[\W_](s|sec|secs|seconds|ms|msec|millis|milliseconds|us|µs|micros|ns|nanos)\W*$",
-    re.IGNORECASE,
-)
 SUFFIXES = {"s": "s", "se": "s", "ms": "ms", "mi": "ms", "us": "us", "µs": "us", "ns": "ns",
             "na": "ns"}  # fmt: skip
 USUAL_RATES = (0.5, 2000.0)
@@ -74,7 +71,7 @@ def tell_rate(
         guess.unsure.append(f"that {shortened(name)} is the sampling rate: {rate:g} Hz.")
         return rate
     if times is not None:
-        return _of_times(guess, times)
+        return _of_times(guess, files, times)
     named = {float(m[1]) * (1000 if m[2] else 1) for f in files for m in IN_NAME.finditer(f.name)}
     if len(named) == 1:
         rate = named.pop()
@@ -84,23 +81,6 @@ def tell_rate(
     guess.source["rate_hz"] = (None, "sampling rate in Hz")
     guess.unsure.append("the sampling rate: the file does not say it.")
     return None
-
-
-def times_among(columns: Sequence[FoundArray]) -> FoundArray | None:
-    """The column of times: by its name, and values that rise or are dates."""
-    named = {word(each.name): each for each in reversed(columns)}
-    for each in TIME_WORDS:
-        found = named.get(each)
-        # Times that go back in places, or come twice, are times all the same.
-        if found is not None and ((found.is_number and (found.step or 0) > 0) or are_dates(found)):
-            return found
-    for column in columns:
-        is_time = any(each in word(column.name) for each in ("time", "date"))
-        if is_time and (column.rises or are_dates(column)):
-            return column
-    # In other languages too: "Zeit (s)".
-    counting = (c for c in columns if c.is_number and c.rises and c.even and SUFFIX.search(c.name))
-    return next(counting, None)
 
 
 def nearest_rate(data: FoundArray) -> float | None:
@@ -167,9 +147,15 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _of_times(guess: Guess, times: FoundArray) -> float | None:
+def _of_times(guess: Guess, files: Sequence[FoundFile], times: FoundArray) -> float | None:
     """Write down the column of times and what it counts; returns the rate that it gives."""
-    guess.source["time"] = (times.name, "times: the rate is taken from them, and gaps cut")
+    name = with_day(times, [each for file in files for each in file.arrays])
+    guess.source["time"] = (name, "times: the rate is taken from them, and gaps cut")
+    if not says_time(times.name) and times.is_number:
+        guess.unsure.append(
+            f"that {shortened(times.name)} holds times: its name does not say it, and its values "
+            f"go on by {times.step:g}."
+        )
     if not times.is_number:
         guess.source["time_unit"] = ("date", f"dates, such as {shortened(str(times.first[0]))}")
         return None
@@ -200,13 +186,6 @@ def time_unit(times: FoundArray) -> tuple[str, bool]:
     if len(plausible) == 1:
         return plausible[0], not times.whole or step > 1
     return ("s" if step <= 1 or not plausible else plausible[0]), False
-
-
-def are_dates(column: FoundArray) -> bool:
-    """Whether its first texts look like dates or times of day."""
-    return column.kind in "SOU" and any(
-        re.search(r"\d{1,4}[-/.:]\d{1,2}[-/.:]\d{1,4}", str(each)) for each in column.first
-    )
 
 
 def tell_order(guess: Guess, refusal: str) -> bool:

@@ -28,6 +28,8 @@ _FORMS = tuple(
 )
 YEARS = (1678, 2261)
 """Of which every nanosecond has a number in int64."""
+_TIME_OF_DAY, _DIGITS = 8, [*"0123456789", ""]
+"""Letters of 07:08:09, and what they are beside the marks."""
 _ISO_DAY = 10
 """Letters of 2024-05-06."""
 
@@ -35,6 +37,18 @@ _ISO_DAY = 10
 def is_date(text: str) -> bool:
     """Whether a text is a date, with or without a time of day, or a time of day alone."""
     return _match(text) is not None
+
+
+def is_time_of_day(text: str) -> bool:
+    """Whether a text is a time of day without a date."""
+    match = _match(text)
+    return match is not None and "year" not in match.re.groupindex
+
+
+def is_day(text: str) -> bool:
+    """Whether a text is a date without a time of day."""
+    match = _match(text)
+    return match is not None and not match.groupdict().get("hour")
 
 
 def month_is_first(texts: Sequence[str]) -> bool:
@@ -61,9 +75,11 @@ def nanoseconds(texts: NDArray[np.str_], month_first: bool) -> NDArray[np.int64]
     Raises:
         ValueError: with the number of the first that is no date, or not of the `YEARS`.
     """
-    if _plain_iso(texts):
+    of_day = _plain_time(texts)
+    if of_day or _plain_iso(texts):
         try:
-            return texts.astype("datetime64[ns]").astype(np.int64)
+            plain = np.char.add("1970-01-01T", texts) if of_day else texts
+            return plain.astype("datetime64[ns]").astype(np.int64)
         except ValueError:
             pass  # Said below, with its place.
     found = np.empty(len(texts), np.int64)
@@ -85,6 +101,19 @@ def _plain_iso(texts: NDArray[np.str_]) -> bool:
     years = texts.astype("U4")
     days = days and ((years >= str(YEARS[0])) & (years <= str(YEARS[1]))).all()
     return bool(days) and bool(np.isin(letters[:, _ISO_DAY:], [*"0123456789 T:.", ""]).all())
+
+
+def _plain_time(texts: NDArray[np.str_]) -> bool:
+    """Whether all of them are as 07:08:09.1, which NumPy reads behind a date."""
+    width = texts.dtype.itemsize // 4
+    if len(texts) == 0 or width < _TIME_OF_DAY:
+        return False
+    letters = np.ascontiguousarray(texts).view("U1").reshape(len(texts), width)
+    colons, seconds = letters[:, [2, 5]] == ":", letters[:, _TIME_OF_DAY - 1] != ""
+    digits = np.delete(letters, [2, 5, _TIME_OF_DAY], axis=1)
+    point = np.isin(letters[:, _TIME_OF_DAY : _TIME_OF_DAY + 1], (".", ""))
+    plain = np.isin(digits, _DIGITS).all() and point.all()
+    return bool(plain and colons.all() and seconds.all())
 
 
 def _match(text: str) -> re.Match[str] | None:

@@ -51,7 +51,14 @@ def on_one_time(files: Files, options: SourceOptions) -> Files | None:
     Raises:
         UserError: their times have no moment in common, go back, or say no unit.
     """
-    if len(files) < 2 or options.rates_hz or options.time == "" or _hold_windows(files, options):
+    two = isinstance(options.time, list)
+    if (
+        len(files) < 2
+        or options.rates_hz
+        or options.time == ""
+        or two
+        or _hold_windows(files, options)
+    ):
         return None
     name = _time_name(files, options)
     if name is None:
@@ -131,7 +138,7 @@ def _hold_windows(files: Files, options: SourceOptions) -> bool:
 
 def _time_name(files: Files, options: SourceOptions) -> str | None:
     """Of the times that all files have."""
-    if options.time is not None:
+    if isinstance(options.time, str):
         return options.time if all(each.array(options.time) for each in files) else None
     taken = {*names_of(options.signals), *_of_rows(options)}
     shared = (

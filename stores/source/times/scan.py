@@ -127,7 +127,7 @@ def scan(stamps: Stamps, places: Places, usual: Steps, longest: float, may_resta
     disordered, disorder = np.zeros(count, bool), 0
     shown: list[tuple[int, Any, Any]] = []
     cuts: list[Cuts] = []
-    for low, place, ticks in _slices(stamps, places):
+    for low, place, ticks in slices_of(stamps, places):
         row = np.arange(low, low + len(ticks))
         heads = np.flatnonzero(places.start[place] == row)
         first[place[heads]] = since[place[heads]] = ticks[heads]
@@ -207,7 +207,7 @@ def _joined(cuts: list[Cuts], dtype: Any) -> Cuts:
     )
 
 
-def _slices(
+def slices_of(
     stamps: Stamps, places: Places
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[Any]]]:
     """First row, place and time of rows; a slice begins with the last row of the one before.

@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceContentError, SourceError
-from headrace.stores.source.arrays import find_array, rows_of
+from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.derived.joined import JoinedArray
 from headrace.stores.source.derived.shaped import flat
-from headrace.stores.source.interface import Files, SourceArray, SourceFile, SourceNode
-from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.signals import names_of, signals_of
+from headrace.stores.source.interface import SourceArray, SourceNode
 from headrace.stores.source.times.dates import YEARS, is_date, month_is_first, nanoseconds
 
 SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86_400.0}
@@ -41,6 +39,10 @@ LOOKED_AT = 1024
 """First rows that tell whether an array is one of times."""
 COMPARED = 9
 """Rows of files side by side whose times are compared."""
+
+
+TimeName = str | list[str]
+"""Of an array or column of times, or of two: of days, and of times of day."""
 
 
 @dataclass(frozen=True)
@@ -117,79 +119,12 @@ class Stamps:
         )
 
 
-def time_name(file: SourceFile, options: SourceOptions) -> str | None:
-    """The name of the array or column of times: the one asked for, or a usual one; None: none.
-
-    Raises:
-        UserError: as `signals_of`.
-    """
-    if options.time is not None:
-        return options.time or None
-    return file.example(lambda files: _usual_name(files, options))
-
-
-def find_stamps(file: SourceFile, rows: int, name: str, asked: bool) -> Stamps | None:
-    """The times of that name; None: they are not one a row, and were not asked for.
-
-    Raises:
-        UserError: there is none of that name, or it holds no times; asked for, it has not one a
-            row.
-    """
-    array = file.each(lambda files: _of_recording(files, name))
-    if array.shape != (rows,):
-        if not asked:
-            return None
-        raise SourceError(
-            f"{array.where} has shape {array.shape} for the {rows} rows of the signals; one time "
-            "per row is needed. Name another dataset with source.time."
-        )
-    if array.dtype.kind not in "MiufSOU":
-        raise SourceError(
-            f"{array.where} holds {array.dtype}; numbers or dates are needed. Name another dataset "
-            "with source.time."
-        )
-    return stamps_of(array)
-
-
 def stamps_of(array: SourceArray) -> Stamps:
     """An array (S,) of numbers or dates as times."""
     if array.dtype.kind not in "SOU":
         return Stamps(array)
     first = array.texts(0, min(rows_of(array), LOOKED_AT)).tolist()
     return Stamps(array, texts=True, month_first=month_is_first(first))
-
-
-def _of_recording(files: Files, name: str) -> SourceArray:
-    """The times of a recording, from the first of its files that has some.
-
-    Raises:
-        UserError: none has; another file of it has other times.
-    """
-    found = [flat(array) for each in files if (array := each.array(name)) is not None]
-    if not found:
-        missing = find_array(files[-1], "time", name, ())
-        assert missing is not None
-        return flat(missing)
-    for other in found[1:]:
-        _require_same_times(found[0], other)
-    return found[0]
-
-
-def _require_same_times(first: SourceArray, other: SourceArray) -> None:
-    """Raises UserError: rows of the same number are more than half a step apart."""
-    if not all(array.dtype.kind in "MiufSOU" for array in (first, other)):
-        return
-    one, two = stamps_of(first), stamps_of(other)
-    apart = row_apart(one, two)
-    if apart is not None:
-        row, away, step = apart
-        unit = " ns" if one.dates else ""
-        raise SourceError(
-            f"{other.where} and {first.where} are side by side, and the times of their row "
-            f"{row:,} are {away:.6g}{unit} apart, with steps of {step:.6g}{unit}: their rows "
-            "are not of the same moments. Cut or resample them to the same times; or set "
-            'source.time = "" and source.rate_hz to join them by the number of the row.'
-        )
 
 
 def row_apart(one: Stamps, two: Stamps) -> tuple[int, float, float] | None:
@@ -213,7 +148,7 @@ def row_apart(one: Stamps, two: Stamps) -> tuple[int, float, float] | None:
     return None
 
 
-def unit_of(stamps: Stamps, name: str, given: str | None) -> str | None:
+def unit_of(stamps: Stamps, name: TimeName, given: str | None) -> str | None:
     """A key of `SECONDS`, by the option, the type, an attribute or the name; None: none says it.
 
     Raises:
@@ -232,7 +167,7 @@ def unit_of(stamps: Stamps, name: str, given: str | None) -> str | None:
         found = _unit_said(stamps.array.attribute(attribute))
         if found:
             return found
-    match = _matched(name)
+    match = _matched(name) if isinstance(name, str) else None
     if match is None:
         return None
     said = match.groupdict()
@@ -254,18 +189,6 @@ def _unit_said(value: Any) -> str | None:
     text = plain.decode(errors="replace") if isinstance(plain, bytes) else str(plain)
     text = re.sub(r"^(?:datetime|timedelta)64\[(\w+)\]$", r"\1", text.strip().casefold())
     return next((unit for unit, word in _UNITS.items() if word.fullmatch(text)), None)
-
-
-def _usual_name(files: Files, options: SourceOptions) -> str | None:
-    """In the first recording's files."""
-    data = signals_of(files, options)
-    rows = rows_of(data)
-    taken = {*names_of(options.signals), options.labels, options.groups, options.split}
-    for node in files:
-        for name in candidates(node, names_of(options.signals)):
-            if name not in taken and holds_times(node, name, rows):
-                return name
-    return None
 
 
 def candidates(node: SourceNode, signals: Sequence[str]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from headrace.stores.source.interface import SourceArray, SourceFile
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import RecordingTable
+from headrace.stores.source.times.day_times import past_midnight
 from headrace.stores.source.times.notes import (
     coarse,
     contradiction,
@@ -35,7 +36,8 @@ from headrace.stores.source.times.rate import (
 )
 from headrace.stores.source.times.row_order import Ordered, RowOrder
 from headrace.stores.source.times.scan import Places, Scan, sample, scan
-from headrace.stores.source.times.stamps import SECONDS, Stamps, find_stamps, unit_of
+from headrace.stores.source.times.stamps import SECONDS, Stamps, TimeName, unit_of
+from headrace.stores.source.times.times_of import find_stamps
 
 COARSE = 0.2
 """Of steps that are 0: stamps that are rounded to more than a step say no time of a row."""
@@ -109,7 +111,7 @@ def read_times(
     data: SourceArray,
     table: RecordingTable,
     options: SourceOptions,
-    name: str | None,
+    name: TimeName | None,
 ) -> Times:
     """Find the times of rows, and cut the recordings by them.
 
@@ -119,7 +121,7 @@ def read_times(
         table: the recordings.
         options: how it is read. Times that they do not name are left alone where they contradict
             the file's rate, or, where there is one, are too coarse to be of use.
-        name: of the times; None: there are none.
+        name: of the times, or of the days and the times of day; None: there are none.
 
     Raises:
         UserError: times are missing, go back or come twice; they contradict the rate; nothing
@@ -132,6 +134,7 @@ def read_times(
     if stamps is None or name is None:
         return none
     places, where = _places(table), stamps.where
+    stamps, passed = past_midnight(stamps, places)
     steps = sample(stamps, places)
     if steps is None or steps.repeated > COARSE:
         why = coarse(where, steps)
@@ -163,6 +166,7 @@ def read_times(
     said = notes_of_times(
         where, unit, steps, measured, rate, found, places, longest * tick, repeats
     )
+    said = (*said, *passed)
     return Times(pieces, table, owner, offset, begun, rate, stamps, tick, order, said)
 
 
@@ -184,7 +188,7 @@ def _places(table: RecordingTable) -> Places:
 
 
 def _unit(
-    stamps: Stamps, name: str, steps: Steps, known: float | None, options: SourceOptions
+    stamps: Stamps, name: TimeName, steps: Steps, known: float | None, options: SourceOptions
 ) -> str | None:
     """What the times count; None: nothing by which they have the known rate."""
     said = unit_of(stamps, name, options.time_unit)
