@@ -151,13 +151,16 @@ verify: $(RUNTIME) ## Check the store: checksums, each window once, moments (SOU
 repair: data ## Mend the store: make damaged shards anew (SOURCE=1: also those that differ from the source)
 	@exec $(python) -m headrace features $(options) --repair$(if $(SOURCE),=source)
 
+# Tests start a hundred processes: each would compile this package anew, and its own tests.
+compiled = env -u PYTHONDONTWRITEBYTECODE $(python)
+
 .PHONY: test
 test: tools ## Run the tests, files side by side
-	@exec $(python) -m pytest --numprocesses auto --dist loadfile
+	@exec $(compiled) -m pytest --numprocesses auto --dist loadfile
 
 .PHONY: test-quick
 test-quick: tools ## Run the tests that start no process and no TensorFlow: a minute, between two edits
-	@exec $(python) -m pytest --numprocesses auto --dist loadfile -p tests.quick -r fE
+	@exec $(compiled) -m pytest --numprocesses auto --dist loadfile -p tests.quick -r fE
 
 .PHONY: test-memory
 test-memory: tools ## Run every stage under a kernel-enforced cap of 1 GiB, on GB= of data (10; ONLY=cap: that alone)
