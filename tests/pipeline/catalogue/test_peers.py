@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pycatch22
 import pytest
-import tsfel.feature_extraction.features as tsfel
-import tsfresh.feature_extraction.feature_calculators as tsfresh
 from numpy.typing import NDArray
 
 from headrace.pipeline.catalogue import build_catalogue
@@ -44,6 +42,8 @@ def close(value: float) -> Any:
 def test_tsfel_statistics_and_time_domain(
     case: tuple[NDArray[np.float64], dict[str, float]],
 ) -> None:
+    import tsfel.feature_extraction.features as tsfel  # seconds, where every process collects it
+
     x, got = case
     same = {
         "mean": tsfel.calc_mean,
@@ -67,6 +67,8 @@ def test_tsfel_statistics_and_time_domain(
 
 
 def test_tsfel_spectrum(case: tuple[NDArray[np.float64], dict[str, float]]) -> None:
+    import tsfel.feature_extraction.features as tsfel
+
     x, got = case
     time = len(x)
     z = x - x.mean()
@@ -84,6 +86,8 @@ def test_tsfel_spectrum(case: tuple[NDArray[np.float64], dict[str, float]]) -> N
 
 
 def test_tsfresh(case: tuple[NDArray[np.float64], dict[str, float]]) -> None:
+    import tsfresh.feature_extraction.feature_calculators as tsfresh
+
     x, got = case
     n = len(x)
     same = {
