@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,18 +47,18 @@ LIMIT = "600MB"
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts `dask scheduler` or `dask worker`; all end with the test."""
+@contextmanager
+def processes(folder: Path) -> Iterator[Start]:
+    """Start `dask scheduler` or `dask worker`; all end with the block."""
     started: list[subprocess.Popen[bytes]] = []
-    log = (tmp_path / "dask.log").open("wb")
+    log = (folder / "dask.log").open("wb")
 
     def begin(*arguments: str, before: tuple[str, ...] = (), path: str = "") -> Any:
         command = [*before, sys.executable, "-m", "dask", *arguments, "--no-dashboard"]
         search = os.pathsep.join(filter(None, [path, str(ROOT)]))
         process = subprocess.Popen(
             command,
-            cwd=tmp_path,
+            cwd=folder,
             env=os.environ | {"PYTHONPATH": search},
             stdout=log,
             stderr=log,
@@ -71,6 +71,30 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in started:
         end(process)
     log.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts processes that end with the test."""
+    with processes(tmp_path) as begin:
+        yield begin
+
+
+@pytest.fixture(scope="module")
+def one_scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a scheduler that many tests send their workers to."""
+    port = free_port()
+    with processes(tmp_path_factory.mktemp("scheduler")) as begin:
+        scheduler(begin, port)
+        yield f"tcp://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def address(one_scheduler: str) -> str:
+    """Address of a scheduler that knows no worker: it has seen those of other tests end."""
+    with Client(one_scheduler) as client:
+        wait_until(lambda: not client.scheduler_info()["workers"])
+    return one_scheduler
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -94,6 +118,10 @@ def answers(port: int) -> bool:
 def worker(start: Start, address: str, *more: str, **how: Any) -> subprocess.Popen[bytes]:
     options = ("--nthreads", "1", "--memory-limit", LIMIT)
     return start("worker", address, *(more or options), **how)
+
+
+ALONE = ("--nthreads", "1", "--memory-limit", LIMIT, "--no-nanny")
+"""One process for each worker, where it is all the same who starts a dead one anew."""
 
 
 @pytest.fixture(scope="module")
@@ -152,11 +180,13 @@ def peak_resident(nanny: subprocess.Popen[bytes]) -> int:
 
 
 def test_a_cluster_makes_the_same_bytes(
-    start: Start, tiny_config: Config, tiny_source: Path, tiny_store: Path, tmp_path: Path
+    start: Start,
+    address: str,
+    tiny_config: Config,
+    tiny_source: Path,
+    tiny_store: Path,
+    tmp_path: Path,
 ) -> None:
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    scheduler(start, port)
     one = worker(start, address)
     two = worker(start, address, "--nthreads", "2", "--memory-limit", "800MB")
     target = tmp_path / "tiny.zarr"
@@ -177,11 +207,8 @@ def test_a_cluster_makes_the_same_bytes(
 
 
 def test_workers_that_die_and_join_change_no_byte(
-    start: Start, source: Path, whole: Path, tmp_path: Path
+    start: Start, address: str, source: Path, whole: Path, tmp_path: Path
 ) -> None:
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    scheduler(start, port)
     first = worker(start, address)
     stage, target = features(tmp_path, source, address), tmp_path / "many.zarr"
     wait_until(lambda: len(finished(target)) > 3, stage)
@@ -236,32 +263,26 @@ def test_a_worker_with_too_little_memory_is_refused(
 
 
 def test_workers_that_would_write_other_bytes_are_refused(
-    start: Start, tiny_config: Config, tiny_source: Path, tmp_path: Path
+    start: Start, address: str, tiny_config: Config, tiny_source: Path, tmp_path: Path
 ) -> None:
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    scheduler(start, port)
     other = tmp_path / "other" / "numcodecs-0.0.1.dist-info"
     other.mkdir(parents=True)
     (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numcodecs\nVersion: 0.0.1\n")
-    worker(start, address, path=str(other.parent))
+    worker(start, address, *ALONE, path=str(other.parent))
     config = changed(tiny_config, cluster={"scheduler": address})
     with refused(ClusterError, "numcodecs", "0.0.1", numcodecs.__version__):
         run_features(request_for(config, tiny_source, tmp_path / "tiny.zarr"))
 
 
 def test_workers_that_do_not_see_the_store_are_refused(
-    start: Start, tiny_config: Config, tiny_source: Path, tmp_path: Path
+    start: Start, address: str, tiny_config: Config, tiny_source: Path, tmp_path: Path
 ) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     hidden = ("unshare", "--mount", "bash", "-c", f'mount -t tmpfs none {shared} && "$@"', "bash")
     if subprocess.run([*hidden, "true"], capture_output=True, check=False).returncode:
         pytest.skip("only root hides a folder from a process")
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    scheduler(start, port)
-    worker(start, address, before=hidden)
+    worker(start, address, *ALONE, before=hidden)
     config = changed(tiny_config, cluster={"scheduler": address})
     with refused(ClusterError, "tiny.zarr"):
         run_features(request_for(config, tiny_source, shared / "tiny.zarr"))
@@ -320,7 +341,7 @@ def test_a_cluster_behind_tls_wants_its_certificates(
     port = free_port()
     address = f"tls://127.0.0.1:{port}"
     start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--protocol", "tls", *tls)
-    worker(start, address, "--nthreads", "1", "--memory-limit", LIMIT, *tls)
+    worker(start, address, *ALONE, *tls)
     named = {"tls_ca_file": certificate, "tls_certificate": certificate, "tls_key": key}
     config = changed(tiny_config, cluster={"scheduler": address, **named})
     run_features(request_for(config, tiny_source, tmp_path / "tiny.zarr"))
@@ -333,6 +354,7 @@ def test_a_cluster_behind_tls_wants_its_certificates(
 
 def test_workers_and_objects_are_all_that_a_store_needs(
     start: Start,
+    address: str,
     tiny_config: Config,
     tiny_source: Path,
     tiny_store: Path,
@@ -341,12 +363,10 @@ def test_workers_and_objects_are_all_that_a_store_needs(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    server, port = S3Server(tmp_path / "objects"), free_port()
-    address = f"tcp://127.0.0.1:{port}"
+    server = S3Server(tmp_path / "objects")
     try:
         (server.bucket / "tiny.h5").write_bytes(tiny_source.read_bytes())
-        scheduler(start, port)
-        worker(start, address)
+        worker(start, address, *ALONE)
         objects, reached = {"endpoint": server.endpoint}, {"scheduler": address}
         config = changed(tiny_config, cluster=reached, objects=objects)
         data, store = (
@@ -397,8 +417,9 @@ def test_a_worker_on_another_network_makes_the_same_bytes(
     port = free_port()
     address = f"tcp://198.51.100.1:{port}"
     start("scheduler", "--host", "198.51.100.1", "--port", str(port))
-    options = ("--nthreads", "1", "--memory-limit", LIMIT, "--host", "198.51.100.2")
-    worker(start, address, *options, before=("ip", "netns", "exec", network))
+    worker(
+        start, address, *ALONE, "--host", "198.51.100.2", before=("ip", "netns", "exec", network)
+    )
     config = changed(tiny_config, cluster={"scheduler": address})
     run_features(request_for(config, tiny_source, tmp_path / "tiny.zarr"))
     assert hashes(tmp_path / "tiny.zarr") == hashes(tiny_store)
