@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +18,19 @@ from headrace.pipeline.runs.folder import RunFolder
 from tests.conftest import Share, request_for
 
 
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def without_drawing() -> Iterator[None]:
     """Figures are made and not drawn, which takes most of the time of a small evaluation."""
-    monkeypatch.setattr("headrace.model.figures._png", lambda figure: b"\x89PNG")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headrace.model.figures._png", lambda figure: b"\x89PNG")
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undrawn() -> Iterator[None]:
+    """No test of this folder draws, nor do the fixtures of its module."""
+    with without_drawing():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +61,8 @@ def complete_run(shared: Share, stateful_config: Config, tiny_store: Path) -> Ru
     from headrace.pipeline.training.stage import run_train
 
     def make(folder: Path) -> None:
-        run_train(request_for(stateful_config, None, tiny_store, folder / "run"))
+        with without_drawing():
+            run_train(request_for(stateful_config, None, tiny_store, folder / "run"))
 
     return RunFolder(shared("complete", make) / "run")
 
@@ -71,9 +81,10 @@ def cheap_run(
     def make(folder: Path) -> None:
         source = Path(shutil.copy(tiny_source, folder / "known.h5"))
         request = request_for(cheap_config, source, tiny_store, folder / "run")
-        with (folder / "said.txt").open("w") as said, redirect_stdout(said):
-            run_train(replace(request, console=Console()))
-        run_evaluate(request)
+        with without_drawing():
+            with (folder / "said.txt").open("w") as said, redirect_stdout(said):
+                run_train(replace(request, console=Console()))
+            run_evaluate(request)
 
     return RunFolder(shared("cheap", make) / "run")
 
