@@ -100,16 +100,11 @@ def test_a_training_restored_from_its_variables_goes_on_with_the_same_bits() -> 
     assert_equal(state(whole), state(resumed))
 
 
-def test_training_variables_hold_seeds_optimizer_average_and_metrics() -> None:
-    network = compiled(inputs="hybrid")
-    paths = " ".join(variable.path for variable in training_variables(network))
-    for part in ("seed_generator_state", "moving_variance", "iteration", "average", "label"):
-        assert part in paths
-
-
 def test_training_variables_are_all_there_before_the_first_step() -> None:
     network = compiled(inputs="hybrid")
     before = [variable.path for variable in training_variables(network)]
+    for part in ("seed_generator_state", "moving_variance", "iteration", "average", "label"):
+        assert part in " ".join(before)
     train(network, range(1))
     assert [variable.path for variable in training_variables(network)] == before
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from headrace.pipeline.training.stage import run_train
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.store import open_store
 from tests.conftest import changed, hashes, request_for
+from tests.in_process import tasks_here
 
 pytestmark = pytest.mark.usefixtures("made_here")
 
@@ -68,6 +71,17 @@ def evaluate(
     return found
 
 
+@pytest.fixture(scope="module")
+def scored(cheap_run: RunFolder, other: Path) -> dict[str, Any]:
+    """The result of the command on `other`, which left the run's own files as they were."""
+    before, said = own_files(cheap_run), StringIO()
+    with tasks_here(), redirect_stdout(said):
+        assert main(["evaluate", "--json", "--run", str(cheap_run.path), "--data", str(other)]) == 0
+    assert own_files(cheap_run) == before
+    found: dict[str, Any] = json.loads(said.getvalue())
+    return found
+
+
 def refused(capsys: pytest.CaptureFixture[str], run: RunFolder, source: Path, *more: str) -> str:
     """The one line that refuses it; nothing was written into the run."""
     before = hashes(run.path)
@@ -79,10 +93,9 @@ def refused(capsys: pytest.CaptureFixture[str], run: RunFolder, source: Path, *m
 
 
 def test_scores_are_those_of_what_predict_says_of_the_same_windows(
-    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: RunFolder, other: Path, scored: dict[str, Any], tmp_path: Path
 ) -> None:
-    found = evaluate(capsys, run, other)
-    output = tmp_path / "p.parquet"
+    found, output = scored, tmp_path / "p.parquet"
     arguments = ["--run", str(run.path), "--data", str(other), "--output", str(output)]
     assert main(["predict", "--quiet", *arguments]) == 0
     said = pd.read_parquet(output)["class"].astype(str).to_numpy()
@@ -168,9 +181,13 @@ def test_a_source_without_labels_is_refused_and_predict_is_named(
 
 
 def test_a_source_without_groups_has_scores_without_intervals(
-    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: RunFolder,
+    other: Path,
+    scored: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    grouped = evaluate(capsys, run, other)["plain"]
+    grouped = scored["plain"]
     alone = evaluate(capsys, run, edited(other, tmp_path / "alone.h5", "groups"))["plain"]
     assert alone["accuracy"] == grouped["accuracy"]
     assert alone["confusion"] == grouped["confusion"]
@@ -178,9 +195,13 @@ def test_a_source_without_groups_has_scores_without_intervals(
 
 
 def test_classes_are_matched_by_name_and_an_unknown_one_is_named(
-    run: RunFolder, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: RunFolder,
+    other: Path,
+    scored: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    whole = evaluate(capsys, run, other)["plain"]
+    whole = scored["plain"]
     names = list(whole["per_class"])
     with h5py.File(other) as file:
         label = file["y"][:]
