@@ -108,7 +108,8 @@ def _plain_time(texts: NDArray[np.str_]) -> bool:
     width = texts.dtype.itemsize // 4
     if len(texts) == 0 or width < _TIME_OF_DAY:
         return False
-    letters = np.ascontiguousarray(texts).view("U1").reshape(len(texts), width)
+    width += 1  # For the point, where there is none.
+    letters = texts.astype(f"U{width}").view("U1").reshape(len(texts), width)
     colons, seconds = letters[:, [2, 5]] == ":", letters[:, _TIME_OF_DAY - 1] != ""
     digits = np.delete(letters, [2, 5, _TIME_OF_DAY], axis=1)
     point = np.isin(letters[:, _TIME_OF_DAY : _TIME_OF_DAY + 1], (".", ""))
