@@ -20,6 +20,35 @@ MOST_TEXT_BYTES = 256 << 20
 """Of texts of one read: NumPy makes each as long as the longest."""
 
 
+class ColumnArray:
+    """What arrays of a table's columns give by `read_into` and `texts`; see `SourceArray`."""
+
+    shape: tuple[int, ...] | None
+    dtype: np.dtype[Any]
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows `start` to `stop`, of numbers."""
+        assert self.shape is not None
+        start, stop, _ = slice(start, stop).indices(self.shape[0])
+        out = np.empty((max(0, stop - start), *self.shape[1:]), dtype=self.dtype)
+        self.read_into(out, start)
+        return out
+
+    def whole(self) -> NDArray[Any]:
+        """All of it."""
+        assert self.shape is not None
+        whole = self.texts if self.dtype.hasobject else self.read
+        return whole(0, self.shape[0])
+
+    def read_into(self, out: NDArray[Any], start: int) -> None:
+        """Fill `out` with the rows from `start` on."""
+        raise NotImplementedError
+
+    def texts(self, start: int, stop: int) -> NDArray[np.str_]:
+        """Rows `start` to `stop`, of texts."""
+        raise NotImplementedError
+
+
 def check_column_count(columns: int, where: str) -> None:
     """Refuse a table of more than 10,000 columns.
 

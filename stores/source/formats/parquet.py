@@ -21,6 +21,7 @@ from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.columns import (
     TABLE,
+    ColumnArray,
     channel_names,
     check_column_count,
     check_names,
@@ -179,7 +180,7 @@ class ParquetTable(OneFile):
         return replace(column, dtype=np.dtype(np.float64))
 
 
-class ParquetArray:
+class ParquetArray(ColumnArray):
     """One column, or all of numbers; see `SourceArray`."""
 
     def __init__(
@@ -196,10 +197,8 @@ class ParquetArray:
         self.name = name
         self.where = f"{table.where}:{name}"
         self.files: tuple[Path, ...] = ()
-        self.shape: tuple[int, ...] | None = (
-            (table.rows[-1],) if single else (table.rows[-1], len(columns))
-        )
-        self.dtype: np.dtype[Any] = np.result_type(*(column.dtype for column in columns))
+        self.shape = (table.rows[-1],) if single else (table.rows[-1], len(columns))
+        self.dtype = np.result_type(*(column.dtype for column in columns))
         self.piece_rows: int | None = table.group_rows
         stored = stored_bytes(table, columns[0] if single else None)
         texts = -(-stored // table.group_rows) if self.dtype.hasobject else 0
@@ -243,20 +242,6 @@ class ParquetArray:
         """Metadata of the columns, then of the file."""
         found = metadata_of(self._table.schema, [column.name for column in self._columns])
         return found if len(self.shape or ()) == 1 else [{}, *found]
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start` to `stop`, of numbers."""
-        assert self.shape is not None
-        start, stop, _ = slice(start, stop).indices(self.shape[0])
-        out = np.empty((max(0, stop - start), *self.shape[1:]), dtype=self.dtype)
-        self.read_into(out, start)
-        return out
-
-    def whole(self) -> NDArray[Any]:
-        """All of it."""
-        assert self.shape is not None
-        whole = self.texts if self.dtype.hasobject else self.read
-        return whole(0, self.shape[0])
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill `out` with the rows from `start` on.

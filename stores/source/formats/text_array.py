@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.source.formats.columns import as_numbers, as_texts, channel_names
+from headrace.stores.source.formats.columns import ColumnArray, as_numbers, as_texts, channel_names
 from headrace.stores.source.formats.text_above import ABOVE
 from headrace.stores.source.formats.text_parse import INTEGER, NUMBER, TEXT
 
@@ -23,7 +23,7 @@ COLUMN_BYTES = 12 << 10
 _DTYPES = {kind: np.dtype(dtype) for kind, dtype in ((INTEGER, "i8"), (NUMBER, "f8"), (TEXT, "O"))}
 
 
-class TextArray:
+class TextArray(ColumnArray):
     """One column, or all of numbers; see `SourceArray`. What is kept is kept for the table."""
 
     def __init__(
@@ -38,8 +38,8 @@ class TextArray:
         self.where = f"{table.where}:{name}"
         self.files: tuple[Path, ...] = ()
         across = (len(self._columns),) if column is None else ()
-        self.shape: tuple[int, ...] | None = (plan.row_count, *across)
-        self.dtype: np.dtype[Any] = _DTYPES[max(kinds)]
+        self.shape = (plan.row_count, *across)
+        self.dtype = _DTYPES[max(kinds)]
         self.piece_rows: int | None = plan.piece_rows
         decoded = plan.decoded_bytes
         self.row_bytes = -(-decoded // plan.piece_rows)
@@ -80,20 +80,6 @@ class TextArray:
         every = self._table.plan.dialect.units
         units = [every[each] if each < len(every) else "" for each in self._columns]
         return np.array(units, dtype=object) if any(units) else None
-
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start` to `stop`, of numbers."""
-        assert self.shape is not None
-        start, stop, _ = slice(start, stop).indices(self.shape[0])
-        out = np.empty((max(0, stop - start), *self.shape[1:]), dtype=self.dtype)
-        self.read_into(out, start)
-        return out
-
-    def whole(self) -> NDArray[Any]:
-        """All of it."""
-        assert self.shape is not None
-        whole = self.texts if self.dtype.hasobject else self.read
-        return whole(0, self.shape[0])
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill `out` with the rows from `start` on.
