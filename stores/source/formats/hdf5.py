@@ -70,9 +70,13 @@ class Hdf5Array:
         # every chunk that was read in part, whatever `nbytes` says (229 MiB held at 1 MiB allowed).
         access.set_chunk_cache(10007, self.cache_bytes, 0.75)
         self.dataset.id.close()
-        found = type(self)(h5py.Dataset(h5py.h5d.open(file, name, access)), self.parts)
+        found = self._again(h5py.Dataset(h5py.h5d.open(file, name, access)))
         found.name, found.where = self.name, self.where
         return found
+
+    def _again(self, dataset: Any) -> Self:
+        """The same of a dataset that was opened again."""
+        return type(self)(dataset, self.parts)
 
     def turned(self, order: Sequence[int]) -> Hdf5Array:
         """The dataset with its axes in another order, read in slabs along the first of them."""

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.arrays import SLICE_BYTES, rows_of
 from headrace.stores.source.formats.derived import TEXT, DerivedArray, held_array
-from headrace.stores.source.formats.hdf5 import (
-    MAX_CHUNK_CACHE,
-    MIN_CHUNK_CACHE,
-    Hdf5Array,
-    explained,
-    piece_bytes,
-)
+from headrace.stores.source.formats.hdf5 import Hdf5Array, explained
 from headrace.stores.source.formats.hdf5_matlab_items import Item, class_of, references
 from headrace.stores.source.formats.hdf5_own import NO_PARTS, Parts, check_own
+from headrace.stores.source.formats.hdf5_turned import TurnedArray
 from headrace.stores.source.interface import SourceArray
 
 MOST_TEXTS = 1 << 18
@@ -32,58 +26,26 @@ LONGEST_TEXT = 1000
 """Characters of one of many: NumPy gives each the room of the longest."""
 
 
-class ReversedArray(Hdf5Array):
-    """A matrix as MATLAB shows it: rows are the last axis of the dataset.
-
-    Rows are read in slices, of which each is turned on its own.
-    """
+class ReversedArray(TurnedArray):
+    """A matrix as MATLAB shows it: its axes are the dataset's from the last to the first."""
 
     def __init__(self, dataset: Any, parts: Parts = NO_PARTS) -> None:
         """Take over an h5py dataset, and what `check_own` says of its parts."""
-        super().__init__(dataset, parts)
-        self.shape = tuple(dataset.shape[::-1])
-        chunks = None if dataset.chunks is None else tuple(dataset.chunks[::-1])
-        piece = piece_bytes(self.shape, chunks, dataset.dtype.itemsize)
-        self.piece_rows = None if chunks is None else int(chunks[0])
-        self.row_bytes = piece // (self.piece_rows or 1)
-        if chunks is not None:
-            self.cache_bytes = min(max(piece, MIN_CHUNK_CACHE), MAX_CHUNK_CACHE)
-        self._row = max(1, math.prod(self.shape[1:]) * dataset.dtype.itemsize)
-        self.decode_bytes += max(SLICE_BYTES, self._row)
+        super().__init__(dataset, parts, range(len(dataset.shape))[::-1])
         if class_of(dataset) == "logical":
             self.dtype = np.dtype(bool)
+
+    def _again(self, dataset: Any) -> Self:
+        return type(self)(dataset, self.parts)
 
     def turned(self, order: Sequence[int]) -> Hdf5Array:
         """See `Hdf5Array`: `order` of the axes as MATLAB shows them."""
         last = len(self.dataset.shape) - 1
         return super().turned([last - axis for axis in order])
 
-    def read(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows `start` to `stop`."""
-        start, stop, _ = slice(start, stop).indices(rows_of(self))
-        rows = np.empty((max(0, stop - start), *(self.shape or (0,))[1:]), self.dtype)
-        self.read_into(rows, start)
-        return rows
-
-    def whole(self) -> Any:
-        """All of it."""
-        return self.read(0, rows_of(self))
-
-    def read_into(self, out: NDArray[Any], start: int) -> None:
-        """Fill `out` with the rows from `start` on."""
-        step = max(1, SLICE_BYTES // self._row)
-        for low in range(0, len(out), step):
-            high = min(low + step, len(out))
-            with explained(self._lacking):
-                out[low:high] = self.dataset[..., start + low : start + high].transpose()
-
     def texts(self, start: int, stop: int) -> NDArray[np.str_]:
         """They are numbers."""
         raise TypeError(f"{self.dtype} are no texts")
-
-    def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """None: rows lie all over the dataset."""
-        return iter(())
 
 
 def empty_array(item: Any, kind: str | None, path: str, where: str) -> SourceArray:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,19 +37,8 @@ class TurnedArray(Hdf5Array):
         self._row = max(1, math.prod(self.shape[1:]) * dataset.dtype.itemsize)
         self.decode_bytes += max(SLICE_BYTES, self._row)
 
-    def ready(self) -> TurnedArray:
-        """See `SourceArray`."""
-        if self.dataset.chunks is None:
-            return self
-        access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-        access.set_chunk_cache(10007, self.cache_bytes, 0.75)
-        file, name = self.dataset.file.id, self.dataset.name.encode()
-        self.dataset.id.close()
-        found = TurnedArray(
-            h5py.Dataset(h5py.h5d.open(file, name, access)), self.parts, self._order
-        )
-        found.name, found.where = self.name, self.where
-        return found
+    def _again(self, dataset: Any) -> Self:
+        return type(self)(dataset, self.parts, self._order)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.formats import hdf5_matlab_arrays
+from headrace.stores.source.formats import hdf5_turned
 from headrace.stores.source.formats.hdf5 import open_hdf5
 from headrace.stores.source.formats.hdf5_dialects import open_dialect
 from headrace.stores.source.formats.hdf5_pickled import literal_texts
@@ -124,7 +124,7 @@ def test_any_rows_of_a_matrix_are_those_matlab_shows(
         matlab.matrix("x", values, "single", **stored)
     patch = pytest.MonkeyPatch()
     with patch.context() as patched, closing(open_dialect(path)) as file:
-        patched.setattr(hdf5_matlab_arrays, "SLICE_BYTES", slice_bytes)
+        patched.setattr(hdf5_turned, "SLICE_BYTES", slice_bytes)
         array = file.array("x").ready()
         assert array.piece_rows == (None if chunk is None else min(chunk[0], shape[0]))
         np.testing.assert_array_equal(
