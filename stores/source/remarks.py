@@ -1,4 +1,4 @@
-"""What a reader of text did with a file beside reading its rows; it is said, and never left out."""
+"""What a reader did with a file beside reading its rows; it is said, and never left out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from headrace.stores.text import counted
 
 DAMAGED, SKIPPED, UNITS = "source.damaged_lines", "source.skip_lines", "source.units"
 TIMES = "source.time"
+ROW_GROUPS = "paths.data"
+
+SMALLER_GROUPS = (
+    "python -c \"import pyarrow.parquet as p; f = p.ParquetFile('old.parquet'); "
+    "w = p.ParquetWriter('new.parquet', f.schema_arrow); "
+    '[w.write_batch(b) for b in f.iter_batches(65536)]; w.close()"'
+)
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Remark:
     Attributes:
         key: the option that it speaks of.
         where: the first file, and the line if there is one.
-        count: lines of all files.
+        count: lines of all files; of one whose pieces are large the megabytes of a piece.
         files: how many.
         alike: whether it is as many lines of each of them.
     """
@@ -35,6 +42,14 @@ class Remark:
         if self.key == UNITS:
             more = f" and {self.files - 1:,} more files" if self.files > 1 else ""
             return f"The line below the header of {self.where}{more} is read as units."
+        if self.key == ROW_GROUPS:
+            more = f" and of {self.files - 1:,} more files" if self.files > 1 else ""
+            size = f" of {self.count:,} MB" if self.files == 1 else ""
+            return (
+                f"The row groups{size} of {self.where}{more} are decoded whole, by each worker and "
+                "for any of their rows. To write such a file in smaller ones: "
+                f"{SMALLER_GROUPS}"
+            )
         if self.key == TIMES:
             more = f" and {self.files - 1:,} more recordings" if self.files > 1 else ""
             return (

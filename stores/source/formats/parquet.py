@@ -43,10 +43,11 @@ from headrace.stores.source.formats.parquet_looks import (
     misses,
     stored_bytes,
 )
+from headrace.stores.source.remarks import ROW_GROUPS, Remark
 
 KEPT_GROUPS = 2
-MOST_GROUP_BYTES = 1 << 30
-"""Of one row group of an array, decoded."""
+MOST_GROUP_BYTES, LARGE_GROUP_BYTES = 1 << 30, 128 << 20
+"""Of one row group of an array, decoded; and from where on it is said that it is large."""
 COLUMNS_AT_ONCE = 32
 """That are decoded before they stand side by side."""
 
@@ -91,6 +92,7 @@ class ParquetTable(OneFile):
                 f"groups {self.rows[-1]:,}. Write it again."
             )
         self.group_rows = max(1, *counts) if counts else 1
+        self._largest = 0
 
     def array(self, name: str) -> ParquetArray | None:
         """The column of that name; "table": all columns of numbers side by side."""
@@ -108,6 +110,15 @@ class ParquetTable(OneFile):
             if column.kind == "number" and column.dtype != bool and not INDEX.fullmatch(column.name)
         ]
         return ParquetArray(self, TABLE, numbers, False) if name == TABLE and numbers else None
+
+    def remarks(self) -> list[Remark]:
+        """Of row groups that are large, as arrays of them were asked for."""
+        size = self._largest
+        return [Remark(ROW_GROUPS, self.where, size >> 20)] if size >= LARGE_GROUP_BYTES else []
+
+    def read_by(self, piece: int) -> None:
+        """Take note of an array that decodes so many bytes at once."""
+        self._largest = max(self._largest, piece)
 
     def check_left_out(self, used: Collection[str]) -> None:
         """See `MixedTable`."""
@@ -210,6 +221,7 @@ class ParquetArray(ColumnArray):
                 f"{MOST_GROUP_BYTES:,} is the most. Write smaller ones (row_group_size of "
                 "pyarrow.parquet.write_table), or name fewer columns."
             )
+        table.read_by(piece)
         self.cache_bytes = min(KEPT_GROUPS, max(1, len(table.rows) - 1)) * piece
         # As stored, packed and unpacked; and columns before they stand side by side.
         at_once = min(len(columns), COLUMNS_AT_ONCE) * table.group_rows * 8

@@ -22,6 +22,8 @@ from headrace.stores.source.formats import parquet as reader
 from headrace.stores.source.formats.parquet import ParquetTable, open_parquet
 from headrace.stores.source.interface import SourceFile
 from headrace.stores.source.names import NameColumn
+from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.source import open_source
 from tests.refusals import refused
 
 
@@ -37,6 +39,25 @@ def column(file: ParquetTable, name: str) -> Any:
     array = file.array(name)
     assert array is not None, file.contents()
     return array.whole()
+
+
+def test_large_row_groups_are_named_with_a_way_out_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "LARGE_GROUP_BYTES", 2 << 20)
+    monkeypatch.chdir(tmp_path)
+    rows = np.arange(200_000.0)
+    parquet.write_table(pa.table({"x": rows, "y": rows}), "old.parquet")
+    options = SourceOptions(rate_hz=50.0, labels="", split_by_window=True)
+    with open_source(tmp_path / "old.parquet", options) as source:
+        (said,) = [each.text for each in source.notes if "row groups" in each.text]
+        expected = source.read_windows(0, 9)
+    assert "old.parquet" in said
+    command = said[said.index("python -c ") :].replace("python", sys.executable, 1)
+    subprocess.run(command, shell=True, check=True)
+    with open_source(tmp_path / "new.parquet", options) as source:
+        assert not [each for each in source.notes if "row groups" in each.text]
+        np.testing.assert_array_equal(source.read_windows(0, 9), expected)
 
 
 TYPES = ["float16", "float32", "float64", "int8", "uint16", "int64", "uint64", "bool"]
