@@ -77,13 +77,8 @@ class RunArray:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
-        runs = self.runs
-        if stop <= start:
-            return runs.values[:0].copy()
-        first = int(np.searchsorted(runs.start, start, side="right")) - 1
-        end = int(np.searchsorted(runs.start, stop, side="left"))
-        borders = np.append(np.maximum(runs.start[first:end], start), stop)
-        return np.repeat(runs.values[runs.code[first:end]], np.diff(borders))
+        at, length = runs_within(self.runs.start, start, stop)
+        return np.repeat(self.runs.values[self.runs.code[at]], length)
 
     def whole(self) -> Any:
         """All of it."""
@@ -102,6 +97,22 @@ class RunArray:
     def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
         """None."""
         return iter(())
+
+
+def runs_within(
+    starts: NDArray[np.int64], start: int, stop: int
+) -> tuple[slice, NDArray[np.int64]]:
+    """Which runs hold the rows `start` to `stop`, and how many rows of each, (k,).
+
+    Args:
+        starts: (n,) first row of each, ascending from 0.
+        start, stop: rows.
+    """
+    if stop <= start:
+        return slice(0, 0), np.zeros(0, np.int64)
+    first = int(np.searchsorted(starts, start, side="right")) - 1
+    end = int(np.searchsorted(starts, stop, side="left"))
+    return slice(first, end), np.diff(np.append(np.maximum(starts[first:end], start), stop))
 
 
 def runs_of(array: SourceArray) -> Runs | None:

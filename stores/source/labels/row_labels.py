@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.stores.source.derived.run_array import runs_within
+
 CODE = np.dtype(np.int32)
 
 
@@ -48,10 +50,8 @@ class LabelStretches:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Codes of the rows `start` to `stop`."""
-        first = int(np.searchsorted(self._start, start, side="right")) - 1
-        end = int(np.searchsorted(self._start, stop, side="left"))
-        borders = np.append(np.maximum(self._start[first:end], start), stop)
-        return np.repeat(self._code[first:end], np.diff(borders))
+        at, length = runs_within(self._start, start, stop)
+        return np.repeat(self._code[at], length)
 
     def whole(self) -> Any:
         """Codes of all rows."""
