@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import h5py
@@ -11,7 +10,6 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place, storage_of
-from headrace.stores.source.arrays import shown_arrays
 from headrace.stores.source.formats.hdf5 import Hdf5Array
 from headrace.stores.source.formats.hdf5_matlab_arrays import (
     ReversedArray,
@@ -21,6 +19,7 @@ from headrace.stores.source.formats.hdf5_matlab_arrays import (
 )
 from headrace.stores.source.formats.hdf5_matlab_items import Item, class_of, member, names_in
 from headrace.stores.source.formats.hdf5_own import check_own
+from headrace.stores.source.formats.matlab_paths import PathNode
 from headrace.stores.source.interface import SourceArray, SourceNode
 from headrace.stores.text import in_one_line
 
@@ -47,19 +46,8 @@ def is_matlab(file: Any, path: Place) -> bool:
         return bool(stream.read(len(SIGNATURE)) == SIGNATURE)
 
 
-class MatlabNode:
-    """A struct, a cell array or the file; see `SourceNode`.
-
-    The members of a cell or struct array are "0", "1", ... in MATLAB's order, columns first. A
-    dot may stand for the slash of a path, as in MATLAB.
-    """
-
-    def __init__(self, item: Item, name: str, file: str) -> None:
-        """Take over an item, its path, and the name of the file."""
-        self.item = item
-        self.name = name
-        self._file = file
-        self.where = file + ("" if name == "/" else f" {name}")
+class MatlabNode(PathNode[Item]):
+    """A struct, a cell array or the file; see `SourceNode`."""
 
     def array(self, name: str) -> SourceArray | None:
         """The array of that name."""
@@ -76,14 +64,6 @@ class MatlabNode:
     def children(self) -> list[str]:
         """Of variables, fields, or members of an array."""
         return [name for name in names_in(self.item) if not name.startswith("#")]
-
-    def contents(self) -> str:
-        """The arrays below with shape and type."""
-        return shown_arrays(islice(self._below(), 20))
-
-    def names(self) -> Iterator[str]:
-        """Names of the arrays below."""
-        return (name for name, _, _ in self._below())
 
     def _below(self) -> Iterator[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
         waiting = [("", self.item)]
@@ -106,14 +86,8 @@ class MatlabNode:
                 if inside is not None:
                     waiting.append((f"{path}/{name}".lstrip("/"), inside))
 
-    def _found(self, name: str) -> tuple[Item | None, str]:
-        """The item, and its path from the file on."""
-        parts = [part for part in name.replace(".", "/").split("/") if part]
-        item: Item | None = self.item
-        for part in parts:
-            item = None if item is None else member(item, part)
-        path = "/".join([self.name.rstrip("/"), *parts])
-        return item, path if path.startswith("/") else f"/{path}"
+    def _member(self, item: Item, name: str) -> Item | None:
+        return member(item, name)
 
 
 def _array(item: Item, path: str, where: str) -> SourceArray | None:

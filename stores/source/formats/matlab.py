@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,11 @@ from numpy.typing import NDArray
 from headrace.stores.errors import ARCHIVE_ERRORS, SourceError, UserError
 from headrace.stores.io.object_file import HELD_BYTES
 from headrace.stores.io.places import Place, storage_of
-from headrace.stores.source.arrays import rows_of, shown_arrays
+from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.formats.derived import TEXT, DerivedArray
 from headrace.stores.source.formats.matlab_bytes import VariableBytes
 from headrace.stores.source.formats.matlab_headers import NUMBERS, Matrix, damaged, variables_of
+from headrace.stores.source.formats.matlab_paths import PathNode
 from headrace.stores.source.formats.one_file import OneFile
 from headrace.stores.source.interface import SourceArray, SourceNode
 
@@ -68,19 +68,8 @@ class MatlabArray(DerivedArray):
         self.piece_rows = max(1, rows_of(self))
 
 
-class MatlabNode:
-    """A struct, a cell array or the file; see `SourceNode`.
-
-    The members of a cell or struct array are "0", "1", ... in MATLAB's order, columns first. A
-    dot may stand for the slash of a path, as in MATLAB.
-    """
-
-    def __init__(self, item: Item, name: str, file: str) -> None:
-        """Take over an item, its path, and the name of the file."""
-        self.item = item
-        self.name = name
-        self._file = file
-        self.where = file + ("" if name == "/" else f" {name}")
+class MatlabNode(PathNode[Item]):
+    """A struct, a cell array or the file; see `SourceNode`."""
 
     def array(self, name: str) -> SourceArray | None:
         """The array of that name."""
@@ -101,14 +90,6 @@ class MatlabNode:
         with _explained(self._file):
             return _names(self.item)
 
-    def contents(self) -> str:
-        """The arrays below with shape and type."""
-        return shown_arrays(islice(self._below(), 20))
-
-    def names(self) -> Iterator[str]:
-        """Names of the arrays below."""
-        return (name for name, _, _ in self._below())
-
     def _below(self) -> Iterator[tuple[str, tuple[int, ...] | None, np.dtype[Any]]]:
         waiting: list[tuple[str, Item]] = [("", self.item)]
         for _ in range(MOST_VISITED):
@@ -125,13 +106,8 @@ class MatlabNode:
                 continue
             waiting += [(f"{path}/{n}".lstrip("/"), m) for n, m in members if m is not None]
 
-    def _found(self, name: str) -> tuple[Item | None, str]:
-        """The item, and its path from the file on."""
-        parts = [part for part in name.replace(".", "/").split("/") if part]
-        item: Item | None = self.item
-        for part in parts:
-            item = None if item is None else _member(item, part)
-        return item, "/".join([self.name.rstrip("/"), *parts]) or "/"
+    def _member(self, item: Item, name: str) -> Item | None:
+        return _member(item, name)
 
 
 class MatlabFile(OneFile, MatlabNode):
