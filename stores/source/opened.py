@@ -26,7 +26,9 @@ def open_located(path: Place, options: SourceOptions, census: Census | None) -> 
     files = files_of(path, options) if census is None else census.files
     if files is None:
         return open_file(path, rules)
-    return ManyFiles(files, rules, census, partial(on_one_time, options=options))
+    found = ManyFiles(files, rules, census, partial(on_one_time, options=options))
+    found.most_cut = options.max_cut_rows
+    return found
 
 
 def find_layout(file: SourceFile, options: SourceOptions) -> LayoutName:

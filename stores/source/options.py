@@ -72,9 +72,8 @@ class SourceOptions(BaseModel):
     )
     labels_file: Annotated[str | None, AddedLater] = Field(
         default=None,
-        description="The file of each recording's labels where they stand in one of their own, "
-        'relative to the folder, by fields of `files`: "{part}/y_{part}.txt". labels names the '
-        "dataset or column in it, where it has several.",
+        description="The file of each recording's labels, relative to the folder, by fields of "
+        '`files`: "{part}/y_{part}.txt". labels names the dataset or column in it, of several.',
     )
     groups_file: Annotated[str | None, AddedLater] = Field(
         default=None,
@@ -82,14 +81,13 @@ class SourceOptions(BaseModel):
     )
     label_table: Annotated[LabelTableOptions | None, AddedLater] = Field(
         default=None,
-        description="A table of what labels mean, such as activity_labels.txt. Its names stand in "
-        "for the labels, in class_map and exclude_labels too; its order is the classes' order. "
-        "A label that it lacks keeps its own name: leave it out with exclude_labels.",
+        description="A table of what labels mean, such as activity_labels.txt. Its names stand for "
+        "the labels, in class_map and exclude_labels too; its order is that of the classes.",
     )
     label_column: Annotated[str | None, AddedLater] = Field(
         default=None,
-        description="Recordings layout: a column of the table of recordings that labels each "
-        "recording whole, such as a field of `files`, in place of labels.",
+        description="Recordings layout: a column of the table of recordings, such as a field of "
+        "`files`, that labels each recording, in place of labels.",
     )
     intervals: Annotated[IntervalOptions | None, AddedLater] = Field(
         default=None,
@@ -98,8 +96,7 @@ class SourceOptions(BaseModel):
     label_every_s: Annotated[float | None, AddedLater] = Field(
         default=None,
         gt=0,
-        description="Recordings layout: labels holds one entry for each so many seconds of each "
-        "recording, 30 in sleep stages, and not one a row.",
+        description="Recordings layout: labels holds one entry for each so many seconds, not rows.",
     )
     classes: str | None = Field(
         default=None,
@@ -135,8 +132,8 @@ class SourceOptions(BaseModel):
     split: str | None = Field(
         default=None,
         description="An official split into train and test. Windows layout: a dataset (N,); "
-        "recordings layout: a column of `recordings`. Usual: split. Name any other column "
-        "(official_split) to use it; set it to the empty string to ignore one that is there.",
+        "recordings layout: a column of `recordings`. Usual: split. Name any other column to use "
+        "it; the empty string ignores one that is there.",
     )
     split_names: dict[str, str] = Field(
         default_factory=dict,
@@ -147,9 +144,8 @@ class SourceOptions(BaseModel):
     split_by_window: bool = Field(
         default=False,
         description="Consent to a source without groups: folds are then made of stretches of 16 "
-        "consecutive windows, so that windows of one person stand on both sides of a split and "
-        "scores come out too high (11 points on the watch data). Any groups in the file are "
-        "ignored.",
+        "consecutive windows, windows of one person stand on both sides of a split and scores come "
+        "out too high (11 points on the watch data). Groups in the file are ignored.",
     )
 
     dtype: Annotated[Literal["float32", "float64"] | None, AddedLater] = Field(
@@ -200,6 +196,12 @@ class SourceOptions(BaseModel):
         "`files`, where they have several: [100, 10]. Wins over their attributes. All are brought "
         "to `target_rate_hz`, the highest of them by default: slower ones as `slow` says. Labels "
         "and the table of recordings count rows of the fastest.",
+    )
+    max_cut_rows: Annotated[int, AddedLater] = Field(
+        default=0,
+        ge=0,
+        description="Recordings layout: arrays or files side by side that begin together and "
+        "differ in length by up to this many rows (of the slowest) are cut to the shortest.",
     )
     channels: list[str] | None = Field(
         default=None, description="One name per channel; wins over the attribute channels."

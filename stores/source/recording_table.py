@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import require_array, rows_of
+from headrace.stores.source.derived.cut import cut_to
 from headrace.stores.source.interface import SourceArray, SourceNode
 from headrace.stores.source.labels.classes import no_groups
 from headrace.stores.source.labels.row_groups import cut_by_names
@@ -84,12 +85,13 @@ def read_table(file: SourceNode, rows: int, options: SourceOptions) -> Recording
     node = _table_group(file, options)
     places = _places(file, node, options)
     count = 1 if len(places) == 0 else rows_of(places[-1])
+    counts = count, rows, options.max_cut_rows
     group = None
     if not options.split_by_window:
-        group = _column(file, node, (count, rows), "groups", options.groups, USUAL_GROUPS)
+        group = _column(file, node, counts, "groups", options.groups, USUAL_GROUPS)
         if group is None:
             raise no_groups(node or file, USUAL_GROUPS)
-    part = _column(file, node, (count, rows), "split", options.split, USUAL_SPLIT)
+    part = _column(file, node, counts, "split", options.split, USUAL_SPLIT)
     named = _row_columns(file, node, rows, options)
     found = [*filter(None, (group, part)), *((column, True) for column in named)]
     arrays = (*places, *(column.array for column, _ in found))
@@ -209,7 +211,7 @@ def _who_comes_back(
 def _column(
     file: SourceNode,
     node: SourceNode | None,
-    counts: tuple[int, int],
+    counts: tuple[int, int, int],
     option: str,
     named: str | None,
     usual: Sequence[str],
@@ -228,7 +230,8 @@ def _column(
     if named == "":
         return None
     found = find_flat(file, option, None, usual if named is None else (named,))
-    recordings, rows = counts
+    recordings, rows, most_cut = counts
+    found = None if found is None else cut_to(found, rows, most_cut)
     if found is not None and rows_of(found) in (rows, recordings):
         return NameColumn(found, option), rows_of(found) == rows
     if named is not None and found is not None:

@@ -16,6 +16,7 @@ from headrace.stores.source.derived.chosen import (
     used_channels,
     used_places,
 )
+from headrace.stores.source.derived.cut import cut_to
 from headrace.stores.source.derived.shaped import Flattened, Reshaped, flat
 from headrace.stores.source.derived.side_by_side import SideBySide
 from headrace.stores.source.derived.turned import turned
@@ -24,7 +25,7 @@ from headrace.stores.source.formats.columns import TABLE
 from headrace.stores.source.formats.left_out import MixedTable
 from headrace.stores.source.interface import Files, SourceArray, SourceNode
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.rows.rates import rates_of
+from headrace.stores.source.rows.rates import longer_by, rates_of, said_rate
 from headrace.stores.source.rows.several_rates import SeveralRates
 from headrace.stores.source.said import channel_texts
 from headrace.stores.text import shown
@@ -75,12 +76,25 @@ def _meant(
     if len(found) == 1:
         _refuse_rates(found[0], options)
         return used_channels(_one_channel(found[0], axes), options)
+    found = _as_long(found, option, options)
     if option == "signals" and (rates := rates_of(found, options)) is not None:
-        several = SeveralRates([_one_channel(array, axes) for array in found], rates)
+        arrays = [_one_channel(array, axes) for array in found]
+        several = SeveralRates(arrays, rates, most_cut=options.max_cut_rows)
         return several.chosen(*used_places(several, options)) if options.use_channels else several
     if options.rate_hz is None:
         _require_one_rate(found)
     return used_channels(_joined(found, axes, option), options)
+
+
+def _as_long(arrays: list[SourceArray], option: str, options: SourceOptions) -> list[SourceArray]:
+    """Arrays of one rate, cut to the shortest as far as `source.max_cut_rows` lets them be."""
+    said = {said_rate(array) for array in arrays} - {None}
+    if option != "signals" or not options.max_cut_rows or options.rates_hz or len(said) > 1:
+        return arrays
+    rows = [(array.shape or (0,))[0] for array in arrays]
+    if max(rows) - min(rows) > options.max_cut_rows:
+        return arrays
+    return [cut_to(array, min(rows), options.max_cut_rows) for array in arrays]
 
 
 def _refuse_rates(array: SourceArray, options: SourceOptions) -> None:
@@ -211,7 +225,7 @@ def _joined(arrays: list[SourceArray], axes: Sequence[str], option: str) -> Sour
         shapes = ", ".join(f"{array.where} {array.shape}" for array in arrays)
         raise SourceError(
             f"The {option} do not fit side by side: {shapes}. Their {' and '.join(axes[:-1])} have "
-            "to be as long: cut them to the same, or leave one out."
+            f"to be as long: {longer_by(arrays)}leave one out, or cut them to the same."
         )
     return SideBySide(arrays, len(axes))
 

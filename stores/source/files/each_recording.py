@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.beside import plain_number
 from headrace.stores.source.channels import ATTRIBUTES, ORDER, stated_by
+from headrace.stores.source.derived.cut import cut_to
 from headrace.stores.source.derived.held import HeldArray, HeldNode
 from headrace.stores.source.derived.joined import Costs, JoinedArray, OpenArrays
 from headrace.stores.source.derived.repeated import RepeatedTexts
@@ -36,9 +37,10 @@ class EachRecording:
         count: how many there are.
         columns: what is known of them by names, one text a recording.
         column_bytes: held while columns of names are read that change too often to be kept.
+        most_cut: rows that other arrays may have more than the data; they are left out.
     """
 
-    fetched_bytes = 0
+    fetched_bytes = most_cut = 0
 
     def __init__(self, where: str, count: int, columns: Mapping[str, Sequence[str]]) -> None:
         """Nothing is opened but what is asked for."""
@@ -236,6 +238,8 @@ class EachRecording:
             else:
                 files = self.opened_beside(recording, beside, closing)
             found = find(files).ready()
+            if self.most_cut and self._data is not None:
+                found = cut_to(found, int(self._data.rows[recording]), self.most_cut)
             return found, closing.pop_all().close
         raise AssertionError  # What is raised above is not held back.
 

@@ -61,7 +61,7 @@ class RecordingsWithin(EachRecording):
         elif census is not None:
             census.members, census.seen = members, self.seen
         self.folder, self.tables = file.folder, file.tables
-        self.fetched_bytes = file.fetched_bytes
+        self.fetched_bytes, self.most_cut = file.fetched_bytes, options.max_cut_rows
 
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.derived.cut import cut_to
 from headrace.stores.source.file_patterns import FIELD
 from headrace.stores.source.files.each_recording import EachRecording
 from headrace.stores.source.formats.opening import open_file
@@ -78,6 +79,7 @@ def _of_rows(
     file: SourceFile, data: SourceArray, times: Times, rate_hz: float, options: SourceOptions
 ) -> Found:
     labels, declared = label_column(file, data, USUAL_LABELS, options)
+    labels.array = cut_to(labels.array, rows_of(data), options.max_cut_rows)
     rows, count = rows_of(data), len(labels)
     if count not in (rows, 0) and count == len(times.given.start):
         return _one_a_recording(labels, declared, times, rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,13 @@ from headrace.stores.source.beside import RATES, letters_of, plain_number
 from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.rows.resampling import RATE_TOLERANCE
+from headrace.stores.text import counted
 
 OF_ARRAYS = RATES | {"rate", "hz", "frequency", "frequencyhz"}
 """Names of the rate of one of several arrays, without what stands between their words."""
 MOST_DENOMINATOR = 10**6
+NEARLY = 0.05
+"""Of the rows of an array: as many may be missing at its end, and it is of the same rate."""
 
 
 def rates_of(arrays: Sequence[SourceArray], options: SourceOptions) -> list[float] | None:
@@ -44,8 +47,9 @@ def rates_of(arrays: Sequence[SourceArray], options: SourceOptions) -> list[floa
         return None
     if options.rate_hz is not None or None in said:
         raise SourceError(
-            f"The signals differ in length: {_shown(arrays, said)}. Give the rate of each: "
-            f"source.rates_hz = {_proposed(arrays, options)}, in place of one for all."
+            f"The signals differ in length: {_shown(arrays, said)}. {longer_by(arrays)}Give the "
+            f"rate of each: source.rates_hz = {_proposed(arrays, options)}, in place of one for "
+            "all."
         )
     return [rate for rate in said if rate is not None]
 
@@ -76,20 +80,31 @@ def ratio_of(one: float, other: float) -> Fraction:
     return near
 
 
-def common_rows(arrays: Sequence[SourceArray], rates: Sequence[float]) -> int:
+def longer_by(arrays: Sequence[SourceArray]) -> str:
+    """How arrays that are nearly as long may be cut; "": they are not."""
+    rows = [rows_of(array) for array in arrays]
+    more = max(rows) - min(rows)
+    if not 0 < more <= NEARLY * max(rows):
+        return ""
+    return f"If they begin together, source.max_cut_rows = {more} cuts them to the shortest. Or: "
+
+
+def common_rows(arrays: Sequence[SourceArray], rates: Sequence[float], most_cut: int = 0) -> int:
     """Rows of the fastest that are delivered: those for which no array lacks a row of its own.
 
     Raises:
-        UserError: the arrays differ by a row of the slowest, or more.
+        UserError: the arrays differ by a row of the slowest and `most_cut` of them, or more.
     """
     fastest, slowest = max(rates), min(rates)
     ratios = [ratio_of(rate, fastest) for rate in rates]
     lasting = [rows_of(array) / ratio for array, ratio in zip(arrays, ratios, strict=True)]
-    if max(lasting) - min(lasting) >= 1 / ratio_of(slowest, fastest):
+    away = (max(lasting) - min(lasting)) * ratio_of(slowest, fastest)
+    if away >= 1 + most_cut:
         raise SourceError(
             f"The signals do not last as long: {_shown(arrays, rates)}. They may differ by less "
-            f"than a row of the slowest, {1 / slowest:.6g} s. Give other rates with "
-            "source.rates_hz, cut them to the same, or leave one out."
+            f"than {counted(1 + most_cut, 'row')} of the slowest, {(1 + most_cut) / slowest:.6g} "
+            "s. Give other rates with source.rates_hz, or leave one out; if they begin together, "
+            f"source.max_cut_rows = {floor(away)} cuts them to the shortest."
         )
     ends = zip(arrays, ratios, strict=True)
     return min(

@@ -40,6 +40,7 @@ class SeveralRates(Shaped):
         places: Sequence[Sequence[int]] | None = None,
         names: Sequence[str] | None = None,
         rows: int | None = None,
+        most_cut: int = 0,
     ) -> None:
         """Arrays that last as long, but for less than a row of the slowest.
 
@@ -52,13 +53,14 @@ class SeveralRates(Shaped):
             places: the channels that those of each array become; without it they follow.
             names: of all channels; without them as the arrays say.
             rows: of the fastest; without it as many as all arrays last for.
+            most_cut: rows of the slowest by which they may differ.
 
         Raises:
             UserError: they do not last as long.
         """
         self._side = SideBySide(arrays, 2, places)
-        self._names, self.rate_hz = names, max(rates)
-        rows = common_rows(arrays, rates) if rows is None else rows
+        self._names, self.rate_hz, self._most_cut = names, max(rates), most_cut
+        rows = common_rows(arrays, rates, most_cut) if rows is None else rows
         super().__init__(self._side, (rows, *(self._side.shape or ())[1:]))
         self.arrays, self.rates = tuple(arrays), tuple(rates)
         widths = np.cumsum([0] + [(array.shape or (0, 0))[1] for array in arrays]).tolist()
@@ -104,7 +106,7 @@ class SeveralRates(Shaped):
                 places.append([at for _, at in taken])
         if names is None and self._names is not None:
             names = [self._names[channel] for channel in channels]
-        return SeveralRates(arrays, rates, places, names)
+        return SeveralRates(arrays, rates, places, names, most_cut=self._most_cut)
 
     def part(self, number: int, first: int, stop: int, nearest: bool) -> tuple[int, int]:
         """Rows of one of the arrays that rows `first` to `stop` of all are made of; at least one.

@@ -130,7 +130,11 @@ def read_times(
     count = len(table.start)
     none = Times(table, table, np.arange(count), np.zeros(count), np.zeros(count))
     asked, known = options.time is not None, known_rate(data, options)
-    stamps = None if name is None else find_stamps(file, rows_of(data), name, asked)
+    stamps = (
+        None
+        if name is None
+        else find_stamps(file, rows_of(data), name, asked, options.max_cut_rows)
+    )
     if stamps is None or name is None:
         return none
     places, where = _places(table), stamps.where

@@ -7,6 +7,7 @@ from itertools import islice
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import require_array, rows_of
+from headrace.stores.source.derived.cut import cut_to
 from headrace.stores.source.derived.shaped import flat
 from headrace.stores.source.interface import Files, SourceArray, SourceFile, SourceNode
 from headrace.stores.source.options import SourceOptions
@@ -37,14 +38,19 @@ def time_name(file: SourceFile, options: SourceOptions) -> TimeName | None:
     return file.example(lambda files: _usual_name(files, options))
 
 
-def find_stamps(file: SourceFile, rows: int, name: TimeName, asked: bool) -> Stamps | None:
+def find_stamps(
+    file: SourceFile, rows: int, name: TimeName, asked: bool, most_cut: int
+) -> Stamps | None:
     """The times of that name; None: they are not one a row, and were not asked for.
+
+    Up to `most_cut` more of them than rows are left out at the end.
 
     Raises:
         UserError: there is none of that name, or it holds no times; asked for, it has not one a
             row.
     """
     array = file.each(lambda files: _of_recording(files, name))
+    array = cut_to(array, rows, most_cut)
     if array.shape != (rows,):
         if not asked:
             return None

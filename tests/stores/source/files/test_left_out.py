@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.files.located import files_of
 from headrace.stores.source.options import SourceOptions
 from tests.refusals import refused
@@ -107,9 +107,10 @@ def test_columns_that_are_not_read_may_be_missing(tmp_path: Path) -> None:
         tmp_path, rate_hz=10.0, **read | {"signals": None, "use_channels": ["y", "x"]}
     ) as s:
         np.testing.assert_array_equal(s.read_windows(5, 6)[0, 0], [0.1, 0.3])
-    for wrong, column in ((["x", "temp"], "temp"), (None, "temp")):
-        with refused(SourceError, "b.csv", column):
-            opened(tmp_path, rate_hz=10.0, **read | {"signals": wrong})
+    with refused(SourceError, "b.csv", "temp"):
+        opened(tmp_path, rate_hz=10.0, **read | {"signals": ["x", "temp"]})
+    with refused(SourceContentError, "b.csv", "temp", "source.signals"):
+        opened(tmp_path, rate_hz=10.0, **read | {"signals": None})
 
 
 def test_a_column_of_rates_is_the_rate_of_each_recording(tmp_path: Path) -> None:
