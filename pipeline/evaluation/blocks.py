@@ -34,6 +34,7 @@ class Block:
             seconds since the recording's start; None for a source of windows.
         read: windows that were read for it; more than n where some were dropped.
         labels: n of each column, if they were asked for.
+        origin: (n,) place in the source's `origins`; None for a source of one file.
     """
 
     window: NDArray[np.int64]
@@ -44,12 +45,14 @@ class Block:
     time_s: NDArray[np.float64] | None
     read: int
     labels: Labels | None = None
+    origin: NDArray[np.int32] | None = None
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """What the windows are, by name."""
         named = {
             "window": self.window,
             "recording": self.recording,
+            "origin": self.origin,
             "start": self.start,
             "time_s": self.time_s,
         }
@@ -102,6 +105,7 @@ def _block(
     labels: bool,
 ) -> Block:
     numbers = np.arange(start, stop, dtype=np.int64)
+    origin = source.origin(start, stop)
     located, seconds = source.locate(start, stop), source.seconds(start, stop)
     if source.options.non_finite == "drop":
         values, bad = source.read_marked_windows(start, stop)
@@ -120,6 +124,7 @@ def _block(
         time_s=None if seconds is None else seconds[kept],
         read=stop - start,
         labels=source.read_labels(start, stop).take(kept) if labels else None,
+        origin=None if origin is None else origin[kept],
     )
 
 

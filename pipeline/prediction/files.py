@@ -15,9 +15,13 @@ from headrace.stores.io import disk
 from headrace.stores.shards.array_format import ArrayFormat, group_metadata
 
 ENDINGS = (".csv", ".parquet", ".zarr")
+ORIGIN = ("name", "file")
+"""Columns of a table in place of origin."""
 ZARR_ROWS = 1 << 16
 """Rows of a chunk of a Zarr group, which are held until they are full."""
 Columns = dict[str, NDArray[Any]]
+Origins = tuple[list[str], list[str]] | None
+"""Names of recordings and of their files, that the column origin counts in; None of one file."""
 
 
 class PredictionFile(Protocol):
@@ -50,7 +54,7 @@ def timeline_path(output: Path) -> Path:
 
 @contextmanager
 def prediction_file(
-    output: Path, classes: Sequence[str], located: bool
+    output: Path, classes: Sequence[str], located: bool, origins: Origins = None
 ) -> Iterator[PredictionFile]:
     """A file that gets its name when the block ends without an error.
 
@@ -58,20 +62,21 @@ def prediction_file(
         output: its ending says what is written.
         classes: K names.
         located: whether windows have a recording, start and time.
+        origins: what recordings of many files are called.
 
     Raises:
         UserError: the disk takes no more.
     """
     if output.suffix == ".zarr":
-        with _zarr_group(output, classes, located) as group:
+        with _zarr_group(output, classes, located, origins) as group:
             yield group
         return
     with disk.whole_file(output) as temporary:
         if output.suffix == ".csv":
             with temporary.open("w", newline="", encoding="utf-8") as stream:
-                yield _Csv(stream, classes)
+                yield _Csv(stream, classes, origins)
         else:
-            with _parquet(temporary, classes) as table:
+            with _parquet(temporary, classes, origins) as table:
                 yield table
 
 
@@ -80,11 +85,18 @@ def _frame(
     label: NDArray[np.int64],
     probability: NDArray[np.float32],
     classes: Sequence[str],
+    origins: Origins,
 ) -> Any:
     """A pandas table: what the windows are, class, probability, and a column a class."""
     import pandas as pd
 
-    table: dict[str, Any] = {**columns}
+    table: dict[str, Any] = {}
+    for name, values in columns.items():
+        if name == "origin" and origins is not None:
+            of_each = zip(ORIGIN, origins, strict=True)
+            table |= {what: [all_of[n] for n in values.tolist()] for what, all_of in of_each}
+        else:
+            table[name] = values
     table["class"] = pd.Categorical.from_codes(label, categories=pd.Index(classes))
     table["probability"] = probability.max(axis=1, initial=0)
     each = {f"p_{name}": probability[:, number] for number, name in enumerate(classes)}
@@ -92,20 +104,21 @@ def _frame(
 
 
 class _Csv:
-    def __init__(self, stream: Any, classes: Sequence[str]) -> None:
-        self._stream, self._classes, self._begun = stream, classes, False
+    def __init__(self, stream: Any, classes: Sequence[str], origins: Origins) -> None:
+        self._stream, self._classes, self._origins = stream, classes, origins
+        self._begun = False
 
     def write(
         self, columns: Columns, label: NDArray[np.int64], probability: NDArray[np.float32]
     ) -> None:
-        frame = _frame(columns, label, probability, self._classes)
+        frame = _frame(columns, label, probability, self._classes, self._origins)
         header = not self._begun
         frame.to_csv(self._stream, index=False, header=header, float_format="%.6g")
         self._begun = True
 
 
 @contextmanager
-def _parquet(path: Path, classes: Sequence[str]) -> Iterator[PredictionFile]:
+def _parquet(path: Path, classes: Sequence[str], origins: Origins) -> Iterator[PredictionFile]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -115,7 +128,7 @@ def _parquet(path: Path, classes: Sequence[str]) -> Iterator[PredictionFile]:
         def write(
             self, columns: Columns, label: NDArray[np.int64], probability: NDArray[np.float32]
         ) -> None:
-            frame = _frame(columns, label, probability, classes)
+            frame = _frame(columns, label, probability, classes, origins)
             table = pa.Table.from_pandas(frame, preserve_index=False)
             if self.writer is None:
                 self.writer = pq.ParquetWriter(path, table.schema, compression="zstd")
@@ -130,17 +143,21 @@ def _parquet(path: Path, classes: Sequence[str]) -> Iterator[PredictionFile]:
 
 
 @contextmanager
-def _zarr_group(output: Path, classes: Sequence[str], located: bool) -> Iterator[PredictionFile]:
+def _zarr_group(
+    output: Path, classes: Sequence[str], located: bool, origins: Origins
+) -> Iterator[PredictionFile]:
     with disk.whole_folder(output) as temporary:
-        group = _Zarr(temporary, classes, located)
+        group = _Zarr(temporary, classes, located, origins)
         yield group
         group.finish()
 
 
 class _Zarr:
-    def __init__(self, folder: Path, classes: Sequence[str], located: bool) -> None:
-        self._folder, self._classes = folder, classes
-        types = {"window": "i8"}
+    def __init__(
+        self, folder: Path, classes: Sequence[str], located: bool, origins: Origins
+    ) -> None:
+        self._folder, self._classes, self._origins = folder, classes, origins
+        types = {"window": "i8"} | ({} if origins is None else {"origin": "i4"})
         if located:
             types |= {"recording": "i4", "start": "i8", "time_s": "f8"}
         types |= {"label": "i4", "probability": "f4"}
@@ -166,6 +183,8 @@ class _Zarr:
             attributes = {"names": list(self._classes)} if name == "label" else {}
             if name == "probability":
                 attributes = {"classes": list(self._classes)}
+            if name == "origin" and self._origins is not None:
+                attributes = dict(zip(("names", "files"), self._origins, strict=True))
             metadata = self._format(name).metadata(attributes)
             disk.write_bytes(self._folder / name / "zarr.json", metadata)
         group = group_metadata({"classes": list(self._classes)})

@@ -90,7 +90,7 @@ def _predict(applied: Applied, output: Path, console: Console) -> NDArray[np.int
     with (
         closing(predicted_blocks(applied)) as predicted,
         Timeline(timeline_path(output), source, classes) as timeline,
-        prediction_file(output, classes, source.layout == "recordings") as file,
+        prediction_file(output, classes, source.layout == "recordings", source.origins) as file,
         console.progress("predict", source.windows, source.spec.stored_bytes) as progress,
     ):
         for block, probability in predicted:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from headrace.stores.source.source import Source
 
 COLUMNS = ("recording", "start_s", "stop_s", "class", "windows", "mean_probability")
+OF_FILES = ("name", "file")
+"""Columns more, of a source of many files."""
 
 
 @dataclass
@@ -31,6 +33,8 @@ class _Interval:
     windows: int
     total: float
     """Sum of the probabilities."""
+    origin: int
+    """Place in the source's `origins`."""
 
 
 class Timeline(AbstractContextManager["Timeline"]):
@@ -44,6 +48,7 @@ class Timeline(AbstractContextManager["Timeline"]):
         """Write to `path` the windows of `source`, which are of `classes`."""
         self._path, self._classes = path, classes
         self._length = source.spec.seconds
+        self._origins = source.origins
         self._wanted = source.layout == "recordings"
         self._open: _Interval | None = None
         self._stack = ExitStack()
@@ -55,7 +60,7 @@ class Timeline(AbstractContextManager["Timeline"]):
             temporary = self._stack.enter_context(disk.whole_file(self._path))
             file = self._stack.enter_context(temporary.open("w", newline="", encoding="utf-8"))
             self._writer = csv.writer(file, lineterminator="\n")
-            self._writer.writerow(COLUMNS)
+            self._writer.writerow(COLUMNS + (() if self._origins is None else OF_FILES))
         return self
 
     def __exit__(self, *error: Any) -> bool | None:
@@ -87,6 +92,7 @@ class Timeline(AbstractContextManager["Timeline"]):
                         int(label[low]),
                         high - low,
                         float(probability[low:high].sum(dtype=np.float64)),
+                        0 if block.origin is None else int(block.origin[low]),
                     )
                 )
 
@@ -109,6 +115,7 @@ class Timeline(AbstractContextManager["Timeline"]):
     def _close(self, stop_s: float) -> None:
         found = self._open
         assert found is not None
+        of_files = [] if self._origins is None else [each[found.origin] for each in self._origins]
         self._writer.writerow(
             (
                 found.recording,
@@ -117,6 +124,7 @@ class Timeline(AbstractContextManager["Timeline"]):
                 self._classes[found.label],
                 found.windows,
                 f"{found.total / found.windows:.4f}",
+                *of_files,
             )
         )
         self._open = None

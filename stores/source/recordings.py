@@ -157,14 +157,18 @@ class RecordingsLayout:
 
         As they are in the file: pieces of a recording have its row, and sorted rows their own.
         """
-        _, recording, row = self._candidates(start, stop)
-        if self._ratio is not None:
-            row = self._ratio.nearest(row, self._table.length[recording])
-        if self._rows.by_recording:
-            row = self._table.start[recording] + row
+        _, recording, _ = self._candidates(start, stop)
+        row = self.data_rows(start, stop)
         if self._times.order is not None:
             row = self._times.order.of(row)
         return self._times.owner[recording].astype(np.int32), row
+
+    def data_rows(self, start: int, stop: int) -> NDArray[np.int64]:
+        """First rows of the candidates in the signals, (n,)."""
+        _, recording, row = self._candidates(start, stop)
+        if self._ratio is not None:
+            row = self._ratio.nearest(row, self._table.length[recording])
+        return self._table.start[recording] + row if self._rows.by_recording else row
 
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
         """First sample of the candidates, (n,) seconds after their recording's first, gaps too."""

@@ -14,6 +14,7 @@ from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.files.census import Census
+from headrace.stores.source.files.each_recording import EachRecording, origins_of
 from headrace.stores.source.files.within import recordings_within
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.interface import SourceFile
@@ -228,6 +229,17 @@ class Source:
         """
         self._check_range(start, stop)
         return self._layout.locate(start, stop)
+
+    @cached_property
+    def origins(self) -> tuple[list[str], list[str]] | None:
+        """What each recording of many files is called, and its first file; None of one file."""
+        return origins_of(self._file)
+
+    def origin(self, start: int, stop: int) -> NDArray[np.int32] | None:
+        """The place in `origins` of the candidates, (n,); None of one file."""
+        if self.origins is None or not isinstance(self._file, EachRecording):
+            return None
+        return self._file.number_of(self._layout.data_rows(start, stop))
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:

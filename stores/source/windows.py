@@ -156,6 +156,10 @@ class WindowsLayout:
         columns = (self.columns.label, self.columns.group, self.columns.part)
         return [(each.array, low, high) for each in columns if isinstance(each, NameColumn)]
 
+    def data_rows(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Rows of X of the candidates, (n,)."""
+        return self._rows(start, stop)
+
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
         """None: there are no recordings."""
         return None

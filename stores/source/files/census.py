@@ -170,6 +170,7 @@ class Census:
             "said": self.files.said,
             "tables": {name: seen.hex() for name, seen in self.tables.touched.items()},
             "members": None if self.members is None else self.members.as_table(),
+            "fields": self.files.fields,
             "remarks": [asdict(each) for each in self.said],
             "seen": [
                 {"costs": asdict(each.costs), "differing": each.differing, "runs": bool(each.runs)}
@@ -205,8 +206,8 @@ def census_from(kept: Any, folder: Place) -> Census | None:
         said = json.loads(found["said"].tobytes())
         names = tuple(tuple(each) for each in said["names"])
         tables = {name: bytes.fromhex(seen) for name, seen in said["tables"].items()}
-        left_out, told = tuple(said["left_out"]), tuple(said["said"])
-        files = SourceFiles(folder, names, said["columns"], left_out, told, tables)
+        left_out, told, fields = (tuple(said[name]) for name in ("left_out", "said", "fields"))
+        files = SourceFiles(folder, names, said["columns"], left_out, told, tables, fields)
         seen = [
             Seen(
                 found[f"rows_{n}"],

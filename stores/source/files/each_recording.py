@@ -21,9 +21,10 @@ from headrace.stores.source.derived.repeated import RepeatedTexts
 from headrace.stores.source.derived.run_array import RunArray, runs_of
 from headrace.stores.source.file_patterns import LEAVE_OUT
 from headrace.stores.source.files.census import Seen
+from headrace.stores.source.files.files import FILE
 from headrace.stores.source.files.rate_column import only_called_rate, rate_column
 from headrace.stores.source.formats.one_file import no_files_beside
-from headrace.stores.source.interface import Answer, Files, SourceArray, SourceNode
+from headrace.stores.source.interface import Answer, Files, SourceArray, SourceFile, SourceNode
 
 RECORDINGS = "recordings"
 RATE = ATTRIBUTES["rate_hz"]
@@ -73,6 +74,15 @@ class EachRecording:
     def titled(self, recording: int) -> str:
         """What a recording is called."""
         raise NotImplementedError
+
+    def named(self, recording: int) -> str:
+        """What it is called within its file, or as its file."""
+        raise NotImplementedError
+
+    def number_of(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The number of the recording that each of these rows of the data is of."""
+        assert self._data is not None
+        return (np.searchsorted(np.cumsum(self._data.rows), rows, side="right")).astype(np.int32)
 
     def example(self, ask: Callable[[Files], Answer]) -> Answer:
         """What is asked of the first recording."""
@@ -260,6 +270,13 @@ class _Table(HeldNode):
     def contents(self) -> str:
         """The columns that names give."""
         return ", ".join([*self._of.columns, super().contents()])
+
+
+def origins_of(file: SourceFile) -> tuple[list[str], list[str]] | None:
+    """What each recording of many files is called, and its first file; None of one file."""
+    if not isinstance(file, EachRecording) or file.census is None:
+        return None
+    return [file.named(number) for number in range(file.count)], list(file.columns[FILE])
 
 
 def first_array(files: Files, name: str) -> SourceArray | None:

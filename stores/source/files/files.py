@@ -9,7 +9,7 @@ from itertools import chain
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
 from headrace.stores.source.file_patterns import FIELD, LEAVE_OUT, compiled, without_left_out
-from headrace.stores.source.files.kinds import main_kind
+from headrace.stores.source.files.kinds import ending_of, main_kind
 from headrace.stores.source.files.listing import (
     NOT_THERE,
     Inside,
@@ -37,6 +37,7 @@ class SourceFiles:
         left_out: files below the folder that are taken for no recordings.
         said: what is to be told of how they were found.
         tables: that say which they are, or more of them; as they were before they were read.
+        fields: of the names, in their order.
     """
 
     folder: Place
@@ -45,10 +46,18 @@ class SourceFiles:
     left_out: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
     tables: Mapping[str, bytes] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
 
     def paths(self, recording: int) -> list[Place]:
         """The files of a recording."""
         return [self.folder / name for name in self.names[recording]]
+
+    def title(self, recording: int) -> str:
+        """What a recording is called: as its file without the ending; of several, by fields."""
+        names = self.names[recording]
+        if len(names) > 1 and self.fields:
+            return "_".join(self.columns[field][recording] for field in self.fields)
+        return names[0][: len(names[0]) - len(ending_of(names[0]))]
 
     def names_beside(self, pattern: str) -> list[str]:
         """Of each recording the name of a file that its fields make.
@@ -78,7 +87,7 @@ class SourceFiles:
             more = f" and {len(wrong) - 1:,} more recordings lack theirs" if len(wrong) > 1 else ""
             raise SourceError(
                 f"{wrong[0][0]} {wrong[0][1]}{more}: it is looked for in {self.folder}. Name a "
-                f"file in there, correct {given!r}, or leave the recording out by source.files."
+                f"file in there, correct {given!r}, or leave the recording out: {LEAVE_OUT}."
             )
         return names
 
@@ -137,7 +146,7 @@ def files_in(
     require_inside(folder, list(chain.from_iterable(listed)))
     columns = {field: [key[n] for key in ordered] for n, field in enumerate(fields)}
     columns[FILE] = [each[0] for each in listed]
-    return SourceFiles(folder, listed, columns, tuple(left_out))
+    return SourceFiles(folder, listed, columns, tuple(left_out), fields=tuple(fields))
 
 
 def _matched(

@@ -109,6 +109,10 @@ class ManyFiles(EachRecording):
         """The name of a recording's first file."""
         return self.files.names[recording][0]
 
+    def named(self, recording: int) -> str:
+        """What a recording is called, without the ending of its file."""
+        return self.files.title(recording)
+
     def notes(self) -> tuple[Note, ...]:
         """Of how files were found, and those that were left out."""
         left_out = self.files.left_out

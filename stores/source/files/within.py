@@ -61,7 +61,7 @@ class RecordingsWithin(EachRecording):
         elif census is not None:
             census.members, census.seen = members, self.seen
         self.folder, self.tables = file.folder, file.tables
-        self.fetched_bytes, self.most_cut = file.fetched_bytes, options.max_cut_rows
+        self.fetched_bytes = file.fetched_bytes
 
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording."""
@@ -75,6 +75,10 @@ class RecordingsWithin(EachRecording):
         if isinstance(self._file, EachRecording):
             return f"{self._file.titled(int(self._members.file[recording]))}:{name}"
         return name
+
+    def named(self, recording: int) -> str:
+        """The name of its data in the file."""
+        return filled(self._pattern, self._members.of(recording))
 
     def size(self) -> int:
         """Of the files."""
@@ -144,7 +148,9 @@ def recordings_within(file: SourceFile, options: SourceOptions) -> SourceFile:
             f"Nothing in {file.where} is called as {shown(patterns)}. It holds: "
             f"{file.contents()}. Correct source.{'windows' if options.windows else 'signals'}."
         )
-    return RecordingsWithin(file, (patterns or named)[0], members, cells)
+    recordings = RecordingsWithin(file, (patterns or named)[0], members, cells)
+    recordings.most_cut = options.max_cut_rows
+    return recordings
 
 
 def _is_cells(file: SourceFile, name: str) -> bool:

@@ -157,10 +157,40 @@ def test_a_timeline_covers_every_recording_without_a_gap(
         assert all(one != two for one, two in itertools.pairwise(labels))
 
 
+def test_predictions_of_many_files_name_the_recording_and_its_file(
+    run_of_recordings: RunFolder, spoken: Path, tmp_path: Path
+) -> None:
+    with h5py.File(spoken) as file:
+        signals, attributes = file["signals"][:], dict(file["signals"].attrs)
+        attributes |= dict(file.attrs)
+    for name, rows in (("b/two", 400), ("a/one", 300)):
+        (tmp_path / f"new/{name}.h5").parent.mkdir(parents=True)
+        with h5py.File(tmp_path / f"new/{name}.h5", "w") as file:
+            file["signals"] = signals[:rows]
+            file.attrs.update(attributes)
+    for ending in ("csv", "parquet", "zarr"):
+        output = tmp_path / f"{ending}.{ending}"
+        assert predict(run_of_recordings, tmp_path / "new", output) == 0
+    tables = [pd.read_csv(tmp_path / "csv.csv"), pd.read_parquet(tmp_path / "parquet.parquet")]
+    for table in tables:
+        assert table["name"].unique().tolist() == ["a/one", "b/two"]
+        assert table["file"].tolist() == [f"{name}.h5" for name in table["name"]]
+        assert (table.groupby("recording")["file"].nunique() == 1).all()
+    group = xr.open_zarr(tmp_path / "zarr.zarr", consolidated=False, chunks=None)
+    files = np.array(group["origin"].attrs["files"])[group["origin"]]
+    assert files.tolist() == tables[0]["file"].tolist()
+    line = pd.read_csv(tmp_path / "csv.timeline.csv")
+    assert set(zip(line["name"], line["file"], strict=True)) == {
+        ("a/one", "a/one.h5"),
+        ("b/two", "b/two.h5"),
+    }
+
+
 class Whole:
     """What a timeline asks of a source: windows of 2 s."""
 
     layout = "recordings"
+    origins = None
     spec = WindowSpec(20, 10.0, ("a",), ("",), np.dtype(np.float32), (1.0,))
 
 
