@@ -17,7 +17,7 @@ import pytest
 from docs.generate.reference import PAGES
 from headrace.pipeline.cli.main import ERRORS_PAGE
 from headrace.pipeline.cli.parser import command_parser
-from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.features.stage import run_features
 from headrace.stores.errors import ConfigError, SourceContentError, UserError
 from tests.conftest import ROOT, request_for
@@ -95,8 +95,9 @@ def test_an_error_of_a_worker_keeps_its_kind(tmp_path: Path) -> None:
     write_windows(source)
     with h5py.File(source, "r+") as file:
         file["X"][3] = np.nan
+    config = config_from_table({"features": {"workers": 1}}, "one")
     with refused(SourceContentError, "source.non_finite", "3"):
-        run_features(request_for(Config(), source, tmp_path / "nan.zarr"))
+        run_features(request_for(config, source, tmp_path / "nan.zarr"))
 
 
 def test_the_commands_of_all_pages_are_commands() -> None:

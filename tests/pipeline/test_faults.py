@@ -166,11 +166,11 @@ def end(stage: subprocess.Popen[str], how: signal.Signals, worker: psutil.Proces
         assert_ended_by(stage.returncode, errors, how)
 
 
-def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path, here: bool) -> None:
+def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path, here: bool, *more: str) -> None:
     """End the stage at a random moment, start it again, `here` or in a new process, and compare."""
     folder.mkdir()
     chance, target = random.Random(seed), folder / "ended.zarr"
-    command, due = job.command(folder, target), job.prepare(target)
+    command, due = [*job.command(folder, target), *more], job.prepare(target)
     before = hashes(target)
     stage = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -196,8 +196,9 @@ def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path, here: bool) ->
 @pytest.mark.parametrize("name", ["kill -9", "kill -9 of a worker"])
 def test_a_stage_that_is_ended_loses_nothing(name: str, tiny: Job, tmp_path: Path) -> None:
     job = replace(tiny, harm=ENDS[name].harm)
-    after_four_shards = 23
-    end_and_go_on(ENDS[name], after_four_shards, job, tmp_path / "ended", here=True)
+    after_four_shards, workers = 23, 2 if ENDS[name].worker else 1
+    more = ("--set", f"features.workers={workers}")
+    end_and_go_on(ENDS[name], after_four_shards, job, tmp_path / "ended", True, *more)
 
 
 @pytest.mark.faults
