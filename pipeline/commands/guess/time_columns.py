@@ -14,7 +14,7 @@ SUFFIX = re.compile(
     re.IGNORECASE,
 )
 PARTS = ("time", "date", "zeit", "datum", "temps", "tiempo", "fecha", "heure", "hora", "tempo",
-         "tijd", "horodatage")  # fmt: skip
+         "tijd", "horodatage", "xvalue")  # fmt: skip
 """Of names of times, also in other languages; their values have to rise, or be dates."""
 
 

@@ -48,6 +48,8 @@ def mostly_numbers(cells: Iterable[str | None], fractions: bool = False) -> bool
 def left_out(where: str, column: str, cell: str | None) -> SourceContentError:
     """The error for a column that looks like a channel, and would be none."""
     holds = f"holds {shortened(repr(cell))}" if cell else "holds texts"
+    if cell and "," in cell and "." not in cell:
+        holds += " (a comma of decimals or of thousands: the table does not say which)"
     return SourceContentError(
         f"{where} {holds} in column {column}, whose other cells look like numbers: it would be no "
         "channel. Correct the file, or say which columns are channels with source.signals."

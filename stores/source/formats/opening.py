@@ -21,7 +21,7 @@ HTML = (b"<!doctype html", b"<html")
 LOOKED_FOR_HTML = 200
 ZARR_FILES = ("zarr.json", ".zgroup", ".zarray")
 WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".ods")
-TEXTS = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab")
+TEXTS = (".csv", ".tsv", ".txt", ".dat", ".data", ".tab", ".lvm")
 FORMATS = {
     "hdf5": ("hdf5_dialects", "open_dialect"),
     "npy": ("numpy_files", "open_npy"),

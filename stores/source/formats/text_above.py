@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from headrace.stores.source.formats.text_clean import BLANK
+from headrace.stores.errors import SourceContentError
+from headrace.stores.source.formats.text_clean import BLANK, newlines
 from headrace.stores.source.formats.text_dialect import (
     LINE,
     cells_of,
@@ -31,6 +32,8 @@ _UNIT = re.compile(
     r"|seconds|local_flux",
     re.IGNORECASE,
 )
+_LVM, _END_OF_HEADER = b"LabVIEW Measurement", re.compile(rb"\*\*\*End_of_Header\*\*\*[^\r\n]*")
+_STEP = re.compile(rb"\nDelta_X[\t,; ]+(\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?)")
 _RATE = re.compile(
     rb"(?:sampl\w*[ _-]*(?:rate|freq\w*)|\bfs|\bsfreq|\bfrequency)[ _]*(?:[(\[]?hz[)\]]?)?"
     rb"[ \t]*[:=,;\t ][ \t\"]*(\d+(?:\.\d+)?)[ \t]*(k?hz)?",
@@ -126,6 +129,25 @@ def lines_in(raw: bytes, count: int) -> int:
     return max((each.end() for each in ends), default=0) if count else 0
 
 
+def lvm_lines(raw: bytes, where: str) -> int | None:
+    """How many lines stand above the columns of a file of LabVIEW's; None: it is none.
+
+    They are two headers, of the file and of its measurement, each with a line that ends it.
+
+    Raises:
+        SourceContentError: there are not two.
+    """
+    if not raw.lstrip(b"\xef\xbb\xbf").startswith(_LVM):
+        return None
+    ends = [found.end() for found in islice(_END_OF_HEADER.finditer(raw), 2)]
+    if len(ends) < 2:
+        raise SourceContentError(
+            f"{where} begins as a measurement of LabVIEW does, and has {len(ends)} of the two "
+            "lines ***End_of_Header***. Copy the file again, or set source.skip_lines."
+        )
+    return newlines(raw[: ends[1]]) + 1
+
+
 def stated_rate(above: bytes) -> float | None:
     """The sampling rate in Hz that stands above the rows; None: none, or several."""
     above = above[:STATED_BYTES]
@@ -135,6 +157,9 @@ def stated_rate(above: bytes) -> float | None:
             found += [(number, bool(kilo)) for number, kilo in _IN_HZ.findall(line)]
             found += [(number, bool(kilo)) for kilo, number in _HZ_BEFORE.findall(line)]
     rates = {float(number.replace(b",", b".")) * (1000 if kilo else 1) for number, kilo in found}
+    if above[:STATED_BYTES].lstrip(b"\xef\xbb\xbf").startswith(_LVM):
+        steps = {float(each.replace(b",", b".")) for each in _STEP.findall(above[:STATED_BYTES])}
+        rates = {float(f"{1 / step:.9g}") for step in steps if step > 0}
     return rates.pop() if len(rates) == 1 else None
 
 

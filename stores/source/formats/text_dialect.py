@@ -27,11 +27,20 @@ _NO_NUMBER = re.compile(rb"[_\v\f]")
 """What Python reads as part of a number, and nothing else does."""
 _LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _DECIMALS = {
-    mark.decode(): re.compile(
-        rb'(?:\A|[\n;])"?[-+]?\d*' + re.escape(mark) + rb'\d+(?:[eE][-+]?\d+)?"?(?=[\n;])'
+    (separator, mark.decode()): re.compile(
+        rb'(?:\A|[\n%b])"?[-+]?\d*%b\d+(?:[eE][-+]?\d+)?"?(?=[\n%b])'
+        % (separator, re.escape(mark), separator)
     )
+    for separator in (b";", b"\t", b",")
     for mark in (b",", b".")
 }
+_QUOTED = re.compile(rb'"[-+]?(?:0?|\d+),(?:\d{1,2}|\d{4,})"|"[-+]?(?:0?|\d{4,}),\d{3}"')
+"""Decimal commas between quotes; 1,234 may have a mark of thousands."""
+_COMMA = re.compile(rb"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+
+
+LVM_TIMES = "X_Value"
+"""The first column of a file of LabVIEW's."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,8 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
         starts = 0 if rate is None else found[1].end()
         return Dialect(separator, tuple(names), True, row_end, numbers, rate), starts
     names = _names(first, raw, where)
+    if names[0] == LVM_TIMES and names[-1] == "Comment":
+        names[-1] = ""  # Most rows have none, and most files no row.
     row = cells_of(lines[1], separator) if len(lines) > 1 else first
     # One of the two ends in a separator.
     if len(row) == len(names) + 1 and row[-1] == b"":
@@ -146,9 +157,12 @@ def undamaged(data: bytes, dialect: Dialect) -> bytes:
 
 def decimal_mark(data: bytes, separator: bytes) -> str | None:
     """The decimal mark that cleaned rows show; None: they show none."""
-    if separator != b";":
+    quoted = separator == b","
+    if separator not in b";\t," or (quoted and b'"' not in data):
         return "."
-    for mark, number in _DECIMALS.items():
+    # Where commas may stand in texts too, a point tells more.
+    for mark in ",." if separator == b";" else ".,":
+        number = _QUOTED if quoted and mark == "," else _DECIMALS[separator, mark]
         if mark.encode() in data and number.search(data):
             return mark
     return None
@@ -156,7 +170,7 @@ def decimal_mark(data: bytes, separator: bytes) -> str | None:
 
 def is_number(cell: bytes, separator: bytes) -> bool:
     """Whether a cell holds a number."""
-    if separator == b";":
+    if separator == b";" or (b"," in cell and _COMMA.fullmatch(cell)):
         cell = cell.replace(b",", b".")
     try:
         float(cell)

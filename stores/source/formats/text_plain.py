@@ -69,4 +69,6 @@ def may_be_plain(plan: TextPlan) -> bool:
     The compiler takes 60 MB and half a second: a process that computes features has loaded it.
     """
     dialect = plan.dialect
-    return not dialect.row_end and dialect.numbers is None and COMPILER in sys.modules
+    quoted = plan.decimal is not None and plan.decimal.encode() == dialect.separator
+    plain = not dialect.row_end and dialect.numbers is None and not quoted
+    return plain and COMPILER in sys.modules

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.stores.errors import SourceContentError
-from headrace.stores.source.formats.text_above import find_above, lines_in, stated_rate
+from headrace.stores.source.formats.text_above import find_above, lines_in, lvm_lines, stated_rate
 from headrace.stores.source.formats.text_bytes import TextBytes
 from headrace.stores.source.formats.text_clean import newlines, rows_in
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark, find_dialect
@@ -154,7 +154,7 @@ def _begin(raw: bytes, where: str, rules: TextRules) -> tuple[Dialect, int] | No
     Raises:
         UserError: as `find_dialect`.
     """
-    given = rules.skip_lines
+    given = lvm_lines(raw, where) if rules.skip_lines is None else rules.skip_lines
     skipped = lines_in(raw, given or 0)
     above = find_above(raw[skipped:], rules.drop)
     if above is None or (given is not None and above.skipped):

@@ -33,7 +33,9 @@ _SURE = re.compile(
     rf"{_OWNER}(?:times?|time[ _-]?stamps?|date[ _-]?times?)(?:[ _-]?(?:utc|local|elapsed))?"
     rf"{_UNIT_BEHIND}|(?P<elapsed>seconds[ _-]?elapsed)"
 )
-_UNSURE = re.compile(rf"(?:t|date|epoch|elapsed){_UNIT_BEHIND}|(?P<word>secs?|seconds|millis)")
+_UNSURE = re.compile(
+    rf"(?:t|date|epoch|elapsed|x_value){_UNIT_BEHIND}|(?P<word>secs?|seconds|millis)"
+)
 """Names of times, and of much else: their values have to ascend."""
 LOOKED_AT = 1024
 """First rows that tell whether an array is one of times."""
