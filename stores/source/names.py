@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from headrace.stores.source.labels.several_values import several_values
 
 Codes = NDArray[np.int32]
 # Names of a slice take 40 bytes a row as integers, about 120 as short strings.
+Key = TypeVar("Key", bound=Hashable)
 SLICE_ROWS = 1 << 16
 SLICE_NAME_BYTES = 128 * SLICE_ROWS
 MAX_NAMES = 1 << 20
@@ -312,6 +313,20 @@ def _with_plain_numbers(name: str) -> str:
 def natural_order(names: Sequence[str]) -> list[int]:
     """Positions that sort `names` with numbers by value: "2" before "10", "s2" before "s10"."""
     return sorted(range(len(names)), key=lambda position: _natural_key(names[position]))
+
+
+def first_places(keys: Iterable[Key]) -> tuple[dict[Key, int], tuple[int, int] | None]:
+    """Where each key stands; and the places of the first that comes twice, None: none does."""
+    place: dict[Key, int] = {}
+    for number, key in enumerate(keys):
+        if place.setdefault(key, number) != number:
+            return place, (place[key], number)
+    return place, None
+
+
+def joined_texts(columns: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Of each row of columns the texts by which tables are joined: 01 is 1."""
+    return list(zip(*([plain_number(each) for each in cells] for cells in columns), strict=True))
 
 
 def slices(stop: int, step: int | None = None) -> Iterator[tuple[int, int]]:

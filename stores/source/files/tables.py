@@ -17,7 +17,7 @@ from headrace.stores.source.files.side_tables import ABOVE, table_place
 from headrace.stores.source.files.states import touched
 from headrace.stores.source.files.table_rows import TableRows, first_rows, read_rows
 from headrace.stores.source.formats.opening import TEXTS
-from headrace.stores.source.names import plain_number
+from headrace.stores.source.names import first_places, joined_texts
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import names_of
 from headrace.stores.text import shown
@@ -109,14 +109,13 @@ def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
     if not names:
         raise SourceError(f"{place} lists no file, or source.files leaves out all of them.")
     _require_files(table, names, place.parent)
-    first: dict[str, int] = {}
-    for row, name in enumerate(names):
-        if name in first:
-            raise SourceError(
-                f"{place}, line {table.lines[row]:,} lists {name} again: line "
-                f"{table.lines[first[name]]:,} has it too. Keep one of them."
-            )
-        first[name] = row
+    _, twice = first_places(names)
+    if twice is not None:
+        one, two = (table.lines[row] for row in twice)
+        raise SourceError(
+            f"{place}, line {two:,} lists {names[twice[0]]} again: line {one:,} has it too. Keep "
+            "one of them."
+        )
     columns: dict[str, Sequence[str]] = {
         column: cells for column, cells in table.columns.items() if column != FILE
     }
@@ -146,15 +145,15 @@ def with_table(files: SourceFiles, name: str) -> SourceFiles:
             f"give {shown(list(files.columns))}: none is in both. Name a field of source.files as "
             "the table does."
         )
-    row_of: dict[tuple[str, ...], int] = {}
-    for row, key in enumerate(_keys(table.columns[column] for column in shared)):
-        if key in row_of:
-            raise SourceError(
-                f"{table.where} has two rows of {_said(shared, key)}: lines "
-                f"{table.lines[row_of[key]]:,} and {table.lines[row]:,}. Keep one of them."
-            )
-        row_of[key] = row
-    keys = list(_keys(files.columns[column] for column in shared))
+    listed = _keys(table.columns[column] for column in shared)
+    row_of, twice = first_places(listed)
+    if twice is not None:
+        one, two = (table.lines[row] for row in twice)
+        raise SourceError(
+            f"{table.where} has two rows of {_said(shared, listed[twice[0]])}: lines {one:,} and "
+            f"{two:,}. Keep one of them."
+        )
+    keys = _keys(files.columns[column] for column in shared)
     lacking = [at for at, key in enumerate(keys) if key not in row_of]
     if lacking:
         at = lacking[0]
@@ -233,9 +232,8 @@ def _plain_name(name: str) -> str:
     return posixpath.normpath(name) if name and ".." not in name.split("/") else name
 
 
-def _keys(columns: Iterable[Sequence[str]]) -> Iterable[tuple[str, ...]]:
-    return zip(*([plain_number(_plain_name(each)) for each in cells] for cells in columns),
-               strict=True)  # fmt: skip
+def _keys(columns: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    return joined_texts([_plain_name(each) for each in cells] for cells in columns)
 
 
 def _said(columns: Sequence[str], key: Sequence[str]) -> str:

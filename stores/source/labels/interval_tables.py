@@ -20,7 +20,7 @@ from headrace.stores.source.formats.one_file import no_files_beside
 from headrace.stores.source.interface import SourceArray, SourceFile, SourceNode
 from headrace.stores.source.label_options import IntervalOptions
 from headrace.stores.source.labels.texts import column_texts
-from headrace.stores.source.names import plain_number
+from headrace.stores.source.names import first_places, joined_texts, plain_number
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.recording_table import RecordingTable
 
@@ -171,15 +171,13 @@ def _owners(
             "source.intervals.columns."
         )
     shared = list(columns)
-    keys = zip(*([plain_number(text) for text in columns[name]] for name in shared), strict=True)
-    number: dict[tuple[str, ...], int] = {}
-    for recording, key in enumerate(keys):
-        if key in number:
-            raise SourceError(
-                f"Two recordings have {' and '.join(shared)} = {', '.join(key)}, so that "
-                f"{node.where} cannot say which of them an interval is of. Give it one more column."
-            )
-        number[key] = recording
+    keys = joined_texts(columns[name] for name in shared)
+    number, twice = first_places(keys)
+    if twice is not None:
+        raise SourceError(
+            f"Two recordings have {' and '.join(shared)} = {', '.join(keys[twice[0]])}, so that "
+            f"{node.where} cannot say which of them an interval is of. Give it one more column."
+        )
     own = zip(
         *(
             _as_named(name, [plain_number(text) for text in column_texts(found[name])], columns)
