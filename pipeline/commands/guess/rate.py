@@ -14,6 +14,7 @@ from headrace.stores.source.beside import RATES
 from headrace.stores.source.channels import ATTRIBUTES, MAX_RATE, MIN_RATE
 from headrace.stores.source.formats.text_above import ABOVE
 from headrace.stores.source.probe.found import FoundArray, FoundFile
+from headrace.stores.source.times.rate import epoch_unit
 
 RATE_WORDS = RATES | {
     "rate", "hz", "freq", "frequency",
@@ -27,8 +28,6 @@ PERIOD_WORDS = {
 """Names of the time between two samples, and seconds of its unit."""
 IN_NAME = re.compile(r"(?<![0-9.])(\d+(?:\.\d+)?)\s?_?(k?)hz", re.IGNORECASE)
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-EPOCHS = {"s": (5e8, 5e9), "ms": (5e11, 5e12), "us": (5e14, 5e15), "ns": (5e17, 5e18)}
-"""Times since 1970 in each unit, from 1985 to 2128."""
 SUFFIXES = {"s": "s", "se": "s", "ms": "ms", "mi": "ms", "us": "us", "µs": "us", "ns": "ns",
             "na": "ns"}  # fmt: skip
 USUAL_RATES = (0.5, 2000.0)
@@ -174,9 +173,9 @@ def time_unit(times: FoundArray) -> tuple[str, bool]:
     match = SUFFIX.search(times.name) or re.search(r"(ms|us|ns)$", times.name)
     if match:
         return SUFFIXES.get(match[1].lower()[:2], "s"), True
-    for unit, (low, high) in EPOCHS.items():
-        if times.least is not None and low <= times.least <= high:
-            return unit, True
+    since_1970 = None if times.least is None else epoch_unit(times.least)
+    if since_1970 is not None:
+        return since_1970, True
     step = abs(times.step or 0)
     plausible = [
         unit

@@ -72,6 +72,12 @@ def steps_of(samples: list[NDArray[np.float64]], resolution: float, at: float) -
     return Steps(step, high - low + resolution, float((steps == 0).mean()), at)
 
 
+def epoch_unit(time: float) -> str | None:
+    """The unit in which a time since 1970 is of the years 1979 to 2128; None: it is in none."""
+    units = (unit for unit in SECONDS if unit != "days")
+    return next((u for u in units if EPOCH_S[0] < time * SECONDS[u] < EPOCH_S[1]), None)
+
+
 def plausible_unit(steps: Steps, options: SourceOptions, where: str) -> str:
     """The one unit that the size of the times allows.
 
@@ -83,10 +89,10 @@ def plausible_unit(steps: Steps, options: SourceOptions, where: str) -> str:
         UserError: several are plausible, or none.
     """
     units = [unit for unit in SECONDS if unit != "days"]
-    epochs = [unit for unit in units if EPOCH_S[0] < steps.at * SECONDS[unit] < EPOCH_S[1]]
+    since_1970 = epoch_unit(steps.at)
     rates = {unit: 1 / (steps.step * SECONDS[unit]) for unit in units}
-    if len(epochs) == 1 and SLOWEST_HZ <= rates[epochs[0]] <= 20 * FASTEST_HZ:
-        return epochs[0]
+    if since_1970 is not None and SLOWEST_HZ <= rates[since_1970] <= 20 * FASTEST_HZ:
+        return since_1970
     if steps.step < 1 and rates["s"] <= 20 * FASTEST_HZ:
         return "s"
     slowest = FEWEST_ROWS / (options.window_s or DEFAULT_WINDOW_S)
