@@ -157,12 +157,21 @@ def check_filtered(filters: Sequence[FilterOptions], channels: Sequence[str]) ->
         UserError: a pattern matches no channel.
     """
     for number, each in enumerate(filters):
-        for glob in each.channels:
-            if not any(fnmatchcase(channel, glob) for channel in channels):
-                raise SourceError(
-                    f"source.filter[{number}].channels lists {glob!r}, which matches no channel. "
-                    f"The channels are: {shown(channels)}."
-                )
+        require_channels(each.channels, channels, f"source.filter[{number}].channels")
+
+
+def require_channels(globs: Sequence[str], channels: Sequence[str], option: str) -> None:
+    """Check that each of the patterns that an option lists matches a channel.
+
+    Raises:
+        UserError: one does not.
+    """
+    for glob in globs:
+        if not any(fnmatchcase(channel, glob) for channel in channels):
+            raise SourceError(
+                f"{option} lists {glob!r}, which matches no channel. The channels are: "
+                f"{shown(channels)}."
+            )
 
 
 def _design(

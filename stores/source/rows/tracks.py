@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,10 +14,14 @@ from headrace.stores.source.arrays import check_signal_dtype
 from headrace.stores.source.channels import ChannelInfo
 from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.options import SourceOptions
-from headrace.stores.source.rows.filters import Filters, check_filtered, make_filters
+from headrace.stores.source.rows.filters import (
+    Filters,
+    check_filtered,
+    make_filters,
+    require_channels,
+)
 from headrace.stores.source.rows.means import Means, Rows
 from headrace.stores.source.rows.slow_channels import SlowChannels, slow_channels
-from headrace.stores.text import shown
 
 FLOAT64_BYTES = 8
 Marks = NDArray[np.bool_]
@@ -239,12 +242,7 @@ def check_channels(options: SourceOptions, channels: Sequence[str]) -> None:
         UserError: a pattern matches none.
     """
     check_filtered(options.filter, channels)
-    for glob in options.slow_channels:
-        if not any(fnmatchcase(name, glob) for name in channels):
-            raise SourceError(
-                f"source.slow_channels lists {glob!r}, which matches no channel. The channels "
-                f"are: {shown(channels)}."
-            )
+    require_channels(options.slow_channels, channels, "source.slow_channels")
 
 
 def make_track(
