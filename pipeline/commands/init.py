@@ -55,6 +55,7 @@ def run_init(data: Place, output: Path, console: Console) -> dict[str, Any]:
     _tell_missing(guess, data)
     disk.write_bytes(output, config_text(guess, data, output.stem).encode())
     problem, gives, notes = _tried(output, data)
+    problem = guess.refused or problem
     _say(console, guess, notes, gives)
     if problem is None:
         console.say(f"Written: {output}. Look at it, then run")

@@ -16,6 +16,7 @@ from headrace.pipeline.commands.guess.columns import (
 from headrace.pipeline.commands.guess.data import Data, tell_data
 from headrace.pipeline.commands.guess.facts import Guess, values_of
 from headrace.pipeline.commands.guess.folder import guess_folder
+from headrace.pipeline.commands.guess.long import tell_long
 from headrace.pipeline.commands.guess.nested import guess_nested
 from headrace.pipeline.commands.guess.rate import tell_rate
 from headrace.pipeline.commands.guess.words import GROUP_WORDS, SPLIT_WORDS, word
@@ -69,6 +70,7 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
     if data.key == "signals":
         tell_slow_labels(guess, file.arrays, data.rows, rate)
     tell_channels(guess, data, data.titles)
+    tell_long(guess, data, file.arrays)
     _tell_short(guess, data)
     return guess
 

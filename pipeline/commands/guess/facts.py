@@ -20,6 +20,7 @@ class Guess:
         unsure: what their owner should look at, in the order of the file.
         likely: values of keys that are asked for, by which windows are fitted.
         notes: what the files themselves say, and no key has to repeat.
+        refused: why what is written down should not be used as it is; "": it may.
     """
 
     source: dict[str, tuple[Any, str]] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Guess:
     unsure: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     likely: dict[str, str] = field(default_factory=dict)
+    refused: str = ""
 
     def value(self, key: str) -> Any:
         """What a key of the source is set to; None: nothing."""

@@ -18,6 +18,7 @@ from headrace.pipeline.commands.guess.columns import (
 )
 from headrace.pipeline.commands.guess.data import TABLE, Data, tell_data
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
+from headrace.pipeline.commands.guess.long import tell_long
 from headrace.pipeline.commands.guess.names import Proposal, propose, training_alone
 from headrace.pipeline.commands.guess.rate import tell_rate
 from headrace.pipeline.commands.guess.rates import lasting_alike, tell_rates
@@ -85,6 +86,7 @@ def guess_folder(contents: Contents, where: str) -> Guess:
     if first.key == "signals" and not beside and "label_column" not in guess.source:
         tell_slow_labels(guess, example.files[0].arrays, first.rows, rate)
     tell_channels(guess, example.data[0], titles_of(proposal, example.data))
+    tell_long(guess, example.data[0], example.files[0].arrays)
     if contents.unnamed:
         guess.unsure.append(
             f"what {contents.unnamed:,} files hold whose names are no text: they are left out."

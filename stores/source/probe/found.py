@@ -23,6 +23,7 @@ class FoundArray:
         rises: whether no number of the sample is less than the one before.
         step: median difference of two numbers that follow each other and differ.
         even: whether nearly all steps are that one.
+        still: the share of numbers that are the one before.
         whole: whether all numbers are whole.
         empty: whether NaN, or an empty text, is among them.
     """
@@ -38,6 +39,7 @@ class FoundArray:
     rises: bool = False
     step: float | None = None
     even: bool = False
+    still: float = 0.0
     whole: bool = False
     empty: bool = False
 

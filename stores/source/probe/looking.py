@@ -211,6 +211,7 @@ def _with_values(found: FoundArray, parts: Sequence[NDArray[Any]]) -> FoundArray
         rises=bool(len(moves) and (steps[np.isfinite(steps)] >= 0).all()),
         step=step,
         even=bool(len(moves) and near.mean() > 0.9),
+        still=float((steps == 0).mean()) if len(steps) else 0.0,
         whole=bool((kept == np.trunc(kept)).all()),
         empty=empty,
     )

@@ -18,6 +18,7 @@ from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import RecordingTable
 from headrace.stores.source.times.day_times import past_midnight
+from headrace.stores.source.times.interleaved import interleaved
 from headrace.stores.source.times.notes import (
     coarse,
     contradiction,
@@ -141,7 +142,7 @@ def read_times(
     stamps, passed = past_midnight(stamps, places)
     steps = sample(stamps, places)
     if steps is None or steps.repeated > COARSE:
-        why = coarse(where, steps)
+        why = coarse(where, steps) + file.example(lambda files: interleaved(files, name))
         if asked or known is None:
             raise SourceContentError(why)
         return replace(none, notes=left_alone(why))

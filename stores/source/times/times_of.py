@@ -49,7 +49,7 @@ def find_stamps(
         UserError: there is none of that name, or it holds no times; asked for, it has not one a
             row.
     """
-    array = file.each(lambda files: _of_recording(files, name))
+    array = file.each(lambda files: array_of_recording(files, name))
     array = cut_to(array, rows, most_cut)
     if array.shape != (rows,):
         if not asked:
@@ -66,7 +66,7 @@ def find_stamps(
     return stamps_of(array)
 
 
-def _of_recording(files: Files, name: TimeName) -> SourceArray:
+def array_of_recording(files: Files, name: TimeName) -> SourceArray:
     """The times of a recording, from the first of its files that has some.
 
     Raises:

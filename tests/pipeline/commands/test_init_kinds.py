@@ -16,8 +16,11 @@ from scipy.io import savemat
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import load_config
+from headrace.stores.errors import SourceContentError
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place
+from headrace.stores.source.source import open_source
+from tests.refusals import refused
 from tests.stores.source.formats.object_places import as_objects
 
 pytestmark = pytest.mark.usefixtures("probed_here")
@@ -397,3 +400,41 @@ def test_a_rate_above_the_headers_is_proposed(line: str, tmp_path: Path, init: I
         (folder / f"subject{person}.csv").write_text(above + rows)
     code, config, found = init(folder)
     assert (code, config.source.rate_hz) == (0, 50), found
+
+
+@pytest.mark.parametrize("alternating", [False, True])
+@pytest.mark.parametrize(
+    ("column", "values"), [("sensor", ("a", "b")), ("what", ("acc", "gyr")), ("signal", (1, 2))]
+)
+def test_a_long_table_is_told_with_a_way_out_that_works(
+    column: str, values: tuple[Any, Any], alternating: bool, tmp_path: Path, init: Init
+) -> None:
+    table = people()
+    long = pd.concat([table.assign(**{column: value}) for value in values])
+    keys = ["subject", "activity", "t"]
+    order = keys if alternating else [*keys[:2], column, "t"]
+    long = long.sort_values(order, kind="stable")
+    long.to_csv(tmp_path / "long.csv", index=False)
+    code, config, found = init(tmp_path / "long.csv")
+    assert code == 2
+    assert column in found["problem"]
+    assert "pivot(" in found["problem"]
+    if alternating and isinstance(values[0], str):
+        with refused(SourceContentError, column, *values, "pivot"):
+            open_source(tmp_path / "long.csv", config.source)
+    wide = long.pivot(index=keys, columns=column, values=["ax", "ay", "az"])
+    wide.columns = [f"s{sensor}_{axis}" for axis, sensor in wide.columns]
+    wide.reset_index().to_csv(tmp_path / "wide.csv", index=False)
+    (tmp_path / "first.toml").unlink()
+    code, _, found = init(tmp_path / "wide.csv")
+    assert (code, found["gives"]["shape"][1]) == (0, 6), found
+
+
+def test_a_column_of_sensors_beside_times_that_go_on_is_not_a_long_table(
+    tmp_path: Path, init: Init
+) -> None:
+    table = people()
+    table["t"] = np.arange(len(table)) / 50
+    table["sensor"] = np.array(["acc", "gyr"])[table["subject"] % 2]
+    table.to_csv(tmp_path / "all.csv", index=False)
+    assert init(tmp_path / "all.csv")[0] == 0
