@@ -5,9 +5,11 @@ The trees are written here, with generated values; what the real files hold is n
 
 from __future__ import annotations
 
+import csv
 import gzip
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -192,21 +194,22 @@ def harth(folder: Path) -> Expected:
 
 
 def cwru(folder: Path) -> Expected:
-    """MATLAB files whose variables carry the file's number, one with another's variables too."""
-    lines = ["file,number,fault,diameter_mil,load_hp"]
-    for load in range(3):
-        for fault, first in (("normal", 97), ("inner", 109)):
-            number = first + load
-            held = {
-                f"X{number:03d}_DE_time": values(5000, 1, number),
-                f"X{number:03d}_FE_time": values(5000, 1, number + 1),
-                f"X{number:03d}RPM": np.array([[1797]]),
-            }
-            if number == 99:
-                held |= {"X098_DE_time": values(5000, 1), "X098_FE_time": values(5000, 1)}
-            scipy.io.savemat(folder / f"{number}.mat", held)
-            lines.append(f"{number}.mat,{number:03d},{fault},7,{load}")
-    (folder / "cwru.csv").write_text("\n".join(lines) + "\n")
+    """MATLAB files by number: variables carry it, or another, or another's stand beside them."""
+    header, *rows = (PUBLISHED / "cwru.csv").read_text().splitlines(keepends=True)
+    listed = [row for row in rows if int(row.split(".")[0]) in (97, 98, 99, 174, 175, 176)]
+    (folder / "cwru.csv").write_text(header + "".join(listed))
+    for number in (97, 98, 99, 174, 175, 176):
+        name = {174: "X173"}.get(number, f"X{number:03d}")
+        held = {
+            f"{name}_DE_time": values(5000, 1, number),
+            f"{name}_FE_time": values(5000, 1, number + 1),
+            f"{name}RPM": np.array([[1797]]),
+        }
+        if number == 99:
+            held |= {"X098_DE_time": values(5000, 1), "X098_FE_time": values(5000, 1)}
+        if number == 175:
+            held |= {"X217_DE_time": values(6000, 1)}
+        scipy.io.savemat(folder / f"{number}.mat", held)
     return Expected(
         6 * 2,
         ("inner", "normal"),
@@ -314,6 +317,15 @@ def data_of(write: Callable[[Path], Expected], folder: Path) -> Path:
 
 def test_every_published_configuration_has_a_tree() -> None:
     assert {path.stem for path in PUBLISHED.glob("*.toml")} == {tree.__name__ for tree in TREES}
+
+
+def test_the_table_of_cwru_has_each_fault_at_each_load_once() -> None:
+    with (PUBLISHED / "cwru.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    faults = {("normal", "0"), *product(("inner", "ball", "outer"), ("7", "14", "21"))}
+    listed = [((row["fault"], row["diameter_mil"]), row["load_hp"]) for row in rows]
+    assert sorted(listed) == sorted(product(faults, "0123"))
+    assert len({row["file"] for row in rows}) == len({row["number"] for row in rows}) == 40
 
 
 def test_the_engines_of_cmapss_as_published(shared_data: Path) -> None:
