@@ -7,6 +7,7 @@ from typing import Any
 from unicodedata import category
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
 from headrace.stores.source.interface import SourceArray, SourceNode
@@ -112,6 +113,14 @@ def check_shape(array: SourceArray, dims: Sequence[str], hint: str) -> tuple[int
 def rows_of(array: SourceArray) -> int:
     """How many rows an array has."""
     return int(array.shape[0]) if array.shape else 0
+
+
+def read_rows(array: SourceArray, start: int, stop: int) -> NDArray[Any]:
+    """Rows `start` to `stop` of an array, as its `read_into` gives them."""
+    start, stop, _ = slice(start, stop).indices(rows_of(array))
+    rows = np.empty((max(0, stop - start), *(array.shape or (0,))[1:]), array.dtype)
+    array.read_into(rows, start)
+    return rows
 
 
 def commands(letter: str) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError
-from headrace.stores.source.arrays import SLICE_BYTES, rows_of
+from headrace.stores.source.arrays import SLICE_BYTES, read_rows
 from headrace.stores.source.derived.shaped import Shaped
 from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.names import natural_order
@@ -125,10 +125,7 @@ class Chosen(Shaped):
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
-        start, stop, _ = slice(start, stop).indices(rows_of(self))
-        out = np.empty((max(0, stop - start), *(self.shape or ())[1:]), self.dtype)
-        self.read_into(out, start)
-        return out
+        return read_rows(self, start, stop)
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill `out` with the rows from `start` on."""

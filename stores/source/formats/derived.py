@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.source.arrays import SLICE_BYTES, rows_of
+from headrace.stores.source.arrays import SLICE_BYTES, read_rows, rows_of
 from headrace.stores.source.interface import SourceArray
 
 TEXT = np.dtype(object)
@@ -75,10 +75,7 @@ class DerivedArray:
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
-        start, stop, _ = slice(start, stop).indices(rows_of(self))
-        rows = np.empty((max(0, stop - start), *(self.shape or (0,))[1:]), self.dtype)
-        self.read_into(rows, start)
-        return rows
+        return read_rows(self, start, stop)
 
     def whole(self) -> Any:
         """All of it."""

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.source.arrays import SLICE_BYTES, rows_of
+from headrace.stores.source.arrays import SLICE_BYTES, read_rows, rows_of
 from headrace.stores.source.formats.hdf5 import (
     MAX_CHUNK_CACHE,
     MIN_CHUNK_CACHE,
@@ -42,10 +41,7 @@ class TurnedArray(Hdf5Array):
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Rows `start` to `stop`."""
-        start, stop, _ = slice(start, stop).indices(rows_of(self))
-        rows = np.empty((max(0, stop - start), *(self.shape or (0,))[1:]), self.dtype)
-        self.read_into(rows, start)
-        return rows
+        return read_rows(self, start, stop)
 
     def whole(self) -> Any:
         """All of it."""
