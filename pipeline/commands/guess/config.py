@@ -19,7 +19,7 @@ from headrace.pipeline.commands.guess.folder import guess_folder
 from headrace.pipeline.commands.guess.long import tell_long
 from headrace.pipeline.commands.guess.nested import guess_nested
 from headrace.pipeline.commands.guess.rate import tell_rate
-from headrace.pipeline.commands.guess.words import GROUP_WORDS, SPLIT_WORDS, word
+from headrace.pipeline.commands.guess.words import GROUP_WORDS, LABEL_WORDS, SPLIT_WORDS, word
 from headrace.stores.source.probe.found import Contents, FoundArray, FoundFile
 
 
@@ -66,6 +66,7 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
         rest = [c for c in data.columns if c.name != guess.value("labels")]
         tell_groups(guess, rest, "each window")
         tell_split(guess, [c for c in rest if c.name != guess.value("groups")])
+    _tell_one_hot(guess, file, data.rows)
     rate = tell_rate(guess, [file], data.array, data.times)
     if data.key == "signals":
         tell_slow_labels(guess, file.arrays, data.rows, rate)
@@ -73,6 +74,17 @@ def _guess_file(file: FoundFile, where: str) -> Guess:
     tell_long(guess, data, file.arrays)
     _tell_short(guess, data)
     return guess
+
+
+def _tell_one_hot(guess: Guess, file: FoundFile, rows: int) -> None:
+    """Say what an array of several numbers a row is that is called as labels are."""
+    for each in file.arrays:
+        several = len(each.shape) == 2 and each.shape[0] == rows and not each.is_flat
+        if guess.value("labels") is None and several and word(each.name) in LABEL_WORDS:
+            guess.unsure.append(
+                f"that {each.name} has the labels: {each.shape[1]} numbers for each, as one-hot "
+                f"labels have. source.labels takes one: add an array, {each.name}.argmax(axis=1)."
+            )
 
 
 def _tell_short(guess: Guess, data: Data) -> None:

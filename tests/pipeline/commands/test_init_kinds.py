@@ -438,3 +438,13 @@ def test_a_column_of_sensors_beside_times_that_go_on_is_not_a_long_table(
     table["sensor"] = np.array(["acc", "gyr"])[table["subject"] % 2]
     table.to_csv(tmp_path / "all.csv", index=False)
     assert init(tmp_path / "all.csv")[0] == 0
+
+
+@pytest.mark.parametrize("layout", ["windows", "signals"])
+def test_labels_of_several_numbers_a_row_are_told(layout: str, tmp_path: Path, init: Init) -> None:
+    code, shape = np.arange(1200) // 100 % 3, (1200, 3) if layout == "signals" else (1200, 20, 3)
+    arrays: dict[str, Any] = {"X": RNG.normal(size=shape), "subject": np.arange(1200) // 300}
+    np.savez(tmp_path / "one.npz", **arrays, Y=np.eye(4)[code], fs=50)
+    done, _, found = init(tmp_path / "one.npz")
+    assert done == 2
+    assert any("Y.argmax" in doubt and "one-hot" in doubt for doubt in found["unsure"])
