@@ -96,9 +96,14 @@ class NameColumn:
         Raises:
             UserError: a value is not a whole number, or indexes no name.
         """
-        unique, inverse = distinct(self._values(start, stop))
-        codes = [self._code(value) for value in unique.tolist()]
-        return np.array(codes, dtype=np.int32)[inverse]
+        return self._coded(self._values(start, stop))
+
+    def read_runs(self, start: int, stop: int) -> tuple[NDArray[np.int64], Codes] | None:
+        """First rows and codes of the runs from `start` to `stop`, as `read`; None: not known."""
+        if not hasattr(self.array, "run_values"):
+            return None
+        rows, values = self.array.run_values(start, stop)
+        return (rows, self._coded(values)) if values.dtype.kind in "iuU" else None
 
     def as_written(self) -> list[int]:
         """Codes of the names that some value is."""
@@ -126,6 +131,11 @@ class NameColumn:
                 f"{self.without_number}. Leave them out with source.exclude_labels = "
                 f'["{NOT_A_NUMBER}"], or name another dataset with source.labels.'
             )
+
+    def _coded(self, values: NDArray[Any]) -> Codes:
+        unique, inverse = distinct(values)
+        codes = [self._code(value) for value in unique.tolist()]
+        return np.array(codes, dtype=np.int32)[inverse]
 
     def _values(self, start: int, stop: int) -> NDArray[Any]:
         if self.array.dtype.kind in "SOU":
@@ -267,6 +277,10 @@ class OneName:
     def read(self, start: int, stop: int) -> Codes:
         """Zeros."""
         return np.zeros(stop - start, dtype=np.int32)
+
+    def read_runs(self, start: int, stop: int) -> tuple[NDArray[np.int64], Codes]:
+        """One run."""
+        return np.array([start]), np.zeros(1, dtype=np.int32)
 
 
 def looks(name: str) -> str:

@@ -56,10 +56,16 @@ class RepeatedTexts:
         """Rows `start` to `stop`, of texts."""
         if start >= stop:
             return self._values[:0]
-        first = int(np.searchsorted(self._stops, start, side="right"))
-        last = int(np.searchsorted(self._stops, stop - 1, side="right"))
-        inner = np.clip(self._stops[first : last + 1], start, stop)
-        return np.repeat(self._values[first : last + 1], np.diff(inner, prepend=start))
+        first, values = self.run_values(start, stop)
+        return np.repeat(values, np.diff(first, append=stop))
+
+    def run_values(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+        """First row within `start` to `stop`, and text, of each recording that has rows there."""
+        low = int(np.searchsorted(self._stops, start, side="right"))
+        high = int(np.searchsorted(self._stops, stop - 1, side="right")) + 1
+        inner = np.append(start, np.clip(self._stops[low:high], start, stop))
+        there = inner[1:] > inner[:-1]
+        return inner[:-1][there], self._values[low:high][there]
 
     def content(self) -> bytes:
         """What tells it from another: it may be long, and holds little."""

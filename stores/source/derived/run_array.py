@@ -80,6 +80,11 @@ class RunArray:
         at, length = runs_within(self.runs.start, start, stop)
         return np.repeat(self.runs.values[self.runs.code[at]], length)
 
+    def run_values(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """First row within `start` to `stop`, and value, of each run there."""
+        at, length = runs_within(self.runs.start, start, stop)
+        return start + np.cumsum(length) - length, self.runs.values[self.runs.code[at]]
+
     def whole(self) -> Any:
         """All of it."""
         return self.read(0, rows_of(self))

@@ -53,6 +53,11 @@ class LabelStretches:
         at, length = runs_within(self._start, start, stop)
         return np.repeat(self._code[at], length)
 
+    def run_values(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """First row within `start` to `stop`, and code, of each stretch there."""
+        at, length = runs_within(self._start, start, stop)
+        return start + np.cumsum(length) - length, self._code[at]
+
     def whole(self) -> Any:
         """Codes of all rows."""
         assert self.shape is not None

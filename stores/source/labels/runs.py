@@ -117,6 +117,11 @@ def read_stretches(column: NameColumn | OneName, table: RecordingTable, ratio: R
     rows = ratio.lengths(table.length)
     pieces = []
     for recording, start, stop in _label_slices(table.start, table.length, rows):
+        first, last = (table.start[recording] + each for each in (start, stop))
+        known = column.read_runs(int(first[0]), int(last[-1])) if ratio == SAME_RATE else None
+        if known is not None:
+            pieces.append(cut_runs(recording.astype(np.int32), start, first, last, *known))
+            continue
         count = stop - start
         owner = np.repeat(recording, count)
         row = np.arange(len(owner)) + np.repeat(start - np.cumsum(count) + count, count)
@@ -200,6 +205,38 @@ def find_stretches(
     heads = np.flatnonzero(np.concatenate((np.ones(min(len(row), 1), dtype=bool), changed)))
     return Stretches(
         recording[heads], row[heads], np.diff(heads, append=len(row)).astype(np.int64), label[heads]
+    )
+
+
+def cut_runs(
+    recording: NDArray[np.int32],
+    start: NDArray[np.int64],
+    first: NDArray[np.int64],
+    stop: NDArray[np.int64],
+    head: NDArray[np.int64],
+    label: NDArray[np.int32],
+) -> Stretches:
+    """`find_stretches` of rows whose runs are known.
+
+    Args:
+        recording, start: (k,) each recording, and its first row that is looked at.
+        first, stop: (k,) the same row in the signals, and that to stop before; ascending.
+        head, label: (n,) runs of the signals' rows, from `first[0]` to `stop[-1]`.
+    """
+    low = np.searchsorted(head, first, side="right") - 1
+    count = np.searchsorted(head, stop, side="left") - low
+    owner = np.repeat(np.arange(len(first)), count)
+    run = np.arange(len(owner)) + np.repeat(low - np.cumsum(count) + count, count)
+    begin = np.maximum(head[run], first[owner])
+    length = np.minimum(np.append(head[1:], stop[-1])[run], stop[owner]) - begin
+    found = label[run]
+    changed = (owner[1:] != owner[:-1]) | (found[1:] != found[:-1])
+    heads = np.flatnonzero(np.append(True, changed))
+    return Stretches(
+        recording[owner[heads]],
+        (begin - first[owner] + start[owner])[heads],
+        np.add.reduceat(length, heads),
+        found[heads],
     )
 
 
