@@ -19,7 +19,7 @@ from headrace.stores.io.storage import State
 from headrace.stores.source.derived.joined import Costs
 from headrace.stores.source.derived.run_array import Runs
 from headrace.stores.source.files.files import SourceFiles
-from headrace.stores.source.files.members import Members
+from headrace.stores.source.files.members import Members, text_bytes
 from headrace.stores.source.files.record import FileContent
 from headrace.stores.source.files.side_tables import SideTables
 from headrace.stores.source.files.states import DIGEST, content, touched_below
@@ -57,6 +57,7 @@ class Census:
         touched: (files, 8) bytes of each, see `file_states`.
         sizes, digests: (files,) and (files, 8) of each; found when they are asked for.
         seen: of each time that arrays were found in all recordings.
+        attributes: columns that attributes of the recordings give, one text a recording.
         pieces: of tables of text, by the number of the file.
         remarks: on how files were read, by the number of the first.
         known: whether this was found before, and is not to be found again.
@@ -75,6 +76,7 @@ class Census:
     remarks: dict[int, list[Remark]] = field(default_factory=dict)
     known: bool = False
     members: Members | None = None
+    attributes: dict[str, list[str]] = field(default_factory=dict)
     tables: SideTables = field(init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,7 @@ class Census:
         arrays += [each.rows for each in self.seen]
         runs = sum(each.runs.nbytes for each in self.seen if each.runs is not None)
         held = sum(array.nbytes for array in arrays if array is not None)
+        held += sum(text_bytes(texts) for texts in self.attributes.values())
         # A small array is an object of its own.
         return held + runs + 200 * len(self.pieces) + NAME_BYTES * len(self.touched)
 
@@ -169,6 +172,7 @@ class Census:
             "left_out": self.files.left_out,
             "said": self.files.said,
             "tables": {name: seen.hex() for name, seen in self.tables.touched.items()},
+            "attributes": self.attributes,
             "members": None if self.members is None else self.members.as_table(),
             "fields": self.files.fields,
             "remarks": [asdict(each) for each in self.said],
@@ -231,6 +235,7 @@ def census_from(kept: Any, folder: Place) -> Census | None:
             pieces,
             {0: [Remark(**each) for each in said["remarks"]]},
             known=True,
+            attributes=said["attributes"],
             members=None if said["members"] is None else Members.from_table(said["members"]),
         )
     except ARCHIVE_ERRORS:

@@ -20,7 +20,7 @@ from headrace.stores.source.derived.joined import Costs, JoinedArray, OpenArrays
 from headrace.stores.source.derived.repeated import RepeatedTexts
 from headrace.stores.source.derived.run_array import RunArray, runs_of
 from headrace.stores.source.file_patterns import LEAVE_OUT
-from headrace.stores.source.files.census import Seen
+from headrace.stores.source.files.census import Census, Seen
 from headrace.stores.source.files.files import FILE
 from headrace.stores.source.files.rate_column import only_called_rate, rate_column
 from headrace.stores.source.formats.one_file import no_files_beside
@@ -53,11 +53,19 @@ class EachRecording:
         self.seen: list[Seen] = []
         """What was found in all recordings, each time that arrays were asked for."""
         self._told: list[Seen] = []
+        self.attributes: dict[str, list[str]] = {}
+        """Columns that attributes of the recordings give, one text a recording."""
         self._called: dict[str, str] = {}
 
-    def tell(self, seen: Sequence[Seen]) -> None:
-        """Take what was found before as found, in the same order."""
-        self._told = list(seen)
+    def share(self, census: Census) -> None:
+        """Leave what will be found to a census; or take it, in the same order, from one of before.
+
+        What a census of before lacks is found, and left to it.
+        """
+        self.attributes = census.attributes
+        self._told = list(census.seen)
+        if not census.known:
+            census.seen = self.seen
 
     def opened(self, recording: int, closing: ExitStack) -> Files:
         """The open files of a recording; `closing` closes them."""
@@ -226,6 +234,8 @@ class EachRecording:
     def _column(self, name: str) -> list[str] | None:
         if name in self.columns:
             return list(self.columns[name])
+        if name in self.attributes:
+            return self.attributes[name]
         data = self._data
         if data is None or name in ATTRIBUTES.values() or _nearest(data.of(0), name) is None:
             return None
@@ -237,7 +247,8 @@ class EachRecording:
                 f"{self.titled(lacking)} has {what} attribute {name}, which {self.titled(0)} has. "
                 "Correct it, or name another column of the recordings."
             )
-        return [_text(value) for value in values]
+        self.attributes[name] = [_text(value) for value in values]
+        return self.attributes[name]
 
     def _found(
         self, recording: int, find: Callable[[Files], SourceArray], beside: str | None

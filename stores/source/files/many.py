@@ -58,10 +58,7 @@ class ManyFiles(EachRecording):
         self.files, self.folder = files, files.folder
         self.census: Census = census_of(files) if census is None else census
         self.tables = self.census.tables
-        if census is None:
-            self.census.seen = self.seen
-        else:
-            self.tell(census.seen)
+        self.share(self.census)
         self._rules, self._joined = rules, joined
         self._width = len(files.names[0])
         self._models: list[Any] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from sys import getsizeof
@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 
 POINTER = 8
 """Bytes of an entry of a list."""
+
+
+def text_bytes(texts: Sequence[str]) -> int:
+    """Held of a list of texts, at most: some may be shared."""
+    return sum(POINTER + getsizeof(text) for text in texts)
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,7 @@ class Members:
     @cached_property
     def nbytes(self) -> int:
         """Held of them, at most: texts may be shared."""
-        texts = sum(POINTER + getsizeof(text) for column in self._columns() for text in column)
-        return int(self.file.nbytes) + texts
+        return int(self.file.nbytes) + sum(text_bytes(column) for column in self._columns())
 
     def as_table(self) -> dict[str, Any]:
         """All of it, for JSON."""

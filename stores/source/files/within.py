@@ -56,10 +56,9 @@ class RecordingsWithin(EachRecording):
         columns = {**self._of_files, **members.fields, **members.listed}
         super().__init__(file.where, len(numbers), columns)
         self._file, self._pattern, self._members, self._cells = file, pattern, members, cells
-        if (census := file.census) is not None and census.members is members:
-            self.tell(census.seen)
-        elif census is not None:
-            census.members, census.seen = members, self.seen
+        if file.census is not None:
+            file.census.members = members
+            self.share(file.census)
         self.folder, self.tables = file.folder, file.tables
         self.fetched_bytes = file.fetched_bytes
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from headrace.stores.errors import SourceContentError, SourceError
+from headrace.stores.source.files.census import census_from
 from headrace.stores.source.files.files import files_in
+from headrace.stores.source.formats import opening
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from tests.refusals import refused
@@ -265,3 +268,25 @@ def test_any_other_offset_gives_floats_in_units(tmp_path: Path, dtype: str) -> N
         np.testing.assert_array_equal(found, expected)
     with refused(SourceError, "source.offset", "2"):
         opened(tmp_path / "s.h5", offset=[1.0, 2.0])
+
+
+def test_attributes_of_recordings_are_read_by_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        arrays = {"signals": np.zeros((20, 2), "f4"), "labels": np.zeros(20, int)}
+        write(tmp_path / f"r{number}.h5", {"person": f"p{number // 2}"}, **arrays)
+    options = SourceOptions(groups="person", rate_hz=10.0, window_samples=10)
+    with open_source(tmp_path, options) as source:
+        assert source.census is not None
+        before = source.census.nbytes
+        census = census_from(BytesIO(source.census.to_bytes()), tmp_path)
+        assert census is not None
+        assert census.attributes == {"person": ["p0", "p0", "p1", "p1"]}
+        monkeypatch.setattr(source.census, "attributes", {})
+        assert source.census.nbytes < before
+    opened: list[str] = []
+    monkeypatch.setattr(opening, "OPENED", [lambda place: opened.append(place.name)])
+    with open_source(tmp_path, options, census) as worker:
+        assert worker.groups == ("p0", "p1")
+        assert set(opened) == {"r0.h5"}, "one file says what all are like"
