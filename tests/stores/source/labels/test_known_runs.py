@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headrace.stores.source.derived.held import HeldArray
@@ -42,6 +42,8 @@ def array_of(kind: str, code: Sequence[int], length: Sequence[int]) -> tuple[Sou
 @pytest.mark.parametrize("kind", ["codes", "texts", "names", "numbers"])
 @given(pieces=PIECES, cuts=st.sets(st.integers(1, 60), max_size=6), gap=st.integers(0, 2),
        most=st.integers(1, 20))  # fmt: skip
+@example(pieces=[(0, 3), (1, 3), (1, 2), (2, 4)], cuts={3, 7}, gap=0, most=20)
+@example(pieces=[(0, 3), (1, 3), (1, 2), (2, 4)], cuts={4, 6}, gap=1, most=20)
 def test_runs_give_the_stretches_of_their_rows(
     kind: str, pieces: list[tuple[int, int]], cuts: set[int], gap: int, most: int
 ) -> None:
