@@ -28,6 +28,9 @@ from headrace.stores.source.interface import Files, SourceArray, SourceFile
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.remarks import TIMES, Remark
 
+OF_RECORDINGS = -(1 << 40)
+"""Before the number of a recording's first file, of remarks on how its files were joined."""
+
 
 class ManyFiles(EachRecording):
     """The files of a folder; see `SourceFile`.
@@ -87,8 +90,7 @@ class ManyFiles(EachRecording):
         if joined is None:
             return files
         if not self.census.known:
-            # Numbers of files are of what is said of them alone.
-            self.census.remarks[~first] = [Remark(TIMES, self.titled(recording))]
+            self.census.remarks[OF_RECORDINGS + first] = [Remark(TIMES, self.titled(recording))]
         return joined
 
     def opened_beside(self, recording: int, beside: str, closing: ExitStack) -> Files:
