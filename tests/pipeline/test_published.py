@@ -178,9 +178,9 @@ def harth(folder: Path) -> Expected:
     """Columns in another order in some files, and one more; a gap."""
     columns = ["back_x", "back_y", "back_z", "thigh_x", "thigh_y", "thigh_z"]
     labels = blocks([1, 2, 3, 4, 5, 6, 7, 8, 13, 14, 130, 140], 400)
-    for subject in (6, 8, 15):
+    for subject in (6, 15, 23):
         begin = np.datetime64("2019-01-12T00:00:00.000")
-        more = ["index"] if subject == 15 else []
+        more = {15: ["index"], 23: [""]}.get(subject, [])
         lines = [",".join([*more, "timestamp", *columns, "label"])]
         for n, row in enumerate(values(len(labels), 6, subject)):
             moment = begin + np.timedelta64(20 * n + (600_000 if n >= 2400 else 0), "ms")
@@ -190,7 +190,7 @@ def harth(folder: Path) -> Expected:
     # No window joins the two halves.
     windows = 2 * ((2400 - 256) // 128 + 1)
     names = tuple(load_config(PUBLISHED / "harth.toml").source.class_map)
-    return Expected(3 * windows, names, ("006", "008", "015"), 50.0, (256, 6))
+    return Expected(3 * windows, names, ("006", "015", "023"), 50.0, (256, 6))
 
 
 def cwru(folder: Path) -> Expected:
