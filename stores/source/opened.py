@@ -22,7 +22,9 @@ LayoutName = Literal["windows", "recordings"]
 
 def open_located(path: Place, options: SourceOptions, census: Census | None) -> SourceFile:
     """The file, or all that the path names."""
-    rules = TextRules(options.damaged_lines == "drop", options.skip_lines, options.encoding)
+    rules = TextRules(
+        options.damaged_lines == "drop", options.skip_lines, options.encoding, options.comments
+    )
     files = files_of(path, options) if census is None else census.files
     if files is None:
         return open_file(path, rules)

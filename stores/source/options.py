@@ -10,7 +10,13 @@ from headrace.stores.marks import AddedLater
 from headrace.stores.source.filter_options import FilterOptions
 from headrace.stores.source.label_options import IntervalOptions, LabelTableOptions
 from headrace.stores.source.option_rules import check_options
-from headrace.stores.source.text_options import DamagedLines, Encoding, SkipLines, TwoColumns
+from headrace.stores.source.text_options import (
+    Comments,
+    DamagedLines,
+    Encoding,
+    SkipLines,
+    TwoColumns,
+)
 
 DEFAULT_WINDOW_S = 2.56
 DEFAULT_OVERLAP = 0.5
@@ -156,6 +162,7 @@ class SourceOptions(BaseModel):
     damaged_lines: DamagedLines = "error"
     skip_lines: SkipLines = None
     encoding: Encoding = None
+    comments: Comments = None
     rate_hz: float | None = Field(
         default=None,
         ge=1e-6,

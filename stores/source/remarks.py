@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from headrace.stores.text import counted
 
 DAMAGED, SKIPPED, UNITS = "source.damaged_lines", "source.skip_lines", "source.units"
+COMMENTS = "source.comments"
 TIMES = "source.time"
 ROW_GROUPS = "paths.data"
 
@@ -66,6 +67,11 @@ class Remark:
             return (
                 f"{counted(lines, 'line')} above the header{of} {were} skipped{first}. "
                 "source.skip_lines is their number in each file, where they are more or fewer."
+            )
+        if self.key == COMMENTS:
+            return (
+                f"{counted(self.count, 'line')}{of} that begin with # or % {were} left out as "
+                f'comments{first}. source.comments = "rows" reads them.'
             )
         return f"{counted(self.count, 'damaged line')}{of} {were} left out{first}."
 

@@ -35,6 +35,15 @@ SkipLines = Annotated[
         "loggers write them. Usual: they are found where that is plain, and a note says so.",
     ),
 ]
+Comments = Annotated[
+    Literal["drop", "rows"] | None,
+    AddedLater,
+    Field(
+        description="Tables of text: what lines are that begin with # or %. Usual: comments, which "
+        "are left out and counted in a note; one among the rows that looks like a row is an error. "
+        "drop: comments in any case. rows: rows."
+    ),
+]
 Encoding = Annotated[
     str | None,
     AddedLater,

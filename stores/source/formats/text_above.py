@@ -10,11 +10,10 @@ from itertools import islice
 from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.text_clean import BLANK, newlines
 from headrace.stores.source.formats.text_dialect import (
-    LINE,
     cells_of,
-    has_cells,
     is_empty,
     is_number,
+    lines_with_cells,
     row_end_of,
     separator_of,
 )
@@ -80,7 +79,7 @@ class Above:
     units: tuple[str, ...] = ()
 
 
-def find_above(raw: bytes, drop: bool = False) -> Above | None:
+def find_above(raw: bytes, drop: bool = False, comments: bool = True) -> Above | None:
     """What stands above the rows of numbers at the beginning of a file; None: a header at most.
 
     It is found where that is plain: rows of as many cells each, with numbers in the same columns,
@@ -89,8 +88,9 @@ def find_above(raw: bytes, drop: bool = False) -> Above | None:
     Args:
         raw: the first bytes, whole lines.
         drop: whether damaged lines are left out: then a first line of names is the header.
+        comments: whether lines that begin with # or % are no rows.
     """
-    found = list(islice(filter(has_cells, LINE.finditer(raw)), LOOKED_AT))
+    found = list(islice(lines_with_cells(raw, comments), LOOKED_AT))
     if found and max(len(each.group()) for each in found[:TAIL]) > WIDE_BYTES:
         found = found[:WIDE_LOOKED_AT]
     lines = [each.group().strip(BLANK) for each in found]

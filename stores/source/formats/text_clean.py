@@ -21,8 +21,10 @@ _BLANKS_BESIDE = {
 }
 
 
-def clean(raw: bytes, separator: bytes) -> bytes:
+def clean(raw: bytes, separator: bytes, comments: bool = True) -> bytes:
     """Rows alone, each ended by a newline: no comments, blank lines, or blanks around cells.
+
+    Without `comments`, lines that begin with # or % are rows.
 
     Blanks and separators within quotes stay.
     """
@@ -34,19 +36,19 @@ def clean(raw: bytes, separator: bytes) -> bytes:
         data = data.replace(b"\n" + BOM, b"\n")
     data = _trimmed(data, separator)
     # One byte is found many times as fast as two.
-    if (b"#" in data and b"\n#" in data) or (b"%" in data and b"\n%" in data):
+    if comments and ((b"#" in data and b"\n#" in data) or (b"%" in data and b"\n%" in data)):
         data = _COMMENT.sub(b"", data)
     if _has_blank_line(data):
         data = _squeezed(data, b"\n\n", b"\n")
     return data[1:]
 
 
-def line_of_row(raw: bytes, separator: bytes, row: int) -> int:
+def line_of_row(raw: bytes, separator: bytes, row: int, comments: bool = True) -> int:
     """How many lines of `raw` stand before its row `row`."""
     blanks = b" \t" if separator == BLANK else BLANK
     lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     stripped = (line.lstrip(blanks) for line in lines)
-    rows = (at for at, line in enumerate(stripped) if line and line[0] not in b"#%")
+    rows = (at for at, line in enumerate(stripped) if line and not (comments and line[0] in b"#%"))
     return next(islice(rows, row, None), len(lines))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -36,6 +36,7 @@ _DECIMALS = {
 }
 _QUOTED = re.compile(rb'"[-+]?(?:0?|\d+),(?:\d{1,2}|\d{4,})"|"[-+]?(?:0?|\d{4,}),\d{3}"')
 """Decimal commas between quotes; 1,234 may have a mark of thousands."""
+_COMMENT_ABOVE = re.compile(rb"(?:\A|[\r\n])[ \t]*[#%]+([^\r\n]*)(?:\r\n|\n|\r)\Z")
 _COMMA = re.compile(rb"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 
 
@@ -57,6 +58,7 @@ class Dialect:
         skipped: lines above the header that are no part of the table.
         units: of the columns, from a line below the header; (): there is none.
         said_hz: the rate that a text above the rows speaks of; None: none does.
+        comments: whether lines that begin with # or % are no rows.
     """
 
     separator: bytes
@@ -68,9 +70,12 @@ class Dialect:
     skipped: int = 0
     units: tuple[str, ...] = ()
     said_hz: float | None = None
+    comments: bool = True
 
 
-def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, int] | None:
+def find_dialect(
+    raw: bytes, where: str, drop: bool = False, comments: bool = True
+) -> tuple[Dialect, int] | None:
     """The dialect of the table that begins with `raw`, and where its rows begin.
 
     The first line is the header if it has names and no value, and what stands below is not more
@@ -81,6 +86,7 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
         raw: the first bytes, whole lines.
         where: the file, for errors.
         drop: whether damaged lines are left out; then the first lines decide by their majority.
+        comments: whether lines that begin with # or % are no rows.
 
     Returns:
         None where `raw` holds neither header nor row.
@@ -88,7 +94,7 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
     Raises:
         SourceContentError: more than 10,000 columns, or names that cannot be used.
     """
-    found = list(islice(filter(has_cells, LINE.finditer(raw)), SAMPLE_LINES))
+    found = list(islice(lines_with_cells(raw, comments), SAMPLE_LINES))
     if not found:
         return None
     lines = [match.group().strip(BLANK) for match in found]
@@ -105,10 +111,15 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
     rows = lines[1:] if header else lines
     numbers = _numbers([cells_of(line, separator) for line in rows], separator) if drop else None
     if not header:
-        names = [str(number) for number in range(len(first))]
+        names = (
+            _names_in_comment(raw[: found[0].start()], len(first), separator) if comments else []
+        )
+        named = bool(names)
+        names = names or [str(number) for number in range(len(first))]
+        check_names(names, where)
         rate = None if row_end or drop else _rate_above(lines[:2], separator)
         starts = 0 if rate is None else found[1].end()
-        return Dialect(separator, tuple(names), True, row_end, numbers, rate), starts
+        return Dialect(separator, tuple(names), not named, row_end, numbers, rate), starts
     names = _names(first, raw, where)
     if names[0] == LVM_TIMES and names[-1] == "Comment":
         names[-1] = ""  # Most rows have none, and most files no row.
@@ -122,6 +133,20 @@ def find_dialect(raw: bytes, where: str, drop: bool = False) -> tuple[Dialect, i
     names = [name or _unnamed(at, names) for at, name in enumerate(names)]
     check_names(names, where)
     return Dialect(separator, tuple(names), loose_end, row_end, numbers), found[0].end()
+
+
+def _names_in_comment(above: bytes, columns: int, separator: bytes) -> list[str]:
+    """Names of as many columns in a comment directly above the rows: np.savetxt writes them."""
+    match = _COMMENT_ABOVE.search(above)
+    if match is None:
+        return []
+    cells = cells_of(match[1].strip(), separator)
+    texts = [cell.decode(errors="replace").strip() for cell in cells]
+    words = [cell for cell in cells if _LETTER.search(cell) and not _DATE.match(cell)]
+    plain = len(words) == columns == len(set(texts)) and not any(
+        is_number(cell, separator) or is_empty(cell) for cell in cells
+    )
+    return texts if plain and (columns > 1 or b" " not in cells[0]) else []
 
 
 def _rate_above(lines: Sequence[bytes], separator: bytes) -> float | None:
@@ -184,10 +209,12 @@ def is_empty(cell: bytes) -> bool:
     return cell in _EMPTY
 
 
-def has_cells(line: re.Match[bytes]) -> bool:
-    """Whether a line is neither blank nor a comment."""
-    text = line.group().lstrip(b" \t")
-    return text != b"" and text[0] not in b"#%"
+def lines_with_cells(raw: bytes, comments: bool = True) -> Iterator[re.Match[bytes]]:
+    """The lines that are neither blank nor, where there are such, comments."""
+    for line in LINE.finditer(raw):
+        text = line.group().lstrip(b" \t")
+        if text and not (comments and text[0] in b"#%"):
+            yield line
 
 
 def row_end_of(lines: Sequence[bytes]) -> bytes:
@@ -246,7 +273,7 @@ def _unquoted(line: bytes) -> bytes:
 
 def cells_of(line: bytes, separator: bytes) -> list[bytes]:
     """The cells of one line, without blanks around them, and without quotes."""
-    line = clean(line, separator)[:-1]
+    line = clean(line, separator, comments=False)[:-1]
     if b'"' not in line:
         return line.split(separator)
     text = line.decode("latin-1")

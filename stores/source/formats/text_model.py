@@ -14,7 +14,7 @@ from headrace.stores.source.formats.text_bytes import TextBytes
 from headrace.stores.source.formats.text_clean import rows_in
 from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark
 from headrace.stores.source.formats.text_parse import NUMBER, TEXT
-from headrace.stores.source.formats.text_plan import TextPlan, table_lines
+from headrace.stores.source.formats.text_plan import TextPlan, count_comments, table_lines
 from headrace.stores.source.formats.text_rules import TextRules
 
 MOST_HEAD = 64 << 10
@@ -79,9 +79,11 @@ def count_table(source: TextBytes, like: TextModel, rules: TextRules) -> TextPla
     for lines in table_lines(source, rules, like.begun):
         if plan is None:
             plan = like.plan(lines.dialect)
+            plan.comments_dropped = rules.comments == "drop"
         data = lines.rows()
         if data:
             plan.decimal = plan.decimal or decimal_mark(data, lines.dialect.separator)
+            count_comments(plan, lines)
             plan.add_piece(lines, rows_in(data))
     if plan is None:
         raise SourceContentError(f"{source.where} has no row and no header. Name another file.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from headrace.stores.source.formats.text_clean import clean, line_of_row, newlin
 from headrace.stores.source.formats.text_dialect import EMPTY_CELLS, Dialect, undamaged
 from headrace.stores.source.formats.text_encoding import not_utf8
 
+_COMMENT = re.compile(rb"(?:\A|(?<=[\r\n]))[ \t]*([#%][^\r\n]*)")
 EMPTY, INTEGER, NUMBER, TEXT = range(4)
 """Kinds of cells. A column is of the highest of its cells' kinds."""
 
@@ -59,7 +61,18 @@ class Lines(NamedTuple):
     def cleaned(self) -> bytes:
         """Their rows, damaged ones among them."""
         end = self.dialect.row_end
-        return clean(self.raw.replace(end, b"\n") if end else self.raw, self.dialect.separator)
+        raw = self.raw.replace(end, b"\n") if end else self.raw
+        return clean(raw, self.dialect.separator, self.dialect.comments)
+
+    def comments(self) -> list[tuple[int, bytes]]:
+        """Where in `raw` lines begin that are comments, and what they hold."""
+        if b"#" not in self.raw and b"%" not in self.raw:
+            return []
+        return [(found.start(1), found[1]) for found in _COMMENT.finditer(self.raw)]
+
+    def where_at(self, place: int) -> str:
+        """The file and the line of a place in `raw`."""
+        return f"{self.where}, line {self.line + newlines(self.raw[:place]) + 1:,}"
 
     def first_left_out(self, data: bytes) -> str:
         """The file and the line of the first row that `data`, what `rows` gives, lacks."""
@@ -74,7 +87,8 @@ class Lines(NamedTuple):
         if self.dialect.row_end or self.dialect.numbers is not None:
             before = self._lines_before(row)
         else:
-            before = line_of_row(self.raw, self.dialect.separator, row)
+            separator, comments = self.dialect.separator, self.dialect.comments
+            before = line_of_row(self.raw, separator, row, comments)
         return f"{self.where}, line {self.line + before + 1:,}"
 
     def _lines_before(self, row: int) -> int:

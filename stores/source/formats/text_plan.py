@@ -12,7 +12,13 @@ from headrace.stores.errors import SourceContentError
 from headrace.stores.source.formats.text_above import find_above, lines_in, lvm_lines, stated_rate
 from headrace.stores.source.formats.text_bytes import TextBytes
 from headrace.stores.source.formats.text_clean import newlines, rows_in
-from headrace.stores.source.formats.text_dialect import Dialect, decimal_mark, find_dialect
+from headrace.stores.source.formats.text_dialect import (
+    Dialect,
+    cells_of,
+    decimal_mark,
+    find_dialect,
+    is_number,
+)
 from headrace.stores.source.formats.text_encoding import table_begin
 from headrace.stores.source.formats.text_parse import (
     EMPTY,
@@ -47,6 +53,9 @@ class TextPlan:
         piece_rows: of the piece that has most.
         damaged: lines that are left out.
         first_damaged: where the first of them stands.
+        comments: lines that are left out as such.
+        first_comment: where the first of them stands.
+        comments_dropped: whether they are to be left out even if they look like rows.
         order: names of the columns of numbers in another file's order; empty: in its own.
         lacking: columns of numbers that the other file has, and this one has not.
     """
@@ -67,6 +76,9 @@ class TextPlan:
     damaged: int = 0
     first_damaged: str = ""
     order: tuple[str, ...] = ()
+    comments: int = 0
+    first_comment: str = ""
+    comments_dropped: bool = False
     lacking: tuple[str, ...] = ()
 
     @property
@@ -156,19 +168,20 @@ def _begin(raw: bytes, where: str, rules: TextRules) -> tuple[Dialect, int] | No
     """
     given = lvm_lines(raw, where) if rules.skip_lines is None else rules.skip_lines
     skipped = lines_in(raw, given or 0)
-    above = find_above(raw[skipped:], rules.drop)
+    comments = rules.comments != "rows"
+    above = find_above(raw[skipped:], rules.drop, comments)
     if above is None or (given is not None and above.skipped):
-        found = find_dialect(raw[skipped:], where, rules.drop)
+        found = find_dialect(raw[skipped:], where, rules.drop, comments)
         rows = skipped + (found[1] if found else 0)
         dialect = found[0] if found else None
     else:
         rows = skipped + above.rows
         header = raw[skipped + above.header : skipped + above.stop]
-        found = find_dialect(header + raw[rows:], where, rules.drop)
+        found = find_dialect(header + raw[rows:], where, rules.drop, comments)
         dialect = replace(found[0], skipped=above.skipped, units=above.units) if found else None
     if dialect is None:
         return None
-    return replace(dialect, said_hz=stated_rate(raw[:rows])), rows
+    return replace(dialect, said_hz=stated_rate(raw[:rows]), comments=comments), rows
 
 
 def plan_table(source: TextBytes, rules: TextRules = USUAL) -> tuple[TextPlan, Any | None]:
@@ -191,6 +204,7 @@ def plan_table(source: TextBytes, rules: TextRules = USUAL) -> tuple[TextPlan, A
         if plan is None:
             columns = len(lines.dialect.names)
             plan = TextPlan(lines.dialect, [EMPTY] * columns, [False] * columns, [False] * columns)
+            plan.comments_dropped = rules.comments == "drop"
         data = lines.rows()
         if rules.drop and (damaged := rows_in(lines.cleaned()) - rows_in(data)):
             plan.damaged += damaged
@@ -198,7 +212,10 @@ def plan_table(source: TextBytes, rules: TextRules = USUAL) -> tuple[TextPlan, A
         if data:
             table = _planned(plan, lines, data)
     if plan is None:
-        raise SourceContentError(f"{source.where} has no row and no header. Name another file.")
+        raise SourceContentError(
+            f"{source.where} has no row and no header. Name another file, or "
+            'set source.comments = "rows" if its rows begin with # or %.'
+        )
     if plan.damaged > plan.row_count:
         raise SourceContentError(
             f"{source.where} has {plan.damaged:,} damaged lines, more than its {plan.row_count:,} "
@@ -222,5 +239,31 @@ def _planned(plan: TextPlan, lines: Lines, data: bytes) -> Any:
         plan.kinds[place] = max(kind, plan.kinds[place])
         plan.has_empty[place] |= column.null_count > 0
         plan.has_value[place] |= column.null_count < table.num_rows
+    count_comments(plan, lines)
     plan.add_piece(lines, table.num_rows)
     return table
+
+
+def count_comments(plan: TextPlan, lines: Lines) -> None:
+    """Add the comments of some lines to a plan.
+
+    Raises:
+        SourceContentError: one looks like a row, and nobody said that it is none.
+    """
+    found = lines.comments() if plan.dialect.comments else []
+    plan.comments += len(found)
+    plan.first_comment = plan.first_comment or (lines.where_at(found[0][0]) if found else "")
+    if plan.comments_dropped or len(plan.kinds) < 2:
+        return
+    separator = plan.dialect.separator
+    for at, text in found:
+        cells = cells_of(text, separator)
+        numbers = [
+            cell for cell, kind in zip(cells, plan.kinds, strict=False) if kind in (INTEGER, NUMBER)
+        ]
+        if len(cells) == len(plan.kinds) and any(is_number(each, separator) for each in numbers):
+            raise SourceContentError(
+                f"{lines.where_at(at)} begins with {text[:1].decode()}, as comments do, and has as "
+                'many cells as the table has columns. Set source.comments = "rows" if it is a '
+                'row, or "drop" to leave out what begins so.'
+            )

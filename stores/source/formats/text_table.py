@@ -38,7 +38,7 @@ from headrace.stores.source.formats.text_parse import (
 from headrace.stores.source.formats.text_plain import PlainPiece, may_be_plain
 from headrace.stores.source.formats.text_plan import TextPlan, plan_table
 from headrace.stores.source.formats.text_rules import USUAL, TextRules
-from headrace.stores.source.remarks import DAMAGED, SKIPPED, UNITS, Remark
+from headrace.stores.source.remarks import COMMENTS, DAMAGED, SKIPPED, UNITS, Remark
 from headrace.stores.text import listed
 
 SHOWN_NAMES = 8
@@ -124,6 +124,8 @@ class TextTable(OneFile):
             return []
         dialect = plan.dialect
         found = [Remark(DAMAGED, plan.first_damaged, plan.damaged)] if plan.damaged else []
+        if plan.comments:
+            found.append(Remark(COMMENTS, plan.first_comment, plan.comments))
         if dialect.skipped:
             found.append(Remark(SKIPPED, self.where, dialect.skipped))
         if dialect.units:
