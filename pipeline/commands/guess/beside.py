@@ -39,7 +39,7 @@ def tell_beside(guess: Guess, proposal: Proposal, data: Data, rest: Sequence[Fou
     """Write down what files beside the recordings say; True: they hold the labels."""
     found = False
     for file in rest:
-        if file.arrays and not found and _tell_intervals(guess, proposal, data, file):
+        if file.arrays and not found and tell_intervals(guess, proposal, data, file):
             found = True
     for file in rest:
         found = _tell_column(guess, proposal, data, file) or found
@@ -52,7 +52,7 @@ def _columns(file: FoundFile) -> list[FoundArray]:
     return [each for each in file.arrays if each.shape and len(each.shape) == 1]
 
 
-def _tell_intervals(guess: Guess, proposal: Proposal, data: Data, file: FoundFile) -> bool:
+def tell_intervals(guess: Guess, proposal: Proposal, data: Data, file: FoundFile) -> bool:
     """A table of labelled intervals: a start, a stop after it, a label, and whose it is."""
     columns = _columns(file)
     if len(columns) < FEWEST + 1 or data.key == "windows" or file.format != "text":
@@ -181,7 +181,7 @@ def _tell_column(guess: Guess, proposal: Proposal, data: Data, file: FoundFile) 
     base = joined(re.sub(r"\.[^.]*$", "", file.name.rpartition("/")[2]))
     if not single or len(columns) > 2:
         return False
-    pattern = _as_pattern(file.name, proposal)
+    pattern = as_pattern(file.name, proposal)
     key = None
     if base.startswith(("y", "label", "activit", "class", "target")):
         key = "labels_file"
@@ -193,13 +193,13 @@ def _tell_column(guess: Guess, proposal: Proposal, data: Data, file: FoundFile) 
     return key == "labels_file"
 
 
-def _as_pattern(name: str, proposal: Proposal) -> str | None:
+def as_pattern(name: str, proposal: Proposal) -> str | None:
     """A name with the fields of a recording's own in place of their values; None: it has none."""
     fields = list(proposal.columns)
     for at in range(len(proposal.names[0])):
         values = {proposal.columns[field][at]: field for field in fields}
-        parts = re.split("|".join(rf"(?<![^\W_]){re.escape(v)}(?![^\W_])" for v in values), name)
-        found = re.findall("|".join(rf"(?<![^\W_]){re.escape(v)}(?![^\W_])" for v in values), name)
+        expression = "|".join(map(_alone, values))
+        parts, found = re.split(expression, name), re.findall(expression, name)
         if set(found) == set(values):
             pattern = literal(parts[0]) + "".join(
                 f"{{{values[each]}}}{literal(part)}"
@@ -208,6 +208,13 @@ def _as_pattern(name: str, proposal: Proposal) -> str | None:
             if compiled(pattern).fullmatch(name):
                 return pattern
     return None
+
+
+def _alone(value: str) -> str:
+    """A value in a name: of digits between others, else between what is no letter or digit."""
+    if value.isdecimal():
+        return rf"(?<!\d){value}(?!\d)"
+    return rf"(?<![^\W_]){re.escape(value)}(?![^\W_])"
 
 
 def _tell_names(guess: Guess, file: FoundFile) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,12 +15,15 @@ from headrace.pipeline.commands.guess.columns import (
     tell_labels,
     tell_slow_labels,
 )
+from headrace.pipeline.commands.guess.companions import companions_of, tell_companions
 from headrace.pipeline.commands.guess.data import TABLE, Data, tell_data
 from headrace.pipeline.commands.guess.facts import Guess, few, listed_values
+from headrace.pipeline.commands.guess.likely import likely_names
 from headrace.pipeline.commands.guess.long import tell_long
+from headrace.pipeline.commands.guess.lost import complete, leave_out, nearly, tell_uneven, widened
 from headrace.pipeline.commands.guess.names import Proposal, propose, training_alone
 from headrace.pipeline.commands.guess.rate import tell_rate
-from headrace.pipeline.commands.guess.rates import lasting_alike, tell_rates
+from headrace.pipeline.commands.guess.rates import lasting_alike, tell_rate_column, tell_rates
 from headrace.pipeline.commands.guess.words import (
     DOUBTED_GROUPS,
     GROUP_WORDS,
@@ -32,6 +34,7 @@ from headrace.pipeline.commands.guess.words import (
 )
 from headrace.stores.errors import CommandError
 from headrace.stores.source.file_patterns import compiled
+from headrace.stores.source.files.rate_column import rate_column
 from headrace.stores.source.labels.classes import PARTS
 from headrace.stores.source.probe.found import Contents, FoundFile
 from headrace.stores.text import counted
@@ -64,21 +67,33 @@ def guess_folder(contents: Contents, where: str) -> Guess:
     """
     proposal, example = _proposed(contents, where)
     guess = Guess()
+    proposal, lost = complete(proposal, contents.names)
+    if not contents.columns:
+        left = _rest(contents, proposal)
+        proposal = widened(proposal, [file for file in contents.files if file.name in left])
+    beside_each = [] if contents.columns else companions_of(contents, contents.names)
     if not contents.columns:
         _tell_files(guess, contents, proposal)
+        leave_out(guess, proposal, lost, beside_each)
     _tell_data(guess, contents, proposal, example)
     around = _rest(contents, proposal).intersection(training_alone(contents.names))
-    rest = [file for file in contents.files if file.name in around]
+    of_each = {name for kind in beside_each for name in kind.names}
+    rest = [file for file in contents.files if file.name in around and file.name not in of_each]
     beside = tell_beside(guess, proposal, example.data[0], rest)
+    beside = tell_companions(guess, proposal, example.data[0], contents, beside_each) or beside
     _tell_labels(guess, proposal, example, beside)
     if guess.value("groups_file") is None:
         _tell_groups(guess, proposal, example)
     _tell_split(guess, proposal)
-    _tell_rest(guess, tuple(_rest(contents, proposal)))
+    _tell_rest(guess, tuple(_rest(contents, proposal) - of_each - lost.names))
     first = example.data[0]
     rows = [data.rows for data in example.data]
     lasting = lasting_alike([data.array for data in example.data], rows)
-    if lasting.said:
+    tell_uneven(guess, example.data)
+    column = rate_column(contents.columns)
+    if column is not None:
+        rate = tell_rate_column(guess, *column)
+    elif lasting.said:
         tell_rates(guess, lasting, proposal.patterns)
         rate, first = lasting.highest, max(example.data, key=lambda each: each.rows)
     else:
@@ -101,7 +116,7 @@ def _proposed(contents: Contents, where: str) -> tuple[Proposal, Example]:
             ("**/*",), contents.columns, (contents.names,), prefixed=frozenset(contents.columns)
         )
         return _example(contents, listed, where)
-    names = _likely(contents, where)
+    names = likely_names(contents, where)
     proposal = propose(names, labelled=False)
     assert proposal is not None
     proposal, example = _example(contents, proposal, where)
@@ -110,36 +125,6 @@ def _proposed(contents: Contents, where: str) -> tuple[Proposal, Example]:
         assert again is not None
         proposal, example = _example(contents, again, where)
     return proposal, example
-
-
-def _likely(contents: Contents, where: str) -> list[str]:
-    """Names of the kind of file that most of those are that can be read.
-
-    Raises:
-        UserError: none can.
-    """
-    opened = [file for file in contents.files if file.arrays]
-    if not opened:
-        why = next((file.error for file in contents.files if file.error), "it holds no file")
-        raise CommandError(f"{where} holds no file that can be read: {why}")
-    holding = [file for file in opened if any(_holds_data(file))] or opened
-    endings = {_ending(file.name) for file in holding}
-    counts = Counter(_ending(name) for name in contents.names)
-    ending = max(endings, key=lambda each: (counts[each], each))
-    names = training_alone([name for name in contents.names if _ending(name) == ending])
-    empty = {file.name for file in contents.files if not any(_holds_data(file))}
-    return [name for name in names if name not in empty] or names
-
-
-def _holds_data(file: FoundFile) -> list[bool]:
-    numbers = [each for each in file.arrays if each.shape and each.is_number]
-    return [max(each.shape) > 1 for each in numbers]
-
-
-def _ending(name: str) -> str:
-    base = name.rpartition("/")[2].lower()
-    packed = ".gz" if base.endswith(".gz") else ""
-    return base.removesuffix(packed).rpartition(".")[2] + packed
 
 
 def _example(contents: Contents, proposal: Proposal, where: str) -> tuple[Proposal, Example]:
@@ -171,7 +156,7 @@ def _example(contents: Contents, proposal: Proposal, where: str) -> tuple[Propos
             if number == 0 and len(proposal.names) == 1:
                 raise
             continue
-        same = not data or (found.key, found.rows) == (data[0].key, data[0].rows)
+        same = not data or (found.key == data[0].key and nearly(found.rows, data[0].rows))
         if (
             same
             or _of_other_rate(found, data[0])

@@ -157,12 +157,25 @@ def _by_sensor(family: _Family) -> dict[tuple[str, ...], list[int]]:
         for place in range(count)
         if family.tokens[0][place][0].isalpha() and _are_sensors(family.column(place))
     ]
+    whole = [place for place in range(count) if not places and _are_files(family, place)]
+    places = places or whole[:1]
     found: dict[tuple[str, ...], list[int]] = {}
     for row, tokens in enumerate(family.tokens):
+        if whole and tokens[whole[0]].lower() not in SENSORS:
+            continue
         found.setdefault(tuple(tokens[place] for place in places), []).append(row)
     if len(found) > MOST_SIDE_BY_SIDE:
         return {(): list(range(len(family.names)))}
     return found
+
+
+def _are_files(family: _Family, place: int) -> bool:
+    """Whether most files are called after their sensors alone, in folders: S01/ACC.csv."""
+    tokens = family.tokens[0]
+    if not 0 < place < len(tokens) - 1 or tokens[place - 1] != "/" or tokens[place + 1] != ".":
+        return False
+    words = {each.lower() for each in family.column(place)}
+    return len(words & SENSORS) >= 2 and len(words) < 2 * len(words & SENSORS)
 
 
 def _are_sensors(words: Sequence[str]) -> bool:

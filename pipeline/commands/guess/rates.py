@@ -77,6 +77,17 @@ def tell_rates(guess: Guess, lasting: Lasting, names: Sequence[str]) -> None:
     guess.unsure.append(f"that the sampling rates are {shown} Hz: not all of them are stated.")
 
 
+def tell_rate_column(guess: Guess, name: str, rates: Sequence[float]) -> float | None:
+    """Say that a column of the table of files says the rate; returns it where it is one."""
+    different = sorted(set(rates))
+    shown = few([f"{rate:g}" for rate in different])
+    guess.notes.append(f"The rate is the column {name} of the table: {shown} Hz.")
+    if len(different) > 1:
+        guess.unsure.append(f"recordings have different rates by their column {name}: {shown} Hz.")
+        return None
+    return different[0]
+
+
 def _as_long(rows: Sequence[int], said: Sequence[float | None], reference: int, other: int) -> bool:
     """Whether two arrays may last as long: by their rates, else by a ratio of small numbers."""
     if rows[reference] == rows[other]:
