@@ -143,3 +143,20 @@ def check_text(text: str, where: str, option: str, also: str = "") -> None:
     if any(commands(letter) or letter in also for letter in text):
         what = "control characters" + (f" or one of {also}" if also else "")
         raise SourceError(f"{where} with {what}: {text!r}. Correct the file, or set {option}.")
+
+
+def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """`np.unique` with its inverse, fast where equal values stand together.
+
+    Args:
+        values: (n,) of any sortable type.
+
+    Returns:
+        The sorted different values, and the index of each of the n values among them.
+    """
+    if len(values) == 0:
+        return values, np.zeros(0, dtype=np.int64)
+    heads = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
+    unique, inverse = np.unique(values[heads], return_inverse=True)
+    lengths = np.diff(heads, append=len(values))
+    return unique, np.repeat(inverse.astype(np.int64), lengths)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import SourceError, UserError
-from headrace.stores.source.arrays import check_text, rows_of
+from headrace.stores.source.arrays import check_text, distinct, rows_of
 from headrace.stores.source.interface import SourceArray
 from headrace.stores.source.labels.several_values import several_values
 
@@ -294,23 +294,6 @@ def looks(name: str) -> str:
 def matches(label: str, pattern: str) -> bool:
     """Whether a label is one of a pattern's, as both look: an accent may be written in two ways."""
     return fnmatchcase(looks(label), looks(pattern))
-
-
-def distinct(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """`np.unique` with its inverse, fast where equal values stand together.
-
-    Args:
-        values: (n,) of any sortable type.
-
-    Returns:
-        The sorted different values, and the index of each of the n values among them.
-    """
-    if len(values) == 0:
-        return values, np.zeros(0, dtype=np.int64)
-    heads = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-    unique, inverse = np.unique(values[heads], return_inverse=True)
-    lengths = np.diff(heads, append=len(values))
-    return unique, np.repeat(inverse.astype(np.int64), lengths)
 
 
 def plain_number(text: str) -> str:

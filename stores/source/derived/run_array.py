@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.source.arrays import rows_of
+from headrace.stores.source.arrays import distinct, rows_of
 from headrace.stores.source.interface import SourceArray
-from headrace.stores.source.names import distinct, slices
+from headrace.stores.source.names import slices
 
 MOST_RUNS = 1 << 20
 """That are kept: 12 bytes each, and twice that for a moment."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError, SourceError, UserError
+from headrace.stores.source.arrays import distinct
 from headrace.stores.source.derived.held import HeldArray
 from headrace.stores.source.interface import SourceArray, SourceNode
 from headrace.stores.source.labels.row_labels import LabelStretches
@@ -17,7 +18,6 @@ from headrace.stores.source.names import (
     Codes,
     NameColumn,
     OneName,
-    distinct,
     matches,
     natural_order,
 )
