@@ -29,6 +29,7 @@ DASHBOARD = 32 * MIB
 """Of Dask's dashboard, which the scheduler serves where Bokeh is installed: 18 MiB, and a page."""
 DROPPED_BYTES = 256
 """Of a range of dropped windows: as numbers in the manifest, and as text for a moment."""
+PIECES = "decoded pieces of the source (all workers)"
 SHARD_BYTES = 256
 """Held of each shard by the process that hands them out: its number, and its record's name."""
 
@@ -101,7 +102,19 @@ def features_plan(config: Config, making: Making, workers: int) -> MemoryPlan:
     measured = known_worker_reserved(manifest)
     main, worker = measured or (RESERVED_MAIN, RESERVED_WORKER)
     how = TYPICAL if measured is None else "measured"
-    return MemoryPlan("features", main + workers * worker, how, buffers, budget, limit)
+    found = MemoryPlan("features", main + workers * worker, how, buffers, budget, limit)
+    pieces = 0 if config.cluster.memory_limit else _pieces(source, found, workers)
+    return replace(found, buffers=buffers | {PIECES: pieces * workers}) if pieces else found
+
+
+def _pieces(source: Source, plan: MemoryPlan, workers: int) -> int:
+    """Bytes of decoded pieces that each worker keeps: three quarters of what the plan leaves.
+
+    A shard takes windows from everywhere, so that a piece which is decoded whole, as a row group
+    of Parquet is, is asked for again for nearly every block. It decides no byte of the store.
+    """
+    left = max(0, plan.budget - plan.projected) * 3 // 4
+    return min(left // workers, source.pieces_bytes)
 
 
 def _with_remedies(config: Config, making: Making, workers: int) -> MemoryPlan:

@@ -11,7 +11,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.features.catalogue import make_catalogue
-from headrace.pipeline.features.memory import Making, plan_features, worker_need
+from headrace.pipeline.features.memory import PIECES, Making, plan_features, worker_need
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.build.writers import writer_versions
@@ -94,6 +94,11 @@ class PlannedBuild:
     workers: int
     need: WorkerNeed
     census: Census | None
+
+    @property
+    def kept_pieces(self) -> int:
+        """Bytes of decoded pieces of the source that each worker keeps."""
+        return self.memory.buffers.get(PIECES, 0) // max(1, self.workers)
 
 
 def plan_build(

@@ -97,6 +97,7 @@ def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBu
         config.cluster,
         console,
         code_folder(config) if config.features.custom else None,
+        planned.kept_pieces,
     )
     return planned, job
 
@@ -190,7 +191,13 @@ def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Conso
     with console.progress("features", windows, window) as progress:
         begun = time.monotonic()
         for shard, _ in run_tasks(
-            try_shard, "make-shard", build.target, job, shards, done=build.has_shard
+            try_shard,
+            "make-shard",
+            build.target,
+            job,
+            shards,
+            job.kept_pieces,
+            done=build.has_shard,
         ):
             progress.advance(min(rows, build.manifest.windows - shard * rows))
     seconds = time.monotonic() - begun

@@ -31,6 +31,7 @@ from headrace.stores.layout.survey import FoldReader
 from headrace.stores.moments import channel_moments, column_moments, merge_all
 from headrace.stores.source.files.census import Census, census_from
 from headrace.stores.source.files.located import folder_of
+from headrace.stores.source.formats.pieces import PIECES
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units
@@ -63,7 +64,12 @@ class MadeRows:
 
 
 def extract_shard(
-    target: Place, source: Place, state: State, shard: int, code: Path | None = None
+    target: Place,
+    source: Place,
+    state: State,
+    shard: int,
+    code: Path | None = None,
+    kept_pieces: int = 0,
 ) -> dict[str, int]:
     """Make one shard of the store `target`.
 
@@ -73,6 +79,7 @@ def extract_shard(
         state: of the source when the stage began.
         shard: which.
         code: folder of the user's own feature functions.
+        kept_pieces: bytes of decoded pieces of the source that this process keeps.
 
     Returns:
         shard, windows, bytes written.
@@ -80,6 +87,7 @@ def extract_shard(
     Raises:
         UserError: non-finite values, a source that changed, a full disk.
     """
+    PIECES.keep(kept_pieces)
     shop = open_workshop(target, source, state, code)
     made = make_rows(shop, source, state, shard)
     written = shop.build.write_shard(
@@ -115,12 +123,10 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
     return MadeRows(recipe, columns, records(columns["label"]), filled)
 
 
-def try_shard(
-    target: Place, source: Place, state: State, shard: int, code: Path | None = None
-) -> dict[str, int] | UserError:
+def try_shard(*given: Any) -> dict[str, int] | UserError:
     """`extract_shard`, with what is the user's to mend returned: a raise would be logged too."""
     try:
-        return extract_shard(target, source, state, shard, code)
+        return extract_shard(*given)
     except UserError as error:
         return error
 

@@ -50,6 +50,7 @@ class ShardJob:
         cluster: where they run.
         console: where the link to Dask's dashboard is said.
         code: folder of the user's own feature functions.
+        kept_pieces: bytes of decoded pieces of the source that a local worker keeps.
     """
 
     source: Place
@@ -59,6 +60,7 @@ class ShardJob:
     cluster: ClusterOptions
     console: Console
     code: Path | None = None
+    kept_pieces: int = 0
 
 
 class _SchedulerLost(Exception):

@@ -10,8 +10,8 @@ FIELD = re.compile(r"\{([^{}]*)\}")
 TOKEN = re.compile(r"\{[^{}]*\}|\*\*/|\*\*$|\*|\?|\[!?\]?[^\]/]*\]|[^{}*?\[]+|\[")
 SPECIAL = re.compile(r"[*?\[{]")
 """What tells a pattern from a name."""
-OUT = "!"
-"""Begins a pattern of files that are left out."""
+OUT, PLAIN = "!", "\\!"
+"""Begin a pattern of files that are left out, and one of names that begin with a !."""
 LEAVE_OUT = 'a pattern that begins with !, such as "!*_notes.csv", leaves files out'
 
 
@@ -42,7 +42,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """
     seen: set[str] = set()
     found = []
-    for token in TOKEN.findall(pattern):
+    for token in TOKEN.findall(pattern[1:] if pattern.startswith(PLAIN) else pattern):
         if token.startswith("{"):
             name = token[1:-1]
             found.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+?)")

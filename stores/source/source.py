@@ -107,6 +107,13 @@ class Source:
         return self._layout.data.cache_bytes + self._layout.data.decode_bytes
 
     @property
+    def pieces_bytes(self) -> int:
+        """Bytes that keeping all decoded pieces of the data takes; 0: its format keeps none."""
+        data = self._layout.data
+        keeps = getattr(data, "keeps_pieces", False)
+        return data.row_bytes * (data.shape or (0,))[0] if keeps else 0
+
+    @property
     def buffer_bytes(self) -> int:
         """Most bytes that `read_windows` holds besides its result and HDF5's cache."""
         return self._layout.buffer_bytes

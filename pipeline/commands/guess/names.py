@@ -14,7 +14,7 @@ from headrace.pipeline.commands.guess.words import (
     SENSORS,
     TRAIN_OR_TEST,
 )
-from headrace.stores.source.file_patterns import compiled
+from headrace.stores.source.file_patterns import OUT, PLAIN, compiled
 
 TOKEN = re.compile(r"[0-9]+|[^\W\d_]+|.", re.DOTALL)
 SPECIAL = re.compile(r"[*?\[\]{}]+")
@@ -310,7 +310,8 @@ def _pattern(family: _Family, row: int, fields: _Fields) -> str:
         else:
             found.append(literal(tokens[place]))
             place += 1
-    return re.sub(r"\*+", "*", "".join(found))
+    pattern = re.sub(r"\*+", "*", "".join(found))
+    return PLAIN[:-1] + pattern if pattern.startswith(OUT) else pattern
 
 
 def _names_of(pattern: str) -> list[str]:

@@ -98,6 +98,7 @@ class JoinedArray:
         self.shape: tuple[int, ...] | None = (int(self._before[-1]), *self._inner)
         self.dtype: np.dtype[Any] = first.dtype
         self.piece_rows = first.piece_rows
+        self.keeps_pieces = bool(getattr(first, "keeps_pieces", False))
         self.cache_bytes = OPEN_FILES * costs.cache_bytes
         self.decode_bytes, self.row_bytes = costs.decode_bytes, costs.row_bytes
 

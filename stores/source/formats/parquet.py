@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
@@ -35,6 +36,7 @@ from headrace.stores.source.formats.parquet_columns import (
     explained,
     metadata_of,
     numbers_of,
+    put_side_by_side,
     texts_of,
 )
 from headrace.stores.source.formats.parquet_looks import (
@@ -43,6 +45,7 @@ from headrace.stores.source.formats.parquet_looks import (
     misses,
     stored_bytes,
 )
+from headrace.stores.source.formats.pieces import PIECES
 from headrace.stores.source.remarks import ROW_GROUPS, Remark
 
 KEPT_GROUPS = 2
@@ -69,6 +72,7 @@ class ParquetTable(OneFile):
         self._object = raw if isinstance(raw, ObjectFile) else None
         self.fetched_bytes = 0 if self._object is None else HELD_BYTES
         self._raw = io.BufferedReader(raw)
+        self.identity = self.where, *(() if self._object else self.own_state())
         self._lock = Lock()
         with explained(self.where):
             file = parquet.ParquetFile(self._raw)
@@ -78,11 +82,6 @@ class ParquetTable(OneFile):
             self.schema = file.schema_arrow
             check_names(self.schema.names, self.where)
             self.held_columns = columns_of(self.schema, self.metadata.num_columns)
-            texts = [column.name for column in self.held_columns if column.kind == "text"]
-            # As codes: a few bytes of a file can stand for any number of long texts.
-            self._file = parquet.ParquetFile(
-                self._raw, metadata=self.metadata, read_dictionary=texts
-            )
         groups = range(self.metadata.num_row_groups)
         counts = [self.metadata.row_group(group).num_rows for group in groups]
         self.rows = [0, *accumulate(counts)]
@@ -157,6 +156,15 @@ class ParquetTable(OneFile):
         """Close the file."""
         self._raw.close()
 
+    @cached_property
+    def _file(self) -> Any:
+        """What decodes: many files are opened of which no row is, as it is kept."""
+        from pyarrow import parquet
+
+        texts = [column.name for column in self.held_columns if column.kind == "text"]
+        # As codes: a few bytes of a file can stand for any number of long texts.
+        return parquet.ParquetFile(self._raw, metadata=self.metadata, read_dictionary=texts)
+
     def decoded(self, group: int, columns: Sequence[Column]) -> Any:
         """Columns of a row group as a pyarrow table.
 
@@ -193,6 +201,8 @@ class ParquetTable(OneFile):
 
 class ParquetArray(ColumnArray):
     """One column, or all of numbers; see `SourceArray`."""
+
+    keeps_pieces = True
 
     def __init__(
         self, table: ParquetTable, name: str, columns: Sequence[Column], single: bool
@@ -305,7 +315,9 @@ class ParquetArray(ColumnArray):
             (column,) = self._columns
             self._kept[group] = self._table.decoded(group, self._columns).column(column.name)
         else:
-            self._kept[group] = self._numbers(group)
+            columns = tuple(column.name for column in self._columns)
+            key = (*self._table.identity, group, columns, self.dtype)
+            self._kept[group] = PIECES.get(key, lambda: self._numbers(group))
         return self._kept[group]
 
     def _numbers(self, group: int) -> NDArray[Any]:
@@ -317,10 +329,11 @@ class ParquetArray(ColumnArray):
         for low in range(0, len(self._columns), COLUMNS_AT_ONCE):
             columns = self._columns[low : low + COLUMNS_AT_ONCE]
             table = self._table.decoded(group, columns)
-            for place, column in enumerate(columns, low):
-                where = f"{self._table.where}:{column.name}"
-                values = numbers_of(table.column(column.name), column, where, first)
-                side_by_side[:, place] = values
+            values = [
+                numbers_of(table.column(each.name), each, f"{self._table.where}:{each.name}", first)
+                for each in columns
+            ]
+            put_side_by_side(side_by_side[:, low:], values)
         return out
 
 

@@ -270,7 +270,7 @@ class VirtualSource:
     groups = tuple(f"subject {number}" for number in range(200))
     parts = ()
     buffer_bytes = chunk_cache_bytes = table_bytes = 8 << 20
-    fetched_bytes = 0
+    fetched_bytes = pieces_bytes = 0
 
     def __init__(self, windows: int) -> None:
         self.windows = windows

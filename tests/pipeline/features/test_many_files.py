@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tomli_w
+from pyarrow import parquet
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
+from headrace.pipeline.console import QUIET
 from headrace.pipeline.features.memory import Making, features_plan
 from headrace.pipeline.features.plan import plan_build, plan_store
 from headrace.pipeline.features.stage import begin_store, run_features
@@ -25,7 +28,7 @@ from headrace.stores.source.formats.text_table import TextTable
 from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.source.source import open_source
 from headrace.stores.store import open_store
-from tests.conftest import hashes, request_for
+from tests.conftest import changed, hashes, request_for
 from tests.in_process import store_here, tasks_here
 from tests.pipeline.faults import Job
 from tests.pipeline.test_faults import ENDS, end_and_go_on
@@ -46,6 +49,10 @@ def write_person(folder: Path, kind: str, person: int) -> None:
     values = np.random.default_rng(person).normal(size=(rows, 2)).round(3)
     labels = np.array(["sit", "walk"])[np.arange(rows) // 60 % 2]
     name = folder / f"p{person:02}"
+    if kind == "parquet":
+        table = pa.table({"x": values[:, 0], "y": values[:, 1], "label": labels})
+        parquet.write_table(table, name.with_suffix(".parquet"))
+        return
     if kind == "csv":
         lines = [f"{x},{y},{label}" for (x, y), label in zip(values, labels, strict=True)]
         name.with_suffix(".csv").write_text("\n".join(["x,y,label", *lines]) + "\n")
@@ -100,6 +107,27 @@ def test_files_of_text_and_of_numbers_give_the_same_rows(
     np.testing.assert_array_equal(store.read("raw", 0, store.windows), windows[index])
     expected = np.random.default_rng(0).normal(size=(300, 2)).round(3)[:20]
     np.testing.assert_array_equal(windows[0], expected)
+
+
+def test_decoded_pieces_are_kept_where_the_budget_leaves_room_and_change_no_byte(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "data").mkdir()
+    for person in range(PEOPLE):
+        write_person(tmp_path / "data", "parquet", person)
+    budget, kept, stores = "4GiB", [], []
+    with open_source(tmp_path / "data", config_of("parquet").source) as source:
+        for name in ("roomy.zarr", "tight.zarr"):
+            own = {"memory": {"budget": budget}, "features": {"workers": 1}}
+            config = changed(config_of("parquet"), **own)
+            planned = plan_build(config, source, QUIET)
+            kept.append(planned.kept_pieces)
+            stores.append(tmp_path / name)
+            store_here(request_for(config, tmp_path / "data", stores[-1]))
+            budget = f"{planned.memory.projected - planned.kept_pieces}B"
+    rows = sum(300 + 20 * person for person in range(PEOPLE))
+    assert kept == [rows * 16, 0]
+    assert hashes(stores[0]) == hashes(stores[1])
 
 
 def test_what_another_process_found_is_not_found_again(
