@@ -25,7 +25,7 @@ class TextModel:
     """What a table shares with others that are written alike, one file a recording.
 
     Attributes:
-        head: what stands above its rows, header included; empty where that may differ.
+        head: what stands above its rows, header and its end included; empty where that may differ.
         dialect: how it is written.
         kinds: NUMBER or TEXT of the columns by their names: whole numbers may be others elsewhere.
         decimal: the decimal mark; None: no cell shows it.
@@ -40,8 +40,7 @@ class TextModel:
 
     def begins(self, raw: bytes) -> bool:
         """Whether a file begins with the same header."""
-        end = len(self.head)
-        return end > 0 and raw.startswith(self.head) and raw[end : end + 1] in (b"\n", b"\r")
+        return self.head[-1:] in (b"\n", b"\r") and raw.startswith(self.head)
 
     def begun(self, raw: bytes) -> tuple[Dialect, int] | None:
         """The dialect and where rows begin, if a file begins with the same header."""

@@ -154,6 +154,8 @@ def table_lines(
             if found is not None:
                 dialect, head = found[0], head + found[1]
         if dialect is not None:
+            if head:
+                head += len(raw[head : head + 2]) - len(raw[head : head + 2].lstrip(b"\r\n"))
             above, rest = raw[:head], raw[head:]
             begin, before = start + source.size(above), line + newlines(above)
             yield Lines(source.where, dialect, begin, before, rest, stop)
