@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from headrace.stores.errors import SourceContentError, SourceError, first_line
 from headrace.stores.io.object_file import HELD_BYTES, ObjectFile
@@ -53,11 +55,11 @@ class TextBytes:
         self.kept_bytes = 0
         self._unpacked: io.BytesIO | None = None
         with self._explained():
-            try:
-                raw = storage_of(path).open()
-            except (FileNotFoundError, IsADirectoryError):
+            # A pipe would be waited for without end.
+            if not (os.path.isfile(path) if isinstance(path, Path) else path.is_file()):
                 what = "is a folder" if path.is_dir() else "does not exist"
-                raise SourceError(f"The source {path} {what}. Name a table.") from None
+                raise SourceError(f"The source {path} {what}. Name a table.")
+            raw = storage_of(path).open()
             self._object = raw if isinstance(raw, ObjectFile) else None
             # Of a file the system reads ahead.
             held = SMALL_BUFFER if self._object is None else self._piece
