@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from headrace.pipeline.commands.guess.tokens import TOKEN, apart, end_of, kind_of, segments
 from headrace.pipeline.commands.guess.words import (
     ACTIVITIES,
     AXIS_LETTERS,
@@ -16,7 +17,6 @@ from headrace.pipeline.commands.guess.words import (
 )
 from headrace.stores.source.file_patterns import OUT, PLAIN, compiled
 
-TOKEN = re.compile(r"[0-9]+|[^\W\d_]+|.", re.DOTALL)
 SPECIAL = re.compile(r"[*?\[\]{}]+")
 """What a pattern gives a meaning, and stands for anything in it."""
 RESERVED = ("start", "length", "file")
@@ -71,7 +71,7 @@ def propose(names: Sequence[str], labelled: bool) -> Proposal | None:
     families: dict[tuple[str, ...], _Family] = {}
     for name in names:
         tokens = TOKEN.findall(name)
-        shape = tuple(_kind(token) for token in tokens)
+        shape = tuple(kind_of(token) for token in tokens)
         families.setdefault(shape, _Family([])).names.append(name)
         families[shape].tokens.append(tokens)
     if not families:
@@ -130,7 +130,7 @@ def _widest(
         return fields, patterns, _matched(patterns, names)
 
     best, loose = tried(frozenset()), frozenset[int]()
-    numbers = [n for n, token in enumerate(family.tokens[0][:-1]) if _kind(token) == "0"]
+    numbers = [n for n, token in enumerate(family.tokens[0][:-1]) if kind_of(token) == "0"]
     for place in numbers if sum(map(len, best[2])) < len(names) else ():
         other = tried(loose | {place})
         if sum(map(len, other[2])) > sum(map(len, best[2])):
@@ -141,12 +141,6 @@ def _widest(
 def literal(text: str) -> str:
     """A pattern of one name: what would mean something in it stands for anything."""
     return SPECIAL.sub("*", text)
-
-
-def _kind(token: str) -> str:
-    if token[0] in "0123456789":
-        return "0"
-    return "a" if token[0].isalpha() else token
 
 
 def _by_sensor(family: _Family) -> dict[tuple[str, ...], list[int]]:
@@ -203,9 +197,9 @@ def _fields(
         )
     }
     spans = [
-        (vary[0], _end(vary, segment, rows[0]))
-        for segment in _segments(rows[0])
-        if (vary := [place for place in segment if place not in fixed])
+        (vary[0], end_of(vary, segment, rows[0]))
+        for segment in segments(rows[0])
+        for vary in apart([place for place in segment if place not in fixed], rows[0])
     ]
     values = {span: ["".join(tokens[slice(*span)]) for tokens in rows] for span in spans}
     named: dict[tuple[int, int], tuple[str, bool]] = {}
@@ -224,26 +218,6 @@ def _fields(
                 unnamed = {each: values[each] for each in spans if each not in named}
                 named[span] = _guessed(span, unnamed, taken, labelled)
     return [(span, *named[span]) for span in spans]
-
-
-def _end(varying: Sequence[int], segment: Sequence[int], tokens: Sequence[str]) -> int:
-    """Where a field ends: behind a word that varies a number is part of it: B007, IR007."""
-    stop = varying[-1] + 1
-    digits = stop in segment and _kind(tokens[stop]) == "0"
-    return stop + 1 if digits and _kind(tokens[stop - 1]) == "a" else stop
-
-
-def _segments(tokens: Sequence[str]) -> Iterator[list[int]]:
-    """Places of tokens that stand together, without a separator between them."""
-    held: list[int] = []
-    for place, token in enumerate(tokens):
-        if _kind(token) in ("0", "a"):
-            held.append(place)
-        elif held:
-            yield held
-            held = []
-    if held:
-        yield held
 
 
 def _said(span: tuple[int, int], own: Sequence[str], tokens: Sequence[str]) -> str | None:

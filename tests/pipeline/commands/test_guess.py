@@ -47,6 +47,14 @@ PATTERNS: dict[str, tuple[list[str], list[str]]] = {
         [f"{p}/s{n}.npy" for p, n in (("train", 1), ("train", 2), ("test", 3))],
         ["{split}/s{subject}.npy"],
     ),
+    "codes that words part": (
+        [f"Subject{s}/a{a}t{t}.mat" for s in (1, 2, 3) for a in (1, 2, 12) for t in (1, 2)],
+        ["Subject{subject}/a{activity}t{trial}.mat"],
+    ),
+    "subject and run": (
+        [f"S{s:02}R{r:02}.txt" for s in (1, 2, 3) for r in (1, 2)],
+        ["S{subject}R{trial}.txt"],
+    ),
     "people by name": (
         [f"{who}_{what}.csv" for who in ("anna", "bob", "cy") for what in ("walk", "sit")],
         ["{subject}_{activity}.csv"],
