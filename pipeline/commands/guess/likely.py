@@ -7,6 +7,7 @@ from collections import Counter
 from headrace.pipeline.commands.guess.companions import cells, companions_of, stem_and_ending
 from headrace.pipeline.commands.guess.names import training_alone
 from headrace.stores.errors import CommandError
+from headrace.stores.source.files.kinds import kind_of
 from headrace.stores.source.probe.found import Contents, FoundFile
 
 
@@ -43,9 +44,7 @@ def _holds_data(file: FoundFile) -> list[bool]:
 
 
 def _ending(name: str) -> str:
-    base = name.rpartition("/")[2].lower()
-    packed = ".gz" if base.endswith(".gz") else ""
-    return base.removesuffix(packed).rpartition(".")[2] + packed
+    return kind_of(name)
 
 
 def _stem(name: str) -> str:

@@ -34,12 +34,10 @@ def main_kind(names: Sequence[str], folder: Place) -> tuple[list[str], list[str]
     Raises:
         UserError: no ending is that of more than half of the files that may be recordings.
     """
-    kinds = {name: ending_of(name) for name in names}
-    likely = [
-        name
-        for name in names
-        if kinds[name] not in NO_DATA and not NO_RECORDINGS.fullmatch(name.rpartition("/")[2])
-    ]
+    kinds = {name: kind_of(name) for name in names}
+    called = [name for name in names if not NO_RECORDINGS.fullmatch(name.rpartition("/")[2])]
+    # Files of readings are called .log too, where there are no others.
+    likely = [name for name in called if kinds[name] not in NO_DATA] or called
     counts = Counter(kinds[name] for name in likely)
     if not counts:
         return list(names), []
@@ -62,6 +60,12 @@ def left_out_note(left_out: Sequence[str], folder: Place) -> str:
         f"Left out of {folder}, as no recordings by their names: "
         f"{shown(left_out[:SHOWN_LEFT_OUT])}{more}. Set source.files to choose them yourself."
     )
+
+
+def kind_of(name: str) -> str:
+    """Its ending; of 2004.02.12.10.32.39, which ends with a time, none."""
+    ending = ending_of(name)
+    return "" if ending[1:].isdecimal() else ending
 
 
 def ending_of(name: str) -> str:

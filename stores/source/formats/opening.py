@@ -9,6 +9,7 @@ from typing import Any
 
 from headrace.stores.errors import SourceError, first_line
 from headrace.stores.io.places import Place, storage_of
+from headrace.stores.source.formats.text_content import holds_table
 from headrace.stores.source.formats.text_rules import USUAL, TextRules
 from headrace.stores.source.interface import SourceFile
 
@@ -48,7 +49,8 @@ def open_alike(path: Place, rules: TextRules, like: Any, pieces: Any) -> SourceF
     Raises:
         UserError: as `open_file`.
     """
-    if like is None or not path.name.lower().removesuffix(".gz").endswith(TEXTS):
+    called = path.name.lower().removesuffix(".gz").endswith(TEXTS)
+    if like is None or not (called or format_of(path) == "text"):
         return open_file(path, rules)
     from headrace.stores.source.formats.text_table import open_text_table
 
@@ -118,7 +120,7 @@ def format_of(path: Place) -> str:
         return "parquet"
     if begins.startswith(b"MATLAB 5.0 MAT-file") or name.endswith(".mat"):
         return "matlab"
-    if name.removesuffix(".gz").endswith(TEXTS):
+    if name.removesuffix(".gz").endswith(TEXTS) or holds_table(begins):
         return "text"
     return "hdf5"
 

@@ -52,5 +52,6 @@ def unknown_format(path: Place, begins: bytes) -> SourceError:
         return SourceError(f"The source {path} seems to be {seems}. {READ} read.")
     return SourceError(
         f"The source {path} is of no format that is known: it begins with {begins[:SHOWN]!r}. "
-        f"{READ} read; a table of text is known by its name, such as .csv or .txt."
+        f"{READ} read; a table of text is known by its name, such as .csv or .txt, "
+        "or by its rows of numbers."
     )

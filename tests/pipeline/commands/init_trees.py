@@ -78,6 +78,24 @@ def hapt(folder: Path) -> str:
     return "RawData"
 
 
+def logs(folder: Path) -> str:
+    """Tables of text that are called .log, tabs between columns, labels in the last; a read-me."""
+    for subject in range(1, 5):
+        code = [{"rest": 1, "walk": 2}[each] for each in labels(("rest", "walk"))]
+        csv(folder / f"mHealth_subject{subject}.log", "", [*signals(subject).T, code], "\t")
+    (folder / "README.txt").write_text("Sensors, of people.\n\nColumn 4: the label, by number.\n")
+    return "."
+
+
+def named_by_time(folder: Path) -> str:
+    """Tables of text called by the moment that they begin, without an ending."""
+    for test in (1, 2, 3):
+        for minute in (12, 22, 32):
+            name = f"test_{test}/2004.02.12.10.{minute}.39"
+            csv(folder / name, "", list(signals(minute).T), "\t")
+    return "."
+
+
 def names_say_all(folder: Path) -> str:
     """Subject, activity and trial in the names; no header of ids, times in ms."""
     for subject in range(1, 5):
@@ -483,6 +501,20 @@ TREES = {
         1,
         48000,
         edits={"rate_hz": "48000", "labels": '""'},
+    ),
+    "tables called .log": Tree(
+        logs,
+        ("1", "2"),
+        ("1", "2", "3", "4"),
+        3,
+        edits={"labels": '"3"', "rate_hz": "50"},
+    ),
+    "tables called by a time": Tree(
+        named_by_time,
+        ("unlabelled",),
+        ("1", "2", "3"),
+        3,
+        edits={"labels": '""', "rate_hz": "50"},
     ),
     "Empatica E4": Tree(
         empatica,
