@@ -12,6 +12,7 @@ from headrace.pipeline.commands.guess.words import (
     GROUP_WORDS,
     LABEL_WORDS,
     LEFT_OUT,
+    OF_LABELS,
     SPLIT_WORDS,
     joined,
     word,
@@ -58,8 +59,17 @@ def tell_labels(guess: Guess, fitting: Sequence[FoundArray], what: str, declared
         return False
     guess.source["labels"] = (labels.name, values_of(labels))
     if not sure:
-        guess.unsure.append(f"that {labels.name} holds the labels ({values_of(labels)}).")
+        more = _called_alike(labels, fitting)
+        beside = f", and none of {more} columns that are called alike" if more else ""
+        guess.unsure.append(f"that {labels.name} holds the labels ({values_of(labels)}){beside}.")
     return True
+
+
+def _called_alike(labels: FoundArray, fitting: Sequence[FoundArray]) -> int:
+    """How many other columns have names that begin so, as label:sitting and label:walking."""
+    begins = [match and match[1] for each in fitting if (match := OF_LABELS.match(each.name))]
+    own = OF_LABELS.match(labels.name)
+    return begins.count(own[1]) - 1 if own else 0
 
 
 def _is_called(found: FoundArray, words: Sequence[str]) -> bool:
@@ -132,7 +142,8 @@ def _is_outside(label: Any, declared: int) -> bool:
 
 def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None:
     """Write down which column says whom the data are of."""
-    groups = by_words(fitting, GROUP_WORDS) or in_blocks(fitting)
+    naming = [each for each in fitting if not counts_rows(each)]
+    groups = by_words(naming, GROUP_WORDS) or in_blocks(fitting)
     if groups is None:
         named = few([each.name for each in fitting]) or "none"
         guess.source["groups"] = (
@@ -147,6 +158,11 @@ def tell_groups(guess: Guess, fitting: Sequence[FoundArray], whose: str) -> None
     guess.source["groups"] = (groups.name, values_of(groups))
     if word(groups.name) in DOUBTED_GROUPS or groups.name.isdecimal():
         guess.unsure.append(f"that {groups.name} tells people or machines apart.")
+
+
+def counts_rows(found: FoundArray) -> bool:
+    """Whether each row has the next number."""
+    return found.whole and found.rises and found.even and found.step == 1 and found.still == 0
 
 
 def in_blocks(found: Sequence[FoundArray]) -> FoundArray | None:

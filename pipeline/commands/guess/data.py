@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from headrace.pipeline.commands.guess.columns import MOST_CLASSES, may_be_names
+from headrace.pipeline.commands.guess.columns import MOST_CLASSES, counts_rows, may_be_names
 from headrace.pipeline.commands.guess.facts import Guess, few, shortened
 from headrace.pipeline.commands.guess.time_columns import times_among
 from headrace.pipeline.commands.guess.words import (
@@ -14,6 +14,7 @@ from headrace.pipeline.commands.guess.words import (
     GROUP_WORDS,
     INDEX_WORDS,
     LABEL_WORDS,
+    OF_LABELS,
     SPLIT_WORDS,
     UNIT_WORDS,
     joined,
@@ -235,6 +236,10 @@ def _is_beside(column: FoundArray, headed: bool) -> bool:
         # Numbers of people or machines stand in blocks, one after another, and may be more.
         return len(column.values) > 1 and (len(column.values) <= MOST_CLASSES or column.rises)
     words = {joined(each) for each in (*LABEL_WORDS, *GROUP_WORDS, *SPLIT_WORDS)}
+    if bare in words and counts_rows(column):
+        return True
+    if column.whole and OF_LABELS.match(column.name.rpartition("/")[2]):
+        return True
     if bare in words or any(len(each) > 3 and bare.endswith(each) for each in words):
         return may_be_names(column)
     # What pandas writes in front, with or without a name.

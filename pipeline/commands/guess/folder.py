@@ -30,7 +30,6 @@ from headrace.pipeline.commands.guess.words import (
     LABEL_WORDS,
     SPLIT_WORDS,
     joined,
-    word,
 )
 from headrace.stores.errors import CommandError
 from headrace.stores.source.file_patterns import compiled
@@ -97,7 +96,8 @@ def guess_folder(contents: Contents, where: str) -> Guess:
         tell_rates(guess, lasting, proposal.patterns)
         rate, first = lasting.highest, max(example.data, key=lambda each: each.rows)
     else:
-        rate = tell_rate(guess, example.files, first.array, first.times)
+        first_of_each = [file for file in contents.files if file.name in proposal.names[0]]
+        rate = tell_rate(guess, example.files, first.array, first.times, first_of_each)
     if first.key == "signals" and not beside and "label_column" not in guess.source:
         tell_slow_labels(guess, example.files[0].arrays, first.rows, rate)
     tell_channels(guess, example.data[0], titles_of(proposal, example.data))
@@ -190,7 +190,7 @@ def _of_other_rate(found: Data, first: Data) -> bool:
 
 
 def _has_labels(example: Example) -> bool:
-    return any(word(each.name) in LABEL_WORDS for each in example.data[0].columns)
+    return by_words(example.data[0].columns, LABEL_WORDS) is not None
 
 
 def _rest(contents: Contents, proposal: Proposal) -> set[str]:

@@ -16,8 +16,10 @@ from headrace.stores.source.formats.text_above import ABOVE
 from headrace.stores.source.probe.found import FoundArray, FoundFile
 from headrace.stores.source.times.rate import epoch_unit
 
-RATE_WORDS = RATES | {
-    "rate", "hz", "freq", "frequency",
+VAGUE = frozenset(("rate", "freq", "frequency", "hz"))
+"""Words that may say how often something turns or beats, where another says the sampling rate."""
+RATE_WORDS = RATES | VAGUE | {
+    "sr",
     "samplespersecond", "sps", "fps", "odr", joined(ABOVE),
 }  # fmt: skip
 PERIOD_WORDS = {
@@ -35,7 +37,11 @@ USUAL_RATES = (0.5, 2000.0)
 
 
 def tell_rate(
-    guess: Guess, files: Sequence[FoundFile], data: FoundArray, times: FoundArray | None
+    guess: Guess,
+    files: Sequence[FoundFile],
+    data: FoundArray,
+    times: FoundArray | None,
+    others: Sequence[FoundFile] = (),
 ) -> float | None:
     """Write down the rate, or that it is asked for; returns it where it is known.
 
@@ -44,6 +50,7 @@ def tell_rate(
         files: of one recording.
         data: the signals or windows.
         times: a column of times, one a row.
+        others: of other recordings, whose own numbers may say another rate.
     """
     usual = ATTRIBUTES["rate_hz"]
     found = _attribute(data)
@@ -59,10 +66,12 @@ def tell_rate(
         guess.unsure.append(f"that the attribute {shortened(name)} = {rate:g} is the rate in Hz.")
         return rate
     stated = [each for file in files for each in _scalars(file)]
-    if len({rate for _, rate in stated}) > 1:
-        shown = few([f"{name} = {rate:g}" for name, rate in dict(stated).items()], 3)
-        guess.source["rate_hz"] = (None, f"sampling rate in Hz; the file says several: {shown}")
-        guess.unsure.append(f"the sampling rate: the file says several: {shown}.")
+    every = stated + [each for file in others for each in _scalars(file)] if stated else []
+    if len({rate for _, rate in every}) > 1:
+        shown = few(list(dict.fromkeys(f"{name} = {rate:g}" for name, rate in every)), 3)
+        say = "the file says" if len({rate for _, rate in stated}) > 1 else "files say"
+        guess.source["rate_hz"] = (None, f"sampling rate in Hz; {say} several: {shown}")
+        guess.unsure.append(f"the sampling rate: {say} several: {shown}.")
         return None
     if stated:
         name, rate = stated[0]
@@ -128,7 +137,7 @@ def _scalars(file: FoundFile) -> list[tuple[str, float]]:
                 number, bare = float(f"{1 / (number * PERIOD_WORDS[bare]):.9g}"), "fs"
             if number is not None and bare in RATE_WORDS and MIN_RATE <= number <= MAX_RATE:
                 found.append((each.name, number))
-    return found
+    return [each for each in found if word(each[0]) not in VAGUE] or found
 
 
 def _number(value: Any) -> float | None:

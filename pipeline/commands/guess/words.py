@@ -9,6 +9,8 @@ LABEL_WORDS = (
     "event", "act", "activityid", "classlabel", "gesture", "condition", "state", "stage", "fault",
     "stimulus", "restimulus", "hypnogram",
 )  # fmt: skip
+OF_LABELS = re.compile(r"((?:labels?|annotations?|class)[\W_]).", re.IGNORECASE)
+"""How columns begin of which each says whether one label holds, or how it came about."""
 GROUP_WORDS = (
     "group", "groups", "subject", "subjects", "participant", "patient", "person", "user",
     "machine", "bearing", "subjectid", "userid", "subj", "sub", "pid", "participantid",

@@ -192,10 +192,14 @@ class _Rows:
         if not (len(row) == self.width or longer or shorter):
             return False
         cells = [row[at] for at in self.numbers if at < len(row)]
-        return all(cell and not is_number(cell, self.separator) for cell in cells)
+        # A column that counts rows may have no name, first of several.
+        named = cells[1:] if cells[:1] == [b""] and self.numbers[0] == 0 else cells
+        return bool(named) and all(named) and not any(is_number(c, self.separator) for c in named)
 
     def are_units(self, row: Sequence[bytes]) -> bool:
-        cells = [row[at].decode(errors="replace") for at in self.numbers if at < len(row)]
+        cells = [row[at].decode(errors="replace") for at in self.numbers if 0 < at < len(row)]
+        if 0 in self.numbers and (row[0] or not cells):
+            cells.append(row[0].decode(errors="replace"))
         return all(_UNIT.fullmatch(cell.strip()) for cell in cells)
 
     def may_be_left_of_row(self, row: Sequence[bytes]) -> bool:

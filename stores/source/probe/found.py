@@ -22,7 +22,7 @@ class FoundArray:
         least, most: of numbers in the sample that are finite; None: there are none.
         rises: whether no number of the sample is less than the one before.
         step: median difference of two numbers that follow each other and differ.
-        even: whether nearly all steps are that one.
+        even: whether nearly all steps are that one, or whole numbers next to it.
         still: the share of numbers that are the one before.
         whole: whether all numbers are whole.
         empty: whether NaN, or an empty text, is among them.

@@ -39,6 +39,8 @@ WIDE, WIDE_LOOKS = 32, 3
 MOST_VALUES = 200
 """Different values of a column that are told."""
 FIRST = 4
+ROUNDED = 8
+"""From which step on whole numbers may be rounded ones of even steps."""
 BESIDE = re.compile(r"label|annot|event|activit|interval|class|subject|y_|meta|info", re.IGNORECASE)
 """In names of files that say something of the others."""
 
@@ -201,7 +203,10 @@ def _with_values(found: FoundArray, parts: Sequence[NDArray[Any]]) -> FoundArray
     steps = np.concatenate([np.diff(part.astype(np.float64)) for part in parts])
     moves = steps[np.isfinite(steps) & (steps != 0)]
     step = float(np.median(moves)) if len(moves) else None
-    near = np.abs(moves - (step or 0)) <= 0.05 * abs(step or 0)
+    whole = bool((kept == np.trunc(kept)).all())
+    # Whole ms of 64 Hz go on by 15 or by 16.
+    rounded = whole and abs(step or 0) >= ROUNDED
+    near = np.abs(moves - (step or 0)) <= max(0.05 * abs(step or 0), 1.0 * rounded)
     return replace(
         found,
         values=kept.tolist() if len(kept) <= MOST_VALUES and not empty else None,
@@ -212,7 +217,7 @@ def _with_values(found: FoundArray, parts: Sequence[NDArray[Any]]) -> FoundArray
         step=step,
         even=bool(len(moves) and near.mean() > 0.9),
         still=float((steps == 0).mean()) if len(steps) else 0.0,
-        whole=bool((kept == np.trunc(kept)).all()),
+        whole=whole,
         empty=empty,
     )
 

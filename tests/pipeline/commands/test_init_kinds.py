@@ -448,3 +448,58 @@ def test_labels_of_several_numbers_a_row_are_told(layout: str, tmp_path: Path, i
     done, _, found = init(tmp_path / "one.npz")
     assert done == 2
     assert any("Y.argmax" in doubt and "one-hot" in doubt for doubt in found["unsure"])
+
+
+def test_a_number_of_each_row_is_neither_a_channel_nor_a_group(tmp_path: Path, init: Init) -> None:
+    data = tmp_path / "data"
+    for person in range(1, 4):
+        for sensor in ("acc", "gyr"):
+            folder = data / f"person_{person}"
+            folder.mkdir(parents=True, exist_ok=True)
+            frame = pd.DataFrame(RNG.normal(size=(400, 3)), columns=["x", "y", "z"])
+            frame.insert(0, "id", np.arange(1, 401))
+            frame.insert(1, "time", np.arange(400) / 50 + (0.007 if sensor == "gyr" else 0))
+            frame.to_csv(folder / f"{sensor}_walk.csv", index=False)
+    _, config, _ = init(data)
+    assert config.source.channels == [f"{s}_{axis}" for s in ("acc", "gyr") for axis in "xyz"]
+    assert config.source.groups == "subject"
+
+
+def test_columns_of_labels_that_may_hold_together_are_no_channels(
+    tmp_path: Path, init: Init
+) -> None:
+    for person in ("ann", "bob", "cy"):
+        frame = pd.DataFrame(RNG.normal(size=(400, 3)), columns=["ax", "ay", "az"])
+        frame["label:SITTING"] = np.arange(400) // 100 % 2
+        frame["label:AT_HOME"] = np.where(np.arange(400) < 9, np.nan, np.arange(400) // 200 % 2)
+        frame["label_source"] = 2
+        (tmp_path / "data").mkdir(exist_ok=True)
+        frame.to_csv(tmp_path / f"data/{person}.csv", index=False)
+    _, config, told = init(tmp_path / "data")
+    assert config.source.signals == ["ax", "ay", "az"]
+    assert config.source.groups == "subject"
+    assert config.source.labels == "label:SITTING"
+    assert any("1 " in each and "label:SITTING" in each for each in told["unsure"])
+
+
+@pytest.mark.parametrize(("rates", "found"), [((48828, 48828), 48828), ((97656, 48828), None)])
+def test_a_number_that_names_sampling_wins_and_files_have_to_agree(
+    rates: tuple[int, int], found: float | None, tmp_path: Path, init: Init
+) -> None:
+    for number, rate in enumerate([rates[0], rates[1], rates[1]], start=1):
+        own = {"sr": float(rate), "gs": RNG.normal(size=(4000, 1)), "rate": 25.0, "load": 270.0}
+        savemat(tmp_path / f"bearing_{number}.mat", {"bearing": own})
+    _, config, told = init(tmp_path)
+    assert config.source.rate_hz == found
+    if found is None:
+        assert any("97656" in each and "48828" in each for each in told["unsure"])
+
+
+def test_times_without_a_name_in_rounded_ms_are_no_channel(tmp_path: Path, init: Init) -> None:
+    for person in (1, 2, 3):
+        stamps = np.floor(np.arange(600) * 1000 / 64) + 15
+        table = np.column_stack([stamps, RNG.integers(-900, 900, (600, 3)), np.arange(600) // 200])
+        np.savetxt(tmp_path / f"S{person:02}R01.txt", table, "%d")
+    _, config, _ = init(tmp_path)
+    assert (config.source.time, config.source.time_unit) == ("0", "ms")
+    assert config.source.signals == ["1", "2", "3"]

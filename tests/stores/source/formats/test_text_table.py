@@ -114,6 +114,15 @@ def test_a_header_is_told_from_a_row(tmp_path, content, names, rows):
         assert table.array(str(len(names))) is None
 
 
+def test_units_stand_below_a_header_whose_first_column_counts_rows(tmp_path):
+    rows = "".join(f"{row},{20 * row},0.{row},walk\n" for row in range(9))
+    content = f",Timestamp,Accel_X,Activity\n,ms,m/(s^2),no units\n{rows}"
+    with opened(tmp_path, content.encode()) as table:
+        np.testing.assert_array_equal(column(table, "Timestamp"), 20 * np.arange(9))
+        assert column(table, "Accel_X").dtype == np.float64
+        assert table.array("Accel_X").attribute("units") == ["m/(s^2)"]
+
+
 @pytest.mark.usefixtures("tiny_pieces")
 @pytest.mark.parametrize("late", ["0.5", "", "walk", "nan", "2020-01-01", "true", "0x1F"])
 def test_a_column_is_of_one_type_whatever_comes_first(tmp_path, late):
