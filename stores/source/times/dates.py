@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -13,14 +12,14 @@ from numpy.typing import NDArray
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 _TIME = (
-    r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,:](?P<fraction>\d+))?)?"
+    r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9][0-9])(?::(?P<second>[0-9][0-9])(?:[.,:](?P<fraction>[0-9]+))?)?"
     r"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?"
 )
-_ZONE = r"(?:\s*(?:Z|UTC|GMT|(?P<zone>[+-]\d\d:?(?:\d\d)?)))?"
+_ZONE = r"(?:\s*(?:Z|UTC|GMT|(?P<zone>[+-][0-9][0-9]:?(?:[0-9][0-9])?)))?"
 _DAYS = (
-    r"(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})",
-    r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)",
-    r"(?P<first>\d{1,2})(?P<mark>[-/.])(?P<other>\d{1,2})[-/.](?P<year>\d{4})",
+    r"(?P<year>[0-9]{4})[-/.](?P<month>[0-9]{1,2})[-/.](?P<day>[0-9]{1,2})",
+    r"(?P<year>[0-9]{4})(?P<month>[0-9][0-9])(?P<day>[0-9][0-9])",
+    r"(?P<first>[0-9]{1,2})(?P<mark>[-/.])(?P<other>[0-9]{1,2})[-/.](?P<year>[0-9]{4})",
 )
 _FORMS = tuple(
     re.compile(text)
@@ -28,27 +27,28 @@ _FORMS = tuple(
 )
 YEARS = (1678, 2261)
 """Of which every nanosecond has a number in int64."""
-_TIME_OF_DAY, _DIGITS = 8, [*"0123456789", ""]
-"""Letters of 07:08:09, and what they are beside the marks."""
+_AS_ZERO = str.maketrans("123456789", "0" * 9)
+_ZERO, _NINE = ord("0"), ord("9")
+_NUMBERS = ("year", "month", "day", "first", "other", "hour", "minute", "second", "fraction")
 _ISO_DAY = 10
 """Letters of 2024-05-06."""
 
 
 def is_date(text: str) -> bool:
     """Whether a text is a date, with or without a time of day, or a time of day alone."""
-    return _match(text) is not None
+    return _parts(text) is not None
 
 
 def is_time_of_day(text: str) -> bool:
     """Whether a text is a time of day without a date."""
-    match = _match(text)
-    return match is not None and "year" not in match.re.groupindex
+    parts = _parts(text)
+    return parts is not None and "year" not in parts
 
 
 def is_day(text: str) -> bool:
     """Whether a text is a date without a time of day."""
-    match = _match(text)
-    return match is not None and not match.groupdict().get("hour")
+    parts = _parts(text)
+    return parts is not None and "hour" not in parts
 
 
 def month_is_first(texts: Sequence[str]) -> bool:
@@ -56,8 +56,7 @@ def month_is_first(texts: Sequence[str]) -> bool:
 
     Points stand between day and month in this order, slashes and hyphens between month and day.
     """
-    matches = [match for text in texts if (match := _match(text)) is not None]
-    parts = [found for match in matches if (found := match.groupdict()).get("first")]
+    parts = [found for text in texts if (found := _parts(text)) is not None and "first" in found]
     if any(int(found["first"]) > 12 for found in parts):
         return False
     if any(int(found["other"]) > 12 for found in parts):
@@ -75,19 +74,21 @@ def nanoseconds(texts: NDArray[np.str_], month_first: bool) -> NDArray[np.int64]
     Raises:
         ValueError: with the number of the first that is no date, or not of the `YEARS`.
     """
-    of_day = _plain_time(texts)
-    if of_day or _plain_iso(texts):
+    if _plain_iso(texts):
         try:
-            plain = np.char.add("1970-01-01T", texts) if of_day else texts
-            return plain.astype("datetime64[ns]").astype(np.int64)
+            return texts.astype("datetime64[ns]").astype(np.int64)
         except ValueError:
             pass  # Said below, with its place.
-    found = np.empty(len(texts), np.int64)
-    for number, text in enumerate(texts.tolist()):
-        try:
-            found[number] = _one(text, month_first)
-        except (ValueError, OverflowError) as error:
-            raise ValueError(number) from error
+    letters = np.ascontiguousarray(texts).view(np.uint32).reshape(len(texts), -1)
+    shapes = np.where((letters >= _ZERO) & (letters <= _NINE), _ZERO, letters)
+    found, right = np.empty(len(texts), np.int64), np.ones(len(texts), bool)
+    rest = np.arange(len(texts))
+    while len(rest) and right[: rest[0]].all():
+        alike = (shapes[rest] == shapes[rest[0]]).all(axis=1)
+        rows, rest = rest[alike], rest[~alike]
+        found[rows], right[rows] = _of_shape(str(texts[rows[0]]), letters[rows], month_first)
+    if not right.all():
+        raise ValueError(int(np.argmin(right)))
     return found
 
 
@@ -103,58 +104,91 @@ def _plain_iso(texts: NDArray[np.str_]) -> bool:
     return bool(days) and bool(np.isin(letters[:, _ISO_DAY:], [*"0123456789 T:.", ""]).all())
 
 
-def _plain_time(texts: NDArray[np.str_]) -> bool:
-    """Whether all of them are as 07:08:09.1, which NumPy reads behind a date."""
-    width = texts.dtype.itemsize // 4
-    if len(texts) == 0 or width < _TIME_OF_DAY:
-        return False
-    width += 1  # For the point, where there is none.
-    letters = texts.astype(f"U{width}").view("U1").reshape(len(texts), width)
-    colons, seconds = letters[:, [2, 5]] == ":", letters[:, _TIME_OF_DAY - 1] != ""
-    digits = np.delete(letters, [2, 5, _TIME_OF_DAY], axis=1)
-    point = np.isin(letters[:, _TIME_OF_DAY : _TIME_OF_DAY + 1], (".", ""))
-    plain = np.isin(digits, _DIGITS).all() and point.all()
-    return bool(plain and colons.all() and seconds.all())
-
-
-def _match(text: str) -> re.Match[str] | None:
-    text = text.strip()
-    return next((found for form in _FORMS if (found := form.fullmatch(text)) is not None), None)
-
-
-def _one(text: str, month_first: bool) -> int:
-    match = _match(text)
+@lru_cache(maxsize=1024)
+def _spans(shape: str) -> Mapping[str, tuple[int, int]] | None:
+    """Where the parts of a date stand in texts of a shape, whose digits are 0; None: in none."""
+    text = shape.strip()
+    match = next((found for form in _FORMS if (found := form.fullmatch(text)) is not None), None)
     if match is None:
-        raise ValueError(text)
-    part = match.groupdict()
-    days = 0
-    if part.get("year"):
-        if part.get("first"):
-            month, day = part["first"], part["other"]
-            month, day = (month, day) if month_first else (day, month)
-        else:
-            month, day = part["month"], part["day"]
-        if not YEARS[0] <= int(part["year"]) <= YEARS[1]:
-            raise ValueError(text)
-        days = _days(int(part["year"]), int(month), int(day))
-    hour, minute, second = (int(part.get(name) or 0) for name in ("hour", "minute", "second"))
-    if hour > (12 if part.get("half") else 24) or minute > 59 or second > 60:
-        raise ValueError(text)
-    if part.get("half"):
-        hour = hour % 12 + (12 if part["half"] in "pP" else 0)
-    fraction = int(((part.get("fraction") or "") + "0" * 9)[:9])
-    seconds = hour * 3600 + minute * 60 + second - _zone_s(part.get("zone"))
-    return days * DAY_NS + seconds * SECOND_NS + fraction
+        return None
+    begin = len(shape) - len(shape.lstrip())
+    spans = {name: match.span(name) for name in match.groupdict()}
+    # Of a fraction nine digits count.
+    return {
+        name: (begin + low, begin + (min(high, low + 9) if name == "fraction" else high))
+        for name, (low, high) in spans.items()
+        if low >= 0
+    }
 
 
-def _zone_s(zone: str | None) -> int:
-    if not zone:
-        return 0
-    digits = zone[1:].replace(":", "").ljust(4, "0")
-    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
-    return -seconds if zone[0] == "-" else seconds
+def _parts(text: str) -> dict[str, str] | None:
+    """The parts of a date by their names; None: it is none."""
+    spans = _spans(text.translate(_AS_ZERO))
+    if spans is None:
+        return None
+    return {name: text[low:high] for name, (low, high) in spans.items()}
 
 
-@lru_cache(maxsize=4096)
-def _days(year: int, month: int, day: int) -> int:
-    return date(year, month, day).toordinal() - date(1970, 1, 1).toordinal()
+def _of_shape(
+    text: str, letters: NDArray[np.uint32], month_first: bool
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(n,) nanoseconds of texts that differ by digits alone, and which of them are dates.
+
+    Args:
+        text: one of them.
+        letters: (n, width) of all.
+        month_first: what 05/06/2024 means.
+    """
+    spans = _spans(text.translate(_AS_ZERO))
+    if spans is None:
+        return np.zeros(len(letters), np.int64), np.zeros(len(letters), bool)
+
+    def number(low: int, high: int) -> NDArray[np.int64]:
+        powers = 10 ** np.arange(high - low, dtype=np.int64)[::-1]
+        return (letters[:, low:high].astype(np.int64) - _ZERO) @ powers
+
+    values = {name: number(*spans.get(name, (0, 0))) for name in _NUMBERS}
+    hour, half = values["hour"], text[slice(*spans.get("half", (0, 0)))]
+    right = (hour <= (12 if half else 24)) & (values["minute"] <= 59) & (values["second"] <= 60)
+    if half:
+        hour = hour % 12 + (12 if half in "pP" else 0)
+    seconds = hour * 3600 + values["minute"] * 60 + values["second"]
+    if "zone" in spans:
+        low, high = spans["zone"]
+        ahead = number(low + 1, low + 3) * 3600
+        if high > low + 4:
+            ahead += number(high - 2, high) * 60
+        seconds -= -ahead if text[low] == "-" else ahead
+    low, high = spans.get("fraction", (0, 0))
+    found = seconds * SECOND_NS + values["fraction"] * 10 ** (9 - (high - low))
+    if "year" in spans:
+        days, there = _days(values, "first" in spans, month_first)
+        found, right = found + days * DAY_NS, right & there
+    return found, right
+
+
+def _days(
+    values: Mapping[str, NDArray[np.int64]], either: bool, month_first: bool
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """(n,) days since 1970, and which of them are there and of the `YEARS`.
+
+    Args:
+        values: (n,) each, by the names of the parts.
+        either: whether the month may be the `first` number or the `other`.
+        month_first: which it is.
+    """
+    names = (
+        ("month", "day")
+        if not either
+        else ("first", "other")
+        if month_first
+        else ("other", "first")
+    )
+    year, month, day = (values[name] for name in ("year", *names))
+    right = (year >= YEARS[0]) & (year <= YEARS[1]) & (month >= 1) & (month <= 12) & (day >= 1)
+    months = np.where(right, (year - 1970) * 12 + month - 1, 0)
+    first, after = (
+        each.astype("M8[M]").astype("M8[D]").astype(np.int64) for each in (months, months + 1)
+    )
+    days = first + day - 1
+    return np.where(right, days, 0), right & (days < after)

@@ -538,6 +538,26 @@ def test_dates_beyond_nanoseconds_and_hours_beyond_noon_are_refused(text: str) -
         nanoseconds(np.array([right, text]), True)
 
 
+def test_texts_of_several_forms_are_read_as_each_alone_is() -> None:
+    forms = (
+        "6.5.2024 7:08:09.125", "31.12.1999 23:59", "05/06/2024 12:08:09 AM", "5/6/2024 1:08 p.m.",
+        "29.02.2024", "2024-05-06T07:08:09.5Z", "2024-05-06 07:08:09+05:30", "20240506",
+        " 1-2-1969 00:00:00,1234567891 ", "2024/5/6, 7:08:09-03", "24:00:60", "7:08:09:250",
+    )  # fmt: skip
+    alone = [int(nanoseconds(np.array([each]), False)[0]) for each in forms]
+    assert nanoseconds(np.array(forms * 3), False).tolist() == alone * 3
+    assert alone[1] == (946684800 - 60) * 10**9
+    assert alone[5:7] == [1714979289 * 10**9 + 5 * 10**8, (1714979289 - 19800) * 10**9]
+    assert alone[8] == -334 * 86400 * 10**9 + 123456789
+
+
+@pytest.mark.parametrize("wrong", ["31.02.2024", "1.13.2024", "0.1.2024", "1.1.2024 7:60", "x"])
+def test_the_first_wrong_text_of_several_forms_is_named(wrong: str) -> None:
+    texts = ["1.1.2024", "11.1.2024 07:08", wrong, "32.1.2024", "1.1.2024", "none"]
+    with pytest.raises(ValueError, match="2"):
+        nanoseconds(np.array(texts), False)
+
+
 def test_dates_of_any_unit_are_within_nanoseconds() -> None:
     early = np.array(["2024-05-06", "1600-01-01"], "datetime64[s]")
     with refused(SourceContentError, "1600-01-01T00:00:00", "row 1"):
