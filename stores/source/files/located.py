@@ -29,7 +29,7 @@ def files_of(path: Place, options: SourceOptions) -> SourceFiles | None:
             f"source.table says more of the files of a folder, and {path} is one file. Name the "
             "folder, or leave source.table out."
         )
-    return with_table(found, options.table)
+    return with_table(found, options.table, options.encoding)
 
 
 def folder_of(path: Place) -> Place:
@@ -58,7 +58,7 @@ def _named(path: Place, options: SourceOptions) -> SourceFiles | None:
     if path.is_dir() and not is_zarr(path):
         return files_in(path, options.files, but=tables)
     if path.is_file() and is_table_of_files(path, options):
-        return read_table_of_files(path, options.files)
+        return read_table_of_files(path, options.files, options.encoding)
     if options.files:
         raise SourceError(
             f"source.files names files of a folder, and {path} is a file. Name the folder, or "

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from headrace.stores.errors import SourceContentError, SourceError, first_line
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import commands
+from headrace.stores.source.formats.text_encoding import encoding_of, not_utf8
 
 MOST_BYTES = 256 << 20
 """Of a table that has one row a recording."""
 LOOKED_AT = 1 << 16
 """Bytes of a file that tell whether it is such a table."""
 SEPARATORS = ("\t", ";", ",")
+MARK = "\ufeff"
+"""Begins a text whose encoding is said by it."""
+AROUND = 1 << 16
+"""Bytes before and behind a wrong one that tell which encoding it may be of."""
 
 
 @dataclass(frozen=True)
@@ -37,30 +42,36 @@ class TableRows:
         return TableRows(self.where, columns, [self.lines[row] for row in rows])
 
 
-def read_rows(place: Place) -> TableRows:
+def read_rows(place: Place, encoding: str | None) -> TableRows:
     """Read a table with a header; `01` stays `01`.
 
     Cells stand between commas, semicolons, tabs or blanks, with quotes or without. Blank lines and
     lines that begin with # are no rows.
 
+    Args:
+        place: the file.
+        encoding: of its letters; None: UTF-8, or what a mark says.
+
     Raises:
         UserError: it cannot be read, is no such table, or is longer than 256 MiB.
     """
-    return _table(str(place), _text(place, MOST_BYTES).splitlines())
+    return _table(str(place), _text(place, MOST_BYTES, encoding).splitlines())
 
 
-def first_rows(place: Place) -> TableRows | None:
+def first_rows(place: Place, encoding: str | None) -> TableRows | None:
     """The beginning of a table, as `read_rows` finds it; None: it is none."""
     try:
         with storage_of(place).open() as file:
-            text = (file.read(LOOKED_AT) or b"").decode("utf-8-sig", errors="replace")
+            raw = file.read(LOOKED_AT) or b""
+        found = encoding_of(raw, encoding)
+        text = raw.decode(found.name if found else "utf-8", errors="replace").removeprefix(MARK)
         lines = text.splitlines()
         return _table(str(place), lines[:-1] if len(text) >= LOOKED_AT // 4 else lines)
     except (OSError, SourceError):
         return None
 
 
-def _text(place: Place, most: int) -> str:
+def _text(place: Place, most: int, encoding: str | None) -> str:
     try:
         size = storage_of(place).size()
         if size > most:
@@ -70,16 +81,15 @@ def _text(place: Place, most: int) -> str:
         content = b"".join(storage_of(place).parts())
     except OSError as error:
         raise SourceError(f"{place} cannot be read ({first_line(error)}).") from error
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise SourceContentError(f"{place} is UTF-16. Convert it: iconv -f utf-16 -t utf-8.")
+    found = encoding_of(content, encoding)
+    if found is not None:
+        content = found.utf8(content, str(place), 0)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode().removeprefix(MARK)
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise SourceContentError(
-            f"{place}, line {line:,} is not UTF-8. Convert the file, for example with "
-            "iconv -f latin1 -t utf-8."
-        ) from error
+        around = content[max(0, error.start - AROUND) : error.end + AROUND]
+        raise not_utf8(f"{place}, line {line:,}", around, error) from error
 
 
 def _table(where: str, text: Sequence[str]) -> TableRows:

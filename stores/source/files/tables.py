@@ -41,7 +41,7 @@ def is_table_of_files(place: Place, options: SourceOptions) -> bool:
     """Whether a file lists recordings in a column of names of files, and holds none itself."""
     if ending_of(place.name) not in TEXTS:
         return False
-    table = first_rows(place)
+    table = first_rows(place, options.encoding)
     named = {*names_of(options.signals), *names_of(options.windows)}
     if table is None or named & set(table.columns):
         return False
@@ -88,19 +88,22 @@ def _with_files(table: TableRows, place: Place) -> tuple[TableRows, tuple[str, .
     return TableRows(table.where, columns, table.lines), (said,)
 
 
-def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
+def read_table_of_files(
+    place: Place, patterns: Sequence[str], encoding: str | None = None
+) -> SourceFiles:
     """The files that a table lists, in its order, with its other columns.
 
     Args:
         place: the table; names of files are relative to its folder.
         patterns: one whose fields become columns too, or none.
+        encoding: as in `read_rows`.
 
     Raises:
         UserError: it cannot be read; a file is listed twice, is not there, or is out of the folder
             of the table; names the rows.
     """
     seen = {place.name: touched(place)}
-    table, said = _with_files(read_rows(place), place)
+    table, said = _with_files(read_rows(place, encoding), place)
     names = [_plain_name(each) for each in table.columns[FILE]]
     kept, patterns = without_left_out(names, patterns)
     taken = set(kept)
@@ -125,19 +128,20 @@ def read_table_of_files(place: Place, patterns: Sequence[str]) -> SourceFiles:
     return SourceFiles(place.parent, listed, columns, said=said, tables=seen)
 
 
-def with_table(files: SourceFiles, name: str) -> SourceFiles:
+def with_table(files: SourceFiles, name: str, encoding: str | None = None) -> SourceFiles:
     """The same files with the columns of a table that shares some of theirs.
 
     Args:
         files: with the fields of their names.
         name: of the table, in their folder or beside it. Equal numbers are equal: 01 is 1.
+        encoding: as in `read_rows`.
 
     Raises:
         UserError: it is not there, shares no column, has two rows of one recording or none of one.
     """
     found = _found(files.folder, name)
     seen = {found: touched(table_place(files.folder, found))}
-    table = read_rows(table_place(files.folder, found))
+    table = read_rows(table_place(files.folder, found), encoding)
     shared = [column for column in table.columns if column in files.columns]
     if not shared:
         raise SourceError(

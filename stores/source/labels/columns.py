@@ -79,7 +79,7 @@ def named_labels(
     Raises:
         UserError: as `read_label_names`.
     """
-    meanings = read_label_names(file.tables, options.label_table)
+    meanings = read_label_names(file.tables, options.label_table, options.encoding)
     if meanings is not None:
         declared = tuple(dict.fromkeys(meanings.values()))
     column = NameColumn(labels, "labels", index, meanings)

@@ -9,6 +9,7 @@ from headrace.stores.errors import SourceError
 from headrace.stores.source.derived.shaped import flat
 from headrace.stores.source.files.side_tables import SideTables
 from headrace.stores.source.formats.opening import open_file
+from headrace.stores.source.formats.text_rules import TextRules
 from headrace.stores.source.interface import SourceArray, SourceNode
 from headrace.stores.source.label_options import LabelTableOptions
 from headrace.stores.source.labels.texts import column_texts
@@ -19,16 +20,21 @@ MOST_COLUMNS = 1_000
 
 
 def read_label_names(
-    tables: SideTables, options: LabelTableOptions | None
+    tables: SideTables, options: LabelTableOptions | None, encoding: str | None
 ) -> Mapping[str, str] | None:
     """The name of each label, in the table's order; None without a table.
+
+    Args:
+        tables: that the source reads.
+        options: which is the table, and its columns.
+        encoding: of its letters; None: UTF-8, or what a mark says.
 
     Raises:
         UserError: it or a column is missing, or a label has two names.
     """
     if options is None:
         return None
-    with closing(open_file(tables.read(options.file))) as table:
+    with closing(open_file(tables.read(options.file), TextRules(encoding=encoding))) as table:
         found = _columns(table, options)
         labels, names = ([text.strip(PADDING) for text in column_texts(each)] for each in found)
         meanings: dict[str, str] = {}

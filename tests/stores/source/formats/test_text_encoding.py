@@ -137,3 +137,40 @@ def test_a_table_of_intervals_is_read_in_the_encoding_of_the_source(tmp_path):
             classes.append(list(source.classes))
     assert classes[0] == classes[1]
     assert "Übung" in classes[0]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16", "utf-16-be"])
+def test_tables_beside_the_data_are_read_in_the_encoding_of_the_source(encoding, tmp_path):
+    for name in ("a", "b"):
+        rows = "".join(f"{row},{row % 7}\n" for row in range(64))
+        text = f"x,y\n{rows}"
+        (tmp_path / f"{name}.csv").write_bytes(text.encode(encoding))
+    said = {"cp1252": "cp1252", "utf-16": None, "utf-16-be": "utf-16"}[encoding]
+    tables = {
+        "who.txt": "rec,subject,state\na,Jörg,1\nb,Zoë,2\n",
+        "list.txt": "file,subject,state\na.csv,Jörg,1\nb.csv,Zoë,2\n",
+        "names.txt": "label,name\n1,fährt\n2,läuft\n",
+    }
+    options = {
+        "rate_hz": 16.0,
+        "window_samples": 16,
+        "labels": "state",
+        "groups": "subject",
+        "channels": ["x", "y"],
+        "label_table": {"file": "names.txt"},
+        "encoding": said,
+    }
+    ways = ((tmp_path, {"files": ["{rec}.csv"], "table": "who.txt"}), (tmp_path / "list.txt", {}))
+    for path, more in ways:
+        for name, text in tables.items():
+            (tmp_path / name).write_bytes(text.encode(encoding))
+        with open_source(path, SourceOptions(**options, **more)) as source:
+            assert set(source.classes) == {"fährt", "läuft"}
+            assert set(source.groups) == {"Jörg", "Zoë"}
+
+
+def test_a_table_of_files_that_is_not_utf8_says_which_encoding_fits(tmp_path):
+    (tmp_path / "a.csv").write_text("x\n1\n2\n")
+    (tmp_path / "files.csv").write_bytes("file,subject\na.csv,Jörg\n".encode("cp1252"))
+    with pytest.raises(SourceContentError, match=r"files\.csv, line 2.*source\.encoding = \"cp12"):
+        open_source(tmp_path / "files.csv", SourceOptions(rate_hz=1.0))
