@@ -72,7 +72,7 @@ class ParquetTable(OneFile):
         self._object = raw if isinstance(raw, ObjectFile) else None
         self.fetched_bytes = 0 if self._object is None else HELD_BYTES
         self._raw = io.BufferedReader(raw)
-        self.identity = self.where, *(() if self._object else self.own_state())
+        self.identity = self.where, *self.own_state()
         self._lock = Lock()
         with explained(self.where):
             file = parquet.ParquetFile(self._raw)
@@ -316,7 +316,7 @@ class ParquetArray(ColumnArray):
             self._kept[group] = self._table.decoded(group, self._columns).column(column.name)
         else:
             columns = tuple(column.name for column in self._columns)
-            key = (*self._table.identity, group, columns, self.dtype)
+            key = (*self._table.identity, group, columns, self.dtype, self.shape)
             self._kept[group] = PIECES.get(key, lambda: self._numbers(group))
         return self._kept[group]
 

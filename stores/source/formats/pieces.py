@@ -35,17 +35,18 @@ class Pieces:
             if piece.nbytes <= self.limit and key not in self._kept:
                 self._kept[key] = piece
                 self._held += piece.nbytes
-            while self._held > self.limit:
-                self._held -= self._kept.popitem(last=False)[1].nbytes
+            self._drop()
         return piece
 
     def keep(self, limit: int) -> None:
         """Keep so many bytes from now on; 0: forget all."""
         with self._lock:
             self.limit = limit
-            if not limit:
-                self._kept.clear()
-                self._held = 0
+            self._drop()
+
+    def _drop(self) -> None:
+        while self._held > self.limit:
+            self._held -= self._kept.popitem(last=False)[1].nbytes
 
 
 PIECES = Pieces()

@@ -78,6 +78,14 @@ def test_a_file_that_was_written_again_is_decoded_again(tmp_path: Path) -> None:
     assert read(path) == 103.0
 
 
+@pytest.mark.usefixtures("kept")
+def test_a_column_alone_is_not_taken_for_a_table_of_one(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"x": np.arange(4.0)}), tmp_path / "one.parquet")
+    with closing(open_parquet(tmp_path / "one.parquet")) as file:
+        shapes = [found.read(0, 4).shape for name in ("x", "table") if (found := file.array(name))]
+    assert shapes == [(4,), (4, 1)]
+
+
 def test_no_more_is_kept_than_the_limit() -> None:
     pieces, made = Pieces(), []
 
@@ -95,7 +103,9 @@ def test_no_more_is_kept_than_the_limit() -> None:
     assert pieces.get("large", lambda: np.zeros(251, np.uint8)).nbytes == 251
     assert piece(2)[0] == 2
     assert made == [1, 2, 3, 2], "what is larger than the limit pushes nothing out"
+    pieces.keep(150)
+    piece(1)
+    assert made == [1, 2, 3, 2, 1], "a lower limit leaves room for one, and 2 was asked for last"
     pieces.keep(0)
-    piece(2)
-    assert made[-1] == 2
-    assert len(made) == 5
+    piece(1)
+    assert len(made) == 6
