@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from headrace.stores.text import shown
+
 FIELD = re.compile(r"\{([^{}]*)\}")
 TOKEN = re.compile(r"\{[^{}]*\}|\*\*/|\*\*$|\*|\?|\[!?\]?[^\]/]*\]|[^{}*?\[]+|\[")
 SPECIAL = re.compile(r"[*?\[{]")
@@ -69,6 +71,18 @@ def without_left_out(names: Sequence[str], patterns: Sequence[str]) -> tuple[lis
     out = [compiled(_anywhere(each[1:])) for each in patterns if each.startswith(OUT)]
     kept = [name for name in names if not any(each.fullmatch(name) for each in out)]
     return kept, [each for each in patterns if not each.startswith(OUT)]
+
+
+def idle_note(names: Sequence[str], patterns: Sequence[str]) -> tuple[str, ...]:
+    """A sentence that names the patterns with a ! that leave out none of the names; () of none."""
+    idle = [
+        each
+        for each in patterns
+        if each.startswith(OUT) and len(without_left_out(names, [each])[0]) == len(names)
+    ]
+    if not idle:
+        return ()
+    return (f"No file matches {shown(idle)} in source.files: nothing is left out by it.",)
 
 
 def _anywhere(pattern: str) -> str:

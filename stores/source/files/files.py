@@ -8,7 +8,13 @@ from itertools import chain
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
-from headrace.stores.source.file_patterns import FIELD, LEAVE_OUT, compiled, without_left_out
+from headrace.stores.source.file_patterns import (
+    FIELD,
+    LEAVE_OUT,
+    compiled,
+    idle_note,
+    without_left_out,
+)
 from headrace.stores.source.files.kinds import ending_of, main_kind
 from headrace.stores.source.files.listing import (
     NOT_THERE,
@@ -124,6 +130,7 @@ def files_in(
         fits = compiled(within)
         names = [name for name in names if fits.fullmatch(name)]
     everything = len(names)
+    said = idle_note(names, patterns)
     names, patterns = without_left_out(names, patterns)
     if everything and not names:
         raise SourceError(
@@ -146,7 +153,7 @@ def files_in(
     require_inside(folder, list(chain.from_iterable(listed)))
     columns = {field: [key[n] for key in ordered] for n, field in enumerate(fields)}
     columns[FILE] = [each[0] for each in listed]
-    return SourceFiles(folder, listed, columns, tuple(left_out), fields=tuple(fields))
+    return SourceFiles(folder, listed, columns, tuple(left_out), said, fields=tuple(fields))
 
 
 def _matched(

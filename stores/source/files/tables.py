@@ -9,7 +9,13 @@ from dataclasses import replace
 
 from headrace.stores.errors import SourceError
 from headrace.stores.io.places import Place
-from headrace.stores.source.file_patterns import FIELD, LEAVE_OUT, compiled, without_left_out
+from headrace.stores.source.file_patterns import (
+    FIELD,
+    LEAVE_OUT,
+    compiled,
+    idle_note,
+    without_left_out,
+)
 from headrace.stores.source.files.files import FILE, SourceFiles
 from headrace.stores.source.files.kinds import ending_of
 from headrace.stores.source.files.listing import Inside
@@ -105,6 +111,7 @@ def read_table_of_files(
     seen = {place.name: touched(place)}
     table, said = _with_files(read_rows(place, encoding), place)
     names = [_plain_name(each) for each in table.columns[FILE]]
+    said += idle_note(names, patterns)
     kept, patterns = without_left_out(names, patterns)
     taken = set(kept)
     table = table.only([at for at, name in enumerate(names) if name in taken])

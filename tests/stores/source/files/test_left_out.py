@@ -83,6 +83,17 @@ def test_a_file_that_is_left_out_is_not_part_of_the_fingerprint(folder: Path) ->
     assert fingerprint() != before
 
 
+def test_a_pattern_that_leaves_nothing_out_is_noted(folder: Path) -> None:
+    table = folder / "table.csv"
+    table.write_text("file\n101.csv\n100_notes.csv\n")
+    for place, files in ((folder, ["1*.csv"]), (table, [])):
+        options = {**FIXED, "files": [*files, "!*_notes.csv", "!*_nots.csv"], "labels": ""}
+        with opened(place, **options) as source:
+            noted = [str(note) for note in source.notes if note.key == "source.files"]
+        assert any("!*_nots.csv" in each for each in noted)
+        assert not any("!*_notes.csv" in each for each in noted)
+
+
 def test_leaving_out_everything_is_refused(folder: Path) -> None:
     with refused(SourceError, "source.files", "!"):
         names_of(folder, "!*.csv")
