@@ -134,9 +134,9 @@ def _by_match(
     """Columns whose values are those of a field of the names, or called like one."""
     found: list[tuple[float, str, str]] = []
     for column in columns:
-        own = {_plain(value) for value in column.values or ()}
+        own = {plain(value) for value in column.values or ()}
         for name, values in fields.items():
-            theirs = {_plain(value) for value in values}
+            theirs = {plain(value) for value in values}
             if joined(column.name) == joined(name):
                 found.append((2.0, column.name, name))
             elif own and own <= theirs:
@@ -149,7 +149,8 @@ def _by_match(
     return list(given.items())
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """A value of a column as names of files have it: 1.0 and 01 are 1."""
     text = str(int(value)) if isinstance(value, float) and value == int(value) else str(value)
     return str(int(text)) if text.isdecimal() else text
 

@@ -24,6 +24,7 @@ from headrace.pipeline.commands.guess.lost import complete, leave_out, nearly, t
 from headrace.pipeline.commands.guess.names import Proposal, propose, training_alone
 from headrace.pipeline.commands.guess.rate import tell_rate
 from headrace.pipeline.commands.guess.rates import lasting_alike, tell_rate_column, tell_rates
+from headrace.pipeline.commands.guess.recording_tables import tell_table
 from headrace.pipeline.commands.guess.words import (
     DOUBTED_GROUPS,
     GROUP_WORDS,
@@ -84,6 +85,8 @@ def guess_folder(contents: Contents, where: str) -> Guess:
     if guess.value("groups_file") is None:
         _tell_groups(guess, proposal, example)
     _tell_split(guess, proposal)
+    if not contents.columns:
+        tell_table(guess, proposal, rest)
     _tell_rest(guess, tuple(_rest(contents, proposal) - of_each - lost.names))
     first = example.data[0]
     rows = [data.rows for data in example.data]
@@ -217,7 +220,7 @@ def _tell_files(guess: Guess, contents: Contents, proposal: Proposal) -> None:
 def _tell_rest(guess: Guess, rest: Sequence[str]) -> None:
     """Files that no key of the source names."""
     used = [guess.value(key) or {} for key in ("intervals", "label_table")]
-    names = {each.get("file") for each in used}
+    names = {guess.value("table"), *(each.get("file") for each in used)}
     patterns = [compiled(p) for key in ("labels_file", "groups_file") if (p := guess.value(key))]
     unused = [
         name

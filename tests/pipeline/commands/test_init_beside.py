@@ -157,3 +157,42 @@ def test_rates_in_a_table_of_files_are_the_source_s(
     else:
         assert code == 2
         assert "column fs" in found["problem"]
+
+
+def test_a_table_of_the_recordings_says_whose_they_are(tmp_path: Path, init: Init) -> None:
+    rows = ["ecg_id,patient_id,sex,diagnostic"]
+    for number in range(1, 13):
+        csv(tmp_path / f"data/records/{number:05}_lr.csv", "time,I,II")
+        rows.append(f"{number},{70 + number // 2}.0,{number % 2},{'NORM' if number % 3 else 'MI'}")
+    (tmp_path / "data/database.csv").write_text("\n".join(rows) + "\n")
+    code, config, told = init(tmp_path / "data")
+    assert config.source.table == "database.csv"
+    assert config.source.files == ["records/{ecg_id}_lr.csv"]
+    assert config.source.groups == "patient_id"
+    assert code == 2
+    assert any("diagnostic" in each and "database.csv" in each for each in told["unsure"])
+
+
+def test_a_table_of_the_people_holds_the_labels(tmp_path: Path, init: Init) -> None:
+    rows = ["participant_id\tage\tcondition"]
+    for number in range(1, 7):
+        csv(tmp_path / f"data/sub-{number:02}/sub-{number:02}_50Hz.csv", "x,y,z")
+        rows.append(f"sub-{number:02}\t{30 + number}\t{'patient' if number % 2 else 'control'}")
+    (tmp_path / "data/participants.tsv").write_text("\n".join(rows) + "\n")
+    code, config, told = init(tmp_path / "data")
+    assert code == 0
+    assert config.source.table == "participants.tsv"
+    assert config.source.label_column == "condition"
+    assert config.source.groups == "participant_id"
+    assert any("condition" in each for each in told["unsure"])
+
+
+def test_a_table_of_what_labels_mean_is_no_table_of_recordings(tmp_path: Path, init: Init) -> None:
+    for number in (1, 2, 3):
+        for trial in (1, 2):
+            csv(tmp_path / f"data/S{number}_R{trial}.csv", "x,y,z")
+    (tmp_path / "data/codes.csv").write_text("code,activity\n1,sit\n2,walk\n3,run\n4,lie\n")
+    (tmp_path / "data/people.csv").write_text("subject,age,site\n1,30,a\n2,31,a\n3,32,b\n")
+    _, config, _ = init(tmp_path / "data")
+    assert config.source.table == "people.csv"
+    assert config.source.label_column is None
