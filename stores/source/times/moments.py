@@ -15,11 +15,13 @@ from headrace.stores.source.beside import option_of
 from headrace.stores.source.derived.chosen import chosen
 from headrace.stores.source.derived.shaped import Shaped
 from headrace.stores.source.interface import SourceArray
-from headrace.stores.source.names import slices
+from headrace.stores.source.names import SLICE_ROWS, slices
 from headrace.stores.source.times.stamps import Stamps
 
 INDEX_ROWS = 4096
 """Of a file's rows, of which the time of one is kept."""
+MOST_ROWS = 4 * SLICE_ROWS
+"""Of a file's own, that are read for a slice of others: a fast file may pause for days."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,8 @@ class AtMoments(_Retimed):
         """Rows `start` to `stop`."""
         start, stop, _ = slice(start, stop).indices(rows_of(self))
         out = np.empty((max(0, stop - start), *(self.shape or ())[1:]), self.dtype)
-        for low, high in slices(len(out)):
-            out[low:high] = self._read(start + low, start + high)
+        for low, high, *span in self._spans(start, stop):
+            out[low - start : high - start] = self._read(low, high, *span)
         return out
 
     def texts(self, start: int, stop: int) -> NDArray[np.str_]:
@@ -167,15 +169,18 @@ class AtMoments(_Retimed):
         start, stop, _ = slice(start, stop).indices(rows_of(self))
         if stop <= start:
             return np.empty(0, np.str_)
-        first, row, _ = self._rows(start, stop)
-        return self._array.texts(first, first + int(row[-1]) + 1)[row]
+        parts = []
+        for low, high, first, last in self._spans(start, stop):
+            row, _ = self._rows(low, high, first, last)
+            parts.append(self._array.texts(first, first + int(row[-1]) + 1)[row])
+        return np.concatenate(parts)
 
     def byte_spans(self, low: int, high: int) -> Iterator[tuple[int, int]]:
         """None: rows are found by their times."""
         return iter(())
 
-    def _read(self, start: int, stop: int) -> NDArray[Any]:
-        first, row, times = self._rows(start, stop)
+    def _read(self, start: int, stop: int, first: int, last: int) -> NDArray[Any]:
+        row, times = self._rows(start, stop, first, last)
         if self._hold:
             return self._array.read(first, first + int(row[-1]) + 1)[row]
         values = self._array.read(first, first + len(times)).astype(np.float64)
@@ -191,13 +196,27 @@ class AtMoments(_Retimed):
         found[between[step[between] > self._gap]] = np.nan
         return found
 
-    def _rows(self, start: int, stop: int) -> tuple[int, NDArray[np.int64], NDArray[Any]]:
-        """The first row that is needed, the row at or before each time from there, and times.
+    def _spans(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+        """Slices of the rows `start` to `stop`, each with the first and last of its own it needs.
 
-        Those of its own, up to the row at or after the last.
+        These go from the row at or before the first time to the one at or after the last. A slice
+        that needs more than `MOST_ROWS` is halved, to that where the other file pauses.
         """
-        at = self._at.read(start, stop)
-        first = max(0, self._own.place(at[0], "right") - 1)
-        last = min(self._own.place(at[-1], "left") + 1, self._own.rows)
-        times = self._own.stamps.read(first, max(last, first + 1))
-        return first, np.searchsorted(times, at, "right") - 1, times
+        waiting = [(start + low, start + high) for low, high in slices(stop - start)][::-1]
+        while waiting:
+            low, high = waiting.pop()
+            at = self._at.read(low, low + 1)[0], self._at.read(high - 1, high)[0]
+            first = max(0, self._own.place(at[0], "right") - 1)
+            last = max(first + 1, min(self._own.place(at[1], "left") + 1, self._own.rows))
+            if last - first > MOST_ROWS and high - low > 1:
+                middle = (low + high) // 2
+                waiting += [(middle, high), (low, middle)]
+            else:
+                yield low, high, first, last
+
+    def _rows(
+        self, start: int, stop: int, first: int, last: int
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Which of its own rows from `first` is at or before each time; and times to `last`."""
+        times = self._own.stamps.read(first, last)
+        return np.searchsorted(times, self._at.read(start, stop), "right") - 1, times

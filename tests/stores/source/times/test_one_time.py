@@ -147,3 +147,33 @@ def test_times_that_cannot_be_joined_are_refused(tmp_path: Path) -> None:
     write(tmp_path, {"a": each})
     with refused(SourceContentError, "a_temp.csv", "row 7", "source.rates_hz"):
         opened(tmp_path)
+
+
+def test_a_pause_of_the_fastest_reads_few_rows_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = sensors(1)
+    kept = (each["acc"]["time"] < 2) | (each["acc"]["time"] > 11)
+    each["acc"] = {name: values[kept] for name, values in each["acc"].items()}
+    each["gyro"]["label"] = np.where(each["gyro"]["time"] < 6, "still", "walk")
+    write(tmp_path, {"a": each})
+    options = {"labels": "label", "split_by_window": True}
+    found, read = [], []
+    rows_of_slice = moments.AtMoments._rows
+
+    def counted(
+        self: moments.AtMoments, start: int, stop: int, first: int, last: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        read.append(last - first)
+        return rows_of_slice(self, start, stop, first, last)
+
+    monkeypatch.setattr(moments.AtMoments, "_rows", counted)
+    for most in (moments.MOST_ROWS, 100):
+        monkeypatch.setattr(moments, "MOST_ROWS", most)
+        read.clear()
+        with opened(tmp_path, **options) as source:
+            data = source._layout.data
+            part = data.read(0, data.shape[0])
+            found.append((part.tobytes(), source.read_labels(0, source.windows).label.tolist()))
+        assert (max(read) > 100) == (most > 100)
+    assert found[0] == found[1]
