@@ -126,7 +126,9 @@ def _tell_window(guess: Guess, data: Place) -> None:
             continue
         rate = None if asked else stretches.rate_hz
         break
-    tell_window(guess, rate, stretches)
+    # Without the rate seconds are no number of rows.
+    in_seconds = asked and given.get("intervals", {"unit": "rows"}).get("unit") != "rows"
+    tell_window(guess, rate, None if in_seconds else stretches)
     if stretches is not None:
         tell_null(guess, stretches.counts)
 

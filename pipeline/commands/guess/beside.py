@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from headrace.pipeline.commands.guess.columns import MOST_CLASSES
 from headrace.pipeline.commands.guess.data import Data
 from headrace.pipeline.commands.guess.facts import Guess, values_of
 from headrace.pipeline.commands.guess.names import Proposal, literal
@@ -28,6 +29,8 @@ STOPS = (
     "tend",
     "offset",
 )
+COUNTED = re.compile(r"[\W_]+(ms|s|secs?|seconds?|msecs?|milliseconds?)\W*$", re.IGNORECASE)
+"""What starts and stops count, at the end of their names: start_s, end (ms)."""
 FEWEST = 2
 """Columns of intervals without a name: start, stop and label."""
 
@@ -62,7 +65,7 @@ def tell_intervals(guess: Guess, proposal: Proposal, data: Data, file: FoundFile
     if start is None or stop is None:
         return False
     meant[start.name], meant[stop.name] = "start", "stop"
-    for name, values in _by_match(columns, proposal.columns):
+    for name, values in _by_match(columns, {**proposal.columns, "file": proposal.names[0]}):
         if name not in meant and values not in meant.values():
             meant[name] = values
     open_ones = [each for each in columns if each.name not in meant and each.values]
@@ -97,7 +100,7 @@ def tell_intervals(guess: Guess, proposal: Proposal, data: Data, file: FoundFile
 
 def _ends(columns: Sequence[FoundArray]) -> tuple[FoundArray | None, FoundArray | None]:
     """The columns of starts and stops: by name, else two that follow each other and rise."""
-    named = {joined(each.name): each for each in columns}
+    named = {joined(COUNTED.sub("", each.name)): each for each in columns}
     start = next((named[each] for each in STARTS if each in named), None)
     stop = next((named[each] for each in STOPS if each in named), None)
     if start is not None and stop is not None:
@@ -157,6 +160,9 @@ def plain(value: object) -> str:
 
 def _unit(start: FoundArray, stop: FoundArray, data: Data) -> tuple[str, int]:
     """What starts and stops count, and the number of the first row."""
+    said = COUNTED.search(start.name)
+    if said is not None:
+        return "ms" if said[1].lower().startswith("m") else "s", 0
     if not (start.whole and stop.whole):
         return "s", 0
     last = stop.most or 0
@@ -180,8 +186,10 @@ def _tell_column(guess: Guess, proposal: Proposal, data: Data, file: FoundFile) 
     columns = [each for each in file.arrays if each.shape and each.is_flat]
     single = [each for each in columns if each.rows == data.rows]
     base = joined(re.sub(r"\.[^.]*$", "", file.name.rpartition("/")[2]))
-    if not single or len(columns) > 2:
+    if not single:
         return False
+    if len(columns) > 2:
+        return base.startswith("label") and _tell_table_of_labels(guess, proposal, file, single)
     pattern = as_pattern(file.name, proposal)
     key = None
     if base.startswith(("y", "label", "activit", "class", "target")):
@@ -194,21 +202,44 @@ def _tell_column(guess: Guess, proposal: Proposal, data: Data, file: FoundFile) 
     return key == "labels_file"
 
 
-def as_pattern(name: str, proposal: Proposal) -> str | None:
-    """A name with the fields of a recording's own in place of their values; None: it has none."""
+def _tell_table_of_labels(
+    guess: Guess, proposal: Proposal, file: FoundFile, columns: Sequence[FoundArray]
+) -> bool:
+    """A table beside each recording with times, and labels of several kinds, for each row."""
+    labels = next((each for each in columns if 1 < len(each.values or ()) <= MOST_CLASSES), None)
+    pattern = as_pattern(file.name, proposal) or as_pattern(file.name, proposal, whole=False)
+    if labels is None or pattern is None or "labels_file" in guess.source:
+        return False
+    guess.source["labels_file"] = (pattern, "labels of each row beside each recording")
+    guess.source["labels"] = (labels.name, values_of(labels))
+    guess.unsure.append(f"that column {labels.name} of {file.name} holds the labels.")
+    return True
+
+
+def as_pattern(name: str, proposal: Proposal, whole: bool = True) -> str | None:
+    """A name with the fields of a recording's own in place of their values; None: it has none.
+
+    Args:
+        name: of a file beside the recordings.
+        proposal: their patterns.
+        whole: whether it has to have each field; else it has some, as many as it can.
+    """
     fields = list(proposal.columns)
+    best: tuple[int, str | None] = (0, None)
     for at in range(len(proposal.names[0])):
         values = {proposal.columns[field][at]: field for field in fields}
         expression = "|".join(map(_alone, values))
         parts, found = re.split(expression, name), re.findall(expression, name)
-        if set(found) == set(values):
+        if set(found) == set(values) or (not whole and len(set(found)) > best[0]):
             pattern = literal(parts[0]) + "".join(
                 f"{{{values[each]}}}{literal(part)}"
                 for each, part in zip(found, parts[1:], strict=True)
             )
             if compiled(pattern).fullmatch(name):
-                return pattern
-    return None
+                best = len(set(found)), pattern
+                if whole:
+                    break
+    return best[1]
 
 
 def _alone(value: str) -> str:

@@ -52,8 +52,9 @@ SENSORS = frozenset(
         "temperature baro barometer pressure gravity linear linearacceleration orientation "
         "rotation rot rotrate rotationrate attitude quaternion euler imu gps light sound audio "
         "mic respiration resp spo2 body total useracceleration devicemotion motion watch phone "
-        "wrist ankle chest hip thigh arm leg foot hand back waist pocket head knee left right "
-        "lower upper current voltage vibration acoustic de fe ba force torque ",
+        "wrist ankle chest hip hips torso trunk shin forearm upperarm thigh arm leg foot hand back "
+        "waist pocket head knee left right lower upper current voltage vibration "
+        "acoustic de fe ba force torque ",
     )
 )
 """Words of which several stand side by side: what the channels of one recording come from."""

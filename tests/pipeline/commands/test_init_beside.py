@@ -196,3 +196,48 @@ def test_a_table_of_what_labels_mean_is_no_table_of_recordings(tmp_path: Path, i
     _, config, _ = init(tmp_path / "data")
     assert config.source.table == "people.csv"
     assert config.source.label_column is None
+
+
+def test_a_table_of_labels_beside_the_files_of_several_places_is_of_all_of_them(
+    tmp_path: Path, init: Init
+) -> None:
+    for user in (1, 2, 3):
+        for day in ("220617", "260617"):
+            folder = tmp_path / f"data/User{user}/{day}"
+            folder.mkdir(parents=True)
+            times = 1498120000000 + np.arange(800) * 10
+            label = np.arange(800) // 200 + 1
+            for place in ("Hand", "Hips"):
+                table = np.column_stack([times, RNG.normal(size=(800, 3))])
+                np.savetxt(folder / f"{place}_Motion.txt", table, ["%d", *["%.4f"] * 3])
+            kinds = np.column_stack([times, label, 10 * label, np.zeros((800, 2))])
+            np.savetxt(folder / "Label.txt", kinds, "%d")
+    code, config, told = init(tmp_path / "data")
+    assert code == 0
+    places = [f"User{{subject}}/{{trial}}/{place}_Motion.txt" for place in ("Hand", "Hips")]
+    assert config.source.files == places
+    assert config.source.labels_file == "User{subject}/{trial}/Label.txt"
+    assert (config.source.labels, config.source.label_column) == ("1", None)
+    assert any("Label.txt" in each for each in told["unsure"])
+
+
+def test_intervals_that_say_their_unit_and_name_files_are_proposed(
+    tmp_path: Path, init: Init
+) -> None:
+    rows = ["filename,start_s,end_s,label"]
+    for person in (1, 2, 3):
+        for trial in (1, 2):
+            name = f"chb{person:02}/chb{person:02}_{trial:02}.csv"
+            csv(tmp_path / "data" / name, "F7,T7", rows=3000)
+            rows += [f"{name},{4 * trial},{4 * trial + 5},seizure", f"{name},20,28,calm"]
+    (tmp_path / "data/seizures.csv").write_text("\n".join(rows) + "\n")
+    code, config, _ = init(tmp_path / "data")
+    assert code == 2
+    intervals = config.source.intervals
+    assert intervals is not None
+    assert (intervals.file, intervals.unit) == ("seizures.csv", "s")
+    assert intervals.columns == ["file", "start", "stop", "label"]
+    # The rate is asked for: how many rows a stretch has is not known.
+    assert config.source.rate_hz is None
+    assert config.source.window_samples == 128
+    assert config.source.label_rule == "pure"
