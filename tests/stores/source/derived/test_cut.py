@@ -83,3 +83,15 @@ def test_signals_of_several_rates_may_be_cut_by_rows_of_the_slowest(folder: Path
         windows = source.read_windows(0, source.windows)
         assert windows.shape[2] == 2
         np.testing.assert_array_equal(windows[:17, ::2, 1] - 1000, windows[:17, ::2, 0] / 2)
+
+
+def test_labels_are_cut_by_no_more_rows_than_may_be(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "one.h5", "w") as file:
+        file["signals"] = np.arange(196.0).reshape(98, 2)
+        file["labels"] = np.repeat([0, 1], 50)
+        file.attrs["sampling_rate_hz"] = 10.0
+    options: dict[str, Any] = {"signals": "signals", "window_samples": 10, "split_by_window": True}
+    with refused(SourceError, "labels", "100", "98"):
+        opened(tmp_path / "one.h5", max_cut_rows=1, **options)
+    with opened(tmp_path / "one.h5", max_cut_rows=2, **options) as source:
+        assert source.read_labels(0, source.windows).label[-1] == 1

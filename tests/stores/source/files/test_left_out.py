@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -141,6 +142,23 @@ def test_a_column_of_rates_is_the_rate_of_each_recording(tmp_path: Path) -> None
     csv(tmp_path / "a_25.csv", "x,y")
     with opened(tmp_path, files=["{subject}_{fs}.csv"], **options) as source:
         assert source.spec.rate_hz == 25.0
+
+
+def test_a_column_that_is_only_called_rate_says_less_than_the_files(tmp_path: Path) -> None:
+    for name in "ab":
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["signals"] = np.zeros((24, 2))
+            file["signals"].attrs["sampling_rate_hz"] = 25.0
+    table, options = tmp_path / "table.csv", {**FIXED, "signals": "signals", "labels": ""}
+    for column in ("rate", "fs"):
+        table.write_text(f"file,{column}\na.h5,100\nb.h5,100\n")
+        given = {**options, "rate_hz": None}
+        if column == "fs":
+            with refused(SourceError, "column fs", "100", "25"):
+                opened(table, **given)
+        else:
+            with opened(table, **given) as source:
+                assert source.spec.rate_hz == 25.0
 
 
 @pytest.mark.parametrize("column", ["filename", "Path", "file_path", "NAME", "File Name"])
