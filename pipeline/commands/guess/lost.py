@@ -10,6 +10,7 @@ from headrace.pipeline.commands.guess.companions import Companions
 from headrace.pipeline.commands.guess.data import Data
 from headrace.pipeline.commands.guess.facts import Guess, few
 from headrace.pipeline.commands.guess.names import Proposal
+from headrace.stores.source.derived.chosen import literal_glob
 from headrace.stores.source.file_patterns import FIELD, compiled
 from headrace.stores.source.probe.found import FoundFile
 from headrace.stores.source.rows.rates import NEARLY
@@ -93,7 +94,7 @@ def leave_out(guess: Guess, proposal: Proposal, lost: Lost, beside: Sequence[Com
         for kind in beside
         if any(each.fullmatch(name) for each in taken for name in kind.names)
     ]
-    out = [f"!{name}" for name in (*kinds, *sorted(lost.names))]
+    out = [f"!{each}" for each in (*kinds, *map(literal_glob, sorted(lost.names)))]
     if out:
         guess.source["files"] = ([*patterns, *out], comment)
     if lost.parts:
