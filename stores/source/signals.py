@@ -174,13 +174,23 @@ def _other_columns(options: SourceOptions, above: str, names: Sequence[str]) -> 
 
     A network that is given the labels learns nothing else.
     """
-    given = [options.labels, options.groups, options.split, options.label_column]
+    given = [
+        None if _is_place_in(options.labels_file, options.labels) else options.labels,
+        None if _is_place_in(options.groups_file, options.groups) else options.groups,
+        options.split,
+        options.label_column,
+    ]
     given += [*names_of(options.time), *names_of(options.recordings)]
     paths = [path.strip("/").rpartition("/") for path in given if path]
     found = {leaf for folder, _, leaf in paths if folder in (above, "")}
     if not options.use_channels:
         found |= {name for name in NO_CHANNELS if name != "y" or "x" not in names}
     return found
+
+
+def _is_place_in(file: str | None, name: str | None) -> bool:
+    """Whether a column of another file is named by its place: the data's there is another."""
+    return file is not None and name is not None and name.isdecimal()
 
 
 def _numbers(node: SourceNode) -> list[str]:

@@ -162,3 +162,15 @@ def test_parts_may_be_said_by_globs_after_equal_values(windows: Path) -> None:
     with opened(windows, split_names=names, **FILES) as source:
         assert source.parts == ("train", "test")
         assert np.bincount(source.read_labels(0, 9).part).tolist() == [6, 3]
+
+
+def test_a_column_of_labels_by_its_place_in_another_file_takes_no_channel(tmp_path: Path) -> None:
+    for subject in (1, 2):
+        data = np.arange(60.0).reshape(20, 3) + subject / 4
+        np.savetxt(tmp_path / f"acc_{subject}.txt", data)
+        kinds = np.column_stack([np.arange(20), np.repeat([4, 7], 10)])
+        np.savetxt(tmp_path / f"kinds_{subject}.txt", kinds, "%d")
+    options = {"labels_file": "kinds_{subject}.txt", "labels": "1", "window_samples": 5}
+    with opened(tmp_path, files=["acc_{subject}.txt"], overlap=0.0, **options) as source:
+        assert labels_of(source) == ["4", "4", "7", "7"] * 2
+        assert source.spec.shape == (5, 3)
