@@ -295,6 +295,8 @@ def _one_by_one(guess: Guess, file: FoundFile) -> Data | None:
             names if len(names) > 1 else names[0],
             f"{len(names)} channels of {rows:,} rows",
         )
+        if all(len(each.shape) == 2 and each.shape[0] == 1 for each in signals) and rows > 1:
+            guess.source["axes"] = (["channel", "row"], f"1 x {rows:,}")
         others = sum(len(each) for length, each in lengths.items() if length != rows)
         if others:
             guess.unsure.append(f"what the {others} arrays of other lengths are.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -258,6 +259,16 @@ def _tell_own_names(guess: Guess, contents: Contents, proposal: Proposal, exampl
                 others.append(tell_data(Guess(), file, file.name).names)
             except CommandError:
                 continue
+    stems = [
+        each.rpartition("/")[2].rpartition(".")[0]
+        for each in (example.files[0].name, proposal.patterns[0])
+    ]
+    if re.search(r"[^\W\d]", stems[0]) and all(stems[0] in name for name in first.names):
+        # With fields of the file's name: a variable is called as its file is.
+        found = [name.replace(stems[0], stems[1]) for name in first.names]
+        comment = f"called after their files: {few(list(first.names), 3)}"
+        guess.source["signals"] = (found if len(found) > 1 else found[0], comment)
+        return
     if len(set(others)) < 2 or {len(each) for each in others} != {len(first.names)}:
         return
     patterns = []

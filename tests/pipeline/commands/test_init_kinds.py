@@ -503,3 +503,22 @@ def test_times_without_a_name_in_rounded_ms_are_no_channel(tmp_path: Path, init:
     _, config, _ = init(tmp_path)
     assert (config.source.time, config.source.time_unit) == ("0", "ms")
     assert config.source.signals == ["1", "2", "3"]
+
+
+def test_rows_of_matlab_in_structs_that_are_called_as_their_files_are_read(
+    tmp_path: Path, init: Init
+) -> None:
+    for code in ("K001", "KA01", "KI01"):
+        for trial in (1, 2):
+            name = f"N09_{code}_{trial}"
+            held = {"force": RNG.normal(size=(1, 4000)), "vibration": RNG.normal(size=(1, 4000))}
+            (tmp_path / code).mkdir(exist_ok=True)
+            savemat(tmp_path / code / f"{name}.mat", {name: {**held, "fs": 500.0}})
+    _, config, _ = init(tmp_path)
+    signals = [f"N09_{{activity}}_{{trial}}/{each}" for each in ("force", "vibration")]
+    assert config.source.signals == signals
+    options = config.source.model_copy(update={"groups": "file"})
+    with open_source(tmp_path, options) as source:
+        assert source.spec.channels == ("force", "vibration")
+        assert source.windows > 6
+        assert source.spec.rate_hz == 500
