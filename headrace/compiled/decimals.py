@@ -70,56 +70,60 @@ def read_decimals(
         if at >= size:
             return row
         for column in range(columns):
-            while at < size and (raw[at] == _BLANK or raw[at] == tab):
-                at += 1
-            place = places[column]
+            at, place, value = _past_blanks(raw, at, tab), places[column], np.nan
             if place == SKIPPED:
-                while at < size and raw[at] != separator and raw[at] != _NEWLINE:
-                    if raw[at] == tab:
-                        break
-                    if raw[at] == _QUOTE or raw[at] >= 128 or raw[at] < _TAB:
-                        return row
-                    at += 1
-                if at > 0 and raw[at - 1] == _RETURN:
-                    at -= 1
-            else:
-                value, after = np.nan, at
-                if at < size and raw[at] != separator and raw[at] > _RETURN:
-                    value, after = _number(raw, at, mark)
-                    if after == at:
-                        return row
-                    at = after
-                elif separator == _BLANK:
-                    return row  # Of blanks and tabs none is an empty cell.
-                if place >= 0:
-                    out[row, place] = value
+                at = _past_text(raw, at, separator)
+            elif at < size and raw[at] != separator and raw[at] > _RETURN:
+                value, at = _number(raw, at, mark)
+            elif separator == _BLANK:
+                return row  # Of blanks and tabs none is an empty cell.
+            if at < 0:
+                return row
+            if place >= 0:
+                out[row, place] = value
             ends = at
-            while at < size and (raw[at] == _BLANK or raw[at] == tab):
-                at += 1
-            if column + 1 < columns:
-                if separator == _BLANK:
-                    if at == ends:
-                        return row
-                else:
-                    if at >= size or raw[at] != separator:
-                        return row
-                    at += 1
-            else:
-                if at < size and raw[at] == _RETURN:
-                    at += 1
+            at = _past_blanks(raw, at, tab)
+            if column + 1 == columns:
+                at += np.int64(at < size and raw[at] == _RETURN)
                 if at < size and raw[at] != _NEWLINE:
+                    return row
+                at += 1
+            elif separator == _BLANK:
+                if at == ends:
+                    return row
+            else:
+                if at >= size or raw[at] != separator:
                     return row
                 at += 1
     return out.shape[0]
 
 
 @part_of_kernel
+def _past_blanks(raw: Any, at: Any, tab: int) -> Any:
+    while at < raw.size and (raw[at] == _BLANK or raw[at] == tab):
+        at += 1
+    return at
+
+
+@part_of_kernel
+def _past_text(raw: Any, at: Any, separator: int) -> Any:
+    """The byte after a cell that is not wanted; -1: it is not plain."""
+    while at < raw.size and raw[at] != separator and raw[at] != _NEWLINE:
+        if separator == _BLANK and raw[at] == _TAB:
+            break
+        if raw[at] == _QUOTE or raw[at] >= 128 or raw[at] < _TAB:
+            return -1
+        at += 1
+    return at - np.int64(at > 0 and raw[at - 1] == _RETURN)
+
+
+@part_of_kernel
 def _number(raw: Any, at: Any, mark: int) -> Any:
-    """The number that begins at a byte, and the byte after it: the same if it is not plain."""
+    """The number that begins at a byte, and the byte after it; -1: it is not plain."""
     begin, size = at, raw.size
     if at + 2 < size and (raw[at] == _SMALL_N or raw[at] == _LARGE_N):
         is_nan = raw[at + 1] == _SMALL_A and raw[at + 2] == raw[at]
-        return np.nan, at + 3 if is_nan else begin
+        return np.nan, at + 3 if is_nan else -1
     negative = raw[at] == _MINUS
     at += np.int64(negative)
     first, mantissa = at, np.uint64(0)
@@ -148,9 +152,9 @@ def _number(raw: Any, at: Any, mark: int) -> Any:
             digits -= np.int64(raw[first] == _ZERO)
             first += 1
         if digits > _DIGITS:
-            return np.nan, begin
+            return np.nan, -1
     elif digits == 0:
-        return np.nan, begin
+        return np.nan, -1
     if at < size and (raw[at] == _SMALL_E or raw[at] == _LARGE_E):
         at += 1
         below = at < size and raw[at] == _MINUS
@@ -161,7 +165,7 @@ def _number(raw: Any, at: Any, mark: int) -> Any:
             power = power * 10 + (np.int64(raw[at]) - _ZERO)
             at += 1
         if at == first:
-            return np.nan, begin
+            return np.nan, -1
         tens += -power if below else power
     if mantissa < _EXACT and abs(tens) <= _EXACT_TENS:
         value = np.float64(np.int64(mantissa))
@@ -169,9 +173,9 @@ def _number(raw: Any, at: Any, mark: int) -> Any:
     elif abs(tens) <= _MOST_TENS:
         value = _long_number(mantissa, tens)
         if np.isnan(value):
-            return np.nan, begin
+            return np.nan, -1
     else:
-        return np.nan, begin
+        return np.nan, -1
     return -value if negative else value, at
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+from headrace.stores.source.interface import SourceArray
 
 
 def contiguous_slices(
@@ -43,6 +45,18 @@ def contiguous_slices(
             end = start + max(fitting, 1)
             yield start, end, row, int(first[end - 1]) + length
             start = end
+
+
+def decoded_bytes(data: SourceArray, spans: Sequence[tuple[int, int]]) -> int:
+    """Bytes that reading row spans `(start, stop)` of an array decodes, one after another.
+
+    Whole pieces are decoded (chunks of HDF5), and again those that the cache lost in between.
+    Where any row can be read alone: the bytes of the rows read.
+    """
+    if data.piece_rows is None:
+        return data.row_bytes * sum(stop - start for start, stop in spans)
+    piece = data.row_bytes * data.piece_rows
+    return piece * chunks_read(spans, data.piece_rows, data.cache_bytes // piece)
 
 
 def chunks_read(spans: Iterable[tuple[int, int]], chunk_rows: int, kept: int) -> int:

@@ -29,7 +29,7 @@ from headrace.stores.source.notes.signals import sampled
 from headrace.stores.source.opened import LayoutName, find_layout, open_located
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import RecordingsLayout
-from headrace.stores.source.slices import chunks_read
+from headrace.stores.source.slices import decoded_bytes
 from headrace.stores.source.windows import WindowsLayout
 
 LABEL_SLICE = 1 << 18
@@ -282,22 +282,16 @@ class Source:
         )
 
     def bytes_read(self, ranges: Sequence[tuple[int, int]]) -> int:
-        """Decoded bytes that reading these candidates takes, one range after another.
-
-        Whole pieces are decoded (chunks of HDF5), and again those that the cache lost in between.
-        Where any row can be read alone: the bytes of the rows read.
+        """Decoded bytes that reading these candidates takes, see `decoded_bytes`.
 
         Raises:
             IndexError: a range is not within 0 to N.
         """
-        data, spans = self._layout.data, []
+        spans = []
         for start, stop in ranges:
             self._check_range(start, stop)
             spans += self._layout.row_spans(start, stop)
-        if data.piece_rows is None:
-            return data.row_bytes * sum(stop - start for start, stop in spans)
-        piece = data.row_bytes * data.piece_rows
-        return piece * chunks_read(spans, data.piece_rows, data.cache_bytes // piece)
+        return decoded_bytes(self._layout.data, spans)
 
     def fingerprint(self) -> str:
         """Hex digest of the content: see `stores.source.fingerprint`."""

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -43,16 +43,16 @@ from headrace.stores.source.formats.parquet_looks import (
     check_left_out,
     check_plain,
     misses,
+    row_borders,
     stored_bytes,
 )
 from headrace.stores.source.formats.pieces import PIECES
 from headrace.stores.source.remarks import ROW_GROUPS, Remark
 
-KEPT_GROUPS = 2
+KEPT_GROUPS, COLUMNS_AT_ONCE = 2, 32
+"""Row groups that are kept, and columns that are decoded before they stand side by side."""
 MOST_GROUP_BYTES, LARGE_GROUP_BYTES = 1 << 30, 128 << 20
 """Of one row group of an array, decoded; and from where on it is said that it is large."""
-COLUMNS_AT_ONCE = 32
-"""That are decoded before they stand side by side."""
 
 
 class ParquetTable(OneFile):
@@ -82,15 +82,8 @@ class ParquetTable(OneFile):
             self.schema = file.schema_arrow
             check_names(self.schema.names, self.where)
             self.held_columns = columns_of(self.schema, self.metadata.num_columns)
-        groups = range(self.metadata.num_row_groups)
-        counts = [self.metadata.row_group(group).num_rows for group in groups]
-        self.rows = [0, *accumulate(counts)]
-        if min(counts, default=0) < 0 or self.rows[-1] != self.metadata.num_rows:
-            raise SourceContentError(
-                f"{self.where} says that it has {self.metadata.num_rows:,} rows, and its row "
-                f"groups {self.rows[-1]:,}. Write it again."
-            )
-        self.group_rows = max(1, *counts) if counts else 1
+        self.rows = row_borders(self.metadata, self.where)
+        self.group_rows = max(1, *(b - a for a, b in pairwise(self.rows)), 1)
         self._largest = 0
 
     def array(self, name: str) -> ParquetArray | None:
@@ -218,7 +211,8 @@ class ParquetArray(ColumnArray):
         self.name = name
         self.where = f"{table.where}:{name}"
         self.files: tuple[Path, ...] = ()
-        self.shape = (table.rows[-1],) if single else (table.rows[-1], len(columns))
+        across = () if single else (len(columns),)
+        self.shape: tuple[int, ...] = table.rows[-1], *across
         self.dtype = np.result_type(*(column.dtype for column in columns))
         self.piece_rows: int | None = table.group_rows
         stored = stored_bytes(table, columns[0] if single else None)
@@ -239,9 +233,8 @@ class ParquetArray(ColumnArray):
 
     def chosen(self, channels: Sequence[int]) -> ParquetArray:
         """Some columns of several: the others are not decoded."""
-        return ParquetArray(
-            self._table, self.name, [self._columns[each] for each in channels], False
-        )
+        columns = [self._columns[each] for each in channels]
+        return ParquetArray(self._table, self.name, columns, False)
 
     def ready(self) -> ParquetArray:
         """The same."""
@@ -255,15 +248,14 @@ class ParquetArray(ColumnArray):
         column = self._columns[0]
         if name == "unit" and column.kind == "time":
             return "ns"
-        single = self.shape is not None and len(self.shape) == 1
         if name == "channels":
             return channel_names([each.name for each in self._columns])
-        return self._table.attribute(column.name if single else None, name)
+        return self._table.attribute(None if self.shape[1:] else column.name, name)
 
     def attributes(self) -> list[Mapping[str, Any]]:
         """Metadata of the columns, then of the file."""
         found = metadata_of(self._table.schema, [column.name for column in self._columns])
-        return found if len(self.shape or ()) == 1 else [{}, *found]
+        return [{}, *found] if self.shape[1:] else found
 
     def read_into(self, out: NDArray[Any], start: int) -> None:
         """Fill `out` with the rows from `start` on.
@@ -322,7 +314,6 @@ class ParquetArray(ColumnArray):
 
     def _numbers(self, group: int) -> NDArray[Any]:
         """(rows,) or (rows, columns) of a row group."""
-        assert self.shape is not None
         first, stop = self._table.rows[group : group + 2]
         out = np.empty((stop - first, *self.shape[1:]), dtype=self.dtype)
         side_by_side = out.reshape(stop - first, len(self._columns))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from headrace.stores.errors import SourceError
+from headrace.stores.errors import SourceContentError, SourceError
 from headrace.stores.source.formats.left_out import LOOKED_AT, left_out, mostly_numbers
 from headrace.stores.source.formats.parquet_columns import Column, explained, kind_of
 
@@ -102,3 +103,19 @@ def _holds_numbers(arrow: Any) -> bool:
     """Whether a type is one of several numbers a row."""
     fields = [arrow.field(at).type for at in range(arrow.num_fields)]
     return any(_holds_numbers(each) or kind_of(each)[0] == "number" for each in fields)
+
+
+def row_borders(metadata: Any, where: str) -> list[int]:
+    """First row of each row group, and the number of all.
+
+    Raises:
+        SourceContentError: the groups have other rows than the file says.
+    """
+    counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    borders = [0, *accumulate(counts)]
+    if min(counts, default=0) < 0 or borders[-1] != metadata.num_rows:
+        raise SourceContentError(
+            f"{where} says that it has {metadata.num_rows:,} rows, and its row groups "
+            f"{borders[-1]:,}. Write it again."
+        )
+    return borders

@@ -131,11 +131,8 @@ def read_times(
     count = len(table.start)
     none = Times(table, table, np.arange(count), np.zeros(count), np.zeros(count))
     asked, known = options.time is not None, known_rate(data, options)
-    stamps = (
-        None
-        if name is None
-        else find_stamps(file, rows_of(data), name, asked, options.max_cut_rows)
-    )
+    cut = options.max_cut_rows
+    stamps = None if name is None else find_stamps(file, rows_of(data), name, asked, cut)
     if stamps is None or name is None:
         return none
     places, where = _places(table), stamps.where
@@ -168,11 +165,9 @@ def read_times(
     measured, uncertainty = _measured(found, steps, tick)
     rate = meant_rate(measured, uncertainty) if known is None else known
     pieces, owner, offset, begun = _cut(table, places, found, tick, steps.step + longest)
-    said = notes_of_times(
-        where, unit, steps, measured, rate, found, places, longest * tick, repeats
-    )
-    said = (*said, *passed)
-    return Times(pieces, table, owner, offset, begun, rate, stamps, tick, order, said)
+    gap = longest * tick
+    said = notes_of_times(where, unit, steps, measured, rate, found, places, gap, repeats)
+    return Times(pieces, table, owner, offset, begun, rate, stamps, tick, order, (*said, *passed))
 
 
 def known_rate(data: SourceArray, options: SourceOptions) -> float | None:

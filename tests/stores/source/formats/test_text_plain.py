@@ -41,6 +41,7 @@ TABLES = {
     "cells that lack a number": re.sub(r"(?<=0,walk,)[^,]+", "", table()).replace(
         "\n1,walk", "\nnan,walk"
     ),
+    "texts of two words": table().replace("walk", "walk slowly"),
     "blank lines": table().replace("\n10", "\n\n\n10"),
     "minus nothing": table().replace(",walk,0", ",walk,-0").replace(",walk,1", ",walk,-0.0"),
     "a comment": table().replace("\n100,", "\n# a break\n100,"),
@@ -77,11 +78,12 @@ def test_every_way_to_write_a_table_gives_the_bits_of_the_whole_parser(
     assert fast == read()
 
 
+@pytest.mark.parametrize("what", ["walk", "walk slowly", ""])
 def test_a_plain_table_needs_no_whole_parser(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "one.csv"
-    path.write_text(table())
+    path.write_text(table().replace("walk", what, 2999))
     file = open_text_table(path, like=model_of(path))
     monkeypatch.setattr(text_table, "parsed", None)
     with closing(file):
