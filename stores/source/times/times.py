@@ -128,8 +128,7 @@ def read_times(
         UserError: times are missing, go back or come twice; they contradict the rate; nothing
             says what they count; recordings have rates of their own.
     """
-    count = len(table.start)
-    none = Times(table, table, np.arange(count), np.zeros(count), np.zeros(count))
+    none = _no_times(table)
     asked, known = options.time is not None, known_rate(data, options)
     cut = options.max_cut_rows
     stamps = None if name is None else find_stamps(file, rows_of(data), name, asked, cut)
@@ -168,6 +167,11 @@ def read_times(
     gap = longest * tick
     said = notes_of_times(where, unit, steps, measured, rate, found, places, gap, repeats)
     return Times(pieces, table, owner, offset, begun, rate, stamps, tick, order, (*said, *passed))
+
+
+def _no_times(table: RecordingTable) -> Times:
+    zeros = np.zeros(len(table.start))
+    return Times(table, table, np.arange(len(zeros)), zeros, zeros.copy())
 
 
 def known_rate(data: SourceArray, options: SourceOptions) -> float | None:
