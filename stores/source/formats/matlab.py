@@ -21,7 +21,7 @@ from headrace.stores.io.object_file import HELD_BYTES
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.source.arrays import rows_of
 from headrace.stores.source.formats.derived import TEXT, DerivedArray
-from headrace.stores.source.formats.matlab_bytes import VariableBytes
+from headrace.stores.source.formats.matlab_bytes import BLOCK_BYTES, VariableBytes
 from headrace.stores.source.formats.matlab_headers import NUMBERS, Matrix, damaged, variables_of
 from headrace.stores.source.formats.matlab_paths import PathNode
 from headrace.stores.source.formats.one_file import OneFile
@@ -248,14 +248,17 @@ def _loaded(item: Matrix, where: str) -> NDArray[Any]:
     if item.header:  # Version 4 has letters of one byte.
         options |= {"uint16_codec": "utf-16-le" if item.order == "<" else "utf-16-be"}
     size = item.stop - item.start
-    # Filled in place: a file made of bytes would hold them twice.
-    file = io.BytesIO(item.header)
-    if size:
-        file.seek(len(item.header) + size - 1)
-        file.write(b"\0")
+    # Filled in parts: a file made of bytes would hold them twice. Not in place: Python 3.12.1
+    # crashes where an error keeps a view of it and is collected as garbage.
+    file = io.BytesIO()
+    file.seek(max(0, len(item.header) + size - 1))
+    file.write(b"\0")
+    file.seek(0)
+    file.write(item.header)
     with _explained(where):
-        with file.getbuffer() as view:
-            item.file.read_into(item.span, item.start, view[len(item.header) :])
+        for at in range(0, size, BLOCK_BYTES):
+            count = min(BLOCK_BYTES, size - at)
+            file.write(item.file.read(item.span, item.start + at, count))
         file.seek(0)
         try:
             with np.errstate(invalid="ignore"):  # Codes of letters that are none.
