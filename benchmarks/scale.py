@@ -22,7 +22,7 @@ from pathlib import Path
 from benchmarks.timing import machine, table
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.memory.machine import usable_cores
-from headrace.stores.manifest import read_manifest
+from headrace.stores.manifest_file import read_manifest
 
 MOST_WRONG = 0.35
 """Of the computed time, that the measured one may differ by where workers have their cores."""

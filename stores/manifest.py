@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 import xxhash
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from headrace.stores.errors import DamageError, StoreError
-from headrace.stores.io.places import Place
 from headrace.stores.layout.folds import Fold
 from headrace.stores.layout.layout import Geometry, Segment, shard_segments
+from headrace.stores.layout.stretches import raw_chunk_rows, stretch_rows
 from headrace.stores.shards.array_format import (
     COMPRESSORS,
     MOST_CHUNK_BYTES,
@@ -23,14 +21,12 @@ from headrace.stores.shards.array_format import (
 )
 from headrace.stores.spec import WindowSpec
 
-FORMAT_VERSION = 2
-"""Of stores that are made. 1, which is still read, has no checksum of the manifest."""
-UNREADABLE = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError,
-)  # fmt: skip
-"""What reading JSON of another shape than expected may raise."""
-MEND = "Mend it with: headrace features --repair."
-"""What to do about a damaged store."""
+FORMAT_VERSION = 3
+"""The newest, of stores whose blocks stand whole. 2 is that of others; 1 has no checksum of the
+manifest."""
+OLDER_FORMAT = 2
+OF_BLOCKS = ("step", "stretch", "stretches")
+"""What manifests of format 3 say, and no older ones."""
 TABLE_ROWS = 1024
 """Rows in a chunk of the manifest's own tables."""
 
@@ -50,6 +46,10 @@ class Manifest(BaseModel):
         grouped: False when windows were split without groups, which leaks.
         located: whether `recording` and `start` are stored.
         folds, chunk, shard, block: the layout.
+        stretch: windows of a stretch; blocks are then as large, and their windows stand one after
+            another. 0: windows are shuffled within a shard.
+        step: samples from a window of a stretch to the next.
+        stretches: rows of `raw` in each shard, each a stretch; 0: they are windows.
         compressor, level: the codec.
         dropped: ranges [start, stop) of candidates that the non-finite policy dropped.
         filled: ranges of candidates in which it filled values; known when the store is complete.
@@ -58,7 +58,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = OLDER_FORMAT
     source: dict[str, str | int]
     config: dict[str, Any]
     writers: dict[str, str]
@@ -80,6 +80,9 @@ class Manifest(BaseModel):
     block: int
     compressor: str
     level: int
+    stretch: int = 0
+    step: int = 0
+    stretches: int = 0
     dropped: tuple[tuple[int, int], ...] = ()
     filled: tuple[tuple[int, int], ...] = ()
     table_digests: dict[str, str] = {}
@@ -90,6 +93,15 @@ class Manifest(BaseModel):
         sizes = (self.windows, self.time, len(self.channels), self.chunk, self.shard, self.block)
         if min(sizes) < 1 or self.shard % self.chunk:
             raise ValueError(f"sizes {sizes} make no store")
+        blocks = self.stretch, self.step, self.stretches
+        if (self.format_version > 2) != (self.stretch > 0) or min(blocks) < 0:
+            raise ValueError(f"stretches {blocks} are not those of format {self.format_version}")
+        if self.stretch and (
+            self.block != self.stretch
+            or not 1 <= self.step <= self.time
+            or self.stretches % self.raw_chunk
+        ):
+            raise ValueError(f"stretches {blocks} do not fit the sizes {sizes}")
         if len(self.units) != len(self.channels) or len(self.channel_scale) != len(self.channels):
             raise ValueError("units, scales and channels differ in number")
         if self.compressor not in COMPRESSORS or self.raw_dtype not in ZARR_TYPES:
@@ -123,7 +135,17 @@ class Manifest(BaseModel):
     @property
     def geometry(self) -> Geometry:
         """Units of reading, writing and shuffling."""
-        return Geometry(self.chunk, self.shard, self.block)
+        return Geometry(self.chunk, self.shard, self.block, self.stretch > 0)
+
+    @property
+    def raw_chunk(self) -> int:
+        """Rows of a chunk of `raw`."""
+        return raw_chunk_rows(self.chunk, self.stretch) if self.stretches else self.chunk
+
+    @property
+    def raw_time(self) -> int:
+        """Samples of a row of `raw`."""
+        return stretch_rows(self.time, self.step, self.stretch) if self.stretches else self.time
 
     @property
     def shards(self) -> int:
@@ -147,9 +169,7 @@ class Manifest(BaseModel):
     def arrays(self) -> tuple[ArrayFormat, ...]:
         """The arrays of the store."""
         spec = self.spec
-        found = [
-            self._array("raw", spec.shape, spec.dtype, ("window", "time", "channel")),
-        ]
+        found = [self._raw(spec)]
         if self.features:
             shape = (len(self.features),)
             found.append(self._array("features", shape, np.dtype("f4"), ("window", "feature")))
@@ -161,7 +181,34 @@ class Manifest(BaseModel):
         if self.located:
             found.append(self._array("recording", (), np.dtype("i4"), ("window",)))
             found.append(self._array("start", (), np.dtype("i8"), ("window",)))
+        if self.stretches:
+            found.append(self._array("stretch", (), np.dtype("i8"), ("window",)))
+            found.append(self._array("offset", (), np.dtype("i4"), ("window",)))
         return tuple(found)
+
+    def _raw(self, spec: WindowSpec) -> ArrayFormat:
+        if not self.stretches:
+            return self._array("raw", spec.shape, spec.dtype, ("window", "time", "channel"))
+        return ArrayFormat(
+            "raw", self.shards * self.stretches, (self.raw_time, len(self.channels)), spec.dtype,
+            ("stretch", "time", "channel"), self.raw_chunk, self.stretches,
+            self.compressor, self.level,
+        )  # fmt: skip
+
+    @property
+    def raw_row_bytes(self) -> int:
+        """Bytes of a row of `raw`."""
+        return self.raw_time * len(self.channels) * np.dtype(self.raw_dtype).itemsize
+
+    @property
+    def stretch_share_bytes(self) -> int:
+        """Bytes of stretches for each window, in the shard that has most; 0: there are none."""
+        return -(-self.stretches * self.raw_row_bytes // min(self.shard, self.windows))
+
+    @property
+    def window_bytes(self) -> int:
+        """Bytes of a window in all arrays, not compressed; of stretches its part."""
+        return sum(-(-each.rows * each.row_bytes // self.windows) for each in self.arrays())
 
     def tables(self) -> tuple[ArrayFormat, ...]:
         """The arrays of the subgroup: checksums by shard, moments and class counts by segment."""
@@ -218,7 +265,12 @@ class Manifest(BaseModel):
 
     def to_bytes(self) -> bytes:
         """The subgroup's `zarr.json`; equal manifests give equal bytes."""
-        return group_metadata(self.model_dump(mode="json"))
+        return group_metadata(self.as_table())
+
+    def as_table(self) -> dict[str, Any]:
+        """What is written of it: formats before 3 say nothing of stretches."""
+        left_out = set(OF_BLOCKS) if self.format_version < 3 else set()
+        return self.model_dump(mode="json", exclude=left_out)
 
     def root_bytes(self) -> bytes:
         """The group's `zarr.json`, which holds the checksum of the manifest's."""
@@ -240,87 +292,4 @@ class Manifest(BaseModel):
     ) -> ArrayFormat:
         return ArrayFormat(
             name, rows, shape, np.dtype(dtype), dimensions, TABLE_ROWS, TABLE_ROWS, "zstd", 1
-        )
-
-
-def read_manifest(folder: Place) -> Manifest:
-    """The manifest of the store in `folder`.
-
-    Raises:
-        UserError: there is no store, or it is of a newer format.
-        DamageError: its manifest is damaged.
-    """
-    path = folder / "manifest" / "zarr.json"
-    try:
-        content = path.read_bytes()
-        attributes = json.loads(content)["attributes"]
-        version = int(attributes["format_version"])
-    except NotADirectoryError as error:
-        raise StoreError(
-            f"{folder} is a file, and a store is a folder. An HDF5 source is named with --data."
-        ) from error
-    except FileNotFoundError as error:
-        if (folder / "zarr.json").exists() and (folder / "raw").is_dir():
-            raise DamageError(f"{folder} has no manifest any more. {MEND}") from error
-        raise StoreError(
-            f"{folder} is no store: it has no manifest. Name another folder, or an empty one to "
-            f"make it: headrace features --data SOURCE.h5 --store {folder}"
-        ) from error
-    except PermissionError as error:
-        raise StoreError(
-            f"{path} cannot be read ({error.strerror}). Get the right to read the store."
-        ) from error
-    except UNREADABLE as error:
-        _refuse_newer(folder, [_root_version(folder)])
-        raise DamageError(f"The manifest of {folder} is damaged ({error}). {MEND}") from error
-    _refuse_newer(folder, [version, _root_version(folder)])
-    _require_checksum(folder, content, version)
-    try:
-        manifest = Manifest.model_validate(attributes)
-        manifest.to_bytes()
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "its sizes"
-        raise DamageError(
-            f"The manifest of {folder} is damaged ({where}: {problem['msg']}). {MEND}"
-        ) from error
-    except ValueError as error:
-        raise DamageError(f"The manifest of {folder} is damaged ({error}). {MEND}") from error
-    return manifest
-
-
-def _require_checksum(folder: Place, content: bytes, version: int) -> None:
-    path = folder / "zarr.json"
-    try:
-        attributes = json.loads(path.read_bytes())["attributes"]
-        recorded, written = attributes.get("manifest"), int(attributes["headrace"])
-    except UNREADABLE as error:
-        raise DamageError(f"{path} is damaged ({error}). {MEND}") from error
-    # Before format 2 there was none; a manifest that only says so has none either.
-    expected = None if version == 1 else xxhash.xxh3_128_hexdigest(content)
-    if recorded != expected or written != version:
-        raise DamageError(
-            f"The manifest of {folder} has another checksum than {path} records. {MEND}"
-        )
-
-
-def _root_version(folder: Place) -> int | None:
-    """The format that the group's metadata names, if it can be read."""
-    try:
-        return int(json.loads((folder / "zarr.json").read_bytes())["attributes"]["headrace"])
-    except UNREADABLE:
-        return None
-
-
-def _refuse_newer(folder: Place, versions: Sequence[int | None]) -> None:
-    """Refuse a store of which all that can be read says that it is of a newer format.
-
-    Raises:
-        UserError: it is.
-    """
-    said = [version for version in versions if version is not None]
-    if said and min(said) > FORMAT_VERSION:
-        raise StoreError(
-            f"{folder} has store format {min(said)}; this version reads up to {FORMAT_VERSION}. "
-            "Upgrade headrace."
         )

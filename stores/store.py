@@ -20,11 +20,13 @@ from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, place_of, storage_of
 from headrace.stores.layout.folds import Fold, named_folds
-from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
+from headrace.stores.manifest import TABLE_ROWS, Manifest
+from headrace.stores.manifest_file import read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
+from headrace.stores.shards.aligned import aligned_empty
+from headrace.stores.shards.cut import CutWindows
 from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
-
-ALIGNMENT = 64
+from headrace.stores.stretched import read_stretched
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,27 @@ class Store:
         Raises:
             UserError: no such array, or a chunk is missing or damaged.
         """
+        found = self.read_buffer(names, ranges)
+        raw = found.get("raw")
+        return found | {"raw": raw[:]} if isinstance(raw, CutWindows) else found
+
+    def read_stored(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """Rows of an array as it is stored, as `read`: of `raw` stretches, if it holds those."""
+        return self._read_rows([name], [(start, stop)])[name]
+
+    def read_buffer(
+        self, names: Sequence[str], ranges: Iterable[tuple[int, int]]
+    ) -> dict[str, Any]:
+        """`read_many`, but for `raw` of a store of stretches: `CutWindows`, not cut yet."""
         wanted = [(int(start), int(stop)) for start, stop in ranges]
+        if "raw" in names and self.manifest.stretches:
+            return read_stretched(self._read_rows, self.manifest, str(self.path), names, wanted)
+        return dict(self._read_rows(names, wanted))
+
+    def _read_rows(
+        self, names: Sequence[str], wanted: Sequence[tuple[int, int]]
+    ) -> dict[str, NDArray[Any]]:
+        """Rows of arrays as they are stored."""
         result = {name: self._empty(name, sum(b - a for a, b in wanted)) for name in names}
         jobs = []
         for name, target in result.items():
@@ -183,10 +205,10 @@ class Store:
         """Read chunks side by side: most of the time a request waits for its answer."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._requests, "headrace-requests")
-        chunk = self.chunk_windows
         pieces = [
             (reader, part[max(low, start) - start : low + chunk - start], max(low, start))
             for reader, part, start in jobs
+            for chunk in (reader.chunk_rows,)
             for low in range(start // chunk * chunk, start + len(part), chunk)
         ]
         running = [
@@ -291,14 +313,6 @@ class Store:
         parts = (Moments(size * values, *row_of(row)) for row, size in self._segment_rows(folds))
         columns = len(self.spec.channels) if name == "raw_moments" else len(self.feature_names)
         return merge_all(parts, columns)
-
-
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array that TensorFlow takes as it is: it copies what does not start at 64 bytes."""
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    first = -memory.ctypes.data % ALIGNMENT
-    return memory[first : first + size].view(dtype).reshape(shape)
 
 
 def open_store(path: Place | str, options: ObjectOptions = DEFAULT_OBJECTS) -> Store:

@@ -124,7 +124,8 @@ def _shuffle_quality(request: Request, store: Store, train: Sequence[str], confi
 
     def quality(chunks: int) -> float:
         order = training_order(store, train, with_buffer(config, chunks))
-        return expected_group_entropy(order, store.folds, config.train.batch)
+        stretch = store.manifest.stretch
+        return expected_group_entropy(order, store.folds, config.train.batch, stretch)
 
     chunks = buffer_chunks(config.stream)
     found = quality(chunks)

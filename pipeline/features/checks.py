@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceContentError
 from headrace.stores.layout.layout import Recipe
 from headrace.stores.layout.non_finite import count_non_finite, described, remedies
+from headrace.stores.shards.cut import CutWindows
 from headrace.stores.source.source import Source
 
 
-def require_finite(raw: NDArray[Any], numbers: NDArray[np.int64] | Recipe, source: Source) -> None:
+def require_finite(
+    raw: NDArray[Any] | CutWindows, numbers: NDArray[np.int64] | Recipe, source: Source
+) -> None:
     """Check that windows (n, T, C) of the source hold neither NaN nor infinity.
 
     Args:
@@ -24,12 +27,16 @@ def require_finite(raw: NDArray[Any], numbers: NDArray[np.int64] | Recipe, sourc
     Raises:
         SourceContentError: they do; with count, first numbers, and the channels.
     """
-    if raw.dtype.kind != "f" or np.isfinite(raw.sum(dtype=np.float64)):
+    values = raw.stretches if isinstance(raw, CutWindows) else raw
+    if values.dtype.kind != "f" or np.isfinite(values.sum(dtype=np.float64)):
         return
-    bad = np.flatnonzero(~np.isfinite(raw).all(axis=(1, 2)))
+    if isinstance(raw, CutWindows):
+        bad = np.flatnonzero(raw.marked(~np.isfinite(values).all(axis=2)))
+    else:
+        bad = np.flatnonzero(~np.isfinite(raw).all(axis=(1, 2)))
     if len(bad):
         if isinstance(numbers, Recipe):
-            numbers = np.concatenate([np.arange(start, stop) for start, stop in numbers.ranges])
+            numbers = numbers.numbers
         first = ", ".join(str(number) for number in np.sort(numbers[bad])[:5])
         shares = count_non_finite(raw, bad) / (len(raw) * raw.shape[1])
         ways = remedies(source, shares)

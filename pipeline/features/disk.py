@@ -26,5 +26,4 @@ def require_disk(target: Place, manifest: Manifest, windows: int) -> None:
 
 def needed_disk(manifest: Manifest, windows: int) -> int:
     """Most bytes that `windows` windows of a store take on disk: as if nothing were compressed."""
-    rows = sum(array.row_bytes for array in manifest.arrays())
-    return int(1.02 * windows * rows) + (16 << 20)
+    return int(1.02 * windows * manifest.window_bytes) + (16 << 20)

@@ -154,20 +154,36 @@ def worker_buffers(making: Making) -> dict[str, int]:
     units = in_units(np.empty((0, 0, 1), source_type), (1.0,)).dtype
     batch = min(BATCH_WINDOWS, rows)
     buffers = {
-        "gathered windows": rows * window * source_item,
-        "source block": manifest.block * window * max(source_item, 4),
+        **_gathered(manifest, rows, source_item),
         # In units, as stored, that in units, and in float64 for the moments.
         "batch in units": batch * window * (2 * units.itemsize + raw_item + 8),
-        "chunk being encoded": 3 * manifest.chunk * arrays["raw"].row_bytes,
-        "labels and positions": 2 * rows * 28,
+        "chunk being encoded": 3
+        * max(each.chunk_rows * each.row_bytes for each in arrays.values()),
+        "labels and positions": 2 * rows * (28 if not manifest.stretches else 100),
     }
     if making.uploads:
-        buffers["shard being sent"] = max(rows * each.row_bytes for each in arrays.values())
+        buffers["shard being sent"] = max(
+            min(each.shard_rows, each.rows) * each.row_bytes for each in arrays.values()
+        )
         buffers["client of the object store"] = CLIENT_BYTES
     if catalogue is not None:
         buffers["gathered features"] = rows * arrays["features"].row_bytes
         buffers["kernel scratch"] = int(catalogue.scratch_bytes(batch, units))
     return buffers | source_buffers(making.source)
+
+
+def _gathered(manifest: Manifest, rows: int, item: int) -> dict[str, int]:
+    """What is read of the source for a shard of `rows` windows, values of `item` bytes."""
+    if not manifest.stretches:
+        window = manifest.spec.values
+        return {
+            "gathered windows": rows * window * item,
+            "source block": manifest.block * window * max(item, 4),
+        }
+    stretch = manifest.raw_time * len(manifest.channels)
+    # And whether a row was filled.
+    gathered = manifest.stretches * (stretch * item + manifest.raw_time)
+    return {"gathered stretches": gathered, "source block": stretch * max(item, 4)}
 
 
 def source_buffers(source: Source) -> dict[str, int]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headrace.pipeline.console import Console
+from headrace.pipeline.features.raw_form import raw_notes
 from headrace.stores.manifest import Manifest
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.source import Source
@@ -30,7 +31,7 @@ def notes_table(source: Source, manifest: Manifest) -> dict[str, Any]:
 
 def notes_of_build(source: Source, manifest: Manifest) -> list[Note]:
     """Notes of a source, and of a store that is made from it."""
-    return [*source.notes, *_constant_features(manifest)]
+    return [*source.notes, *raw_notes(manifest), *_constant_features(manifest)]
 
 
 def _constant_features(manifest: Manifest) -> Iterator[Note]:

@@ -12,14 +12,17 @@ from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.features.catalogue import make_catalogue
 from headrace.pipeline.features.memory import PIECES, Making, plan_features, worker_need
+from headrace.pipeline.features.raw_form import raw_form
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed
+from headrace.stores.build.build import layout_of
 from headrace.stores.build.writers import writer_versions
 from headrace.stores.errors import BudgetError
 from headrace.stores.layout.fold_index import FoldIndex
-from headrace.stores.layout.layout import make_geometry
-from headrace.stores.layout.survey import Survey, survey_source
-from headrace.stores.manifest import Manifest
+from headrace.stores.layout.layout import Geometry, make_geometry
+from headrace.stores.layout.stretches import most_in_a_shard, raw_chunk_rows, whole_chunks
+from headrace.stores.layout.survey import Survey, signal_borders, survey_source
+from headrace.stores.manifest import FORMAT_VERSION, OLDER_FORMAT, Manifest
 from headrace.stores.source.files.census import Census
 from headrace.stores.source.files.record import KEY
 from headrace.stores.source.source import Source
@@ -61,7 +64,7 @@ def plan_store(
     """
     drafted, folds = (draft or draft_store(config, source)).manifest, config.folds
     looking = console if source.options.non_finite == "drop" else QUIET
-    window = drafted.arrays()[0].row_bytes
+    window = drafted.spec.stored_bytes
     with looking.progress("looking for NaN", source.windows, window) as progress:
         survey = survey_source(
             source, folds.count, folds.by, folds.test_groups, drafted.block, progress.advance
@@ -73,6 +76,11 @@ def plan_store(
             "dropped": tuple((int(low), int(high)) for low, high in survey.dropped),
         }
     )
+    if manifest.stretches:
+        layout = layout_of(manifest, survey.index)
+        most = most_in_a_shard(layout, signal_borders(source, survey))
+        most = whole_chunks(most, manifest.raw_chunk)
+        manifest = manifest.model_copy(update={"stretches": most})
     return manifest, survey
 
 
@@ -148,14 +156,17 @@ def draft_store(config: Config, source: Source) -> StoreDraft:
         spec.time,
         code_folder(config),
     )
+    form = raw_form(source, options)
     geometry = make_geometry(
         spec.stored_bytes,
         options.chunk_windows,
         options.shard_windows,
         options.block_windows,
         widest=0 if catalogue is None else 4 * len(catalogue.names),
+        stretch=form.stretch,
     )
     manifest = Manifest(
+        format_version=FORMAT_VERSION if form.stretch else OLDER_FORMAT,
         source=_described(source),
         config=config.store_keys(),
         writers=writer_versions(),
@@ -177,9 +188,18 @@ def draft_store(config: Config, source: Source) -> StoreDraft:
         block=geometry.block,
         compressor=options.compressor,
         level=options.level,
+        stretch=form.stretch,
+        step=form.step,
+        stretches=_uncounted(geometry) if form.cut else 0,
         dropped=(),
     )
     return StoreDraft(manifest, catalogue)
+
+
+def _uncounted(geometry: Geometry) -> int:
+    """Stretches of a shard before they are counted: twice as many as whole blocks make."""
+    chunk = raw_chunk_rows(geometry.chunk, geometry.block)
+    return whole_chunks(2 * (geometry.shard // geometry.block + 1), chunk)
 
 
 def _described(source: Source) -> dict[str, str | int]:

@@ -101,7 +101,7 @@ def scale_of(manifest: Manifest, windows: int, workers: int, rate: float | None)
         rate=found,
         measured=rate is not None,
         shards=shards,
-        store_bytes=windows * sum(array.row_bytes for array in manifest.arrays()),
+        store_bytes=windows * manifest.window_bytes,
         manifest_bytes=shards * digests + pieces * sum(rows.values()),
         work_seconds=windows / (workers * found),
         task_seconds=shards * TASK_SECONDS,

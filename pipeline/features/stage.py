@@ -25,7 +25,8 @@ from headrace.stores.errors import (
     UserError,
 )
 from headrace.stores.io.places import Place, storage_of
-from headrace.stores.manifest import Manifest, read_manifest
+from headrace.stores.manifest import Manifest
+from headrace.stores.manifest_file import read_manifest
 from headrace.stores.source.files.located import source_exists
 from headrace.stores.source.files.record import KEY, differences
 from headrace.stores.source.probe.probe import open_stranger
@@ -171,7 +172,7 @@ def _drop_damaged(build: Build, console: Console) -> None:
         min(manifest.shard, manifest.windows - shard * manifest.shard)
         for shard in build.finished_shards()
     )
-    window = manifest.arrays()[0].row_bytes
+    window = manifest.spec.stored_bytes
     with console.progress("checking what stands", windows, window) as progress:
         dropped = build.drop_damaged(progress.advance)
     if dropped:
@@ -186,7 +187,7 @@ def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Conso
         compile_in_child()
     if here:
         console.say(f"Starting {job.workers} worker process{'es' * (job.workers > 1)}.")
-    rows, window = build.manifest.shard, build.manifest.arrays()[0].row_bytes
+    rows, window = build.manifest.shard, build.manifest.spec.stored_bytes
     windows = sum(min(rows, build.manifest.windows - shard * rows) for shard in shards)
     with console.progress("features", windows, window) as progress:
         begun = time.monotonic()

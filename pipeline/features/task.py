@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from headrace.pipeline.catalogue import Catalogue
 from headrace.pipeline.features.catalogue import BATCH_WINDOWS, catalogue_of, extract_features
 from headrace.pipeline.features.checks import require_finite, require_storable
+from headrace.pipeline.features.gather import fetched, gather_stretches, gather_windows, placed
 from headrace.stores.build.build import Build, SegmentRecord, layout_of
 from headrace.stores.build.site import site_of
 from headrace.stores.build.writers import writer_versions
@@ -29,6 +30,7 @@ from headrace.stores.io.storage import State
 from headrace.stores.layout.layout import Layout, Recipe, Segment
 from headrace.stores.layout.survey import FoldReader
 from headrace.stores.moments import channel_moments, column_moments, merge_all
+from headrace.stores.shards.cut import CutWindows
 from headrace.stores.source.files.census import Census, census_from
 from headrace.stores.source.files.located import folder_of
 from headrace.stores.source.formats.pieces import PIECES
@@ -103,9 +105,14 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
         UserError: non-finite values, or a source that changed, is gone or cannot be read.
     """
     try:
-        recipe = shop.layout.recipe(shard, shop.fold_of)
-        raw, filled = _gather(shop.source, recipe, shop.layout.geometry.block)
+        recipe, manifest = shop.layout.recipe(shard, shop.fold_of), shop.build.manifest
+        raw: Array | CutWindows
         columns = _labels(shop, recipe)
+        if manifest.stretches:
+            raw, filled, where = gather_stretches(shop.source, recipe, manifest, shard)
+            columns |= where
+        else:
+            raw, filled = gather_windows(shop.source, recipe, manifest.block)
         shop.source.require_state(state)
     except OSError as error:
         raise SourceError(
@@ -115,9 +122,9 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
     if shop.source.options.non_finite == "error":
         require_finite(raw, recipe, shop.source)
     stored = np.dtype(shop.build.manifest.raw_dtype)
-    require_storable(raw, stored)
+    columns["raw"] = raw.stretches if isinstance(raw, CutWindows) else raw
+    require_storable(columns["raw"], stored)
     features, records = _extract(shop, recipe, raw, stored)
-    columns["raw"] = raw
     if features is not None:
         columns["features"] = features
     return MadeRows(recipe, columns, records(columns["label"]), filled)
@@ -213,20 +220,6 @@ def _opened_workshop(target: Place, path: Place, state: State, code: Path | None
     )
 
 
-def _gather(source: Source, recipe: Recipe, block: int) -> tuple[Array, NDArray[np.int64]]:
-    """(n, T, C) windows of the recipe's ranges, in their order, and which of them were filled."""
-    raw = np.empty((recipe.rows, *source.spec.shape), dtype=source.spec.dtype)
-    filled = [np.zeros(0, np.int64)]
-    for at, start, stop in _fetched(source, list(_placed(recipe, block))):
-        rows = slice(at, at + stop - start)
-        if source.options.non_finite == "fill":
-            raw[rows], marked = source.read_marked_windows(start, stop)
-            filled.append(start + np.flatnonzero(marked))
-        else:
-            raw[rows] = source.read_windows(start, stop)
-    return raw, np.concatenate(filled)
-
-
 def _labels(shop: Workshop, recipe: Recipe) -> dict[str, Array]:
     columns: dict[str, Array] = {
         "label": np.empty(recipe.rows, np.int32),
@@ -236,7 +229,7 @@ def _labels(shop: Workshop, recipe: Recipe) -> dict[str, Array]:
     if shop.build.manifest.located:
         columns["recording"] = np.empty(recipe.rows, np.int32)
         columns["start"] = np.empty(recipe.rows, np.int64)
-    for at, start, stop in _fetched(shop.source, list(_placed(recipe)), labels=True):
+    for at, start, stop in fetched(shop.source, list(placed(recipe)), labels=True):
         rows = slice(at, at + stop - start)
         labels = shop.source.read_labels(start, stop)
         columns["label"][rows], columns["group"][rows] = labels.label, labels.group
@@ -248,7 +241,7 @@ def _labels(shop: Workshop, recipe: Recipe) -> dict[str, Array]:
 
 
 def _extract(
-    shop: Workshop, recipe: Recipe, raw: Array, stored: np.dtype[Any]
+    shop: Workshop, recipe: Recipe, raw: Array | CutWindows, stored: np.dtype[Any]
 ) -> tuple[Array | None, Any]:
     """Features of the gathered windows, and what makes the records once labels are known.
 
@@ -262,10 +255,11 @@ def _extract(
         raw_parts, feature_parts = [], []
         for at in range(rows.start, rows.stop, BATCH_WINDOWS):
             batch = slice(at, min(at + BATCH_WINDOWS, rows.stop))
-            units = in_units(raw[batch], scale)
-            held = raw[batch].astype(stored, copy=False)
+            windows = raw[batch]
+            units = in_units(windows, scale)
+            held = windows.astype(stored, copy=False)
             raw_parts.append(
-                channel_moments(units if stored == raw.dtype else in_units(held, scale))
+                channel_moments(units if stored == windows.dtype else in_units(held, scale))
             )
             if catalogue is not None and features is not None:
                 extract_features(catalogue, units, features[batch])
@@ -280,26 +274,6 @@ def _extract(
         ]
 
     return features, records
-
-
-def _fetched(
-    source: Source, placed: list[tuple[int, int, int]], labels: bool = False
-) -> Iterator[tuple[int, int, int]]:
-    """The same, each fetched before it is given, together with those that follow it."""
-    while placed:
-        count = source.fetch([(start, stop) for _, start, stop in placed], labels)
-        yield from placed[:count]
-        placed = placed[count:]
-
-
-def _placed(recipe: Recipe, most: int | None = None) -> Iterator[tuple[int, int, int]]:
-    """(place among the gathered rows, start, stop) of every range, in pieces of at most `most`."""
-    at = 0
-    for low, high in recipe.ranges.tolist():
-        for start in range(low, high, most or high - low):
-            stop = min(start + (most or high - low), high)
-            yield at, start, stop
-            at += stop - start
 
 
 def _segment_rows(segments: tuple[Segment, ...]) -> Iterator[slice]:

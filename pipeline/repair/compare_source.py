@@ -46,7 +46,7 @@ def compare_with_source(
     exact = store.manifest.writers == manifest.writers
     if not exact:
         console.say("Written by other versions: features are compared to 0.1 %, not to the bit.")
-    window = manifest.arrays()[0].row_bytes
+    window = manifest.spec.stored_bytes
     given: tuple[Any, ...] = store.path.absolute(), exact
     found: list[Problem] = []
     with (
@@ -111,17 +111,24 @@ def _differing_rows(
 ) -> Wrong | None:
     """The rows of one array between the first and the last that differ; read chunk by chunk."""
     rows, order = made.columns[array.name], made.recipe.order
+    shard_rows = store.shard_windows
+    begin, count = first // shard_rows * array.shard_rows, len(order)
+    if not array.by_window:
+        order = np.arange(array.shard_rows)
     differing: list[int] = []
     for at in range(0, len(order), array.chunk_rows):
         wanted = rows[order[at : at + array.chunk_rows]].astype(array.dtype, copy=False)
-        stored = store.read(array.name, first + at, first + at + len(wanted))
+        stored = store.read_stored(array.name, begin + at, begin + at + len(wanted))
         nearly = array.dtype.kind == "f" and not exact
         same = _nearly(stored, wanted) if nearly else _same_bits(stored, wanted)
-        differing += (first + at + np.flatnonzero(~same)).tolist()
+        differing += (begin + at + np.flatnonzero(~same)).tolist()
     if not differing:
         return None
-    what = f"{len(differing)} rows are not those of the source"
-    return f"{array.name}/{array.key(first // array.shard_rows)}", what, *_span(differing)
+    name = f"{array.name}/{array.key(first // shard_rows)}"
+    if not array.by_window:
+        what = f"{len(differing)} stretches are not those of the source"
+        return name, what, first, first + count
+    return name, f"{len(differing)} rows are not those of the source", *_span(differing)
 
 
 def _differing_records(

@@ -18,7 +18,8 @@ from headrace.stores.build.differences import manifest_differences
 from headrace.stores.errors import DamageError, StoreError
 from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.places import Place
-from headrace.stores.manifest import Manifest, read_manifest
+from headrace.stores.manifest import Manifest
+from headrace.stores.manifest_file import read_manifest
 from headrace.stores.store import Store
 from headrace.stores.text import listed
 from headrace.stores.verify import (
@@ -96,7 +97,7 @@ def find_sound(
     manifest = planned.manifest
     store, problems = _opened(target, manifest, trusted)
     if len(damaged_shards(store, problems)) < manifest.shards:
-        window = manifest.arrays()[0].row_bytes
+        window = manifest.spec.stored_bytes
         with console.progress("verify", store.windows, window) as progress:
             problems += checksum_problems(store, progress.advance)
         if trusted == "source":

@@ -114,4 +114,4 @@ def plan_verify(request: Request, store: Store) -> MemoryPlan:
 
 
 def _window_bytes(store: Store) -> int:
-    return store.manifest.arrays()[0].row_bytes
+    return store.manifest.spec.stored_bytes

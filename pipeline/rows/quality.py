@@ -21,7 +21,9 @@ _ROWS = 1 << 18
 """About so many rows are imagined for an expectation: 4 MiB."""
 
 
-def expected_group_entropy(order: Order, folds: Sequence[Fold], batch: int) -> float:
+def expected_group_entropy(
+    order: Order, folds: Sequence[Fold], batch: int, stretch: int = 0
+) -> float:
     """Quality of the groups of a batch, from the arrangement alone: no row is read.
 
     Rows are shuffled within a fold, so a chunk holds the fold's groups in proportion; they are
@@ -31,18 +33,24 @@ def expected_group_entropy(order: Order, folds: Sequence[Fold], batch: int) -> f
         order: of the training.
         folds: all folds of the store.
         batch: rows of a batch.
+        stretch: windows that stand one after another, as blocks are shuffled whole: they are of
+            one group. 0: rows are shuffled one by one.
     """
     rng = np.random.default_rng(0)
     groups = [np.array(fold.groups) for fold in folds]
 
-    def imagined(ranges: Sequence[tuple[int, int]], most: int) -> NDArray[np.int32]:
+    def imagined(ranges: Sequence[tuple[int, int]], most: int, whole: int = 1) -> NDArray[np.int32]:
         rows = _fold_rows(ranges, folds)
         rows = np.ceil(rows * min(1, most / rows.sum())).astype(np.int64)
-        codes = [rng.choice(own, size) for own, size in zip(groups, rows, strict=True)]
+        codes = [
+            rng.choice(own, -(-size // whole)).repeat(whole)[:size]
+            for own, size in zip(groups, rows, strict=True)
+        ]
         return rng.permutation(np.concatenate(codes)).astype(np.int32)
 
     buffers = range(min(order.buffers, max(1, _ROWS // order.buffer_rows)))
-    parts = [imagined(order.buffer_ranges(0, b), order.buffer_rows) for b in buffers]
+    whole = max(1, stretch)
+    parts = [imagined(order.buffer_ranges(0, b), order.buffer_rows, whole) for b in buffers]
     ideal = batch_entropy(imagined(order.ranges, _ROWS), batch)
     return batch_entropy(np.concatenate(parts), batch) / ideal if ideal > 0 else 1.0
 

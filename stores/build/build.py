@@ -129,7 +129,8 @@ class Build(ABC):
 
         Args:
             shard: its number.
-            gathered: (n, ...) rows of each array in the order they were gathered.
+            gathered: (n, ...) rows of each array in the order they were gathered; stretches as
+                they are stored, those that lack are filled up with zeros.
             order: (n,) row r of the shard is `gathered[name][order[r]]`.
             records: one for each segment of the shard, in row order.
             filled: numbers of the candidates in which non-finite values were filled.
@@ -146,7 +147,10 @@ class Build(ABC):
         digests, written = [], 0
         for array in self.manifest.arrays():
             rows, chunk = gathered[array.name], array.chunk_rows
-            chunks = (rows[order[at : at + chunk]] for at in range(0, len(order), chunk))
+            if array.by_window:
+                chunks = (rows[order[at : at + chunk]] for at in range(0, len(order), chunk))
+            else:
+                chunks = (rows[at : at + chunk] for at in range(0, array.shard_rows, chunk))
             digest = xxhash.xxh3_128()
             path = self.store / array.name / array.key(shard)
             written += storage_of(path).write(_hashed(array.encode(chunks), digest))

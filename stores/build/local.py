@@ -187,7 +187,7 @@ class LocalSite:
         """See `Site`; a store that stands there stays until the build is finished."""
         self._refuse_foreign()
         folder, build = self.folder, self.build(manifest)
-        plan, wanted = folder / "plan.json", manifest.model_dump(mode="json")
+        plan, wanted = folder / "plan.json", manifest.as_table()
         if not ((folder / "store").is_dir() and (folder / "index.npz").is_file()):
             self.discard()
         if plan.exists() and (differing := manifest_differences(read_plan(plan), wanted)):

@@ -44,7 +44,7 @@ class ObjectBuild(Build):
     @cached_property
     def work(self) -> ObjectPath:
         """By the plan's own name: another builder may write before it is refused."""
-        plan = canonical_json(self.manifest.model_dump(mode="json"))
+        plan = canonical_json(self.manifest.as_table())
         return self.folder / xxhash.xxh3_128_hexdigest(plan)
 
     def drop_damaged(self, advance: Callable[[int], None]) -> list[int]:
@@ -140,7 +140,7 @@ class ObjectSite:
         Whoever finds it there has the same plan, and makes the same bytes, or is refused.
         """
         self._refuse_foreign()
-        build, wanted = self.build(manifest), manifest.model_dump(mode="json")
+        build, wanted = self.build(manifest), manifest.as_table()
         if not self.is_begun():
             there = "itself" if self.target.exists() else next(self._names(self.target), None)
             if there is not None and not replaces:

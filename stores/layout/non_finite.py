@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.layout.layout import join_ranges
+from headrace.stores.shards.cut import CutWindows
 from headrace.stores.source.source import Source
 from headrace.stores.text import listed
 
@@ -61,7 +62,7 @@ def no_ranges() -> Integers:
     return np.zeros((0, 2), dtype=np.int64)
 
 
-def count_non_finite(windows: NDArray[Any], rows: NDArray[np.intp]) -> Integers:
+def count_non_finite(windows: NDArray[Any] | CutWindows, rows: NDArray[np.intp]) -> Integers:
     """(C,) values of the windows (n, T, C) at `rows` that are not finite, by channel."""
     counts = np.zeros(windows.shape[2], dtype=np.int64)
     step = max(1, COUNTED_BYTES // max(1, windows[:1].nbytes))

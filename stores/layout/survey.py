@@ -129,6 +129,21 @@ def _fold_runs(source: Source, fold_of_group: Integers, dropped: Integers) -> It
         yield np.stack([fold_of_group[labels.group], start, stop], axis=1)
 
 
+def signal_borders(source: Source, survey: Survey) -> Iterator[Integers]:
+    """Tables (R, 2): fold, and number within it, of candidates before which a signal may end.
+
+    They begin a run of one label in one recording, or follow what is dropped.
+    """
+    before = np.zeros(len(survey.folds), np.int64)
+    for start, stop, labels in _kept_runs(source, survey.dropped):
+        fold, sizes = survey.fold_of_group[labels.group], stop - start
+        order = np.argsort(fold, kind="stable")
+        inside = np.cumsum(sizes[order]) - sizes[order]
+        first = np.searchsorted(fold[order], fold[order])
+        yield np.stack([fold[order], before[fold[order]] + inside - inside[first]], axis=1)
+        np.add.at(before, fold, sizes)
+
+
 def _kept_runs(source: Source, dropped: Integers) -> Iterator[tuple[Integers, Integers, Labels]]:
     """Start, stop and labels of the source's runs, less what is dropped."""
     edges = dropped.ravel()

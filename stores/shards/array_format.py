@@ -59,6 +59,11 @@ class ArrayFormat:
         return int(np.prod(self.row_shape, dtype=np.int64)) * self.dtype.itemsize
 
     @property
+    def by_window(self) -> bool:
+        """Whether a row is a window's; else it is a stretch that windows are cut from."""
+        return self.dimensions[0] == "window"
+
+    @property
     def shards(self) -> int:
         """How many shards the array has."""
         return -(-self.rows // self.shard_rows)

@@ -89,6 +89,11 @@ class ShardReader:
             part[...] = whole[low - first : high - first]
 
     @property
+    def chunk_rows(self) -> int:
+        """Rows of a chunk."""
+        return self._format.chunk_rows
+
+    @property
     def kept_bytes(self) -> int:
         """Bytes that keeping the index of one shard takes, or a small one whole."""
         return max(self._index_length, self._whole) + _OBJECT_BYTES

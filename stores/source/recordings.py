@@ -140,6 +140,33 @@ class RecordingsLayout:
                 marked[a:b] = before[first + self.spec.time] > before[first]
         return windows, marked
 
+    def places(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Recording, or piece of one, and first row of the candidates, as delivered: (n,) each."""
+        _, recording, row = self._candidates(start, stop)
+        return recording, row
+
+    def read_stretch(
+        self, start: int, stop: int, marks: bool
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """The rows that candidates lie in, one `step` after another in one recording.
+
+        Returns:
+            (R, C) of `spec.dtype`, and (R,) whether NaN or infinity went into a row: looked at if
+            `marks`.
+        """
+        _, recording, row = self._candidates(start, stop)
+        place, number = self._place(recording[0]), int(recording[0])
+        first, rows = int(row[0]), int(row[-1] - row[0]) + self.spec.time
+        found = np.empty((rows, len(self.spec.channels)), self.spec.dtype)
+        bad = np.zeros(rows, dtype=bool)
+        for at in range(0, rows, self._rows.slice_rows):
+            part = slice(at, min(at + self._rows.slice_rows, rows))
+            low, high = first + part.start, first + part.stop
+            found[part], marked = self._rows.read(number, *place, low, high, marks)
+            if marked is not None:
+                bad[part] = marked
+        return found, bad
+
     def row_spans(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Rows of the signals that are read for the candidates, as `(start, stop)` spans."""
         _, recording, row = self._candidates(start, stop)

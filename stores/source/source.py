@@ -145,8 +145,8 @@ class Source:
 
         Recordings know their runs; of the windows layout every label is read.
         """
-        if isinstance(self._layout, RecordingsLayout) and self.grouped:
-            for start, stop, label, group, part in self._layout.label_runs():
+        if self.recordings is not None and self.grouped:
+            for start, stop, label, group, part in self.recordings.label_runs():
                 yield LabelRuns(start, stop, Labels(label, group, part.astype(np.int8)))
             return
         for low, high in slices(self.windows, LABEL_SLICE):
@@ -157,12 +157,11 @@ class Source:
 
     def stretches(self) -> list[tuple[NDArray[np.int32], NDArray[np.int64]]]:
         """Of recordings: label and rows of each run of windows, slice by slice, in order."""
-        window = self.spec.time
-        step = self.options.step_rows(self.spec.rate_hz)
-        assert isinstance(self._layout, RecordingsLayout)
+        window, step = self.spec.time, self.options.step_rows(self.spec.rate_hz)
+        assert self.recordings is not None
         return [
             (label, (stop - start - 1) * step + window)
-            for start, stop, label, _, _ in self._layout.label_runs()
+            for start, stop, label, _, _ in self.recordings.label_runs()
         ]
 
     def read_windows(self, start: int, stop: int) -> NDArray[Any]:
@@ -215,6 +214,11 @@ class Source:
         """
         self._check_range(start, stop)
         return self._layout.read_windows(start, stop, marks=True)
+
+    @property
+    def recordings(self) -> RecordingsLayout | None:
+        """Of recordings where windows are cut; None of windows."""
+        return self._layout if isinstance(self._layout, RecordingsLayout) else None
 
     def sampled_rows(self, looks: int, size: int) -> Iterator[NDArray[np.float64]]:
         """Rows (n, C) of some slices of the data as stored, evenly spread, of `size` bytes each."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.stores.io.places import storage_of
+from headrace.stores.views.lazy_windows import lazy_windows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,17 +19,22 @@ def labelled_dataset(store: Store) -> xr.Dataset:
     """The arrays of a store, opened and not read, with coordinates.
 
     Returns:
-        `raw` (window, time, channel) as stored, `features` (window, feature), `label`, `group`,
-        `source_index` and, for recordings, `recording` and `start` (window). Coordinates: `time`
-        in seconds, `channel`, `unit` and `channel_scale` (raw * channel_scale = units) of each
-        channel, `feature`, and `fold` of the folds' bounds in the attributes. Codes of `label`
-        and `group` are explained by `flag_values` and `flag_meanings` as the CF conventions do.
+        `raw` (window, time, channel) as stored, or cut from `stretches` when it is indexed, if the
+        store holds those, with `stretch` and `offset` of each window; `features` (window,
+        feature), `label`, `group`, `source_index` and, for recordings, `recording` and `start`
+        (window). Coordinates: `time` in seconds, `channel`, `unit` and `channel_scale` (raw *
+        channel_scale = units) of each channel, `feature`, and `fold` of the folds' bounds in the
+        attributes. Codes of `label` and `group` are explained by `flag_values` and
+        `flag_meanings` as the CF conventions do.
     """
     import xarray as xr
 
     where = storage_of(store.path).for_zarr()
     # Without chunks= nothing is computed by Dask: indexing reads what it asks for.
     data: xr.Dataset = xr.open_zarr(where, consolidated=False, chunks=None)
+    if store.manifest.stretches:
+        data = data.rename(raw="stretches").rename_dims(time="stretch_time")
+        data["raw"] = lazy_windows(store)
     coordinates: dict[str, tuple[str, object, dict[str, str]]] = {
         "time": ("time", np.arange(store.spec.time) / store.spec.rate_hz, {"units": "s"}),
         "channel": ("channel", list(store.spec.channels), {}),

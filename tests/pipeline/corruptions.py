@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from headrace.stores.manifest import TABLE_ROWS, Manifest, read_manifest
+from headrace.stores.manifest import TABLE_ROWS, Manifest
+from headrace.stores.manifest_file import read_manifest
 from headrace.stores.shards.array_format import ArrayFormat, canonical_json
 from headrace.stores.shards.reader import ShardReader
 

@@ -36,7 +36,7 @@ from headrace.stores.errors import (
     StoreError,
     UserError,
 )
-from headrace.stores.manifest import read_manifest
+from headrace.stores.manifest_file import read_manifest
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe.probe import open_stranger
 from tests.refusals import assert_refused, refused

@@ -33,7 +33,8 @@ from headrace.stores.build.folder import partial_folder
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import DamageError, DiskError, StoreError
 from headrace.stores.io.places import storage_of
-from headrace.stores.manifest import Manifest, read_manifest
+from headrace.stores.manifest import Manifest
+from headrace.stores.manifest_file import read_manifest
 from headrace.stores.source.source import open_source
 from headrace.stores.verify import Problem, verify_store
 from tests.conftest import ROOT, changed, hashes, request_for

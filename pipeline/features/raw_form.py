@@ -1,0 +1,89 @@
+"""Whether a store holds windows or the stretches of signal that they are cut from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.stores.errors import ConfigError
+from headrace.stores.layout.stretches import default_windows, stretch_rows
+from headrace.stores.manifest import Manifest
+from headrace.stores.source.notes.note import Note
+from headrace.stores.source.source import Source
+from headrace.stores.text import format_bytes
+
+if TYPE_CHECKING:
+    from headrace.pipeline.config.sections import StoreOptions
+
+WORTH = 0.5
+"""Of the bytes of windows: stretches that take more are not made unless they are asked for."""
+
+
+@dataclass(frozen=True)
+class RawForm:
+    """What `raw` of a store holds.
+
+    Attributes:
+        stretch: windows of a stretch, which stand one after another; 0: windows are shuffled.
+        step: samples from one to the next.
+        cut: whether stretches are stored, and not windows.
+    """
+
+    stretch: int = 0
+    step: int = 0
+    cut: bool = False
+
+
+def raw_form(source: Source, options: StoreOptions) -> RawForm:
+    """The form that the configuration names, or the one that suits how windows overlap.
+
+    Raises:
+        UserError: stretches are asked for, and no two windows of the source overlap.
+    """
+    time = source.spec.time
+    step = None if source.recordings is None else source.recordings.step
+    if step is None or step >= time:
+        if options.raw == "stretches" or options.stretch_windows is not None:
+            which = "raw" if options.raw == "stretches" else "stretch_windows"
+            value = '"stretches"' if which == "raw" else options.stretch_windows
+            why = (
+                "has windows, and not recordings that they are cut from"
+                if step is None
+                else f"is cut into windows of {time} samples every {step}: none overlap"
+            )
+            raise ConfigError(
+                f"store.{which} = {value} is for windows that overlap, and {source.path} {why}. "
+                f"Remove it."
+            )
+        return RawForm()
+    windows = options.stretch_windows or default_windows(time, step)
+    pays = stretch_share(time, step, windows) <= WORTH
+    if options.raw is None and not pays:
+        return RawForm()
+    return RawForm(windows, step, options.raw == "stretches" or (options.raw is None and pays))
+
+
+def raw_notes(manifest: Manifest) -> Iterator[Note]:
+    """What `raw` of a store holds, if it was to be decided, and what the other form would take."""
+    if not manifest.stretch:
+        return
+    windows = manifest.windows * manifest.spec.stored_bytes
+    share = stretch_share(manifest.time, manifest.step, manifest.stretch)
+    stretches = manifest.shards * manifest.stretches * manifest.raw_row_bytes
+    stored = "stretches" if manifest.stretches else "windows"
+    other = "windows" if manifest.stretches else "stretches"
+    taken = stretches if manifest.stretches else windows
+    instead = windows if manifest.stretches else int(windows * share)
+    yield Note(
+        f"raw holds {stored}, {format_bytes(taken)} before compression; as {other} it would take "
+        f"about {format_bytes(instead)}: windows of {manifest.time} samples begin every "
+        f"{manifest.step}. {manifest.stretch} of them stand together in the store, in stretches "
+        f"of {stretch_rows(manifest.time, manifest.step, manifest.stretch):,} samples.",
+        "store.raw",
+    )
+
+
+def stretch_share(time: int, step: int, windows: int) -> float:
+    """Bytes of stretches for each byte of their windows."""
+    return stretch_rows(time, step, windows) / (windows * time)
