@@ -76,6 +76,14 @@ class StoreOptions(Section):
     of a task), block 64 consecutive source windows (128 blocks are gathered into one shard).
     """
 
+    raw: Annotated[Literal["windows", "stretches"] | None, AddedLater] = None
+    """What `raw` holds of recordings whose windows overlap: each window, or stretches of signal
+    that windows are cut from as they are read, which hold each sample about twice. Default:
+    stretches where they take half of the bytes or less. Named, both have their rows in the same
+    order, and give the same batches."""
+    stretch_windows: Annotated[int | None, Field(default=None, ge=1), AddedLater] = None
+    """Windows of a stretch; default: as many as steps go into a window, 32 at most. Longer ones
+    take less of the disk and mix less."""
     raw_dtype: Literal["source", "float16", "float32", "float64"] = "source"
     """Stored type of `raw`: the source's own (float32 when resampled), or a chosen one."""
     chunk_windows: int | None = Field(default=None, ge=1)
@@ -145,6 +153,9 @@ class StreamOptions(Section):
     """Chunks read together and shuffled as one buffer; default 32."""
     drop_remainder: bool = False
     """Drop the last, partial batch of an epoch."""
+    jitter: Annotated[bool, AddedLater] = False
+    """Of a store of stretches: windows of a training begin up to half a step earlier or later, at
+    random in each epoch, where label and stretch go on. Features stay those of the window."""
     read_threads: Resource[int] = Field(default=2, ge=1)
     """Buffers read ahead at a time, each held in memory; fewer if the budget asks."""
     prefetch_batches: Resource[int] = Field(default=32, ge=2)

@@ -44,6 +44,7 @@ def stream_identity(
         "inputs": config.model.inputs,
         "feature_scaling": config.model.feature_scaling,
         **delivered,
+        **({"jitter": True} if stream.jitter else {}),
         **config.augment.model_dump(mode="json"),
     }
     return {"store": store.fingerprint, "folds": list(folds), "options": options}

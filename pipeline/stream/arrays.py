@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from headrace.pipeline.rows.order import Position
 from headrace.pipeline.stream.buffers import block_rows, window_shape
 from headrace.pipeline.stream.gather import gather_in_units, gather_raw, standardise_in_place
 from headrace.pipeline.stream.reader import (
+    FIRST,
     BufferOrder,
     Delivery,
     buffer_reader,
@@ -23,11 +24,13 @@ from headrace.pipeline.stream.reader import (
 )
 from headrace.pipeline.stream.route import route_of
 from headrace.stores.errors import ConfigError
+from headrace.stores.shards.cut import CutWindows
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
     from headrace.stores import Store
 
+Made = TypeVar("Made")
 Columns = dict[str, NDArray[Any]]
 ArrayBatch = tuple[Columns, NDArray[Any], NDArray[np.float32]]
 """Inputs by name, labels and sample weights."""
@@ -57,7 +60,7 @@ def array_batches(
     Raises:
         UserError: an augmentation is on that is for tf.data alone; a chunk is damaged.
     """
-    make = _buffer_maker(store, order, config, delivery)
+    maker = _BufferMaker(store, order, config, delivery)
     batch, options = config.train.batch, config.stream
     steps = order.steps(batch, options.drop_remainder, config.train.steps_per_epoch)
     epoch, step = start.epoch, start.step
@@ -67,7 +70,7 @@ def array_batches(
             first, skipped = order.locate(epoch, rows)
             numbers = range(first, order.buffers)
             places = ((epoch, each, skipped * (each == first)) for each in numbers)
-            buffers = _made_ahead(pool, make, places, options.read_threads)
+            buffers = maker.made(pool, places, options.read_threads)
             for number, found in enumerate(_cut(buffers, batch, options.drop_remainder), step):
                 if number >= steps:
                     break
@@ -77,12 +80,12 @@ def array_batches(
 
 def _made_ahead(
     pool: ThreadPoolExecutor,
-    make: Callable[[int, int, int], ArrayBatch],
-    places: Iterator[tuple[int, int, int]],
+    make: Callable[..., Made],
+    places: Iterator[tuple[Any, ...]],
     ahead: int,
-) -> Iterator[ArrayBatch]:
-    """Buffers in order, so many of them in work or waiting."""
-    waiting: deque[Future[ArrayBatch]] = deque()
+) -> Iterator[Made]:
+    """What is made of the places in order, so many in work or waiting."""
+    waiting: deque[Future[Made]] = deque()
     try:
         for place in places:
             waiting.append(pool.submit(make, *place))
@@ -132,43 +135,85 @@ def _joined(parts: list[ArrayBatch]) -> ArrayBatch:
     return inputs, label, weight
 
 
-def _buffer_maker(
-    store: Store, order: BufferOrder, config: Config, delivery: Delivery
-) -> Callable[[int, int, int], ArrayBatch]:
-    """Function (epoch, buffer, rows to skip) -> inputs, labels and weights of its rows."""
-    route, classes = route_of(store, config), len(store.classes)
-    blended = (*route.inputs, "label", "weight")
-    deviations = channel_deviations(delivery.normaliser)
-    setting = Setting(store.spec.time, deviations, config.train.seed, blended)
-    augment, in_units = _on_raw(store, config, delivery, setting)
-    gathers = early_gathers(route, store, delivery)
-    if in_units:
-        gathers["raw"] = gather_in_units(store.spec)
-    else:
-        gathers["raw"] = gather_raw(delivery.normaliser, store.spec.time, store.spec.scale)
-    read = buffer_reader(store, order, route, gathers, delivery.sampling)
-    pairs = _augmentations(config, setting, Stage.PAIRS)
-    if config.augment.custom:
-        raise ConfigError(
-            f"The augmentation {config.augment.custom[0]} is for tf.data alone: use tf(), or leave "
-            "augment.custom out."
+class _BufferMaker:
+    """Makes inputs, labels and weights of the rows of buffers."""
+
+    def __init__(
+        self, store: Store, order: BufferOrder, config: Config, delivery: Delivery
+    ) -> None:
+        """Of `order`; raises UserError: an augmentation is on that is for tf.data alone."""
+        self._route, classes = route_of(store, config), len(store.classes)
+        self._time, self._one_hot, self._classes = store.spec.time, delivery.one_hot, classes
+        blended = (*self._route.inputs, "label", "weight")
+        deviations = channel_deviations(delivery.normaliser)
+        setting = Setting(store.spec.time, deviations, config.train.seed, blended)
+        self._augment, in_units = _on_raw(store, config, delivery, setting)
+        gathers = early_gathers(self._route, store, delivery)
+        if in_units:
+            gathers["raw"] = gather_in_units(store.spec)
+        else:
+            gathers["raw"] = gather_raw(delivery.normaliser, store.spec.time, store.spec.scale)
+        self._gather_raw = gathers["raw"]
+        self._read = buffer_reader(
+            store, order, self._route, gathers, delivery.sampling, self._route.jitter_seed
         )
-    weights = np.ones(classes) if delivery.class_weights is None else delivery.class_weights
-    weights = weights.astype(np.float32)
+        self._pairs = _augmentations(config, setting, Stage.PAIRS)
+        if config.augment.custom:
+            raise ConfigError(
+                f"The augmentation {config.augment.custom[0]} is for tf.data alone: use tf(), or "
+                "leave augment.custom out."
+            )
+        weights = np.ones(classes) if delivery.class_weights is None else delivery.class_weights
+        self._weights = weights.astype(np.float32)
 
-    def make(epoch: int, buffer: int, skipped: int) -> ArrayBatch:
-        columns = read(epoch, buffer, skipped)
-        augment(columns, epoch)
-        columns["weight"] = weights[columns["label"]]
-        if delivery.one_hot:
-            columns["label"] = np.eye(classes, dtype=np.float32)[columns["label"]]
-        for blend in pairs:
+    def made(
+        self, pool: ThreadPoolExecutor, places: Iterator[tuple[int, int, int]], ahead: int
+    ) -> Iterator[ArrayBatch]:
+        """Buffers in order; of stretches, blocks of them: their windows are cut then, not before.
+
+        Args:
+            pool: of `ahead` threads.
+            places: (epoch, buffer, rows to skip) of each.
+            ahead: how many are in work or waiting.
+        """
+        if not self._route.cuts:
+            return _made_ahead(pool, self._whole, places, ahead)
+        buffers = _made_ahead(pool, lambda *place: (self._read(*place), place[0]), places, ahead)
+        return _made_ahead(pool, self._block, self._blocks(buffers), ahead)
+
+    def _whole(self, epoch: int, buffer: int, skipped: int) -> ArrayBatch:
+        return self._finished(self._read(epoch, buffer, skipped), epoch)
+
+    def _blocks(
+        self, buffers: Iterator[tuple[Columns, int]]
+    ) -> Iterator[tuple[Columns, int, int, int]]:
+        partners = self._route.partners
+        for columns, epoch in buffers:
+            rows = len(columns["label"]) - partners
+            for start in range(0, rows, self._route.rows):
+                yield columns, epoch, start, min(start + self._route.rows, rows) + partners
+
+    def _block(self, columns: Columns, epoch: int, start: int, stop: int) -> ArrayBatch:
+        block = {name: columns[name][start:stop] for name in columns if name not in ("raw", FIRST)}
+        windows = CutWindows(columns["raw"], columns[FIRST][start:stop], self._time)
+        block["raw"] = self._gather_raw(windows, np.arange(stop - start))
+        # What is mixed in place is another block's partner.
+        if self._pairs:
+            block = {
+                name: values if name == "raw" else values.copy() for name, values in block.items()
+            }
+        return self._finished(block, epoch)
+
+    def _finished(self, columns: Columns, epoch: int) -> ArrayBatch:
+        self._augment(columns, epoch)
+        columns["weight"] = self._weights[columns["label"]]
+        if self._one_hot:
+            columns["label"] = np.eye(self._classes, dtype=np.float32)[columns["label"]]
+        for blend in self._pairs:
             blend(columns, epoch)
-        kept = len(columns["label"]) - route.partners
-        given = {name: columns[name][:kept] for name in route.inputs}
+        kept = len(columns["label"]) - self._route.partners
+        given = {name: columns[name][:kept] for name in self._route.inputs}
         return given, columns["label"][:kept], columns["weight"][:kept]
-
-    return make
 
 
 def _on_raw(

@@ -28,16 +28,29 @@ BLOCK_BYTES = 3 * 2**20
 
 @dataclass(frozen=True)
 class WindowShape:
-    """What the size of a window depends on: `raw`, None where it is not read, and features."""
+    """What the size of a window depends on.
+
+    Attributes:
+        raw: None where it is not read.
+        features: how many.
+        stretched: bytes of the stretches that windows are cut from, for each window; 0: windows
+            are stored.
+    """
 
     raw: WindowSpec | None
     features: int
+    stretched: int = 0
 
     @property
     def stored_bytes(self) -> int:
         """A window as read: raw as stored, float32 features, label, source index and place."""
         raw = 0 if self.raw is None else self.raw.stored_bytes
         return raw + 4 * self.features + 20
+
+    @property
+    def buffer_bytes(self) -> int:
+        """A window in a buffer of a training: of stretches its part, and where it begins."""
+        return self.stretched + 4 * self.features + 40 if self.stretched else self.stored_bytes
 
     @property
     def float_bytes(self) -> int:
@@ -52,6 +65,7 @@ def window_shape(store: Store, config: Config) -> WindowShape:
     return WindowShape(
         raw=None if inputs == "features" else store.spec,
         features=0 if inputs == "raw" else len(store.feature_names),
+        stretched=0 if inputs == "features" else store.manifest.stretch_share_bytes,
     )
 
 
@@ -86,7 +100,7 @@ def stream_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, 
     as it was decoded and in its order.
     """
     threads = config.stream.read_threads
-    buffer = rows * window.stored_bytes
+    buffer = rows * window.buffer_bytes
     block = (block_rows(window, config.train.batch) + 1) * window.float_bytes
     # Blocks in work, each with the temporaries of its operations, and as many that wait.
     blocks = PREPARE_CALLS * 4 * block + PREPARE_CALLS * block
@@ -108,6 +122,14 @@ def array_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, i
     too.
     """
     threads = config.stream.read_threads
+    if window.stretched:
+        block = (block_rows(window, config.train.batch) + 1) * (window.float_bytes + 20)
+        return {
+            "epoch buffers": (2 * threads + 1) * rows * window.buffer_bytes,
+            "blocks being cut": (threads + 3) * block,
+            "batch joined of two blocks": 2 * config.train.batch * window.float_bytes,
+            **_tables(config, window),
+        }
     return {
         "epoch buffers": (threads + 3) * rows * (window.float_bytes + 20),
         "buffers being read": threads * rows * window.stored_bytes,
@@ -136,8 +158,9 @@ def quantile_sample_bytes(config: Config, store: Store) -> int:
 
 
 def evaluation_rows(store: Store) -> int:
-    """Most windows that an evaluation stream reads at a time."""
-    return min(EVALUATION_CHUNKS * store.chunk_windows, store.windows)
+    """Most windows that an evaluation stream reads at a time, cut if they are of stretches."""
+    chunks = 1 if store.manifest.stretches else EVALUATION_CHUNKS
+    return min(chunks * store.chunk_windows, store.windows)
 
 
 def evaluation_buffers(config: Config, window: WindowShape, rows: int) -> dict[str, int]:

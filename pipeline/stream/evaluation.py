@@ -13,7 +13,6 @@ from headrace.pipeline.augmentations.chance import Sample
 from headrace.pipeline.rows.ranges import cut_ranges, first_rows, merge_ranges
 from headrace.pipeline.rows.split import fold_ranges
 from headrace.pipeline.stream.buffers import (
-    EVALUATION_CHUNKS,
     LEAST_PREFETCHED,
     PREPARE_CALLS,
     evaluation_buffers,
@@ -51,7 +50,7 @@ def evaluation_stream(
     """
     names = (*input_names(store, config), "label", "group", "source_index")
     chosen = first_rows(fold_ranges(store, folds), max_windows)
-    pieces = cut_ranges(merge_ranges(chosen), EVALUATION_CHUNKS * store.chunk_windows)
+    pieces = cut_ranges(merge_ranges(chosen), evaluation_rows(store))
 
     def read(number: np.int64) -> list[NDArray[Any]]:
         columns = store.read_many(names, [pieces[int(number)]])

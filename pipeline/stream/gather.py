@@ -15,23 +15,34 @@ from numpy.typing import ArrayLike, NDArray
 
 from headrace.compiled.kernels import exact_kernel
 from headrace.model.normaliser import SCORE_LIMIT, STANDARD_LIMIT, Normaliser
-from headrace.stores.store import aligned_empty
+from headrace.stores.shards.aligned import aligned_empty
+from headrace.stores.shards.cut import CutWindows
 
 if TYPE_CHECKING:
     from headrace.stores.spec import WindowSpec
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
-Gather = Callable[[NDArray[Any], Rows], NDArray[Any]]
-"""Function of an array (n, ...) and the numbers (k,) of rows: these rows, (k, ...)."""
+Source = NDArray[Any] | CutWindows
+Gather = Callable[[Source, Rows], NDArray[Any]]
+"""Function of an array (n, ...), or of windows that are to be cut, and the numbers (k,) of rows:
+these rows, (k, ...)."""
+_BITS = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+"""Types of whole numbers that rows are copied as, by their bytes."""
 TINY = np.finfo(np.float32).tiny
 """Below it a number is subnormal."""
 LANES = 16
 """Rows that are searched side by side: as many float32 as the widest registers hold."""
 
 
-def gather(source: NDArray[Any], rows: Rows) -> NDArray[Any]:
+def gather(source: Source, rows: Rows) -> NDArray[Any]:
     """Rows as they are, of any shape and dtype."""
+    if isinstance(source, CutWindows):
+        values = source.values
+        target = aligned_empty((len(rows), *source.shape[1:]), values.dtype)
+        bits = _BITS[values.dtype.itemsize]
+        _copy(values.view(bits), source.first[rows], target.view(bits).reshape(len(rows), -1))
+        return target
     target = aligned_empty((len(rows), *source.shape[1:]), source.dtype)
     # Rows are in range: checking them would buffer the target.
     np.take(source, rows, axis=0, out=target, mode="clip")
@@ -58,7 +69,7 @@ def gather_in_units(spec: WindowSpec) -> Gather:
     if (factor == 1).all():
         return lambda source, rows: gather(source, rows).astype(np.float32, copy=False)
 
-    def in_units(source: NDArray[Any], rows: Rows) -> Floats:
+    def in_units(source: Source, rows: Rows) -> Floats:
         found = gather(source, rows).astype(np.float32, copy=False)
         _multiply(found.reshape(len(found), factor.size), factor)
         return found
@@ -74,7 +85,8 @@ def standardise_in_place(normaliser: Normaliser, time: int) -> Callable[[Floats]
 
     def standardise(raw: Floats) -> None:
         rows = raw.reshape(len(raw), mean.size)
-        _standardise(rows, np.arange(len(rows)), mean, scale, np.float32(np.inf), rows)
+        first = np.arange(len(rows)) * mean.size
+        _standardise(rows.reshape(-1), first, mean, scale, np.float32(np.inf), rows)
 
     return standardise
 
@@ -90,7 +102,8 @@ def gather_features(normaliser: Normaliser) -> Gather:
     knots = _flushed(knots)
     columns = _flushed(np.ascontiguousarray(normaliser.segments().transpose(2, 0, 1)))
 
-    def mapped(source: Floats, rows: Rows) -> Floats:
+    def mapped(source: Source, rows: Rows) -> Floats:
+        assert isinstance(source, np.ndarray)
         target = aligned_empty((len(rows), count), np.dtype(np.float32))
         _map_by_quantiles(source, rows, knots, columns, width, np.float32(SCORE_LIMIT), target)
         return target
@@ -104,18 +117,19 @@ def _standardised(
     mean, scale = _flushed(mean), _flushed(scale)
     factor = np.ones_like(mean) if factor is None else _flushed(factor)
 
-    def standardised(source: NDArray[Any], rows: Rows) -> Floats:
-        if source.dtype == np.float16:
-            source = source.astype(np.float32)  # The compiler knows no float16.
-        target = aligned_empty((len(rows), *source.shape[1:]), np.dtype(np.float32))
-        flat = (len(source), mean.size), (len(rows), mean.size)
-        bound, result = np.float32(limit), target.reshape(flat[1])
-        if source.dtype == np.float32 and (factor == 1).all():
-            _standardise(source.reshape(flat[0]), rows, mean, scale, bound, result)
+    def standardised(source: Source, rows: Rows) -> Floats:
+        if isinstance(source, CutWindows):
+            values, first = source.values, source.first[rows]
         else:
-            _scale_and_standardise(
-                source.reshape(flat[0]), rows, factor, mean, scale, bound, result
-            )
+            values, first = source.reshape(-1), rows * mean.size
+        if values.dtype == np.float16:
+            values = values.astype(np.float32)  # The compiler knows no float16.
+        target = aligned_empty((len(rows), *source.shape[1:]), np.dtype(np.float32))
+        bound, result = np.float32(limit), target.reshape(len(rows), mean.size)
+        if values.dtype == np.float32 and (factor == 1).all():
+            _standardise(values, first, mean, scale, bound, result)
+        else:
+            _scale_and_standardise(values, first, factor, mean, scale, bound, result)
         return target
 
     return standardised
@@ -139,31 +153,39 @@ def _multiply(values: Floats, factor: Floats) -> None:
 
 
 @exact_kernel
+def _copy(values: NDArray[Any], first: Rows, target: NDArray[Any]) -> None:
+    for place in range(first.size):
+        start = first[place]
+        for column in range(target.shape[1]):
+            target[place, column] = values[start + column]
+
+
+@exact_kernel
 def _standardise(
-    source: Floats, rows: Rows, mean: Floats, scale: Floats, limit: np.float32, target: Floats
+    values: Floats, first: Rows, mean: Floats, scale: Floats, limit: np.float32, target: Floats
 ) -> None:
-    for place in range(rows.size):
-        row = rows[place]
+    for place in range(first.size):
+        start = first[place]
         for column in range(mean.size):
-            value = _flush(_flush(source[row, column]) - mean[column])
+            value = _flush(_flush(values[start + column]) - mean[column])
             value = _flush(value * scale[column])
             target[place, column] = min(max(value, -limit), limit)
 
 
 @exact_kernel
 def _scale_and_standardise(
-    source: NDArray[Any],
-    rows: Rows,
+    values: NDArray[Any],
+    first: Rows,
     factor: Floats,
     mean: Floats,
     scale: Floats,
     limit: np.float32,
     target: Floats,
 ) -> None:
-    for place in range(rows.size):
-        row = rows[place]
+    for place in range(first.size):
+        start = first[place]
         for column in range(mean.size):
-            value = _flush(_flush(np.float32(source[row, column])) * factor[column])
+            value = _flush(_flush(np.float32(values[start + column])) * factor[column])
             value = _flush(_flush(value - mean[column]) * scale[column])
             target[place, column] = min(max(value, -limit), limit)
 

@@ -110,15 +110,19 @@ def columns_from_graph(
     arguments: list[tf.Tensor],
 ) -> Sample:
     """Call `read` from the graph, and say what it returns: a dict of columns (n, ...)."""
-    kinds = {
+    kinds = column_kinds(store)
+    return call_from_graph(read, arguments, [(name, *kinds[name]) for name in names])
+
+
+def column_kinds(store: Store) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape of a row and dtype of the columns that streams read of windows."""
+    return {
         "raw": (store.spec.shape, store.spec.dtype),
         "features": ((len(store.feature_names),), np.dtype(np.float32)),
         "label": ((), np.dtype(np.int32)),
         "group": ((), np.dtype(np.int32)),
         "source_index": ((), np.dtype(np.int64)),
     }
-    columns = [(name, *kinds[name]) for name in names]
-    return call_from_graph(read, arguments, columns)
 
 
 def in_units(raw: tf.Tensor, spec: WindowSpec) -> tf.Tensor:

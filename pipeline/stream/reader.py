@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from headrace.model.normaliser import Normaliser
 from headrace.pipeline.rows.sampling import Sampling
 from headrace.pipeline.stream.gather import Gather, gather, gather_features, gather_raw
+from headrace.pipeline.stream.jitter import moved, room
 from headrace.pipeline.stream.route import Route
+from headrace.stores.shards.cut import CutWindows
 
 if TYPE_CHECKING:
     from headrace.pipeline.rows.ranges import Range
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 COPY_BITS = 48
 """Lower bits of a source index in the stream: the candidate's number. Above: which copy it is, so
 that the copies of a window are augmented each in its own way."""
+FIRST = "raw_first"
+"""Column of a buffer of stretches: where each window begins among all of their values."""
 ReadBuffer = Callable[[int, int, int], dict[str, NDArray[Any]]]
 """Function (epoch, buffer, rows to skip) -> name -> (n, ...): what a block is cut from."""
 
@@ -78,8 +82,12 @@ def buffer_reader(
     route: Route,
     gathers: Mapping[str, Gather],
     sampling: Sampling | None,
+    jitter_seed: int | None = None,
 ) -> ReadBuffer:
     """Function that reads a buffer's columns, in the order that they are delivered in.
+
+    Windows of a store of stretches are not cut yet: `raw` holds the stretches, and `FIRST` says
+    where each window begins.
 
     With mixing on, the first row follows the last: it is its partner. With balanced sampling as
     many rows are drawn as the buffer has, and the upper bits of a source index say which copy of
@@ -91,13 +99,14 @@ def buffer_reader(
         route: what is read, and whether partners follow.
         gathers: of arrays that are normalised while their rows are put in order.
         sampling: how rows are drawn; None for each once.
+        jitter_seed: of chance that moves windows within their stretches; None: they stay.
     """
     names = route.carried
     needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
 
     def read(epoch: int, buffer: int, skipped: int) -> dict[str, NDArray[Any]]:
         ranges = order.buffer_ranges(epoch, buffer)
-        columns = store.read_many(needed, ranges)
+        columns = store.read_buffer(needed, ranges)
         rows = order.row_order(epoch, buffer, sum(stop - start for start, stop in ranges))
         if route.partners:
             rows = np.append(rows, rows[:1])
@@ -106,10 +115,25 @@ def buffer_reader(
             offset = order.draw_offset(epoch, buffer)
             drawn, copies = sampling.draw(columns[sampling.column], offset)
             rows, copy = drawn[rows], copies[rows]
-        # Popped, so that what was read is given back as soon as it is in order.
-        delivered = {name: gathers.get(name, gather)(columns.pop(name), rows) for name in names}
+        delivered: dict[str, NDArray[Any]] = {}
+        raw = columns.get("raw")
+        spare = None
+        if jitter_seed is not None and isinstance(raw, CutWindows):
+            # Before rows are left out: what a buffer holds is the same wherever it is resumed.
+            spare = [each[rows] for each in room(raw, columns["label"], store.manifest.step)]
+        for name in names:
+            # Popped, so that what was read is given back as soon as it is in order.
+            column = columns.pop(name)
+            if isinstance(column, CutWindows):
+                delivered |= {name: column.stretches, FIRST: column.first[rows]}
+            else:
+                delivered[name] = gathers.get(name, gather)(column, rows)
         if "source_index" in names:
             delivered["source_index"] |= copy << COPY_BITS
+        if spare is not None and jitter_seed is not None:
+            index, channels = delivered["source_index"], len(store.spec.channels)
+            place = delivered[FIRST], (spare[0], spare[1]), index
+            delivered[FIRST] = moved(*place, jitter_seed, epoch, channels)
         return delivered
 
     return read

@@ -9,7 +9,7 @@ import numpy as np
 
 from headrace.pipeline.stream.augment import augments, augments_in_units, partners
 from headrace.pipeline.stream.buffers import block_rows, buffer_rows, window_shape
-from headrace.stores.errors import StoreError
+from headrace.stores.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
     from headrace.model.options import NetworkOptions
@@ -27,6 +27,8 @@ class Route:
             from, if anything is drawn.
         scaled_early: raw is normalised while its rows are put in order, as nothing needs it in
             units; else in blocks, after what augments it there.
+        cuts: whether buffers hold stretches, and a block's windows are cut from them.
+        jitter_seed: of chance that moves windows within their stretches; None: they stay.
         partners: rows that a block holds beyond its own, to be mixed with.
         rows: of a block, its partners apart.
     """
@@ -34,6 +36,8 @@ class Route:
     inputs: tuple[str, ...]
     carried: tuple[str, ...]
     scaled_early: bool
+    cuts: bool
+    jitter_seed: int | None
     partners: int
     rows: int
 
@@ -50,17 +54,24 @@ def route_of(store: Store, config: Config) -> Route:
     and no more buffers are held than otherwise.
 
     Raises:
-        UserError: as `network_inputs`.
+        UserError: as `network_inputs`, or windows are to be moved that are not cut.
     """
     inputs, section = input_names(store, config), config.augment
     in_units = store.spec.dtype == np.float32 and all(factor == 1 for factor in store.spec.scale)
     scaled_early = in_units and not augments_in_units(section)
     drawn, batch = augments(section), config.train.batch
     rows = block_rows(window_shape(store, config), batch)
-    if not drawn and ("raw" not in inputs or scaled_early):
+    cuts = "raw" in inputs and store.manifest.stretches > 0
+    if not drawn and not cuts and ("raw" not in inputs or scaled_early):
         rows = max(rows, buffer_rows(config, store) // 4 // batch * batch)
-    carried = (*inputs, "label", *(("source_index",) if drawn else ()))
-    return Route(inputs, carried, scaled_early, partners(section), rows)
+    seed = config.train.seed if config.stream.jitter and "raw" in inputs else None
+    if seed is not None and not cuts:
+        raise ConfigError(
+            f"stream.jitter moves windows within stretches, and {store.path} holds windows. Set "
+            'stream.jitter = false, or store.raw = "stretches" for a new store.'
+        )
+    carried = (*inputs, "label", *(("source_index",) if drawn or seed is not None else ()))
+    return Route(inputs, carried, scaled_early, cuts, seed, partners(section), rows)
 
 
 def input_shapes(store: Store, config: Config) -> dict[str, tuple[int, ...]]:

@@ -23,14 +23,16 @@ from headrace.pipeline.stream.buffers import (
     stream_buffers,
     window_shape,
 )
+from headrace.pipeline.stream.gather import Gather, gather
 from headrace.pipeline.stream.graph import (
     call_from_graph,
-    columns_from_graph,
+    column_kinds,
     in_units,
     with_bounds,
 )
 from headrace.pipeline.stream.own_augment import own_augmentations, own_faults
 from headrace.pipeline.stream.reader import (
+    FIRST,
     BufferOrder,
     Delivery,
     ReadBuffer,
@@ -39,6 +41,7 @@ from headrace.pipeline.stream.reader import (
     early_gathers,
 )
 from headrace.pipeline.stream.route import Route, route_of
+from headrace.stores.shards.cut import CutWindows
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
@@ -123,9 +126,11 @@ def batch_stream(
     route = route_of(store, config)
     gathers = early_gathers(route, store, delivery)
     read = _tensor_reader(
-        store, route, buffer_reader(store, order, route, gathers, delivery.sampling)
+        store,
+        route,
+        buffer_reader(store, order, route, gathers, delivery.sampling, route.jitter_seed),
     )
-    prepare = _preparation(store, config, route, delivery)
+    prepare = _preparation(store, config, route, delivery, gathers.get("raw", gather))
     steps = order.steps(
         config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch
     )
@@ -194,14 +199,21 @@ def _tensor_reader(
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Sample]:
     """`read`, from the graph."""
     names = route.carried
+    kinds = column_kinds(store)
+    if route.cuts:
+        manifest = store.manifest
+        kinds["raw"] = (manifest.raw_time, len(manifest.channels)), store.spec.dtype
+        kinds[FIRST] = (), np.dtype(np.int64)
+        names = (*names, FIRST)
+    columns = [(name, *kinds[name]) for name in names]
 
     def read_columns(*place: np.int64) -> list[NDArray[Any]]:
-        columns = read(*map(int, place))
-        return [columns[name] for name in names]
+        found = read(*map(int, place))
+        return [found[name] for name in names]
 
     def tensors(epoch: tf.Tensor, buffer: tf.Tensor, skipped: tf.Tensor) -> Sample:
         place = [epoch, buffer, skipped]
-        return columns_from_graph(store, names, read_columns, place) | {"epoch": epoch}
+        return call_from_graph(read_columns, place, columns) | {"epoch": epoch}
 
     return tensors
 
@@ -222,7 +234,7 @@ def _block_cutter(route: Route) -> Callable[[Sample], tf.data.Dataset]:
 
 
 def _preparation(
-    store: Store, config: Config, route: Route, delivery: Delivery
+    store: Store, config: Config, route: Route, delivery: Delivery, gather_raw: Gather
 ) -> Callable[[tf.Tensor, Sample], Batch]:
     """Function (start, buffer) -> (inputs, labels, weights) of a block: augmented, mixed.
 
@@ -239,12 +251,16 @@ def _preparation(
     late = augmentations_once_normalised(config.augment, setting, own)
     statistics = _for_each_sample(delivery.normaliser, time)
     held = route.rows + route.partners
+    cut = _window_cutter(store, route, gather_raw)
 
     def prepare(start: tf.Tensor, buffer: Sample) -> Batch:
         sample = {"epoch": buffer["epoch"]}
         own = slice(start, start + held)
         for name in route.carried:
-            sample[name] = buffer[name][own]
+            if name == "raw" and route.cuts:
+                sample[name] = cut(buffer["raw"], buffer[FIRST][own])
+            else:
+                sample[name] = buffer[name][own]
         if route.scaled_late:
             sample["raw"] = in_units(sample["raw"], store.spec)
         for augment in early:
@@ -262,6 +278,20 @@ def _preparation(
         return given, dict.fromkeys(heads, sample["label"]), dict.fromkeys(heads, sample["weight"])
 
     return prepare
+
+
+def _window_cutter(
+    store: Store, route: Route, gather_raw: Gather
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Function (stretches, where windows begin) -> windows (n, T, C), by `gather_raw`."""
+    dtype = np.dtype(np.float32) if route.scaled_early else store.spec.dtype
+    columns = [("raw", store.spec.shape, dtype)]
+
+    def cut(stretches: NDArray[Any], first: NDArray[np.int64]) -> list[NDArray[Any]]:
+        windows = CutWindows(stretches, first, store.spec.time)
+        return [gather_raw(windows, np.arange(len(first)))]
+
+    return lambda stretches, first: call_from_graph(cut, [stretches, first], columns)["raw"]
 
 
 def _for_each_sample(normaliser: Normaliser, time: int) -> Normaliser:
