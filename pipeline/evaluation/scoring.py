@@ -79,7 +79,7 @@ def score_baseline(
     ranges = cut_ranges(
         first_rows(fold_ranges(store, split.test), config.evaluate.max_windows), BLOCK_WINDOWS
     )
-    row_bytes = sum(array.row_bytes for array in store.manifest.arrays() if array.name in arrays)
+    row_bytes = 4 * len(store.feature_names) or store.spec.stored_bytes
     windows = _test_windows(store, split, config)
     with console.progress("evaluate, extra trees", windows, row_bytes, passing=True) as progress:
         for start, stop in ranges:

@@ -247,11 +247,9 @@ def _epoch_shown(
     """What is left of an epoch, while it runs; its line follows."""
     name = f"epoch {progress.epoch + 1}/{training.epochs}"
     windows = training.windows(training.steps_per_epoch) - training.windows(progress.step)
-    row_bytes = sum(
-        array.row_bytes
-        for array in store.manifest.arrays()
-        if array.name in training.fitted.inputs.shapes
-    )
+    shapes = training.fitted.inputs.shapes
+    row_bytes = 4 * len(store.feature_names) * ("features" in shapes)
+    row_bytes += store.spec.stored_bytes * ("raw" in shapes)
     return console.progress(name, windows, row_bytes, passing=True)
 
 

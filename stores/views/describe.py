@@ -34,6 +34,7 @@ def describe_store(store: Store) -> dict[str, Any]:
             "chunk_windows": manifest.chunk,
             "shard_windows": manifest.shard,
             "block_windows": manifest.block,
+            "stretch_windows": manifest.stretch,
             "shards": manifest.shards,
             "compressor": manifest.compressor,
             "level": manifest.level,

@@ -271,6 +271,7 @@ class VirtualSource:
     parts = ()
     buffer_bytes = chunk_cache_bytes = table_bytes = 8 << 20
     fetched_bytes = pieces_bytes = 0
+    recordings = None
 
     def __init__(self, windows: int) -> None:
         self.windows = windows
