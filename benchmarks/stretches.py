@@ -121,7 +121,7 @@ def main() -> int:
     )
     paths = {form: given.folder / f"{form}.zarr" for form in FORMS}
     peaks = {form: measured_epoch(path) for form, path in paths.items()}
-    set_up_tensorflow()
+    set_up_tensorflow(make_config().train)
     opened = {form: stores.open(path) for form, path in paths.items()}
     runs = {form: compiled(ours(each, make_config())) for form, each in opened.items()}
     seconds = interleaved(runs, given.rounds)

@@ -127,7 +127,7 @@ def _shuffle_quality(request: Request, store: Store, train: Sequence[str], confi
         stretch = store.manifest.stretch
         return expected_group_entropy(order, store.folds, config.train.batch, stretch)
 
-    chunks = buffer_chunks(config.stream)
+    chunks = buffer_chunks(config.stream, store.manifest.stretch)
     found = quality(chunks)
     share = f"{100 * min(found, 1):.1f} %"
     said = f"A batch will mix groups {share} as well as independent draws of windows"

@@ -150,7 +150,7 @@ class StreamOptions(Section):
     """How batches come out of the store. Recorded in the run at its first start."""
 
     buffer_chunks: int | None = Field(default=None, ge=1)
-    """Chunks read together and shuffled as one buffer; default 32."""
+    """Chunks read together and shuffled as one buffer; default 32, of a store of stretches 128."""
     drop_remainder: bool = False
     """Drop the last, partial batch of an epoch."""
     jitter: Annotated[bool, AddedLater] = False

@@ -64,7 +64,7 @@ def fitted_to_budget(config: Config, store: Store, feed: Feed, shuffled: bool) -
 def _too_small(plan_of: StagePlan, config: Config, store: Store, plan: MemoryPlan) -> BudgetError:
     worst = max(plan.buffers, key=lambda name: plan.buffers[name])
     ways = [f'budget = "{-(-plan.projected // MIB)}MiB"']
-    chunks, smaller = buffer_chunks(config.stream), config
+    chunks, smaller = buffer_chunks(config.stream, store.manifest.stretch), config
     while chunks > 1 and not plan_of(smaller, store).fits:
         chunks //= 2
         smaller = smaller.changed("stream", buffer_chunks=chunks)

@@ -39,7 +39,7 @@ def stream_identity(
         "steps_per_epoch": train.steps_per_epoch,
         "balance": train.balance,
         "class_weight_power": train.class_weight_power,
-        "buffer_chunks": buffer_chunks(stream),
+        "buffer_chunks": buffer_chunks(stream, store.manifest.stretch),
         "drop_remainder": stream.drop_remainder,
         "inputs": config.model.inputs,
         "feature_scaling": config.model.feature_scaling,

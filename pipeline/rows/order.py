@@ -39,6 +39,12 @@ BUFFER_CHUNKS = 32
 The groups of a batch are as mixed as by independent draws, to 0.3 %, with 32 chunks of 128; with
 16 of 256 to 1.4 % (300,000 windows of 20 groups in 10 folds).
 """
+STRETCHED_CHUNKS = 128
+"""The same where windows of a stretch stand together: 640 stretches in chunks of 5.
+
+Independent are stretches, and not their windows; a buffer takes a third of the bytes of raw that
+one of 32 chunks of windows takes.
+"""
 _PIECES, _ROWS, _DRAWS = 1, 2, 3
 """Keep the keys of the permutations and of the draws apart."""
 
@@ -280,13 +286,13 @@ def training_order(
     return Order(
         ranges=merge_ranges(fold_ranges(store, folds)),
         chunk_windows=store.chunk_windows,
-        buffer_chunks=buffer_chunks(config.stream),
+        buffer_chunks=buffer_chunks(config.stream, store.manifest.stretch),
         seed=config.train.seed,
         rank=rank,
         ranks=ranks,
     )
 
 
-def buffer_chunks(options: StreamOptions) -> int:
-    """Chunks read together and shuffled as one buffer."""
-    return options.buffer_chunks or BUFFER_CHUNKS
+def buffer_chunks(options: StreamOptions, stretch: int = 0) -> int:
+    """Chunks read together and shuffled as one buffer, of a store with so large a `stretch`."""
+    return options.buffer_chunks or (STRETCHED_CHUNKS if stretch else BUFFER_CHUNKS)

@@ -48,7 +48,8 @@ def resolved_config(request: Request, store: Store) -> Config:
     config = store_config(request.config, store.manifest.config)
     config = _with_initial(with_sources(config))
     config = config.changed("model", inputs=network_inputs(store, config.model))
-    config = config.changed("stream", buffer_chunks=buffer_chunks(config.stream))
+    chunks = buffer_chunks(config.stream, store.manifest.stretch)
+    config = config.changed("stream", buffer_chunks=chunks)
     return config.changed("paths", data=_absolute(request.data), store=_absolute(store.path))
 
 

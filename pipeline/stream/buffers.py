@@ -71,7 +71,8 @@ def window_shape(store: Store, config: Config) -> WindowShape:
 
 def buffer_rows(config: Config, store: Store) -> int:
     """Most windows that a buffer holds: a small store does not fill one."""
-    return min(buffer_chunks(config.stream) * store.chunk_windows, store.windows)
+    chunks = buffer_chunks(config.stream, store.manifest.stretch)
+    return min(chunks * store.chunk_windows, store.windows)
 
 
 def block_rows(window: WindowShape, batch: int) -> int:
@@ -159,7 +160,7 @@ def quantile_sample_bytes(config: Config, store: Store) -> int:
 
 def evaluation_rows(store: Store) -> int:
     """Most windows that an evaluation stream reads at a time, cut if they are of stretches."""
-    chunks = 1 if store.manifest.stretches else EVALUATION_CHUNKS
+    chunks = 4 if store.manifest.stretches else EVALUATION_CHUNKS
     return min(chunks * store.chunk_windows, store.windows)
 
 

@@ -14,12 +14,8 @@ from headrace.stores.layout.folds import Fold
 from headrace.stores.layout.permutation import mix_key, permutation
 from headrace.stores.shards.array_format import MOST_CHUNK_BYTES
 
-WHOLE_CHUNK, WHOLE_SHARD = 5 / 32, 16
-"""Stretches of a chunk for each window that a chunk of windows has, and chunks of a shard.
-
-32 chunks, a buffer, are then 640 stretches for windows of 6 KiB: batches of 128 have 0.99 of the
-entropy of independent draws where there are 38 groups, and the buffer takes a third of the bytes.
-"""
+WHOLE_CHUNK = 5 / 128
+"""Stretches of a chunk for each window that a chunk of windows has: 5 for windows of 6 KiB."""
 _BLOCKS, _ROWS = 1, 2
 """What a key shuffles, so that the two shuffles share no key."""
 
@@ -88,7 +84,7 @@ def make_geometry(
                 else "Cut shorter windows: source.window_s."
             )
         )
-    shard = shard or (WHOLE_SHARD if stretch else 64) * chunk
+    shard = shard or 64 * chunk
     if shard % chunk:
         whole = max(1, shard // chunk) * chunk
         raise ConfigError(
