@@ -123,7 +123,8 @@ def test_a_buffer_holds_stretches_and_no_windows(
 
     def noted(self: Store, names: list[str], ranges: Any) -> Any:
         found = read(self, names, ranges)
-        held.append(found["raw"].stretches.nbytes / len(found["raw"]))
+        if "raw" in found:
+            held.append(found["raw"].stretches.nbytes / len(found["raw"]))
         return found
 
     monkeypatch.setattr(CutWindows, "__getitem__", looked)
