@@ -17,6 +17,7 @@ from headrace.pipeline.features.disk import needed_disk
 from headrace.pipeline.features.memory import Making, plan_features
 from headrace.pipeline.features.notes import notes_table, say_notes
 from headrace.pipeline.features.plan import draft_store, plan_store
+from headrace.pipeline.features.raw_form import is_of_windows
 from headrace.pipeline.features.reading import LARGE, read_amplification
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.memory.fit import StagePlan, fitted
@@ -164,7 +165,7 @@ def _store(
         )
     storage = storage_of(request.store)
     with open_stranger(request.data, request.config.source) as source:
-        draft = draft_store(request.config, source)
+        draft = draft_store(request.config, source, is_of_windows(request.store))
         manifest, survey = plan_store(request.config, source, draft, request.console)
         if measure:
             request.console.say("Measuring what the worker processes take, some 15 seconds.")

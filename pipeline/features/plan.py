@@ -12,12 +12,13 @@ from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.features.catalogue import make_catalogue
 from headrace.pipeline.features.memory import PIECES, Making, plan_features, worker_need
-from headrace.pipeline.features.raw_form import raw_form
+from headrace.pipeline.features.raw_form import is_of_windows, raw_form
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.build.build import layout_of
 from headrace.stores.build.writers import writer_versions
 from headrace.stores.errors import BudgetError
+from headrace.stores.io.places import Place
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import Geometry, make_geometry
 from headrace.stores.layout.stretches import most_in_a_shard, raw_chunk_rows, whole_chunks
@@ -110,7 +111,11 @@ class PlannedBuild:
 
 
 def plan_build(
-    config: Config, source: Source, console: Console, uploads: bool = False
+    config: Config,
+    source: Source,
+    console: Console,
+    uploads: bool = False,
+    target: Place | None = None,
 ) -> PlannedBuild:
     """Plan the store of `source`, refusing what does not fit as early as possible.
 
@@ -118,11 +123,12 @@ def plan_build(
         config, source: of the store.
         console: where progress is shown.
         uploads: shards are written as objects.
+        target: where it stands, or will stand; what is there keeps its form.
 
     Raises:
         UserError: the configuration does not suit the source or the memory.
     """
-    draft = draft_store(config, source)
+    draft = draft_store(config, source, target is not None and is_of_windows(target))
     if source.options.non_finite == "drop":  # The survey will look at every window.
         drafted = Making(draft.manifest, draft.catalogue, source, 0, uploads)
         plan_features(config, drafted)[0].require_fit()
@@ -141,8 +147,8 @@ def plan_build(
     return PlannedBuild(manifest, survey.index, fitting, workers, need, source.census)
 
 
-def draft_store(config: Config, source: Source) -> StoreDraft:
-    """The store of `source` but for its folds.
+def draft_store(config: Config, source: Source, as_windows: bool = False) -> StoreDraft:
+    """The store of `source` but for its folds; see `raw_form` for `as_windows`.
 
     Raises:
         UserError: the configuration does not suit the source.
@@ -156,7 +162,7 @@ def draft_store(config: Config, source: Source) -> StoreDraft:
         spec.time,
         code_folder(config),
     )
-    form = raw_form(source, options)
+    form = raw_form(source, options, as_windows)
     geometry = make_geometry(
         spec.stored_bytes,
         options.chunk_windows,

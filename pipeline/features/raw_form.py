@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.stores.errors import ConfigError
+from headrace.stores.build.site import site_of
+from headrace.stores.errors import ConfigError, UserError
+from headrace.stores.io.places import Place
 from headrace.stores.layout.stretches import default_windows, stretch_rows
 from headrace.stores.manifest import Manifest
+from headrace.stores.manifest_file import read_manifest
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.source import Source
 from headrace.stores.text import format_bytes
@@ -35,8 +39,28 @@ class RawForm:
     cut: bool = False
 
 
-def raw_form(source: Source, options: StoreOptions) -> RawForm:
+def is_of_windows(target: Place) -> bool:
+    """Whether a store stands at `target`, or is begun, that holds windows shuffled one by one.
+
+    It is what it is where the configuration names no form: stores of format 2 are checked, mended
+    and finished as such.
+    """
+    with suppress(UserError):
+        return read_manifest(target).stretch == 0
+    site = site_of(target)
+    if not site.stands():
+        with suppress(UserError, OSError, ValueError):
+            return site.is_begun() and site.load().manifest.stretch == 0
+    return (target / "raw").is_dir() and not (target / "stretch").is_dir()
+
+
+def raw_form(source: Source, options: StoreOptions, as_windows: bool = False) -> RawForm:
     """The form that the configuration names, or the one that suits how windows overlap.
+
+    Args:
+        source: that is to be stored.
+        options: of the store.
+        as_windows: what is there already holds windows, and stays so if no form is named.
 
     Raises:
         UserError: stretches are asked for, and no two windows of the source overlap.
@@ -59,7 +83,7 @@ def raw_form(source: Source, options: StoreOptions) -> RawForm:
         return RawForm()
     windows = options.stretch_windows or default_windows(time, step)
     pays = stretch_share(time, step, windows) <= WORTH
-    if options.raw is None and not pays:
+    if options.raw is None and (as_windows or not pays):
         return RawForm()
     return RawForm(windows, step, options.raw == "stretches" or (options.raw is None and pays))
 

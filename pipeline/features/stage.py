@@ -87,7 +87,8 @@ def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBu
     config, console = request.config, request.console
     state = source.state()
     source.require_state(state)  # In which the source was opened, too.
-    planned = plan_build(config, source, console, uploads=storage_of(target).is_remote)
+    uploads = storage_of(target).is_remote
+    planned = plan_build(config, source, console, uploads, target)
     _describe(console, source, planned.manifest)
     console.memory_plan("features", planned.memory)
     job = ShardJob(

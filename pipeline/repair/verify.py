@@ -77,7 +77,7 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
     with open_stranger(data, request.config.source) as source:
         state = source.state()
         source.require_state(state)
-        planned = plan_build(request.config, source, request.console)
+        planned = plan_build(request.config, source, request.console, target=store.path)
         plan = planned.memory
         console.memory_plan("verify, source", plan)
         differing = [

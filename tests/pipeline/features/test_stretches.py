@@ -276,6 +276,39 @@ def test_the_form_follows_from_how_windows_overlap(data: Path, step: int, form: 
         assert len(notes) == (form == "stretches")
 
 
+def test_a_store_of_windows_is_checked_mended_and_finished_as_it_is(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_for(config_of(None), data, tmp_path / "old.zarr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headrace.pipeline.features.raw_form.WORTH", 0.0)
+        store_here(request)
+    before = hashes(tmp_path / "old.zarr")
+    assert stores.open(tmp_path / "old.zarr").manifest.format_version == 2
+    store_here(request)
+    for harmed in ("raw/c.1.0.0", "manifest/zarr.json"):
+        path = tmp_path / "old.zarr" / harmed
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        with tasks_here():
+            run_repair(request, "checksums")
+            run_verify(request, True)
+        assert hashes(tmp_path / "old.zarr") == before
+    half = request_for(config_of(None), data, tmp_path / "half.zarr")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headrace.pipeline.features.raw_form.WORTH", 0.0)
+        patch.setattr("headrace.pipeline.features.stage.finish_store", interrupt)
+        with tasks_here(), pytest.raises(KeyboardInterrupt):
+            run_features(half)
+    store_here(half)
+    assert hashes(tmp_path / "half.zarr") == before
+
+
+def interrupt(*given: Any, **more: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def test_stretches_need_windows_that_overlap(data: Path) -> None:
     config = config_of("stretches", source={"step_samples": 32})
     with open_source(data, config.source) as source:
