@@ -138,3 +138,15 @@ def assert_as_it_was_or_whole(target: Path, before: dict[str, str], job: Job) ->
     """A store that stands is complete and true, or the one that was to be mended."""
     if target.exists():
         assert hashes(target) in (before, hashes(job.whole))
+
+
+@dataclass(frozen=True)
+class OwnJob(Job):
+    """A job whose process is given the job's own configuration."""
+
+    def command(self, folder: Path, target: Path) -> list[str]:
+        """As `Job.command`."""
+        command = super().command(folder, target)
+        table = self.config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
+        (folder / "tiny.toml").write_text(tomli_w.dumps(table))
+        return command

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import tomli_w
 from pyarrow import parquet
 
 from headrace.pipeline.config.config import Config
@@ -30,7 +29,7 @@ from headrace.stores.source.source import open_source
 from headrace.stores.store import open_store
 from tests.conftest import changed, hashes, request_for
 from tests.in_process import store_here, tasks_here
-from tests.pipeline.faults import Job
+from tests.pipeline.faults import OwnJob
 from tests.pipeline.test_faults import ENDS, end_and_go_on
 from tests.refusals import refused
 
@@ -233,17 +232,6 @@ def test_the_plan_counts_what_sources_of_many_files_hold(made: Made) -> None:
 
 
 @dataclass(frozen=True)
-class FilesJob(Job):
-    """A store of many files."""
-
-    def command(self, folder: Path, target: Path) -> list[str]:
-        """As `Job.command`, with the configuration of the files."""
-        command = super().command(folder, target)
-        table = self.config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
-        (folder / "tiny.toml").write_text(tomli_w.dumps(table))
-        return command
-
-
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["kill -9", "kill -9 of a worker"])
@@ -251,7 +239,7 @@ def test_a_stage_on_many_files_that_is_ended_loses_nothing(
     name: str, made: Made, tmp_path: Path
 ) -> None:
     for harmed in (None, harm) if name == "kill -9" else (None,):
-        job = FilesJob(made.data, made.config, made.store, harmed)
+        job = OwnJob(made.data, made.config, made.store, harmed)
         for seed in range(4):
             folder = tmp_path / f"{seed}{harmed is None}"
             end_and_go_on(ENDS[name], seed, job, folder, here=False)

@@ -34,6 +34,8 @@ from headrace.stores.store import Store
 from headrace.stores.verify import verify_store
 from tests.conftest import changed, hashes, request_for
 from tests.in_process import store_here, tasks_here
+from tests.pipeline.faults import OwnJob
+from tests.pipeline.test_faults import ENDS, end_and_go_on
 from tests.refusals import refused
 
 LEAST: dict[str, Any] = {
@@ -339,3 +341,14 @@ def test_a_manifest_of_windows_says_nothing_of_stretches(data: Path, tmp_path: P
     store_here(request_for(config_of(None, source={"step_samples": 16}), data, tmp_path / "a"))
     manifest = read_manifest(tmp_path / "a")
     assert not {"stretch", "step", "stretches"} & set(manifest.as_table())
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", ["kill -9", "kill -9 of a worker", "SIGTERM"])
+def test_a_stage_on_stretches_that_is_ended_loses_nothing(
+    name: str, both: tuple[Store, Store], data: Path, tmp_path: Path
+) -> None:
+    job = OwnJob(data, config_of("stretches"), Path(str(both[1].path)))
+    for seed in range(4):
+        end_and_go_on(ENDS[name], seed, job, tmp_path / f"{seed}", here=False)
