@@ -83,7 +83,8 @@ def raw_form(source: Source, options: StoreOptions, as_windows: bool = False) ->
         return RawForm()
     windows = options.stretch_windows or default_windows(time, step)
     pays = stretch_share(time, step, windows) <= WORTH
-    if options.raw is None and (as_windows or not pays):
+    # Blocks of a length of their own are of windows that are shuffled one by one.
+    if options.raw is None and (as_windows or not pays or options.block_windows is not None):
         return RawForm()
     return RawForm(windows, step, options.raw == "stretches" or (options.raw is None and pays))
 

@@ -231,7 +231,6 @@ def test_the_plan_counts_what_sources_of_many_files_hold(made: Made) -> None:
         assert one.buffers[name] == 2 * source.table_bytes
 
 
-@dataclass(frozen=True)
 @pytest.mark.faults
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["kill -9", "kill -9 of a worker"])

@@ -311,6 +311,12 @@ def interrupt(*given: Any, **more: Any) -> None:
     raise KeyboardInterrupt
 
 
+def test_blocks_that_are_named_are_of_windows(data: Path) -> None:
+    config = config_of(None, store={"block_windows": 5})
+    with open_source(data, config.source) as source:
+        assert not raw_form(source, config.store).stretch
+
+
 def test_stretches_need_windows_that_overlap(data: Path) -> None:
     config = config_of("stretches", source={"step_samples": 32})
     with open_source(data, config.source) as source:

@@ -88,7 +88,7 @@ def test_the_recorded_config_reads_back_equal(tmp_path: Path, config: Config) ->
     run = recorded(tmp_path / "run", full)
     assert recorded_config(run) == full
     # How far to read ahead follows from the budget of each start.
-    assert load_config(run.config).stream.model_fields_set == {"drop_remainder"}
+    assert load_config(run.config).stream.model_fields_set == {"drop_remainder", "jitter"}
     assert load_config(run.config) == full
     assert recorded_fingerprint(run) == STORE
     assert json.loads(run.versions.read_text())["numpy"]
