@@ -78,13 +78,14 @@ def raw_form(source: Source, options: StoreOptions, as_windows: bool = False) ->
             )
             raise ConfigError(
                 f"store.{which} = {value} is for windows that overlap, and {source.path} {why}. "
-                f"Remove it."
+                "Remove it."
             )
         return RawForm()
     windows = options.stretch_windows or default_windows(time, step)
     pays = stretch_share(time, step, windows) <= WORTH
+    named = options.raw is not None or options.stretch_windows is not None
     # Blocks of a length of their own are of windows that are shuffled one by one.
-    if options.raw is None and (as_windows or not pays or options.block_windows is not None):
+    if not named and (as_windows or not pays or options.block_windows is not None):
         return RawForm()
     return RawForm(windows, step, options.raw == "stretches" or (options.raw is None and pays))
 

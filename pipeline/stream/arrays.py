@@ -154,9 +154,7 @@ class _BufferMaker:
         else:
             gathers["raw"] = gather_raw(delivery.normaliser, store.spec.time, store.spec.scale)
         self._gather_raw = gathers["raw"]
-        self._read = buffer_reader(
-            store, order, self._route, gathers, delivery.sampling, self._route.jitter_seed
-        )
+        self._read = buffer_reader(store, order, self._route, gathers, delivery.sampling)
         self._pairs = _augmentations(config, setting, Stage.PAIRS)
         if config.augment.custom:
             raise ConfigError(

@@ -82,7 +82,6 @@ def buffer_reader(
     route: Route,
     gathers: Mapping[str, Gather],
     sampling: Sampling | None,
-    jitter_seed: int | None = None,
 ) -> ReadBuffer:
     """Function that reads a buffer's columns, in the order that they are delivered in.
 
@@ -99,7 +98,6 @@ def buffer_reader(
         route: what is read, and whether partners follow.
         gathers: of arrays that are normalised while their rows are put in order.
         sampling: how rows are drawn; None for each once.
-        jitter_seed: of chance that moves windows within their stretches; None: they stay.
     """
     names = route.carried
     needed = (*names, "group") if sampling is not None and sampling.column == "group" else names
@@ -116,11 +114,9 @@ def buffer_reader(
             drawn, copies = sampling.draw(columns[sampling.column], offset)
             rows, copy = drawn[rows], copies[rows]
         delivered: dict[str, NDArray[Any]] = {}
-        raw = columns.get("raw")
-        spare = None
-        if jitter_seed is not None and isinstance(raw, CutWindows):
+        if route.jitter_seed is not None:
             # Before rows are left out: what a buffer holds is the same wherever it is resumed.
-            spare = [each[rows] for each in room(raw, columns["label"], store.manifest.step)]
+            before, after = room(columns["raw"], columns["label"], store.manifest.step)
         for name in names:
             # Popped, so that what was read is given back as soon as it is in order.
             column = columns.pop(name)
@@ -130,10 +126,10 @@ def buffer_reader(
                 delivered[name] = gathers.get(name, gather)(column, rows)
         if "source_index" in names:
             delivered["source_index"] |= copy << COPY_BITS
-        if spare is not None and jitter_seed is not None:
-            index, channels = delivered["source_index"], len(store.spec.channels)
-            place = delivered[FIRST], (spare[0], spare[1]), index
-            delivered[FIRST] = moved(*place, jitter_seed, epoch, channels)
+        if route.jitter_seed is not None:
+            place = delivered[FIRST], (before[rows], after[rows]), delivered["source_index"]
+            channels = len(store.spec.channels)
+            delivered[FIRST] = moved(*place, route.jitter_seed, epoch, channels)
         return delivered
 
     return read

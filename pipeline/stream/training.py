@@ -128,7 +128,7 @@ def batch_stream(
     read = _tensor_reader(
         store,
         route,
-        buffer_reader(store, order, route, gathers, delivery.sampling, route.jitter_seed),
+        buffer_reader(store, order, route, gathers, delivery.sampling),
     )
     prepare = _preparation(store, config, route, delivery, gathers.get("raw", gather))
     steps = order.steps(

@@ -12,7 +12,7 @@ from headrace.stores.layout.layout import Layout, Recipe
 
 Integers = NDArray[np.int64]
 MOST_WINDOWS = 32
-"""Of a stretch by default: each is then at most a twelfth longer than their steps."""
+"""Of a stretch by default, however much they overlap."""
 
 
 def default_windows(time: int, step: int) -> int:

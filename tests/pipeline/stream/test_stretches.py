@@ -19,7 +19,8 @@ from headrace.pipeline.stream.arrays import array_batches
 from headrace.pipeline.stream.buffers import stream_buffers, window_shape
 from headrace.pipeline.stream.evaluation import evaluation_stream
 from headrace.pipeline.stream.jitter import moved, room
-from headrace.pipeline.stream.reader import Delivery
+from headrace.pipeline.stream.reader import Delivery, early_gathers
+from headrace.pipeline.stream.route import route_of
 from headrace.pipeline.stream.training import training_stream
 from headrace.stores.errors import ConfigError
 from headrace.stores.shards.cut import CutWindows
@@ -114,7 +115,7 @@ def test_evaluation_reads_every_window(both: tuple[Store, Store]) -> None:
 def test_a_buffer_holds_stretches_and_no_windows(
     both: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut, held, most = both[1], [], []
+    cut, held = both[1], []
 
     def looked(self: CutWindows, rows: Any) -> Any:
         raise AssertionError("a whole buffer was cut")
@@ -129,11 +130,12 @@ def test_a_buffer_holds_stretches_and_no_windows(
 
     monkeypatch.setattr(CutWindows, "__getitem__", looked)
     monkeypatch.setattr(Store, "read_buffer", noted)
-    gather = reader.gather
-    monkeypatch.setattr(
-        reader, "gather", lambda source, rows: most.append(len(rows)) or gather(source, rows)
-    )
     batches(cut, CONFIG)
+    order, route = training_order(cut, FOLDS, CONFIG), route_of(cut, CONFIG)
+    delivery = Delivery(drawn(cut, CONFIG)[0])
+    gathers = early_gathers(route, cut, delivery)
+    buffer = reader.buffer_reader(cut, order, route, gathers, None)(0, 0, 0)
+    assert buffer["raw"].shape[1] == cut.manifest.raw_time > cut.spec.time
     assert np.mean(held) < 0.65 * cut.spec.stored_bytes
 
 
