@@ -118,18 +118,6 @@ def _past_text(raw: Any, at: Any, separator: int) -> Any:
 
 
 @part_of_kernel
-def _digits(raw: Any, at: Any, mantissa: Any) -> Any:
-    """A number with the digits from a byte on written behind it, and the byte after them."""
-    while at < raw.size:
-        digit = np.int64(raw[at]) - _ZERO
-        if digit < 0 or digit > 9:
-            break
-        mantissa = mantissa * np.uint64(10) + np.uint64(digit)
-        at += 1
-    return mantissa, at
-
-
-@part_of_kernel
 def _number(raw: Any, at: Any, mark: int) -> Any:
     """The number that begins at a byte, and the byte after it; -1: it is not plain."""
     begin, size = at, raw.size
@@ -139,12 +127,22 @@ def _number(raw: Any, at: Any, mark: int) -> Any:
     negative = raw[at] == _MINUS
     at += np.int64(negative)
     first, mantissa = at, np.uint64(0)
-    mantissa, at = _digits(raw, at, mantissa)
+    while at < size:
+        digit = np.int64(raw[at]) - _ZERO
+        if digit < 0 or digit > 9:
+            break
+        mantissa = mantissa * np.uint64(10) + np.uint64(digit)
+        at += 1
     written, tens = at - first, 0
     if at < size and raw[at] == mark:
         at += 1
         first = at
-        mantissa, at = _digits(raw, at, mantissa)
+        while at < size:
+            digit = np.int64(raw[at]) - _ZERO
+            if digit < 0 or digit > 9:
+                break
+            mantissa = mantissa * np.uint64(10) + np.uint64(digit)
+            at += 1
         tens = first - at
     digits = written - tens
     if digits > _DIGITS:

@@ -201,3 +201,9 @@ def test_jittered_streams_resume_and_arrays_have_their_bits(both: tuple[Store, S
         np.testing.assert_array_equal(a[0]["features"], b[0]["features"])
     assert_same(every[9:], batches(both[1], config, start=Position(0, 9)))
     refused(ConfigError, lambda: batches(both[0], config))
+
+
+def test_a_window_is_not_moved_towards_another_label() -> None:
+    windows = CutWindows(np.zeros((1, 20, 1), np.int16), np.array([0, 4, 8]), 8)
+    before, after = room(windows, np.array([0, 0, 1], np.int32), 4)
+    assert (before.tolist(), after.tolist()) == ([0, 2, 0], [1, 0, 0])
