@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,8 +89,13 @@ class Build(ABC):
         """
 
     @abstractmethod
-    def _read_all(self, read: Callable[[int], Columns]) -> Iterator[Columns]:
-        """What `read` gives for each shard, in order."""
+    def _opened_records(self) -> Iterator[Path | io.BytesIO]:
+        """The shards' records as NumPy opens them, in order.
+
+        They are decoded by the caller, in one thread: NumPy parses their headers as Python, and
+        Python 3.11 cannot do that in several threads (gh-106905: "AST constructor recursion
+        depth mismatch").
+        """
 
     def index(self) -> FoldIndex:
         """The index of the folds that the build was begun with.
@@ -234,7 +241,8 @@ class Build(ABC):
             written[table.name] += 1
 
         names = ["filled", *held]
-        for columns in self._read_all(lambda shard: self._columns(shard, names)):
+        for shard, opened in enumerate(self._opened_records()):
+            columns = self._columns(shard, names, opened)
             filled.append(columns["filled"])
             for table in self.manifest.tables():
                 before, rows = held[table.name], columns[table.name]
@@ -256,18 +264,15 @@ class Build(ABC):
     def _write(self, name: str, parts: Bytes | Iterator[Bytes]) -> None:
         storage_of(self.store / name).write(parts)
 
-    def _columns(self, shard: int, names: list[str]) -> Columns:
+    def _opened_record(self, shard: int) -> Path | io.BytesIO:
         path = self._record(shard)
-        try:
-            with np.load(storage_of(path).for_numpy(), allow_pickle=False) as record:
-                return {name: np.asarray(record[name]) for name in names}
-        except ARCHIVE_ERRORS as error:
-            if isinstance(error, UserError):
-                raise
-            raise StoreError(
-                f"{path} is damaged ({first_line(error)}). Delete it, and start again: its shard "
-                "is made anew."
-            ) from error
+        with _refusing_damage(path):
+            return storage_of(path).for_numpy()
+
+    def _columns(self, shard: int, names: list[str], opened: Path | io.BytesIO) -> Columns:
+        damaged = _refusing_damage(self._record(shard))
+        with damaged, np.load(opened, allow_pickle=False) as record:
+            return {name: np.asarray(record[name]) for name in names}
 
 
 def layout_of(manifest: Manifest, index: FoldIndex) -> Layout:
@@ -280,3 +285,16 @@ def _hashed(parts: Iterator[bytes], digest: Any) -> Iterator[Bytes]:
     for part in parts:
         digest.update(part)
         yield part
+
+
+@contextmanager
+def _refusing_damage(path: Place) -> Iterator[None]:
+    try:
+        yield
+    except ARCHIVE_ERRORS as error:
+        if isinstance(error, UserError):
+            raise
+        raise StoreError(
+            f"{path} is damaged ({first_line(error)}). Delete it, and start again: its shard "
+            "is made anew."
+        ) from error

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.stores.build.build import Build, Columns
+from headrace.stores.build.build import Build
 from headrace.stores.build.differences import manifest_differences
 from headrace.stores.build.folder import (
     REPLACED,
@@ -64,7 +65,7 @@ class LocalBuild(Build):
     def _is_whole(self, shard: int) -> bool:
         try:
             names = ["filled", *(table.name for table in self.manifest.tables())]
-            digests = self._columns(shard, names)["shard_digest"][0]
+            digests = self._columns(shard, names, self._opened_record(shard))["shard_digest"][0]
             return all(
                 file_digest(self.store / array.name / array.key(shard)) == digest.tobytes()
                 for array, digest in zip(self.manifest.arrays(), digests, strict=True)
@@ -92,8 +93,8 @@ class LocalBuild(Build):
         rename_folder(self.store, self.target)
         LocalSite(self.target).discard()
 
-    def _read_all(self, read: Callable[[int], Columns]) -> Iterator[Columns]:
-        return map(read, range(self.manifest.shards))
+    def _opened_records(self) -> Iterator[Path | io.BytesIO]:
+        return map(self._opened_record, range(self.manifest.shards))
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import xxhash
 
-from headrace.stores.build.build import Build, Columns
+from headrace.stores.build.build import Build
 from headrace.stores.build.differences import manifest_differences
 from headrace.stores.build.folder import (
     REPLACED,
@@ -74,12 +76,12 @@ class ObjectBuild(Build):
             )
         ObjectSite(self.target).discard()
 
-    def _read_all(self, read: Callable[[int], Columns]) -> Iterator[Columns]:
-        """Side by side."""
+    def _opened_records(self) -> Iterator[Path | io.BytesIO]:
+        """Fetched side by side."""
         shards, size = range(self.manifest.shards), self.target.options.requests
         with ThreadPoolExecutor(size) as pool:
             for first in range(0, len(shards), size):
-                yield from pool.map(read, shards[first : first + size])
+                yield from pool.map(self._opened_record, shards[first : first + size])
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,23 @@ def test_source_and_store_may_be_objects(
     assert opened.fingerprint == stores.open(tiny_store).fingerprint
 
 
+@pytest.mark.usefixtures("made_here")
+def test_records_are_decoded_in_one_thread(
+    server: S3Server, tiny_config: Config, tiny_source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python 3.11 cannot parse headers of .npy files in several (gh-106905)."""
+    load, threads = np.load, set()
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        threads.add(threading.get_ident())
+        return load(*args, **kwargs)
+
+    monkeypatch.setattr(np, "load", noted)
+    config = reached(tiny_config, server.endpoint)
+    run_features(request_for(config, tiny_source, at(ADDRESS, config)))
+    assert threads == {threading.get_ident()}
+
+
 @pytest.fixture
 def people(server: S3Server) -> Path:
     """A folder of one table of text a person in the bucket, and a table that lists them."""
