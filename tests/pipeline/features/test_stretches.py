@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.features.notes import notes_of_build
 from headrace.pipeline.features.plan import plan_build, plan_store
-from headrace.pipeline.features.raw_form import raw_form
+from headrace.pipeline.features.raw_form import RawForm, raw_form
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
@@ -46,6 +48,7 @@ LEAST: dict[str, Any] = {
     "features": {"select": ["ch0__mean", "ch1__std"]},
     "folds": {"count": 3},
 }
+LENGTHS = [400, 333, 512, 90, 47, 620, 301, 355, 500]
 
 
 def write_signals(path: Path, lengths: list[int], dtype: str = "i2", gap: bool = False) -> None:
@@ -77,10 +80,30 @@ def made(folder: Path, data: Path, form: str, **sections: dict[str, Any]) -> Sto
     return stores.open(folder / f"{form}.zarr")
 
 
+def form_of(config: Config, data: Path) -> RawForm:
+    with open_source(data, config.source) as source:
+        return raw_form(source, config.store)
+
+
+def flip(path: Path, bits: int, at: int | None = None) -> None:
+    """Change a byte of a file, the middle one if not said."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if at is None else at] ^= bits
+    path.write_bytes(content)
+
+
+@contextmanager
+def where_none_pay() -> Iterator[pytest.MonkeyPatch]:
+    """Stretches are made where they are asked for, and nowhere else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("headrace.pipeline.features.raw_form.WORTH", 0.0)
+        yield patch
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("signals") / "recordings.h5"
-    write_signals(path, [400, 333, 512, 90, 47, 620, 301, 355, 500])
+    write_signals(path, LENGTHS)
     return path
 
 
@@ -196,15 +219,13 @@ def test_damage_to_stretches_is_found_and_mended_to_the_same_bytes(
 ) -> None:
     target = tmp_path / "harmed.zarr"
     shutil.copytree(str(both[1].path), target)
-    shard = target / "raw" / "c.1.0.0"
-    content = bytearray(shard.read_bytes())
-    content[40] ^= 255
-    shard.write_bytes(content)
+    flip(target / "raw" / "c.1.0.0", 255, at=40)
     with pytest.raises(DamageError, match=r"c\.1\.0\.0"):
         stores.open(target).read("raw", 0, 300)
     request = request_for(config_of("stretches"), data, target)
     with tasks_here():
-        refused(StoreError, lambda: run_verify(request))
+        with refused(StoreError):
+            run_verify(request)
         run_repair(request, "checksums")
         run_verify(request)
     assert hashes(target) == hashes(Path(str(both[1].path)))
@@ -223,8 +244,8 @@ def test_rows_that_are_not_the_sources_are_found(
         return rows + (start == 0), marked
 
     monkeypatch.setattr(RecordingsLayout, "read_stretch", another)
-    with tasks_here():
-        refused(StoreError, lambda: run_verify(request, True))
+    with tasks_here(), refused(StoreError):
+        run_verify(request, True)
 
 
 def test_a_wrong_offset_is_damage_and_no_other_window(
@@ -281,27 +302,22 @@ def test_the_form_follows_from_how_windows_overlap(data: Path, step: int, form: 
 
 
 def test_a_store_of_windows_is_checked_mended_and_finished_as_it_is(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path
 ) -> None:
     request = request_for(config_of(None), data, tmp_path / "old.zarr")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headrace.pipeline.features.raw_form.WORTH", 0.0)
+    with where_none_pay():
         store_here(request)
     before = hashes(tmp_path / "old.zarr")
     assert stores.open(tmp_path / "old.zarr").manifest.format_version == 2
     store_here(request)
     for harmed in ("raw/c.1.0.0", "manifest/zarr.json"):
-        path = tmp_path / "old.zarr" / harmed
-        content = bytearray(path.read_bytes())
-        content[len(content) // 2] ^= 1
-        path.write_bytes(content)
+        flip(tmp_path / "old.zarr" / harmed, 1)
         with tasks_here():
             run_repair(request, "checksums")
             run_verify(request, True)
         assert hashes(tmp_path / "old.zarr") == before
     half = request_for(config_of(None), data, tmp_path / "half.zarr")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headrace.pipeline.features.raw_form.WORTH", 0.0)
+    with where_none_pay() as patch:
         patch.setattr("headrace.pipeline.features.stage.finish_store", interrupt)
         with tasks_here(), pytest.raises(KeyboardInterrupt):
             run_features(half)
@@ -315,24 +331,19 @@ def interrupt(*given: Any, **more: Any) -> None:
 
 def test_a_length_that_is_named_is_kept_where_stretches_do_not_pay(data: Path) -> None:
     config = config_of(None, source={"step_samples": 16}, store={"stretch_windows": 3})
-    with open_source(data, config.source) as source:
-        found = raw_form(source, config.store)
+    found = form_of(config, data)
     assert (found.stretch, found.cut) == (3, False)
 
 
 def test_blocks_that_are_named_are_of_windows(data: Path) -> None:
-    config = config_of(None, store={"block_windows": 5})
-    with open_source(data, config.source) as source:
-        assert not raw_form(source, config.store).stretch
+    assert not form_of(config_of(None, store={"block_windows": 5}), data).stretch
 
 
 def test_stretches_need_windows_that_overlap(data: Path) -> None:
-    config = config_of("stretches", source={"step_samples": 32})
-    with open_source(data, config.source) as source:
-        refused(ConfigError, lambda: plan_store(config, source))
-    config = changed(config_of("stretches"), store={"block_windows": 5})
-    with open_source(data, config.source) as source:
-        refused(ConfigError, lambda: plan_store(config, source))
+    for section, wrong in (("source", "step_samples"), ("store", "block_windows")):
+        config = config_of("stretches", **{section: {wrong: 32}})
+        with open_source(data, config.source) as source, refused(ConfigError):
+            plan_store(config, source)
 
 
 def test_a_stretch_is_about_two_windows_long() -> None:
