@@ -33,7 +33,7 @@ from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.request import Request
 from headrace.pipeline.rows.order import BUFFER_CHUNKS, Order, training_order
 from headrace.pipeline.rows.quality import batch_entropy, expected_group_entropy
-from headrace.pipeline.rows.split import choose_split, class_table
+from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.stage import run_train
 from headrace.stores import Store
@@ -56,7 +56,7 @@ def write_sorted_source(path: Path, windows: int) -> None:
 
 def mixing(store: Store, config: Config) -> tuple[list[tuple[str, ...]], float]:
     """A row of the table for each buffer, and the worst quality of the default one."""
-    train = choose_split(store.folds, class_table(store), config.split).train
+    train = choose_split(store.folds, store.class_table, config.split).train
     codes = [store.read(name, 0, store.windows) for name in ("label", "group")]
     rows, worst = [], 1.0
     for chunks in (1, BUFFER_CHUNKS // 4, BUFFER_CHUNKS):

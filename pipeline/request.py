@@ -13,6 +13,7 @@ from headrace.stores.io.places import Place
 
 if TYPE_CHECKING:
     from headrace.pipeline.memory.watch import MemoryUse
+    from headrace.stores import Store
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,12 @@ class Request:
     Attributes:
         config: the validated configuration.
         data: the source, when one is named.
-        store: the Zarr store.
+        store: the Zarr store; the first, if several are read as one.
         run: the run folder, when one is named.
         console: where to speak.
         new: begin another run beside a complete one.
         memory: what the process tree holds, sampled while the stage runs.
+        others: stores that are read as one with the first.
     """
 
     config: Config
@@ -36,6 +38,7 @@ class Request:
     console: Console
     new: bool = False
     memory: MemoryUse | None = None
+    others: tuple[Place, ...] = ()
 
 
 def require_data(request: Request) -> Place:
@@ -56,3 +59,16 @@ def require_data(request: Request) -> Place:
             "or fetch the default data set with: make data."
         )
     return request.data
+
+
+def open_requested(request: Request) -> Store:
+    """The store that a request names, or several as one.
+
+    Raises:
+        UserError: as `open_store`.
+    """
+    from headrace.stores.store import open_store
+
+    paths, config = [request.store, *request.others], request.config
+    classes = config.store.new_classes == "add"
+    return open_store(paths, parts=config.paths.parts, new_classes=classes)

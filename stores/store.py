@@ -1,12 +1,12 @@
-"""A finished store, opened for reading: rows of its arrays, its folds and their moments."""
+"""Finished stores, opened for reading as one: rows, folds and their moments."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,13 +20,17 @@ from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import Place, place_of, storage_of
 from headrace.stores.layout.folds import Fold, named_folds
-from headrace.stores.manifest import TABLE_ROWS, Manifest
 from headrace.stores.manifest_file import read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
+from headrace.stores.parts.join import Joined, join_names, require_alike
+from headrace.stores.parts.part import StorePart, fingerprint_of
+from headrace.stores.parts.places import later_parts, store_of_part
 from headrace.stores.shards.aligned import aligned_empty
+from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.shards.cut import CutWindows
-from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD, ShardReader
+from headrace.stores.shards.reader import WHOLE_SHARD, ShardReader
 from headrace.stores.stretched import read_stretched
+from headrace.stores.text import counted
 
 
 @dataclass(frozen=True)
@@ -47,47 +51,96 @@ class FoldMoments:
 
 
 class Store:
-    """Reads a finished store. Opening reads metadata only; data is decoded outside the GIL.
+    """Reads a finished store, or several as one. Opening reads metadata only; data is decoded
+    outside the GIL.
+
+    Rows of the parts follow one another, so those of the first are its own; codes of `label` and
+    `group` are those of `classes` and `groups`, and `source_index` goes on from part to part.
 
     Attributes:
-        path: the store's folder, or the address of its objects.
-        manifest: what it says of itself.
+        parts: what it is made of: one, unless it grew or several were opened as one.
+        path: the first part's folder, or the address of its objects.
+        manifest: of the first part: what parts agree in, such as the options of features.
         spec: of a window of `raw`.
     """
 
-    def __init__(self, path: Place, manifest: Manifest, index_cache: int | None = None) -> None:
-        """A store in `path` that keeps at most `index_cache` bytes of shards' indexes."""
-        self.path = path
-        self.manifest = manifest
-        self.spec = manifest.spec
-        self._formats = {array.name: array for array in manifest.arrays()}
-        self._requests = storage_of(path).requests
+    def __init__(self, *parts: StorePart) -> None:
+        """A store of these parts, in this order; they are taken to agree: see `require_alike`."""
+        self.parts = parts
+        self.path = parts[0].path
+        self.manifest = parts[0].manifest
+        self.spec = self.manifest.spec
+        self._formats = {array.name: array for array in self.manifest.arrays()}
+        self._starts = _starts(part.manifest.windows for part in parts)
+        self._raw_starts = (
+            _starts(part.stretches for part in parts) if self.manifest.stretches else self._starts
+        )
+        self._requests = storage_of(self.path).requests
         self._pool: ThreadPoolExecutor | None = None
-        self._readers = self._readers_of(KEPT_SHARDS)
-        if index_cache is not None:
-            kept = min(KEPT_SHARDS, max(1, index_cache // self.shard_index_bytes))
-            self._readers = self._readers_of(kept)
 
-    def _readers_of(self, kept: int) -> dict[str, ShardReader]:
-        cache = storage_of(self.path).cache(self.fingerprint)
-        return {
-            name: ShardReader(self.path / name, each, kept, cache)
-            for name, each in self._formats.items()
-        }
+    @cached_property
+    def _names(self) -> Joined:
+        return join_names(self.parts)
+
+    @cached_property
+    def _shifts(self) -> dict[str, NDArray[np.int64]]:
+        """What is added to a column's values in each part."""
+        candidates = (int(part.manifest.source["windows"]) for part in self.parts)
+        return {"source_index": _starts(candidates), "stretch": self._raw_starts}
 
     def with_index_cache(self, size: int | None) -> Self:
         """The same store, keeping at most so many bytes of shards' indexes; None: `index_bytes`."""
-        return type(self)(self.path, self.manifest, size)
+        if size is None:
+            return type(self)(*(StorePart(part.path, part.manifest) for part in self.parts))
+        return type(self)(*(part.keeping(size // len(self.parts)) for part in self.parts))
+
+    def of_parts(self, count: int) -> Self:
+        """The store of the first parts."""
+        return type(self)(*self.parts[:count])
+
+    @property
+    def opened(self) -> tuple[tuple[Place, ...], tuple[int, ...]]:
+        """The stores that were opened as this one, and how many parts of each."""
+        places: dict[Place, int] = {}
+        for part in self.parts:
+            own = store_of_part(part.path)
+            places[own] = places.get(own, 0) + 1
+        return tuple(places), tuple(places.values())
+
+    def each_part(self) -> Iterator[Self]:
+        """Each part as a store of its own."""
+        for part in self.parts:
+            yield type(self)(part)
+
+    @property
+    def part_starts(self) -> tuple[int, ...]:
+        """First row of each part: its chunks are counted from there."""
+        return tuple(self._starts[:-1].tolist())
 
     @property
     def shard_index_bytes(self) -> int:
-        """Bytes that keeping the indexes of one shard of every array takes."""
-        return sum(reader.kept_bytes for reader in self._readers.values())
+        """Bytes that keeping the indexes of one shard of every array takes, in each part."""
+        return sum(part.shard_index_bytes for part in self.parts)
 
     @property
     def index_bytes(self) -> int:
-        """Bytes that keeping the indexes of all shards takes, or of 1,000."""
-        return self.shard_index_bytes * min(self.manifest.shards, KEPT_SHARDS)
+        """Bytes that keeping the indexes of all shards takes, or of 1,000 of a part."""
+        return sum(part.index_bytes for part in self.parts)
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes held while the tables of moments are read, a part at a time."""
+        return max(part.manifest.table_bytes for part in self.parts)
+
+    @property
+    def stretch_share_bytes(self) -> int:
+        """Bytes of stretches for each window, in the shard that has most; 0: there are none."""
+        return max(part.manifest.stretch_share_bytes for part in self.parts)
+
+    @property
+    def shards(self) -> int:
+        """Shards of every array, in all parts."""
+        return sum(part.manifest.shards for part in self.parts)
 
     @property
     def request_buffers(self) -> dict[str, int]:
@@ -106,7 +159,7 @@ class Store:
     @property
     def windows(self) -> int:
         """Rows of every array."""
-        return self.manifest.windows
+        return int(self._starts[-1])
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -116,12 +169,12 @@ class Store:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names behind the numbers in `label`."""
-        return self.manifest.classes
+        return self._names.classes
 
     @property
     def groups(self) -> tuple[str, ...]:
         """Names behind the numbers in `group`."""
-        return self.manifest.groups
+        return self._names.groups
 
     @property
     def chunk_windows(self) -> int:
@@ -130,18 +183,18 @@ class Store:
 
     @property
     def shard_windows(self) -> int:
-        """Rows of a shard, the unit of writing."""
+        """Rows of a shard of the first part, the unit of writing."""
         return self.manifest.shard
 
     @property
     def folds(self) -> tuple[Fold, ...]:
-        """The folds in row order."""
-        return self.manifest.folds
+        """The folds in row order; of several parts see `GrownFold`."""
+        return self._names.folds
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hex digest of the manifest, which holds a digest of everything else."""
-        return hashlib.sha256(self.manifest.to_bytes()).hexdigest()[:32]
+        """Hex digest of all that the store holds."""
+        return fingerprint_of(self.parts)
 
     def read(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Rows [start, stop) of an array, (stop - start, ...), freshly allocated, C order.
@@ -180,7 +233,8 @@ class Store:
         """`read_many`, but for `raw` of a store of stretches: `CutWindows`, not cut yet."""
         wanted = [(int(start), int(stop)) for start, stop in ranges]
         if "raw" in names and self.manifest.stretches:
-            return read_stretched(self._read_rows, self.manifest, str(self.path), names, wanted)
+            rows, where = int(self._raw_starts[-1]), str(self.path)
+            return read_stretched(self._read_rows, self.manifest, rows, where, names, wanted)
         return dict(self._read_rows(names, wanted))
 
     def _read_rows(
@@ -188,18 +242,55 @@ class Store:
     ) -> dict[str, NDArray[Any]]:
         """Rows of arrays as they are stored."""
         result = {name: self._empty(name, sum(b - a for a, b in wanted)) for name in names}
-        jobs = []
+        jobs, pieces = [], []
         for name, target in result.items():
-            at = 0
-            for start, stop in wanted:
-                jobs.append((self._readers[name], target[at : at + stop - start], start))
-                at += stop - start
+            for number, start, part in self._pieces(name, target, wanted):
+                jobs.append((self.parts[number].readers[name], part, start))
+                pieces.append((name, number, part))
         if self._requests == 1:
             for reader, part, start in jobs:
                 reader.read_into(part, start)
         else:
             self._read_together(jobs)
+        if len(self.parts) > 1:
+            for name, number, part in pieces:
+                self._translate(name, number, part)
         return result
+
+    def array(self, name: str) -> ArrayFormat:
+        """How an array is stored in the first part.
+
+        Raises:
+            UserError: there is no such array.
+        """
+        if name not in self._formats:
+            raise StoreError(
+                f"{self.path} has no array {name!r}; it has {', '.join(self._formats)}."
+            )
+        return self._formats[name]
+
+    def _pieces(
+        self, name: str, target: NDArray[Any], wanted: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[int, int, NDArray[Any]]]:
+        """(number of the part, first of its rows, where they go) of the ranges of an array."""
+        starts, at = (self._raw_starts if name == "raw" else self._starts), 0
+        for start, stop in wanted:
+            number = int(np.searchsorted(starts, start, side="right")) - 1
+            while start < stop:
+                end = min(stop, int(starts[number + 1]))
+                yield number, start - int(starts[number]), target[at : at + end - start]
+                at += end - start
+                start, number = end, number + 1
+
+    def _translate(self, name: str, number: int, values: NDArray[Any]) -> None:
+        """Turn what a part says into what the store of all says, in its place."""
+        if name in self._shifts:
+            values += self._shifts[name][number].astype(values.dtype)
+            return
+        tables = {"label": self._names.labels, "group": self._names.members}
+        codes = tables[name][number] if name in tables else None
+        if codes is not None:
+            values[...] = codes[values]
 
     def _read_together(self, jobs: Iterable[tuple[ShardReader, NDArray[Any], int]]) -> None:
         """Read chunks side by side: most of the time a request waits for its answer."""
@@ -222,11 +313,8 @@ class Store:
                 each.cancel()
 
     def _empty(self, name: str, rows: int) -> NDArray[Any]:
-        if name not in self._formats:
-            raise StoreError(
-                f"{self.path} has no array {name!r}; it has {', '.join(self._formats)}."
-            )
-        return aligned_empty((rows, *self._formats[name].row_shape), self._formats[name].dtype)
+        array = self.array(name)
+        return aligned_empty((rows, *array.row_shape), array.dtype)
 
     def moments(self, folds: Iterable[str]) -> FoldMoments:
         """Moments of the named folds, merged in row order: the same bits every time.
@@ -240,8 +328,19 @@ class Store:
             features = self._merged("feature_moments", names, 1)
         else:
             features = empty_moments(0)
-        windows = sum(size for _, size in self._segment_rows(names))
+        windows = sum(size for part in self.parts for _, size in part.segment_rows(names))
         return FoldMoments(windows, raw.mean, raw.std, features.mean, features.std)
+
+    @cached_property
+    def class_table(self) -> NDArray[np.int64]:
+        """(F, K) windows of each class in each fold."""
+        counts = np.zeros((len(self.folds), len(self.classes)), np.int64)
+        row_of = {fold.name: number for number, fold in enumerate(self.folds)}
+        for part, codes in zip(self.parts, self._names.labels, strict=True):
+            rows = [row_of[fold.name] for fold in part.manifest.folds]
+            columns = range(len(part.manifest.classes)) if codes is None else codes
+            counts[np.ix_(rows, list(columns))] += part.class_table()
+        return counts
 
     def class_counts(self, folds: Iterable[str]) -> NDArray[np.int64]:
         """(K,) windows of each class in the named folds.
@@ -249,11 +348,9 @@ class Store:
         Raises:
             UserError: as `named_folds`.
         """
-        names = [fold.name for fold in named_folds(self.folds, folds)]
-        counts, row_of = np.zeros(len(self.classes), np.int64), self.table_rows("class_counts")
-        for row, _ in self._segment_rows(names):
-            counts += row_of(row)
-        return counts
+        names = {fold.name for fold in named_folds(self.folds, folds)}
+        wanted = [fold.name in names for fold in self.folds]
+        return np.asarray(self.class_table[wanted].sum(axis=0))
 
     def __len__(self) -> int:
         """Windows, one a row."""
@@ -276,55 +373,63 @@ class Store:
         time, channels = self.spec.shape
         return (
             f"<Store {self.path}: {self.windows:,} windows of {time} x {channels}, "
-            f"{len(self.feature_names)} features, {len(self.folds)} folds>"
+            f"{len(self.feature_names)} features, {len(self.folds)} folds"
+            f"{f', {len(self.parts)} parts' if len(self.parts) > 1 else ''}>"
         )
-
-    def table_rows(self, name: str) -> Callable[[int], NDArray[Any]]:
-        """A function of a row's number in a table of the manifest (a shard's or a segment's).
-
-        It holds TABLE_ROWS rows at a time: ask in ascending order.
-        """
-        formats = {table.name: table for table in self.manifest.tables()}
-        table = formats[name]
-        reader = ShardReader(self.path / "manifest" / name, table)
-        held, first = np.empty(0), -1
-
-        def row(number: int) -> NDArray[Any]:
-            nonlocal held, first
-            if number // TABLE_ROWS != first:
-                first = number // TABLE_ROWS
-                start = first * TABLE_ROWS
-                rows = min(TABLE_ROWS, table.rows - start)
-                held = np.empty((rows, *table.row_shape), table.dtype)
-                reader.read_into(held, start)
-            return np.asarray(held[number % TABLE_ROWS])
-
-        return row
-
-    def _segment_rows(self, names: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """(row in the manifest's tables, windows) of the segments of the named folds."""
-        for row, segment in enumerate(self.manifest.segments()):
-            if self.folds[segment.fold].name in names:
-                yield row, segment.stop - segment.start
 
     def _merged(self, name: str, folds: Sequence[str], values: int) -> Moments:
         """Moments of the folds' columns, of which a window holds so many values."""
-        row_of = self.table_rows(name)
-        parts = (Moments(size * values, *row_of(row)) for row, size in self._segment_rows(folds))
         columns = len(self.spec.channels) if name == "raw_moments" else len(self.feature_names)
-        return merge_all(parts, columns)
+        every = (part.moments(name, folds, values) for part in self.parts)
+        return merge_all(chain.from_iterable(every), columns)
 
 
-def open_store(path: Place | str, options: ObjectOptions = DEFAULT_OBJECTS) -> Store:
-    """Open a finished store.
+def _starts(sizes: Iterable[int]) -> NDArray[np.int64]:
+    """Where each of several begins that follow one another, and the end."""
+    return np.array([0, *accumulate(sizes)], np.int64)
+
+
+def open_store(
+    path: Place | str | Sequence[Place | str],
+    options: ObjectOptions = DEFAULT_OBJECTS,
+    *,
+    parts: int | Sequence[int] | None = None,
+    new_classes: bool = False,
+) -> Store:
+    """Open a finished store with all its parts, or several as one.
 
     Args:
-        path: its folder, or the address of its objects: s3://, gs:// or az://.
+        path: its folder, or the address of its objects: s3://, gs:// or az://; or several.
         options: how an address is reached.
+        parts: how many of its parts are read, from the first on; of several stores one number
+            each. None: all that stand there.
+        new_classes: of several stores: whether the later ones may have classes that the first
+            has not.
 
     Raises:
-        UserError: there is none, it is not finished, of a newer format, or its manifest damaged.
+        UserError: there is none, it is not finished, of a newer format, or its manifest damaged;
+            several differ in what a window or a feature is, or in the fold of a group.
     """
+    paths = [path] if isinstance(path, str) or not isinstance(path, Sequence) else path
+    counts = [parts] * len(paths) if parts is None or isinstance(parts, int) else [*parts]
+    if not paths or len(counts) != len(paths):
+        raise StoreError(
+            f"{len(paths)} stores are named, and how many parts are read of {len(counts)}. Name "
+            "a number for each store."
+        )
+    found = [_open_parts(each, options, count) for each, count in zip(paths, counts, strict=True)]
+    first = found[0][0]
+    for number, opened in enumerate(found):
+        for part in opened[number == 0 :]:
+            require_alike(first, part, new_classes or part is not opened[0])
+    store = Store(*chain.from_iterable(found))
+    _ = store.folds  # Refused where a group stands in two.
+    return store
+
+
+def _open_parts(
+    path: Place | str, options: ObjectOptions, count: int | None
+) -> tuple[StorePart, ...]:
     if not isinstance(path, (str, Path, ObjectPath)):
         raise StoreError(f"A store is named by its path or address, not by {path!r}.")
     try:
@@ -343,4 +448,14 @@ def open_store(path: Place | str, options: ObjectOptions = DEFAULT_OBJECTS) -> S
             f"There is no store {folder}. Make it: headrace features with the same --config or "
             f"--data, and --store {folder}"
         )
-    return Store(folder, read_manifest(folder))
+    first = StorePart(folder, read_manifest(folder))
+    if count == 1:
+        return (first,)
+    later = later_parts(folder)
+    if count is not None and not 1 <= count <= len(later) + 1:
+        raise StoreError(
+            f"{folder} has {counted(len(later) + 1, 'part')}, and {count} are to be read."
+        )
+    with ThreadPoolExecutor(storage_of(folder).requests) as pool:
+        manifests = list(pool.map(read_manifest, later[: None if count is None else count - 1]))
+    return (first, *map(StorePart, later, manifests))

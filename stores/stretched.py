@@ -19,6 +19,7 @@ Read = Callable[[Sequence[str], Sequence[tuple[int, int]]], dict[str, NDArray[An
 def read_stretched(
     read: Read,
     manifest: Manifest,
+    rows: int,
     where: str,
     names: Sequence[str],
     ranges: Sequence[tuple[int, int]],
@@ -28,6 +29,7 @@ def read_stretched(
     Args:
         read: gives rows of arrays as they are stored.
         manifest: of the store.
+        rows: stretches that it holds, in all parts.
         where: the store, for errors.
         names: arrays, `raw` among them.
         ranges: (start, stop) of windows, in the wanted order.
@@ -39,7 +41,7 @@ def read_stretched(
     columns = read([*dict.fromkeys([*others, "stretch", "offset"])], ranges)
     number, offset = columns["stretch"], columns["offset"]
     used = np.unique(number)
-    rows, most = manifest.shards * manifest.stretches, manifest.raw_time - manifest.time
+    most = manifest.raw_time - manifest.time
     if len(used) and not (
         0 <= used[0] <= used[-1] < rows and 0 <= offset.min() <= offset.max() <= most
     ):

@@ -14,6 +14,7 @@ from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest
 from headrace.stores.moments import Moments, channel_moments, column_moments, merge_all
+from headrace.stores.parts.places import is_of_parts
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.store import Store
 from headrace.stores.units import in_units
@@ -50,7 +51,7 @@ def verify_store(store: Store, advance: Advance) -> Iterator[Problem]:
     Reads every file once for its checksum and, if those are right, every row once more.
 
     Args:
-        store: an opened store.
+        store: one part of an opened store.
         advance: called with the number of rows that are done; twice the rows in all.
     """
     clean = True
@@ -68,7 +69,7 @@ def checksum_problems(store: Store, advance: Advance) -> Iterator[Problem]:
     Shards whose own checksums are damaged are in question, and are not looked at.
 
     Args:
-        store: an opened store.
+        store: one part of an opened store.
         advance: called with the number of rows that are done.
     """
     yield from metadata_problems(store.path, store.manifest)
@@ -110,6 +111,8 @@ def metadata_problems(folder: Place, manifest: Manifest) -> Iterator[Problem]:
     arrays = {array.name: array for array in manifest.arrays()}
     for name, is_folder, is_link in sorted(storage_of(folder).entries()):
         shard = _shard_of(name, arrays)
+        if is_of_parts(name):
+            continue
         if shard is None and name not in (folders if is_folder else known):
             yield Problem(name, "does not belong to the store", kind="foreign")
         elif is_link:
@@ -151,7 +154,8 @@ def _shard_problems(
     store: Store, doubted: Sequence[tuple[int, int]], advance: Advance
 ) -> Iterator[Problem]:
     """Shards that are missing or have another checksum."""
-    manifest, digest_of = store.manifest, store.table_rows("shard_digest")
+    (part,) = store.parts
+    manifest, digest_of = part.manifest, part.table_rows("shard_digest")
     for shard in range(manifest.shards):
         rows = shard * manifest.shard, min((shard + 1) * manifest.shard, manifest.windows)
         if not any(start <= rows[0] < stop for start, stop in doubted):
@@ -211,8 +215,9 @@ def _missing_windows(store: Store) -> Iterator[Problem]:
 
 def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
     """Segments whose moments or class counts, computed anew, differ from the tables."""
-    names = [table.name for table in store.manifest.tables() if table.name != "shard_digest"]
-    recorded = {name: store.table_rows(name) for name in names}
+    (part,) = store.parts
+    names = [table.name for table in part.manifest.tables() if table.name != "shard_digest"]
+    recorded = {name: part.table_rows(name) for name in names}
     scale = store.spec.scale
     for row, segment in enumerate(store.manifest.segments()):
         rows = segment.start, segment.stop

@@ -89,8 +89,9 @@ STAGE_OPTIONS = (
         help="the source; stages that read the store alone take its name from it",
     ),
     Option(
-        "--store", type=place, metavar="STORE.zarr", key="paths.store",
-        help="the store, or its address: s3://BUCKET/NAME; default data/NAME.zarr",
+        "--store", type=place, metavar="STORE.zarr", action="append",
+        help="the store, or its address: s3://BUCKET/NAME; default data/NAME.zarr; given several "
+        "times, they are read as one",
     ),
     Option("--run", type=file_path, metavar="DIR", dest="run_folder", help="the run folder itself"),
     Option(
@@ -144,6 +145,7 @@ _ALL = (
             help="mend the store: make those shards anew whose checksums are wrong, or "
             "(--repair=source) that differ from the source",
         ),
+        _flag("--append", help="add the source to the store that stands, as one more part"),
     ),
     _stage("train", "train on a store", _flag("--new", help="train another run")),
     _stage(

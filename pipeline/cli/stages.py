@@ -40,7 +40,9 @@ class Stage:
 
 SCORING = ("evaluate", "memory", "objects", "paths", "stream")
 STAGES = {
-    "features": Stage("headrace.pipeline.cli.stages:run_features", ("repair",), keeps_memory=True),
+    "features": Stage(
+        "headrace.pipeline.cli.stages:run_features", ("repair", "append"), keeps_memory=True
+    ),
     "train": Stage(
         "headrace.pipeline.training.stage:run_train", reads_store=True, keeps_memory=True
     ),
@@ -99,8 +101,23 @@ def run_stage(options: argparse.Namespace) -> dict[str, Any]:
     return summary
 
 
-def run_features(request: Request, repair: Trusted | None) -> dict[str, Any]:
-    """The stage of that name, or the repair that it is asked for."""
+def run_features(request: Request, repair: Trusted | None, append: bool) -> dict[str, Any]:
+    """The stage of that name, or the repair or the part that it is asked for.
+
+    Raises:
+        UserError: both are asked for, or several stores are named.
+    """
+    if request.others:
+        raise CommandError(
+            f"features makes one store, and {1 + len(request.others)} are named: {request.store}, "
+            f"{request.others[0]}. Name one --store."
+        )
+    if repair and append:
+        raise CommandError("--repair mends what stands, and --append adds to it. Name one of them.")
+    if append:
+        from headrace.pipeline.features.append import run_append
+
+        return run_append(request)
     if repair:
         from headrace.pipeline.repair.stage import run_repair
 
@@ -129,7 +146,11 @@ def _request(options: argparse.Namespace) -> Request:
         value = getattr(options, option.dest)
         if option.key and value:
             overrides.append(f"{option.key}={toml_value(value)}")
-    named = options.store or options.data
+    first, *others = options.store or [None]
+    if first is not None:
+        overrides.append(f"paths.store={toml_value(first)}")
+        overrides.append(f"paths.other_stores={toml_value(others)}")
+    named = first or options.data
     config = load_config(options.config, overrides, stem_of(str(named)) if named else None)
     return Request(
         config=config,
@@ -138,6 +159,7 @@ def _request(options: argparse.Namespace) -> Request:
         run=options.run_folder,
         console=Console(quiet=options.quiet, json=options.json),
         new=getattr(options, "new", False),
+        others=config.paths.other_stores,
     )
 
 

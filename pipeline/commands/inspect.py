@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from headrace.pipeline.request import Request
-from headrace.stores.store import Store, open_store
-from headrace.stores.text import format_bytes
+from headrace.pipeline.request import Request, open_requested
+from headrace.stores.store import Store
+from headrace.stores.text import format_bytes, shown
 from headrace.stores.views.describe import describe_store
 
 ARRAYS = ("array", "shape", "type", "size", "stored", "ratio")
 CLASSES = ("class", "windows", "folds with it", "fewest in a fold")
+PARTS = ("part", "windows", "groups", "where")
 FOLDS = ("fold", "windows", "classes", "groups")
 
 
@@ -24,7 +25,7 @@ def run_inspect(request: Request) -> dict[str, Any]:
     Raises:
         UserError: there is no finished store.
     """
-    store = open_store(request.store)
+    store = open_requested(request)
     summary = describe_store(store)
     _print(request, store, summary)
     return summary
@@ -38,6 +39,9 @@ def _print(request: Request, store: Store, summary: dict[str, Any]) -> None:
         f"{summary['features']} features, {len(store.classes)} classes, "
         f"{len(store.groups)} groups"
     )
+    if len(store.parts) > 1:
+        rows = [_part_row(number, each) for number, each in enumerate(summary["parts"])]
+        console.table("Parts", PARTS, rows)
     arrays, folds = summary["arrays"], summary["folds"]
     console.table("Arrays", ARRAYS, [_array_row(array) for array in arrays])
     counts = [
@@ -66,6 +70,10 @@ def _array_row(array: dict[str, Any]) -> tuple[str, ...]:
         format_bytes(array["stored_bytes"]),
         f"{array['compression_ratio']:.2f}",
     )
+
+
+def _part_row(number: int, part: dict[str, Any]) -> tuple[str, ...]:
+    return str(number), f"{part['windows']:,}", shown(part["groups"]), part["path"]
 
 
 def _class_row(name: str, counts: Sequence[int]) -> tuple[str, ...]:

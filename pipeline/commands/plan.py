@@ -24,10 +24,10 @@ from headrace.pipeline.memory.fit import StagePlan, fitted
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.memory.measured import known_rate
 from headrace.pipeline.memory.plan import MemoryPlan
-from headrace.pipeline.request import Request
+from headrace.pipeline.request import Request, open_requested
 from headrace.pipeline.rows.order import buffer_chunks, training_order
 from headrace.pipeline.rows.quality import POOR, expected_group_entropy
-from headrace.pipeline.rows.split import choose_split, class_table
+from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import measure_reserved, require_measured
 from headrace.pipeline.runs.resolve import resolved_config
@@ -38,9 +38,9 @@ from headrace.stores.build.site import site_of
 from headrace.stores.errors import BudgetError, CommandError, UserError
 from headrace.stores.io.places import storage_of
 from headrace.stores.layout.survey import FoldReader
+from headrace.stores.parts.part import StorePart
 from headrace.stores.source.files.located import source_exists
 from headrace.stores.source.probe.probe import open_stranger
-from headrace.stores.store import open_store
 from headrace.stores.text import format_bytes
 
 
@@ -96,7 +96,7 @@ def run_plan(
     )
     if workers or windows:
         manifest = store.manifest
-        count = windows or manifest.windows
+        count = windows or store.windows
         scale = scale_of(manifest, count, workers or usable_cores(), known_rate(manifest))
         request.console.say(scale.said())
         summary |= {"scale": scale.as_table()}
@@ -153,11 +153,11 @@ def with_buffer(config: Config, chunks: int) -> Config:
 def _store(
     request: Request, measure: bool
 ) -> tuple[Store, NDArray[np.int64], dict[str, MemoryPlan], dict[str, Any]]:
-    """The store, as it stands or as it will be, its `class_table`, and the plan of making it."""
+    """The store, as it stands or as it will be, its table of classes, and the plan of making it."""
     if site_of(request.store).is_finished():
-        store = open_store(request.store)
+        store = open_requested(request)
         request.console.say(f"The store {request.store} stands: {store.windows:,} windows.")
-        return store, class_table(store), {}, {"store": str(request.store)}
+        return store, store.class_table, {}, {"store": str(request.store)}
     if request.data is None or not source_exists(request.data):
         raise CommandError(
             f"There is neither a store {request.store} nor a source to plan it from. Name "
@@ -194,4 +194,4 @@ def _store(
         f"Making it reads {amplified:.1f} bytes of the source for each byte of windows."
         + " A larger store.block_windows reads less, and mixes less." * (amplified >= LARGE)
     )
-    return Store(request.store, manifest), survey.class_table, {"features": plan}, disk
+    return Store(StorePart(request.store, manifest)), survey.class_table, {"features": plan}, disk

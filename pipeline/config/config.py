@@ -27,6 +27,7 @@ from headrace.pipeline.config.sections import (
     TrainOptions,
 )
 from headrace.stores.io.object_options import ObjectOptions
+from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import storage_of
 from headrace.stores.source.options import SourceOptions
 
@@ -82,11 +83,16 @@ class Config(Section):
 
     def reached(self) -> Config:
         """A copy whose addresses are reached as `objects` says."""
-        placed = {
+        placed: dict[str, Any] = {
             key: place.using(self.objects)
             for key in ("data", "store")
             if (place := getattr(self.paths, key)) is not None and storage_of(place).is_remote
         }
+        if self.paths.other_stores:
+            placed["other_stores"] = tuple(
+                place.using(self.objects) if isinstance(place, ObjectPath) else place
+                for place in self.paths.other_stores
+            )
         return self.changed("paths", **placed)
 
     def changed(self, section: str, **keys: Any) -> Config:

@@ -66,6 +66,11 @@ class PathOptions(Section):
     """The source: a file, a folder, a pattern of files or a table of them."""
     store: AnyPlace | None = None
     """The Zarr store; default: `data/<name>.zarr`, name being the config's or the source's."""
+    other_stores: tuple[AnyPlace, ...] = ()
+    """Stores that are read as one with `store`: `--store` may be given several times."""
+    parts: int | tuple[int, ...] | None = None
+    """How many parts are read of a store that grew, from the first on; of several stores a number
+    each. Default: all. A run records those that it began with, and goes on with them."""
 
 
 class StoreOptions(Section):
@@ -84,6 +89,9 @@ class StoreOptions(Section):
     stretch_windows: Annotated[int | None, Field(default=None, ge=1), AddedLater] = None
     """Windows of a stretch; default: as many as steps go into a window, 32 at most. Longer ones
     take less of the disk and mix less."""
+    new_classes: Annotated[Literal["refuse", "add"], Affects.NO_RESULT] = "refuse"
+    """What becomes of a class that `features --append`, or another `--store`, brings, and that the
+    store has not: refused, as it may be another spelling, or added behind the others."""
     raw_dtype: Literal["source", "float16", "float32", "float64"] = "source"
     """Stored type of `raw`: the source's own (float32 when resampled), or a chosen one."""
     chunk_windows: int | None = Field(default=None, ge=1)

@@ -12,7 +12,7 @@ from headrace.pipeline.config.load import config_from_table
 from headrace.pipeline.dataset.arguments import SECTIONS, one_of, own_names, table_of, whole
 from headrace.pipeline.dataset.held import Feed
 from headrace.pipeline.dataset.part import Labels, Part
-from headrace.pipeline.rows.split import Split, choose_split, class_table
+from headrace.pipeline.rows.split import Split, choose_split
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
 from headrace.pipeline.stream.reader import Delivery
 from headrace.pipeline.stream.route import input_shapes
@@ -40,7 +40,7 @@ class Dataset:
     and the step: any part starts at any batch, and gives the same bits as one that got there.
 
     Args:
-        store: a store, or the path or address of one.
+        store: a store, or the path or address of one, or of several that are read as one.
         batch: B, windows of a batch.
         seed: of the order and of augmentation.
         budget: the most bytes that iterating one part may hold, a number or text such as
@@ -73,7 +73,7 @@ class Dataset:
 
     def __init__(
         self,
-        store: Store | Place | str,
+        store: Store | Place | str | Sequence[Place | str],
         *,
         batch: int = 128,
         seed: int = 0,
@@ -136,7 +136,7 @@ class Dataset:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What it was made of: another process opens the store itself."""
-        return _opened, (self.store.path, {**self._given, "store": None})
+        return _opened, (*self.store.opened, {**self._given, "store": None})
 
     def folds(self, names: Sequence[str]) -> Part:
         """All windows of the named folds, once, in the order of the store.
@@ -214,8 +214,9 @@ class Dataset:
         )
 
 
-def _opened(path: Place, given: dict[str, Any]) -> Dataset:
-    return Dataset(**{**given, "store": path})
+def _opened(paths: Sequence[Place], parts: Sequence[int], given: dict[str, Any]) -> Dataset:
+    store = open_store(paths, parts=parts, new_classes=True)
+    return Dataset(**{**given, "store": store})
 
 
 def _sections(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -271,7 +272,7 @@ def _split(store: Store, config: Config, given: Mapping[str, Any]) -> Split:
         UserError: a part or fold is unknown, a fold is in two parts, or an option plays no part.
     """
     if given["split"] is None:
-        return choose_split(store.folds, class_table(store), config.split)
+        return choose_split(store.folds, store.class_table, config.split)
     named: dict[str, Sequence[str]] = table_of("split", given["split"])
     chosen = [name for name in SECTIONS["split"] if given[name]]
     if chosen:

@@ -35,7 +35,7 @@ def held_buffers(config: Config, store: Store, feed: Feed, shuffled: bool = True
     buffers = stream_buffers if feed == "tf" else array_buffers
     return {
         "quantile sample": quantile_sample_bytes(config, store),
-        "tables of moments": 2 * store.manifest.table_bytes,
+        "tables of moments": 2 * store.table_bytes,
         **store_buffers(config, store),
         **buffers(config, window, rows),
     }

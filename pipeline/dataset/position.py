@@ -64,8 +64,8 @@ def step_of(start: int | State | None, identity: dict[str, Any]) -> int:
         raise RunError("start is a number of batches, or what state(step) gives.")
     if differing := differences(start, identity):
         raise RunError(
-            f"That is the state of another stream: {differing}. Give the data set what it had, or "
-            "begin at start = 0."
+            f"That is the state of another stream: {differing}. Give the data set what it had (of "
+            "a store that grew since: headrace.open(path, parts=...)), or begin at start = 0."
         )
     return whole("step", start["step"], 0)
 

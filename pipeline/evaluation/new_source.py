@@ -23,7 +23,8 @@ from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.request import require_data
 from headrace.pipeline.runs.folder import RunFolder
-from headrace.pipeline.runs.record import recorded_config, recorded_fingerprint
+from headrace.pipeline.runs.parts import store_of_run
+from headrace.pipeline.runs.record import recorded_config
 from headrace.pipeline.runs.resolve import complete_run, evaluation_config, inputs_of_run
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import (
@@ -36,7 +37,6 @@ from headrace.stores.errors import (
 )
 from headrace.stores.source.files.located import source_exists
 from headrace.stores.source.probe.probe import open_stranger
-from headrace.stores.store import open_store
 from headrace.stores.text import counted as in_words
 from headrace.stores.text import listed
 
@@ -154,16 +154,14 @@ def _made_the_store(data: Place, run: RunFolder, request: Request) -> bool:
     """Whether the store of the run was made from this content, as far as it can be told."""
     trained = recorded_config(run)
     recorded = trained.paths.data is not None and data.absolute() == trained.paths.data.absolute()
-    path = evaluation_config(run, request.config).paths.store or request.store
     try:
-        store = open_store(path)
+        store = store_of_run(run, evaluation_config(run, request.config), request.store)
     except UserError:
-        return recorded
-    if store.fingerprint != recorded_fingerprint(run):
         return recorded
     try:
         with open_stranger(data, trained.source) as source:
-            return source.fingerprint() == store.manifest.source["fingerprint"]
+            known = (part.manifest.source["fingerprint"] for part in store.parts)
+            return source.fingerprint() in known
     except UserError:
         return False
 

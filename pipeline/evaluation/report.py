@@ -35,6 +35,7 @@ from headrace.pipeline.evaluation.tables import (
     group_rows,
     mistake_rows,
 )
+from headrace.pipeline.rows.ranges import cut_ranges
 from headrace.pipeline.runs.history import read_history
 from headrace.pipeline.runs.record import recorded_versions
 from headrace.stores.io import disk
@@ -106,8 +107,8 @@ def mistaken_windows(store: Store, split: Split, mistakes: Sequence[Mistake]) ->
     wanted = [each.source_index for each in mistakes[:DRAWN_MISTAKES]]
     row_of: dict[int, int] = {}
     for fold in (store.fold(name) for name in split.test):
-        for start in range(fold.start, fold.stop, SLICE_ROWS):
-            index = store.read("source_index", start, min(start + SLICE_ROWS, fold.stop))
+        for start, stop in cut_ranges(fold.ranges, SLICE_ROWS):
+            index = store.read("source_index", start, stop)
             for place in np.flatnonzero(np.isin(index, wanted)).tolist():
                 row_of[int(index[place])] = start + place
             if len(row_of) == len(wanted):

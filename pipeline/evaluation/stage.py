@@ -14,16 +14,16 @@ from headrace.pipeline.evaluation.metrics import TITLES, Metrics, read_metrics, 
 from headrace.pipeline.evaluation.new_source import names_new_source, score_new_source
 from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.memory.record import read_record, record_of
+from headrace.pipeline.request import open_requested
 from headrace.pipeline.rows.split import Split
-from headrace.pipeline.runs.folder import RunFolder, default_run, only_writer, sweep
+from headrace.pipeline.runs.folder import RunFolder, only_writer, sweep
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
-from headrace.pipeline.runs.record import recorded_fingerprint, recorded_split
-from headrace.pipeline.runs.resolve import evaluation_config, resolved_config, with_threads
+from headrace.pipeline.runs.parts import say_added, store_of_run
+from headrace.pipeline.runs.record import recorded_split
+from headrace.pipeline.runs.resolve import evaluation_config, newest_run, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.stores.errors import CommandError, RunError
-from headrace.stores.io.places import Place
-from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
     from headrace.pipeline.console import Console
@@ -94,11 +94,8 @@ def _find(request: Request) -> Evaluation:
     if request.run is not None:
         run = RunFolder(request.run)
         config = evaluation_config(run, request.config)
-        store = open_store(_store_path(request, config))
     else:
-        store = open_store(request.store)
-        config = resolved_config(request, store)
-        run = default_run(config, store.fingerprint)
+        run, config, _ = newest_run(request, open_requested(request))
         config = with_threads(run, config)
     if not run.complete:
         state = "is not trained to its end" if run.config.is_file() else "does not exist"
@@ -106,18 +103,9 @@ def _find(request: Request) -> Evaluation:
             f"The run {run.path} {state}. Train first: headrace train, with the same options "
             "and from the same folder; or name its folder with --run."
         )
-    recorded = recorded_fingerprint(run)
-    if recorded != store.fingerprint:
-        raise RunError(
-            f"The run {run.path} was trained on a store with fingerprint {recorded[:16]}, and "
-            f"{store.path} has {store.fingerprint[:16]}. Name the run's own with --store."
-        )
+    store = store_of_run(run, config, request.store)
+    say_added(store, run, request.console)
     return Evaluation(run, config, store, recorded_split(run))
-
-
-def _store_path(request: Request, config: Config) -> Place:
-    """The run's own store, unless the command line names one."""
-    return request.store if config.paths.store is None else config.paths.store
 
 
 def _score(
@@ -152,9 +140,7 @@ def _write_results(
         held.append(record_of("evaluate", plan.budget, plan.projected, use))
     signals = mistaken_windows(evaluation.store, evaluation.split, metrics.tta.mistakes)
     windows = sum(
-        fold.stop - fold.start
-        for fold in evaluation.store.folds
-        if fold.name in evaluation.split.train
+        fold.windows for fold in evaluation.store.folds if fold.name in evaluation.split.train
     )
     shown = Shown(held, signals, windows)
     write_report(run, evaluation.config, metrics, shown)

@@ -29,15 +29,16 @@ from headrace.pipeline.experiments.crossval import crossval_config, fold_config
 from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.experiments.pace import measured_pace
 from headrace.pipeline.memory.fit import fitted
-from headrace.pipeline.rows.split import class_table, crossval_splits
+from headrace.pipeline.request import open_requested
+from headrace.pipeline.rows.split import crossval_splits
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
+from headrace.pipeline.runs.parts import begun_with
 from headrace.pipeline.runs.record import json_bytes
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.stores.errors import FunctionError
 from headrace.stores.io import disk
-from headrace.stores.store import open_store
 from headrace.stores.text import format_seconds
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from headrace.pipeline.memory.plan import MemoryPlan
     from headrace.pipeline.request import Request
     from headrace.stores import Store
+
+RESULT = "ablation.json"
 
 
 @dataclass(frozen=True)
@@ -96,14 +99,17 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
         KeyboardInterrupt: a training was interrupted.
         StageFailed: a stage broke.
     """
-    store = open_store(request.store)
+    store = open_requested(request)
+    config, _ = _base(request, store, extent.crossval)
+    if request.run is None:
+        store = begun_with(store, lambda parts: _is_unfinished(config, parts)) or store
     config, folds = _base(request, store, extent.crossval)
     possible = _possible(variants(config, store.feature_names), store, request.console)
     plan, found = _fitted(possible, store, extent.baseline)
     plan.require_fit()
     request.console.memory_plan("ablation, one training after another", plan)
     identity = run_digest(config, store.fingerprint)
-    folder = request.run or RUNS / config.name / f"ablation-{identity}"
+    folder = request.run or _folder(config, store)
     pace = measured_pace(request, store, found, folder, identity)
     seconds = pace[found[0].name] * config.train.epochs
     if extent.minutes is not None:
@@ -123,12 +129,22 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
         "minutes": seconds / 60,
         "folds": len(folds),
     }
-    disk.write_bytes(folder / "ablation.json", json_bytes(result))
+    disk.write_bytes(folder / RESULT, json_bytes(result))
     page = folder / "ablation.html"
     disk.write_bytes(page, ablation_page(result, config))
     print_ablation(result, request.console)
     request.console.say(f"Ablation: {page}")
     return {"ablation": str(page), "run": str(folder), "memory": plan.as_table()} | result
+
+
+def _folder(config: Config, store: Store) -> Path:
+    return RUNS / config.name / f"ablation-{run_digest(config, store.fingerprint)}"
+
+
+def _is_unfinished(config: Config, store: Store) -> bool:
+    """Whether an ablation of these parts was begun: it goes on with them."""
+    folder = _folder(config, store)
+    return folder.is_dir() and not (folder / RESULT).is_file()
 
 
 def _trainings(
@@ -171,7 +187,7 @@ def _base(request: Request, store: Store, crossval: bool) -> tuple[Config, list[
     """The reference's config, and which folds are tested."""
     if crossval:
         config = crossval_config(request, store)
-        splits = crossval_splits(store.folds, class_table(store), config.split)
+        splits = crossval_splits(store.folds, store.class_table, config.split)
         return config, list(range(len(splits)))
     config = resolved_config(request, store)
     return config, [config.split.test_fold]

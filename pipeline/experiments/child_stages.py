@@ -55,7 +55,7 @@ def run_stage(
     disk.write_bytes(file, config_bytes(config))
     command: Sequence[str] = (
         *child_command("headrace.pipeline.launch", stage, "--config", str(file)),
-        *("--run", str(run.path), "--store", str(config.paths.store)),
+        *("--run", str(run.path)),
         *options,
         *(["--quiet"] if request.console.silent else []),
     )

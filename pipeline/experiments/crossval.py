@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import Config
@@ -17,14 +18,22 @@ from headrace.pipeline.experiments.crossval_page import write_page
 from headrace.pipeline.experiments.crossval_result import CrossvalResult, summarise
 from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.memory.fit import fitted
-from headrace.pipeline.rows.split import class_table, crossval_splits, group_names, is_official
-from headrace.pipeline.runs.folder import CROSSVAL_RESULT, RUNS, RunFolder, default_run, run_digest
+from headrace.pipeline.request import open_requested
+from headrace.pipeline.rows.split import crossval_splits, group_names, is_official
+from headrace.pipeline.runs.folder import (
+    CROSSVAL_RESULT,
+    RUNS,
+    RunFolder,
+    default_run,
+    is_crossval,
+    run_digest,
+)
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
+from headrace.pipeline.runs.parts import begun_with, paths_of
 from headrace.pipeline.runs.record import json_bytes
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.stores.io import disk
-from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
     from headrace.pipeline.request import Request
@@ -51,14 +60,17 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
         KeyboardInterrupt: a fold was interrupted.
         StageFailed: a fold broke.
     """
-    store = open_store(request.store)
+    store = open_requested(request)
     config = crossval_config(request, store)
-    splits = crossval_splits(store.folds, class_table(store), config.split)
+    if request.run is None:
+        store = begun_with(store, lambda parts: _is_unfinished(config, parts)) or store
+        config = config.changed("paths", **paths_of(store))
+    splits = crossval_splits(store.folds, store.class_table, config.split)
     require_measured(config, inputs_of(store), request.console)
     config, plan = fitted(partial(plan_crossval, baseline=baseline), config, store)
     plan.require_fit()
     request.console.memory_plan("crossval, one fold after another", plan)
-    folder = request.run or RUNS / config.name / f"crossval-{_digest(config, store)}"
+    folder = request.run or _folder(config, store)
     folds = {}
     for number, split in enumerate(splits):
         names = ", ".join(group_names(store, split.test))
@@ -92,9 +104,16 @@ def crossval_config(request: Request, store: Store) -> Config:
     return resolved_config(request, store).changed("split", inside_training=official)
 
 
-def _digest(config: Config, store: Store) -> str:
-    """Names a cross-validation: what its folds share."""
-    return run_digest(fold_config(config, 0), store.fingerprint)
+def _folder(config: Config, store: Store) -> Path:
+    """Named by what its folds share."""
+    digest = run_digest(fold_config(config, 0), store.fingerprint)
+    return RUNS / config.name / f"crossval-{digest}"
+
+
+def _is_unfinished(config: Config, store: Store) -> bool:
+    """Whether a cross-validation of these parts was begun: it goes on with them."""
+    folder = _folder(config, store)
+    return is_crossval(folder) and not (folder / CROSSVAL_RESULT).is_file()
 
 
 def _fold_run(request: Request, config: Config, store: Store, number: int) -> RunFolder:

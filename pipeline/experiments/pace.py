@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.experiments.child_stages import run_stage
 from headrace.pipeline.rows.order import training_order
-from headrace.pipeline.rows.split import choose_split, class_table
+from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.history import read_history
 from headrace.pipeline.runs.record import json_bytes
@@ -125,7 +125,7 @@ def _write(file: Path, pace: Pace) -> None:
 
 def _probe(request: Request, store: Store, config: Config, folder: Path) -> Epoch:
     """Train two short epochs, and tell from the second how long a whole one takes."""
-    split = choose_split(store.folds, class_table(store), config.split)
+    split = choose_split(store.folds, store.class_table, config.split)
     order = training_order(store, split.train, config)
     options = config.train
     steps = order.steps(options.batch, config.stream.drop_remainder, options.steps_per_epoch)

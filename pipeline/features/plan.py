@@ -11,6 +11,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.features.catalogue import make_catalogue
+from headrace.pipeline.features.grown import known_folds, require_part
 from headrace.pipeline.features.memory import PIECES, Making, plan_features, worker_need
 from headrace.pipeline.features.raw_form import is_of_windows, raw_form
 from headrace.pipeline.memory.plan import MemoryPlan
@@ -32,6 +33,7 @@ from headrace.stores.text import format_bytes
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
+    from headrace.stores import Store
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def plan_store(
     source: Source,
     draft: StoreDraft | None = None,
     console: Console = QUIET,
+    base: Store | None = None,
 ) -> tuple[Manifest, Survey]:
     """Everything about the store of `source` that is decided before data is read.
 
@@ -59,6 +62,7 @@ def plan_store(
         config, source: of the store.
         draft: `draft_store` of them, if it is there already: it reads the tables of the source.
         console: where progress is shown, if every window is looked at for NaN.
+        base: what stands already of the store that it is to be a part of.
 
     Raises:
         UserError: the configuration does not suit the source.
@@ -68,7 +72,13 @@ def plan_store(
     window = drafted.spec.stored_bytes
     with looking.progress("looking for NaN", source.windows, window) as progress:
         survey = survey_source(
-            source, folds.count, folds.by, folds.test_groups, drafted.block, progress.advance
+            source,
+            folds.count,
+            folds.by,
+            folds.test_groups,
+            drafted.block,
+            progress.advance,
+            None if base is None else known_folds(base),
         )
     manifest = drafted.model_copy(
         update={
@@ -116,6 +126,7 @@ def plan_build(
     console: Console,
     uploads: bool = False,
     target: Place | None = None,
+    base: Store | None = None,
 ) -> PlannedBuild:
     """Plan the store of `source`, refusing what does not fit as early as possible.
 
@@ -124,15 +135,20 @@ def plan_build(
         console: where progress is shown.
         uploads: shards are written as objects.
         target: where it stands, or will stand; what is there keeps its form.
+        base: what stands already of the store that it is to be a part of; it keeps its form too.
 
     Raises:
-        UserError: the configuration does not suit the source or the memory.
+        UserError: the configuration does not suit the source or the memory, or the source not the
+            store.
     """
-    draft = draft_store(config, source, target is not None and is_of_windows(target))
+    form_of = target if base is None else base.path
+    draft = draft_store(config, source, form_of is not None and is_of_windows(form_of))
+    if base is not None:
+        require_part(base, draft.manifest, source, config.store.new_classes == "add")
     if source.options.non_finite == "drop":  # The survey will look at every window.
         drafted = Making(draft.manifest, draft.catalogue, source, 0, uploads)
         plan_features(config, drafted)[0].require_fit()
-    manifest, survey = plan_store(config, source, draft, console)
+    manifest, survey = plan_store(config, source, draft, console, base)
     making = Making(manifest, draft.catalogue, source, survey.index.nbytes, uploads)
     memory, workers = plan_features(config, making)
     need = worker_need(making)

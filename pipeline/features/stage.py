@@ -11,6 +11,7 @@ from headrace.pipeline.catalogue.warm import compile_in_child
 from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.disk import require_disk
+from headrace.pipeline.features.grown import number_made_from
 from headrace.pipeline.features.notes import notes_table, say_notes
 from headrace.pipeline.features.plan import PlannedBuild, plan_build
 from headrace.pipeline.features.task import keep_census, try_shard
@@ -31,6 +32,7 @@ from headrace.stores.source.files.located import source_exists
 from headrace.stores.source.files.record import KEY, differences
 from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.source.source import Source
+from headrace.stores.store import Store, open_store
 from headrace.stores.text import counted, listed, shown_value
 
 RATED_SECONDS = 10.0
@@ -57,7 +59,7 @@ def run_features(request: Request) -> dict[str, Any]:
         if store_stands(target):  # Another process made it while this one began.
             return _already_complete(target, request, console)
         planned, job = plan_job(request, source, target)
-        made = _build(target, planned, job, console)
+        made = make_store(target, planned, job, console)
         notes = notes_table(source, planned.manifest)
     return store_summary(target, planned, made) | notes
 
@@ -78,8 +80,11 @@ def store_stands(target: Place) -> bool:
     return site_of(target).stands()
 
 
-def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBuild, ShardJob]:
-    """The store that `source` gives, and what the tasks that make it share; both are printed.
+def plan_job(
+    request: Request, source: Source, target: Place, base: Store | None = None
+) -> tuple[PlannedBuild, ShardJob]:
+    """The store that `source` gives, or the part that is added to `base`, and what the tasks that
+    make it share; both are printed.
 
     Raises:
         UserError: the configuration does not suit the source or the memory.
@@ -88,7 +93,7 @@ def plan_job(request: Request, source: Source, target: Place) -> tuple[PlannedBu
     state = source.state()
     source.require_state(state)  # In which the source was opened, too.
     uploads = storage_of(target).is_remote
-    planned = plan_build(config, source, console, uploads, target)
+    planned = plan_build(config, source, console, uploads, target, base)
     _describe(console, source, planned.manifest)
     console.memory_plan("features", planned.memory)
     job = ShardJob(
@@ -153,10 +158,10 @@ def finish_store(build: Build, job: ShardJob, console: Console, *, replaces: boo
 def store_summary(target: Place, planned: PlannedBuild, made: int) -> dict[str, Any]:
     """What the stage returns of a store of which it made so many shards; JSON-able."""
     memory = planned.memory.as_table()
-    return _summary(target, planned.manifest) | {"made_shards": made, "memory": memory}
+    return summary_of(target, planned.manifest) | {"made_shards": made, "memory": memory}
 
 
-def _build(target: Place, planned: PlannedBuild, job: ShardJob, console: Console) -> int:
+def make_store(target: Place, planned: PlannedBuild, job: ShardJob, console: Console) -> int:
     """Make the store, or what is missing of it, put it into place, and count the shards made."""
     manifest = planned.manifest
     missing = manifest.shards - len(site_of(target).build(manifest).finished_shards())
@@ -226,29 +231,32 @@ def _already_complete(target: Place, request: Request, console: Console) -> dict
         for key, value in options.items()
         if recorded(section, key) != value
     ]
+    also = ""
     if not changed and request.data is not None and source_exists(request.data):
         with open_stranger(request.data, request.config.source) as source:
-            if manifest.source["fingerprint"] != source.fingerprint():
+            if number_made_from(source, open_store(target)) is None:
                 files = differences(manifest.source, {KEY: source.recorded_files()})
                 changed.append(f"source: the content differs{_in_brackets(files)}")
+                also = " Recordings that came since are added as a part of it: --append."
     if changed:
         raise StoreError(
             f"{target} was made with another {listed(changed)}. Restore that, delete the store to "
-            "make it anew, or name another --store."
+            f"make it anew, or name another --store.{also}"
         )
     site = site_of(target)
     if site.is_worked_at():
         with suppress(UserError), site.lock():  # Held: somebody mends it.
             site.discard()
     console.say(f"Store already complete: {target} ({manifest.windows:,} windows).")
-    return _summary(target, manifest) | {"made_shards": 0}
+    return summary_of(target, manifest) | {"made_shards": 0}
 
 
 def _in_brackets(files: list[str]) -> str:
     return f" ({'; '.join(files)})" if files else ""
 
 
-def _summary(target: Place, manifest: Manifest) -> dict[str, Any]:
+def summary_of(target: Place, manifest: Manifest) -> dict[str, Any]:
+    """What the stage returns of a store, whoever made it; JSON-able."""
     return {
         "store": str(target),
         "windows": manifest.windows,

@@ -136,7 +136,7 @@ def _differing_records(
 ) -> list[Wrong]:
     """Segments of the shard whose moments or class counts are not those of the source."""
     names = [table.name for table in store.manifest.tables() if table.name != "shard_digest"]
-    table_rows = {name: store.table_rows(name) for name in names}
+    table_rows = {name: store.parts[0].table_rows(name) for name in names}
     found: list[Wrong] = []
     for record, (row, segment) in zip(made.records, manifest.shard_rows(shard), strict=True):
         computed: dict[str, NDArray[Any]] = {

@@ -20,6 +20,7 @@ from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.places import Place
 from headrace.stores.manifest import Manifest
 from headrace.stores.manifest_file import read_manifest
+from headrace.stores.parts.part import StorePart
 from headrace.stores.store import Store
 from headrace.stores.text import listed
 from headrace.stores.verify import (
@@ -52,7 +53,7 @@ class Salvage:
     def adopt(self, build: Build) -> None:
         """Let `build` take the shards over; those whose tables cannot be read are left out."""
         manifest = self.store.manifest
-        tables = {t.name: self.store.table_rows(t.name) for t in manifest.tables()}
+        tables = {t.name: self.store.parts[0].table_rows(t.name) for t in manifest.tables()}
         filled = np.array(manifest.filled, np.int64).reshape(-1, 2)
         for shard in self.shards:
             segments = [row for row, _ in manifest.shard_rows(shard)]
@@ -140,21 +141,21 @@ def _opened(target: Place, manifest: Manifest, trusted: Trusted) -> tuple[Store,
             update = {"table_digests": digests, "format_version": version}
             assumed = manifest.model_copy(update=update)
             if _was(target, assumed):
-                return Store(target, assumed), [problem]
+                return Store(StorePart(target, assumed)), [problem]
         if trusted != "source":
             raise StoreError(
                 f"{target} has lost its manifest, and nothing proves that it was made of this "
                 "source with these options. Name another --store, or replace all of this one by "
                 "what they give: --repair=source."
             ) from error
-        return Store(target, manifest), [replace(problem, stop=manifest.windows)]
+        return Store(StorePart(target, manifest)), [replace(problem, stop=manifest.windows)]
     differing = store_differences(found, manifest)
     if differing:
         raise StoreError(
             f"{target} was made with another {listed(differing)}: shards made now would "
             "not belong to it. Restore that, or delete the store to make it anew."
         )
-    return Store(target, found), []
+    return Store(StorePart(target, found)), []
 
 
 def _was(target: Place, assumed: Manifest) -> bool:

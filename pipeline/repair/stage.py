@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.pipeline.features.grown import base_of, every_part, part_made_from
 from headrace.pipeline.features.stage import (
     begin_store,
     finish_store,
@@ -22,7 +23,8 @@ from headrace.stores.source.probe.probe import open_stranger
 def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
     """Make those shards of `request.store` again that are damaged; `request.data` is its source.
 
-    The store that stands there gives way once its replacement is complete.
+    The store that stands there gives way once its replacement is complete. Of several parts the
+    one that was made of the source is mended.
 
     Args:
         request: names both.
@@ -35,12 +37,13 @@ def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
         UserError: there is no store, it is of another source or configuration, or anything
             that `run_features` refuses.
     """
-    target, console = store_place(request.store), request.console
-    if not store_stands(target):
-        raise StoreError(f"There is no store {target} to mend. Make it: leave out --repair.")
+    store, console = store_place(request.store), request.console
+    if not store_stands(store):
+        raise StoreError(f"There is no store {store} to mend. Make it: leave out --repair.")
     data = require_data(request)
-    with site_of(target).lock(), open_stranger(data, request.config.source) as source:
-        planned, job = plan_job(request, source, target)
+    with site_of(store).lock(), open_stranger(data, request.config.source) as source:
+        target = part_made_from(source, every_part(store))
+        planned, job = plan_job(request, source, target, base_of(target))
         salvage = find_sound(target, planned, job, trusted, console)
         # What an interrupted mending left may share files that are damaged by now.
         site_of(target).discard()

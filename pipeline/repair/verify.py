@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.pipeline.config.functions import code_folder
+from headrace.pipeline.config.of_store import store_config
+from headrace.pipeline.console import Console
+from headrace.pipeline.features.grown import base_of, part_made_from
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
 from headrace.pipeline.repair.compare_source import compare_with_source
 from headrace.pipeline.repair.salvage import store_differences
-from headrace.pipeline.request import Request, require_data
+from headrace.pipeline.request import Request, open_requested, require_data
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import StoreError
 from headrace.stores.source.probe.probe import open_stranger
-from headrace.stores.store import Store, open_store
+from headrace.stores.store import Store
 from headrace.stores.text import counted, listed
 from headrace.stores.verify import BITMAP_WINDOWS, Problem, damaged_shards, verify_store
 
@@ -34,50 +38,78 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
         UserError: the store is damaged, or not what its source and configuration give; names
             the first problems and the rows they affect.
     """
-    store = open_store(request.store)
-    plan = plan_verify(request, store).require_fit()
+    store = open_requested(request)
+    largest = max(store.each_part(), key=lambda part: plan_verify(request, part).projected)
+    plan = plan_verify(request, largest).require_fit()
     request.console.memory_plan("verify", plan)
+    found: dict[Store, list[Problem]] = {}
     with request.console.progress(
         "verify, twice through", 2 * store.windows, _window_bytes(store)
     ) as progress:
-        problems = list(verify_store(store, progress.advance))
+        for part in store.each_part():
+            found[part] = list(verify_store(part, progress.advance))
+    compared = ""
     if with_source:
-        other, plan = _against_source(request, store)
-        problems += other
-    for problem in problems[:SHOWN]:
-        rows = f" (rows {problem.start}..{problem.stop - 1})" if problem.stop else ""
-        request.console.say(f"{problem.where} {problem.what}{rows}")
-    if problems:
-        first = problems[0]
-        how = "=source" if any(problem.kind == "rows" for problem in problems) else ""
-        raise StoreError(
-            f"{store.path} has {counted(len(problems), 'problem')}, the first: {first.where} "
-            f"{first.what}. Of {counted(store.manifest.shards, 'shard')} "
-            f"{len(damaged_shards(store, problems))} affected; mend with: headrace features "
-            f"--repair{how} --store {store.path} and the --data or --config it was made with."
-        )
-    compared = ", and every row what the source gives" if with_source else ""
+        part, other, plan = _against_source(request, list(found))
+        found[part] += other
+        which = f" of {part.path}" if len(found) > 1 else ""
+        compared = f", and every row{which} what the source gives"
+    _refuse_problems(found, request.console)
+    parts = f" of {counted(len(found), 'part')}" if len(found) > 1 else ""
     request.console.say(
         f"{store.path} is complete and true: {store.windows:,} windows in "
-        f"{counted(store.manifest.shards, 'shard')}, each source window once, every checksum and "
+        f"{counted(store.shards, 'shard')}{parts}, each source window once, every checksum and "
         f"moment right{compared}."
     )
     return {
         "store": str(store.path),
         "windows": store.windows,
-        "shards": store.manifest.shards,
+        "shards": store.shards,
+        "parts": len(found),
         "problems": [],
         "memory": plan.as_table(),
     }
 
 
-def _against_source(request: Request, store: Store) -> tuple[list[Problem], MemoryPlan]:
-    """What is not what the source gives, and the memory plan of finding out."""
+def _refuse_problems(found: Mapping[Store, Sequence[Problem]], console: Console) -> None:
+    """Show the first problems of each part, and refuse the first part that has one.
+
+    Raises:
+        UserError: there are some.
+    """
+    for part, problems in found.items():
+        where = f"{part.path}: " if len(found) > 1 else ""
+        for problem in problems[:SHOWN]:
+            rows = f" (rows {problem.start}..{problem.stop - 1})" if problem.stop else ""
+            console.say(f"{where}{problem.where} {problem.what}{rows}")
+    damaged = [part for part, problems in found.items() if problems]
+    if damaged:
+        store, problems = damaged[0], found[damaged[0]]
+        first = problems[0]
+        how = "=source" if any(problem.kind == "rows" for problem in problems) else ""
+        others = f" {len(damaged) - 1} more parts have problems." if len(damaged) > 1 else ""
+        raise StoreError(
+            f"{store.path} has {counted(len(problems), 'problem')}, the first: {first.where} "
+            f"{first.what}. Of {counted(store.shards, 'shard')} "
+            f"{len(damaged_shards(store, problems))} affected; mend with: headrace features "
+            f"--repair{how} --store {store.path} and the --data or --config it was made "
+            f"with.{others}"
+        )
+
+
+def _against_source(
+    request: Request, parts: Sequence[Store]
+) -> tuple[Store, list[Problem], MemoryPlan]:
+    """The part that was made of the source, what is not what that gives, and the memory plan."""
     data, console = require_data(request), request.console
-    with open_stranger(data, request.config.source) as source:
+    config = store_config(request.config, parts[0].manifest.config)
+    with open_stranger(data, config.source) as source:
         state = source.state()
         source.require_state(state)
-        planned = plan_build(request.config, source, request.console, target=store.path)
+        made = part_made_from(source, [part.path for part in parts])
+        store = next(part for part in parts if part.path == made)
+        base = base_of(store.path)
+        planned = plan_build(config, source, console, target=store.path, base=base)
         plan = planned.memory
         console.memory_plan("verify, source", plan)
         differing = [
@@ -91,10 +123,9 @@ def _against_source(request: Request, store: Store) -> tuple[list[Problem], Memo
                 "was changed. Name its own source and configuration, or delete the store to make "
                 "it anew."
             )
-        cluster = request.config.cluster
-        code = code_folder(request.config) if request.config.features.custom else None
+        cluster, code = config.cluster, code_folder(config) if config.features.custom else None
         job = ShardJob(data, state, planned.workers, planned.need, cluster, console, code)
-        return compare_with_source(store, planned, job, console), plan
+        return store, compare_with_source(store, planned, job, console), plan
 
 
 def plan_verify(request: Request, store: Store) -> MemoryPlan:

@@ -86,5 +86,6 @@ def rows_in_order(
     Raises:
         UserError: as `fold_ranges`.
     """
-    own = share_ranges(merge_ranges(fold_ranges(store, folds)), rank, ranks)
-    return InOrder(tuple(cut_ranges(own, rows)))
+    starts = store.part_starts
+    own = share_ranges(merge_ranges(fold_ranges(store, folds), starts), rank, ranks)
+    return InOrder(tuple(cut_ranges(own, rows, starts)))

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.pipeline.rows.ranges import Range, merge_ranges
+from headrace.pipeline.rows.ranges import Range, merge_ranges, part_origins
 from headrace.pipeline.rows.split import fold_ranges
 from headrace.stores.errors import GroupError
 from headrace.stores.layout.permutation import Bijections, mix_key, permutation, permutations
@@ -67,12 +67,14 @@ class Order:
     Attributes:
         ranges: row ranges of the training folds, ascending, without overlap or empty range;
             `merge_ranges` makes them so.
-        chunk_windows: rows of a stored chunk; chunk c holds rows from c * chunk_windows.
+        chunk_windows: rows of a stored chunk; chunk c of a part holds the part's rows from
+            c * chunk_windows.
         buffer_chunks: pieces of a buffer.
         seed: of the training.
         rank: which of the consumers of one training this order is for, from 0.
         ranks: their number. Their rows are disjoint and together the epoch, and as many for each,
             but for one row.
+        part_starts: first row of each part of the store; no range is of two.
     """
 
     ranges: tuple[Range, ...]
@@ -81,6 +83,7 @@ class Order:
     seed: int
     rank: int = 0
     ranks: int = 1
+    part_starts: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
         """Refuse an order of nothing, and a rank that is none."""
@@ -234,14 +237,16 @@ class Order:
         return np.asarray(np.multiply.outer(parts, whole) + np.minimum.outer(parts, rest))
 
     @cached_property
-    def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Start and stop of each range within its part, and where the part begins."""
         starts, stops = np.array(self.ranges, dtype=np.int64).T
-        return starts, stops
+        origins = part_origins(starts, self.part_starts)
+        return starts - origins, stops - origins, origins
 
     @cached_property
     def _last_pieces(self) -> NDArray[np.int64]:
         """Pieces up to and with each range."""
-        starts, stops = self._bounds
+        starts, stops, _ = self._bounds
         return np.cumsum((stops - 1) // self.chunk_windows - starts // self.chunk_windows + 1)
 
     @cached_property
@@ -255,13 +260,13 @@ class Order:
 
     def _piece_rows(self, pieces: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First and past-the-last rows of pieces, which are numbered along the ranges."""
-        starts, stops = self._bounds
+        starts, stops, origins = self._bounds
         number = np.searchsorted(self._last_pieces, pieces, side="right")
         from_end = self._last_pieces[number] - 1 - pieces
         chunk = (stops[number] - 1) // self.chunk_windows - from_end
         begin = np.maximum(chunk * self.chunk_windows, starts[number])
         end = np.minimum((chunk + 1) * self.chunk_windows, stops[number])
-        return begin, end
+        return begin + origins[number], end + origins[number]
 
 
 def _stretch_edges(pieces: int, stretches: int) -> NDArray[np.int64]:
@@ -284,12 +289,13 @@ def training_order(
         UserError: the folds hold no windows.
     """
     return Order(
-        ranges=merge_ranges(fold_ranges(store, folds)),
+        ranges=merge_ranges(fold_ranges(store, folds), store.part_starts),
         chunk_windows=store.chunk_windows,
         buffer_chunks=buffer_chunks(config.stream, store.manifest.stretch),
         seed=config.train.seed,
         rank=rank,
         ranks=ranks,
+        part_starts=store.part_starts,
     )
 
 

@@ -67,9 +67,10 @@ def batch_entropy(code: NDArray[np.int32], batch: int) -> float:
 def _fold_rows(ranges: Sequence[tuple[int, int]], folds: Sequence[Fold]) -> NDArray[np.float64]:
     """(F,) rows of the ranges in each fold."""
     edges = np.array(ranges, dtype=np.int64)
-    low = np.maximum(edges[:, :1], [fold.start for fold in folds])
-    high = np.minimum(edges[:, 1:], [fold.stop for fold in folds])
-    return np.asarray(np.maximum(high - low, 0).sum(axis=0), dtype=np.float64)
+    own = [(number, *each) for number, fold in enumerate(folds) for each in fold.ranges]
+    number, start, stop = np.array(own, dtype=np.int64).T
+    rows = np.maximum(np.minimum(edges[:, 1:], stop) - np.maximum(edges[:, :1], start), 0)
+    return np.bincount(number, rows.sum(axis=0), len(folds)).astype(np.float64)
 
 
 def _entropy(counts: NDArray[np.integer | np.floating]) -> NDArray[np.float64]:

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 Range = tuple[int, int]
 """Rows [start, stop) of the store."""
 
 
-def merge_ranges(ranges: Iterable[Range]) -> tuple[Range, ...]:
-    """Sort ranges that do not overlap, drop empty ones and join neighbours.
+def part_origins(starts: NDArray[np.int64], part_starts: Sequence[int]) -> NDArray[np.int64]:
+    """(n,) first row of the part in which ranges begin that start at rows (n,)."""
+    first = np.array(part_starts, np.int64)
+    return np.asarray(first[np.searchsorted(first, starts, side="right") - 1])
+
+
+def merge_ranges(ranges: Iterable[Range], part_starts: Sequence[int] = (0,)) -> tuple[Range, ...]:
+    """Sort ranges that do not overlap, drop empty ones and join neighbours within a part.
 
     Neighbouring folds then share the chunk on their border: one piece, not two.
     """
     merged: list[Range] = []
+    begins = set(part_starts)
     for start, stop in sorted(each for each in ranges if each[0] < each[1]):
-        if merged and merged[-1][1] == start:
+        if merged and merged[-1][1] == start and start not in begins:
             merged[-1] = (merged[-1][0], stop)
         else:
             merged.append((start, stop))
@@ -60,13 +68,17 @@ def share_ranges(ranges: Sequence[Range], rank: int, ranks: int) -> list[Range]:
     return share
 
 
-def cut_ranges(ranges: Iterable[Range], rows: int) -> list[Range]:
-    """Cut ranges, in order, at every multiple of `rows`: each piece is what one read takes.
+def cut_ranges(
+    ranges: Iterable[Range], rows: int, part_starts: Sequence[int] = (0,)
+) -> list[Range]:
+    """Cut ranges, in order, at every `rows` rows of a part: each piece is what one read takes.
 
     A multiple of the chunk makes every read take whole chunks, but for the ends of a range.
     """
+    given = list(ranges)
+    origins = part_origins(np.array([start for start, _ in given], np.int64), part_starts)
     return [
         (max(start, edge), min(stop, edge + rows))
-        for start, stop in ranges
-        for edge in range(start // rows * rows, stop, rows)
+        for (start, stop), origin in zip(given, origins.tolist(), strict=True)
+        for edge in range(origin + (start - origin) // rows * rows, stop, rows)
     ]

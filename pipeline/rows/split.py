@@ -48,7 +48,7 @@ def choose_split(folds: Sequence[Fold], table: NDArray[np.int64], options: Split
 
     Args:
         folds: the store's folds, in row order.
-        table: (F, K) windows of each class in each fold: `class_table` of a store.
+        table: (F, K) windows of each class in each fold: `Store.class_table`.
         options: k, the test fold and whether an official test part is left alone.
 
     Raises:
@@ -82,15 +82,6 @@ def crossval_splits(
     ]
 
 
-def class_table(store: Store) -> NDArray[np.int64]:
-    """Windows of each class in each fold of a store, (F, K)."""
-    counts = np.zeros((len(store.folds), len(store.classes)), np.int64)
-    row_of = store.table_rows("class_counts")
-    for row, segment in enumerate(store.manifest.segments()):
-        counts[segment.fold] += row_of(row)
-    return counts
-
-
 def unvalidated_classes(split: Split, folds: Sequence[Fold], table: NDArray[np.int64]) -> list[int]:
     """Numbers of the classes that are trained and have no window in the validation folds."""
     trained, validated = (
@@ -111,12 +102,12 @@ def is_official(folds: Sequence[Fold]) -> bool:
 
 
 def fold_ranges(store: Store, folds: Sequence[str]) -> list[tuple[int, int]]:
-    """Row ranges [start, stop) of the named folds, in the order of the store.
+    """Row ranges [start, stop) of the named folds, fold by fold in the order of the store.
 
     Raises:
         UserError: as `named_folds`.
     """
-    return [(fold.start, fold.stop) for fold in named_folds(store.folds, folds)]
+    return [each for fold in named_folds(store.folds, folds) for each in fold.ranges]
 
 
 def group_names(store: Store, folds: Sequence[str]) -> list[str]:

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.functions import with_sources
 from headrace.pipeline.config.marks import resource_keys
+from headrace.pipeline.config.of_store import store_config
 from headrace.pipeline.config.sections import StreamOptions
 from headrace.pipeline.functions.sources import content_digest
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.pipeline.rows.order import buffer_chunks
-from headrace.pipeline.runs.folder import RunFolder
+from headrace.pipeline.runs.folder import RunFolder, default_run
 from headrace.pipeline.runs.inputs import ModelInputs, inputs_of
+from headrace.pipeline.runs.parts import begun_with, paths_of, store_of_run, with_own_paths
 from headrace.pipeline.runs.record import (
     recorded_config,
-    recorded_fingerprint,
     recorded_inputs,
     refuse_crossval,
 )
 from headrace.pipeline.stream.route import network_inputs
 from headrace.stores.errors import PredictionError, RunError
-from headrace.stores.store import open_store
 from headrace.stores.text import counted, listed
 
 if TYPE_CHECKING:
@@ -50,7 +50,25 @@ def resolved_config(request: Request, store: Store) -> Config:
     config = config.changed("model", inputs=network_inputs(store, config.model))
     chunks = buffer_chunks(config.stream, store.manifest.stretch)
     config = config.changed("stream", buffer_chunks=chunks)
-    return config.changed("paths", data=_absolute(request.data), store=_absolute(store.path))
+    return config.changed("paths", data=_absolute(request.data), **paths_of(store))
+
+
+def newest_run(request: Request, store: Store) -> tuple[RunFolder, Config, Store]:
+    """The newest run of a configuration and a store, or of those of its parts that one began with.
+
+    Returns:
+        the run, which may be none yet, its resolved configuration, and the store that it knows.
+
+    Raises:
+        UserError: as `resolved_config`.
+    """
+    config = resolved_config(request, store)
+
+    def of(parts: Store) -> RunFolder:
+        return default_run(config, parts.fingerprint)
+
+    known = begun_with(store, lambda parts: of(parts).path.exists()) or store
+    return of(known), config.changed("paths", **paths_of(known)), known
 
 
 def _with_initial(config: Config) -> Config:
@@ -96,27 +114,6 @@ def initial_model(config: Config) -> Path:
     return file
 
 
-def store_config(config: Config, recorded: dict[str, Any]) -> Config:
-    """`config` with the options that the store records, which decided its bytes.
-
-    Raises:
-        UserError: `config` itself says otherwise, in a key that is not left to its default.
-    """
-    sections = {}
-    for name, options in recorded.items():
-        given = getattr(config, name)
-        said = given.model_dump(mode="json", include=given.model_fields_set)
-        differing = [key for key, value in said.items() if options.get(key, value) != value]
-        if differing:
-            raise RunError(
-                f"The store was made with another {name}.{differing[0]} "
-                f"({options[differing[0]]!r}, not {said[differing[0]]!r}). Leave that key out, or "
-                "make another store with: headrace features."
-            )
-        sections[name] = type(given).model_validate({**given.model_dump(), **options})
-    return config.model_copy(update=sections)
-
-
 def with_threads(run: RunFolder, config: Config) -> Config:
     """`config` with `train.threads`: what the run records, else as named, else the usable cores.
 
@@ -145,8 +142,8 @@ def evaluation_config(run: RunFolder, given: Config) -> Config:
         UserError: the folder holds no run.
     """
     recorded = recorded_config(run)
-    sections = {}
-    for name in ("evaluate", "memory", "objects", "paths"):
+    sections: dict[str, Any] = {"paths": with_own_paths(recorded.paths, given.paths)}
+    for name in ("evaluate", "memory", "objects"):
         own = getattr(given, name)
         update = {key: getattr(own, key) for key in own.model_fields_set}
         sections[name] = getattr(recorded, name).model_copy(update=update)
@@ -195,13 +192,15 @@ def inputs_of_run(run: RunFolder, config: Config) -> ModelInputs:
     if recorded is not None:
         return recorded
     path = config.paths.store
-    store = None if path is None else open_store(path)
-    if store is None or store.fingerprint != recorded_fingerprint(run):
-        raise PredictionError(
-            f"The run {run.path} does not record what its network takes, and {path} is not the "
-            "store it was trained on. Train again: headrace train --new."
-        )
-    return inputs_of(store)
+    try:
+        if path is not None:
+            return inputs_of(store_of_run(run, config, path))
+    except RunError:
+        pass
+    raise PredictionError(
+        f"The run {run.path} does not record what its network takes, and {path} is not the "
+        "store it was trained on. Train again: headrace train --new."
+    )
 
 
 def _absolute(path: Place | None) -> Place | None:

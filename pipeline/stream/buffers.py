@@ -65,7 +65,7 @@ def window_shape(store: Store, config: Config) -> WindowShape:
     return WindowShape(
         raw=None if inputs == "features" else store.spec,
         features=0 if inputs == "raw" else len(store.feature_names),
-        stretched=0 if inputs == "features" else store.manifest.stretch_share_bytes,
+        stretched=0 if inputs == "features" else store.stretch_share_bytes,
     )
 
 

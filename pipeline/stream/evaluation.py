@@ -50,7 +50,8 @@ def evaluation_stream(
     """
     names = (*input_names(store, config), "label", "group", "source_index")
     chosen = first_rows(fold_ranges(store, folds), max_windows)
-    pieces = cut_ranges(merge_ranges(chosen), evaluation_rows(store))
+    starts = store.part_starts
+    pieces = cut_ranges(merge_ranges(chosen, starts), evaluation_rows(store), starts)
 
     def read(number: np.int64) -> list[NDArray[Any]]:
         columns = store.read_many(names, [pieces[int(number)]])

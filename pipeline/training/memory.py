@@ -68,7 +68,7 @@ def train_buffers(config: Config, store: Store) -> dict[str, int]:
         WEIGHTS: 7 * weights,
         "graphs of more devices": DEVICE_BYTES * (config.train.devices - 1),
         "state being written": 10 * weights,
-        "tables of moments": 2 * store.manifest.table_bytes,
+        "tables of moments": 2 * store.table_bytes,
         **store_buffers(config, store),
         ACTIVATIONS: 2 * config.train.batch * activations,
         **stream_buffers(config, window, buffer_rows(config, store)),

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.memory.fit import fitted
+from headrace.pipeline.request import open_requested
 from headrace.pipeline.rows.split import (
     choose_split,
-    class_table,
     fold_ranges,
     is_official,
     is_own_validation,
@@ -18,13 +18,18 @@ from headrace.pipeline.rows.split import (
 from headrace.pipeline.runs.folder import RunFolder, default_run, next_run, only_writer
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
-from headrace.pipeline.runs.record import record_run, recorded_split, refuse_unfit
-from headrace.pipeline.runs.resolve import resolved_config, with_threads
+from headrace.pipeline.runs.parts import begun_with, say_added
+from headrace.pipeline.runs.record import (
+    record_run,
+    recorded_fingerprint,
+    recorded_split,
+    refuse_unfit,
+)
+from headrace.pipeline.runs.resolve import newest_run, resolved_config, with_threads
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import plan_train
 from headrace.pipeline.training.state import read_state
 from headrace.stores.errors import GroupError
-from headrace.stores.store import open_store
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
@@ -45,9 +50,9 @@ def run_train(request: Request) -> dict[str, Any]:
     Raises:
         UserError: there is no store, it cannot be split, or the folder is of another run.
     """
-    store = open_store(request.store)
-    config = resolved_config(request, store)
-    table = class_table(store)
+    store = open_requested(request)
+    run, config, store = _chosen(request, store)
+    table = store.class_table
     split = choose_split(store.folds, table, config.split)
     given = request.config.split.model_fields_set - {"inside_training"}
     if given and not config.split.inside_training and is_official(store.folds):
@@ -55,10 +60,10 @@ def run_train(request: Request) -> dict[str, Any]:
             f"split.{', split.'.join(sorted(given))} play no part: the source has an official "
             "test part (split.inside_training = true divides the rest)."
         )
-    run = _chosen_run(request, config, store.fingerprint)
     refuse_unfit(run, config, store.fingerprint)
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
+        say_added(store, run, request.console)
         return _summary(run, trained=False)
     if run.config.is_file():
         split = recorded_split(run)
@@ -87,9 +92,20 @@ def run_train(request: Request) -> dict[str, Any]:
     return summary | {"memory": plan.as_table()}
 
 
-def _chosen_run(request: Request, config: Config, fingerprint: str) -> RunFolder:
-    run = default_run(config, fingerprint) if request.run is None else RunFolder(request.run)
-    return next_run(run) if request.new and run.path.exists() else run
+def _chosen(request: Request, store: Store) -> tuple[RunFolder, Config, Store]:
+    """The run that is to be trained, its configuration, and the parts that it knows.
+
+    A run that has begun goes on with the parts that it began with; a new one has them all.
+    """
+    if request.run is None and not request.new:
+        return newest_run(request, store)
+    run = None if request.run is None else RunFolder(request.run)
+    if run is not None and run.config.is_file() and not request.new:
+        recorded = recorded_fingerprint(run)
+        store = begun_with(store, lambda parts: parts.fingerprint == recorded) or store
+    config = resolved_config(request, store)
+    run = run or default_run(config, store.fingerprint)
+    return next_run(run) if request.new and run.path.exists() else run, config, store
 
 
 def _train(

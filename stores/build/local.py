@@ -11,6 +11,7 @@ from pathlib import Path
 from headrace.stores.build.build import Build
 from headrace.stores.build.differences import manifest_differences
 from headrace.stores.build.folder import (
+    PARTS,
     REPLACED,
     begun_otherwise,
     partial_folder,
@@ -90,6 +91,7 @@ class LocalBuild(Build):
         if replaces and self.target.exists():
             # Between the two names there is no store, and a build that wants finishing.
             rename_folder(self.target, self.folder / REPLACED)
+            _carry_parts(self.folder / REPLACED, self.store)
         rename_folder(self.store, self.target)
         LocalSite(self.target).discard()
 
@@ -174,7 +176,9 @@ class LocalSite:
             if self._was_replaced():  # And not by another process meanwhile.
                 new = self.folder / "store"
                 whole = (new / "zarr.json").is_file()
-                rename_folder(new if whole else self.folder / REPLACED, self.target)
+                old = self.folder / REPLACED
+                _carry_parts(*((old, new) if whole else (new, old)))
+                rename_folder(new if whole else old, self.target)
                 self.discard()
 
     def _was_replaced(self) -> bool:
@@ -221,6 +225,12 @@ class LocalSite:
         if folder.is_symlink() or folder.exists():
             ours = folder.is_dir() and not folder.is_symlink()
             refuse_foreign(folder, (path.name for path in folder.iterdir()) if ours else [""])
+
+
+def _carry_parts(old: Path, new: Path) -> None:
+    """Move the later parts of a store to what takes its place; they are not looked at."""
+    if (old / PARTS).exists():
+        rename_folder(old / PARTS, new / PARTS)
 
 
 def _remove_strays_below(folder: Path) -> None:

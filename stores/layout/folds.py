@@ -35,9 +35,42 @@ class Fold:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     @property
-    def rows(self) -> slice:
-        """Its rows in the store."""
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """(start, stop) of its rows: one range, but for a store of several parts."""
+        return ((self.start, self.stop),)
+
+    @property
+    def windows(self) -> int:
+        """Number of its rows."""
+        return sum(stop - start for start, stop in self.ranges)
+
+    @property
+    def rows(self) -> slice | NDArray[np.int64]:
+        """Its rows in the store; numbers, (n,), if they stand in several parts."""
         return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True)
+class GrownFold(Fold):
+    """A fold whose rows stand in several parts of a store, from `start` to before `stop`.
+
+    Attributes:
+        inside: (start, stop) of its rows in each part that has some.
+    """
+
+    inside: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """See `Fold`."""
+        return self.inside
+
+    @property
+    def rows(self) -> slice | NDArray[np.int64]:
+        """See `Fold`."""
+        if len(self.inside) == 1:
+            return slice(*self.inside[0])
+        return np.concatenate([np.arange(start, stop) for start, stop in self.inside])
 
 
 def named_folds(folds: Sequence[Fold], names: Iterable[str | int]) -> tuple[Fold, ...]:
@@ -133,15 +166,30 @@ def _assign(
     members: list[list[int]] = [[] for _ in range(count)]
     by_size = groups[np.argsort(-table[groups].sum(axis=1), kind="stable")]
     for left, group in zip(range(len(by_size), 0, -1), by_size, strict=True):
-        cost = np.square(filled + shares[group]).sum(axis=1) - np.square(filled).sum(axis=1)
         empty = [fold for fold in range(count) if not members[fold]]
         open_folds = empty if len(empty) >= left else list(range(count))
-        best = min(
-            open_folds, key=lambda fold: (round(float(cost[fold]), 12), len(members[fold]), fold)
-        )
+        best = cheapest_fold(filled, shares[group], [len(each) for each in members], open_folds)
         filled[best] += shares[group]
         members[best].append(int(group))
     return _alternated([tuple(sorted(fold)) for fold in members], table)
+
+
+def cheapest_fold(
+    filled: NDArray[np.float64],
+    share: NDArray[np.float64],
+    sizes: Sequence[int],
+    among: Sequence[int],
+) -> int:
+    """The fold that a group evens out most, of those `among` all.
+
+    Args:
+        filled: (F, K) shares of the classes that folds have.
+        share: (K,) of the group.
+        sizes: groups of each fold.
+        among: numbers of the folds that it may go to.
+    """
+    cost = np.square(filled + share).sum(axis=1) - np.square(filled).sum(axis=1)
+    return min(among, key=lambda fold: (round(float(cost[fold]), 12), sizes[fold], fold))
 
 
 def _alternated(folds: list[tuple[int, ...]], table: NDArray[np.int64]) -> list[tuple[int, ...]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from headrace.stores.errors import GroupError
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.folds import Fold, make_folds
+from headrace.stores.layout.grow import KnownFolds, grown_folds
 from headrace.stores.layout.layout import build_index
 from headrace.stores.layout.non_finite import (
     NonFinite,
@@ -51,6 +52,7 @@ def survey_source(
     test_groups: Sequence[str | int],
     block: int,
     advance: Callable[[int], None] = lambda windows: None,
+    known: KnownFolds | None = None,
 ) -> Survey:
     """Count groups and classes, make the folds and index them; O(groups + runs) in memory.
 
@@ -62,19 +64,27 @@ def survey_source(
         fold_count, by, test_groups: of the config's section `folds`.
         block: consecutive windows that stay together.
         advance: told the windows that were looked at for NaN, for a progress bar.
+        known: folds of the store that the source is added to.
 
     Raises:
-        UserError: fewer than two classes or three groups, unknown test groups, test groups
-            beside an official split, or more folds than groups.
+        UserError: fewer than two classes or three groups of a new store, unknown test groups, test
+            groups beside an official split, more folds than groups, or a group that is in another
+            official part of the store.
     """
     drops = source.options.non_finite == "drop"
     found = find_non_finite(source, advance) if drops else None
     dropped = no_ranges() if found is None else found.ranges
     table, part = _count(source, dropped)
     names = [str(name) for name in source.groups]
-    part, parts = _with_test_groups(part, tuple(source.parts), names, test_groups)
-    _require_enough(table, source, found)
-    folds = make_folds(table, part, parts, fold_count, by)
+    # The store's test groups need not all be in what is added to it.
+    every = names if known is None else [*names, *known.fold_of]
+    part, parts = _with_test_groups(part, tuple(source.parts), names, test_groups, every)
+    if known is None:
+        _require_enough(table, source, found)
+        folds = make_folds(table, part, parts, fold_count, by)
+    else:
+        folds = grown_folds(known, table, part, parts, names, source.classes, by)
+        _require_some(folds, source)
     fold_of_group = np.full(len(table), -1, np.int64)
     for number, fold in enumerate(folds):
         fold_of_group[list(fold.groups)] = number
@@ -156,11 +166,20 @@ def _kept_runs(source: Source, dropped: Integers) -> Iterator[tuple[Integers, In
         yield cuts[kept], np.append(cuts[1:], high)[kept], runs.labels.take(run)
 
 
+def _require_some(folds: Sequence[Fold], source: Source) -> None:
+    if not folds:
+        raise GroupError(
+            f'source.non_finite = "drop" leaves none of the {source.windows:,} windows of '
+            f"{source.path}. Correct the file."
+        )
+
+
 def _with_test_groups(
     part: NDArray[np.int8],
     parts: tuple[str, ...],
     names: Sequence[str],
     test_groups: Sequence[str | int],
+    every: Sequence[str],
 ) -> tuple[NDArray[np.int8], tuple[str, ...]]:
     if not test_groups:
         return part, parts
@@ -169,7 +188,7 @@ def _with_test_groups(
             f"The source has an official split ({', '.join(parts)}) and folds.test_groups names "
             "another. Remove one: folds.test_groups, or source.split."
         )
-    unknown = [str(name) for name in test_groups if str(name) not in names]
+    unknown = [str(name) for name in test_groups if str(name) not in every]
     if unknown:
         shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         raise GroupError(

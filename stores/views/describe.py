@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from headrace.stores.io.places import storage_of
+from headrace.stores.layout.folds import Fold
+from headrace.stores.parts.part import StorePart
 from headrace.stores.store import Store
 
 
 def describe_store(store: Store) -> dict[str, Any]:
     """A JSON-able description of a store; reads metadata and file sizes, no data."""
-    manifest = store.manifest
+    manifest, manifests = store.manifest, [part.manifest for part in store.parts]
     return {
         "store": str(store.path),
         "fingerprint": store.fingerprint,
@@ -28,14 +30,14 @@ def describe_store(store: Store) -> dict[str, Any]:
         "classes": list(store.classes),
         "groups": list(store.groups),
         "grouped": manifest.grouped,
-        "dropped_windows": sum(high - low for low, high in manifest.dropped),
-        "filled_windows": sum(high - low for low, high in manifest.filled),
+        "dropped_windows": sum(high - low for each in manifests for low, high in each.dropped),
+        "filled_windows": sum(high - low for each in manifests for low, high in each.filled),
         "geometry": {
             "chunk_windows": manifest.chunk,
             "shard_windows": manifest.shard,
             "block_windows": manifest.block,
             "stretch_windows": manifest.stretch,
-            "shards": manifest.shards,
+            "shards": store.shards,
             "compressor": manifest.compressor,
             "level": manifest.level,
         },
@@ -43,25 +45,49 @@ def describe_store(store: Store) -> dict[str, Any]:
         "folds": [
             {
                 "name": fold.name,
-                "windows": fold.stop - fold.start,
-                "rows": [fold.start, fold.stop],
+                "windows": fold.windows,
+                "rows": fold_rows(fold),
                 "groups": [store.groups[group] for group in fold.groups],
                 "class_counts": store.class_counts([fold.name]).tolist(),
             }
             for fold in store.folds
         ],
+        "parts": [_describe_part(part) for part in store.parts],
+    }
+
+
+def fold_rows(fold: Fold) -> list[Any]:
+    """The rows of a fold: first and past the last, or a pair for each part that has some."""
+    return (
+        [fold.start, fold.stop] if len(fold.ranges) == 1 else [list(each) for each in fold.ranges]
+    )
+
+
+def _describe_part(part: StorePart) -> dict[str, Any]:
+    manifest = part.manifest
+    return {
+        "path": str(part.path),
+        "fingerprint": part.fingerprint,
+        "source": manifest.source,
+        "windows": manifest.windows,
+        "shards": manifest.shards,
+        "groups": list(manifest.groups),
+        "classes": list(manifest.classes),
     }
 
 
 def _describe_array(store: Store, name: str) -> dict[str, Any]:
-    array = next(one for one in store.manifest.arrays() if one.name == name)
-    there = dict(storage_of(store.path / name).sizes())
-    sizes = [there.get(array.key(shard)) for shard in range(array.shards)]
+    array, rows, sizes = store.array(name), 0, list[int | None]()
+    for part in store.parts:
+        own = next(one for one in part.manifest.arrays() if one.name == name)
+        there = dict(storage_of(part.path / name).sizes())
+        sizes += [there.get(own.key(shard)) for shard in range(own.shards)]
+        rows += own.rows
     stored, missing = sum(size or 0 for size in sizes), sizes.count(None)
-    plain = array.rows * array.row_bytes
+    plain = rows * array.row_bytes
     return {
         "name": name,
-        "shape": [array.rows, *array.row_shape],
+        "shape": [rows, *array.row_shape],
         "dtype": array.dtype.name,
         "dimensions": list(array.dimensions),
         "bytes": plain,

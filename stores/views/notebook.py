@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from headrace.stores.errors import UserError
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 
 def open_notebook_store(
-    path: Place | str, options: ObjectOptions = DEFAULT_OBJECTS
+    path: Place | str | Sequence[Place | str],
+    options: ObjectOptions = DEFAULT_OBJECTS,
+    *,
+    parts: int | Sequence[int] | None = None,
+    new_classes: bool = False,
 ) -> NotebookStore:
-    """Open a finished store to look at: see `stores.store.open_store`."""
-    store = open_store(path, options)
-    return NotebookStore(store.path, store.manifest)
+    """Open a finished store to look at, or several as one: see `stores.store.open_store`."""
+    store = open_store(path, options, parts=parts, new_classes=new_classes)
+    return NotebookStore(*store.parts)
 
 
 class NotebookStore(Store):

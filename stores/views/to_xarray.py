@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.stores.io.places import storage_of
-from headrace.stores.views.lazy_windows import lazy_windows
+from headrace.stores.views.describe import fold_rows
+from headrace.stores.views.lazy_rows import lazy_rows, lazy_windows
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,17 +25,11 @@ def labelled_dataset(store: Store) -> xr.Dataset:
         feature), `label`, `group`, `source_index` and, for recordings, `recording` and `start`
         (window). Coordinates: `time` in seconds, `channel`, `unit` and `channel_scale` (raw *
         channel_scale = units) of each channel, `feature`, and `fold` of the folds' bounds in the
-        attributes. Codes of `label` and `group` are explained by `flag_values` and
-        `flag_meanings` as the CF conventions do.
+        attributes: first row and past the last, or such a pair for each part. Codes of `label` and
+        `group` are explained by `flag_values` and `flag_meanings` as the CF conventions do.
     """
-    import xarray as xr
 
-    where = storage_of(store.path).for_zarr()
-    # Without chunks= nothing is computed by Dask: indexing reads what it asks for.
-    data: xr.Dataset = xr.open_zarr(where, consolidated=False, chunks=None)
-    if store.manifest.stretches:
-        data = data.rename(raw="stretches").rename_dims(time="stretch_time")
-        data["raw"] = lazy_windows(store)
+    data = _opened(store) if len(store.parts) == 1 else _joined(store)
     coordinates: dict[str, tuple[str, object, dict[str, str]]] = {
         "time": ("time", np.arange(store.spec.time) / store.spec.rate_hz, {"units": "s"}),
         "channel": ("channel", list(store.spec.channels), {}),
@@ -56,6 +51,33 @@ def labelled_dataset(store: Store) -> xr.Dataset:
     data.attrs = {
         "store": str(store.path),
         "fingerprint": store.fingerprint,
-        "folds": {fold.name: [fold.start, fold.stop] for fold in store.folds},
+        "folds": {fold.name: fold_rows(fold) for fold in store.folds},
     }
     return data
+
+
+def _opened(store: Store) -> xr.Dataset:
+    """The arrays as they are stored."""
+    import xarray as xr
+
+    where = storage_of(store.path).for_zarr()
+    # Without chunks= nothing is computed by Dask: indexing reads what it asks for.
+    data: xr.Dataset = xr.open_zarr(where, consolidated=False, chunks=None)
+    if store.manifest.stretches:
+        data = data.rename(raw="stretches").rename_dims(time="stretch_time")
+        data["raw"] = lazy_windows(store)
+    return data
+
+
+def _joined(store: Store) -> xr.Dataset:
+    """The arrays of several parts; of stretches only the windows that are cut from them."""
+    import xarray as xr
+
+    shown = [each for each in store.manifest.arrays() if each.name not in ("stretch", "offset")]
+    data = {
+        each.name: lazy_windows(store)
+        if each.name == "raw"
+        else lazy_rows(store, each.name, (store.windows, *each.row_shape))
+        for each in shown
+    }
+    return xr.Dataset(data)

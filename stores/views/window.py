@@ -36,9 +36,11 @@ class Window:
         channels, units: C names and units; "" where unknown.
         features: name -> value; empty where the store holds none.
         label, group, fold: names.
-        source_index: its number among the windows of the source.
-        recording, start: its row in the source's table of recordings, and its first row in
-            `signals`; None for a source of windows.
+        source_index: its number among the windows of the source; of several parts those of
+            earlier ones come before.
+        recording, start: its row in the table of recordings of its part's source, and its first
+            row in `signals`; None for a source of windows.
+        part: number of the part of the store that it stands in, from 0 on.
     """
 
     row: int
@@ -53,6 +55,7 @@ class Window:
     source_index: int
     recording: int | None
     start: int | None
+    part: int = 0
 
     def __repr__(self) -> str:
         time, channels = self.raw.shape
@@ -94,6 +97,7 @@ def read_window(store: Store, row: int) -> Window:
         source_index=int(read["source_index"]),
         recording=int(read["recording"]) if "recording" in read else None,
         start=int(read["start"]) if "start" in read else None,
+        part=int(np.searchsorted(store.part_starts, row, side="right")) - 1,
     )
 
 
@@ -166,8 +170,9 @@ def row_ranges(numbers: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 def fold_names(store: Store, numbers: NDArray[np.int64]) -> list[str]:
     """The fold of each row."""
-    stops = [fold.stop for fold in store.folds]
-    return [store.folds[place].name for place in np.searchsorted(stops, numbers, side="right")]
+    ranges = sorted((stop, fold.name) for fold in store.folds for _, stop in fold.ranges)
+    places = np.searchsorted([stop for stop, _ in ranges], numbers, side="right")
+    return [ranges[place][1] for place in places]
 
 
 def evenly(store: Store, most: int) -> NDArray[np.int64]:

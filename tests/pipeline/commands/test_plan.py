@@ -40,6 +40,7 @@ from headrace.stores import Store
 from headrace.stores.build.build import layout_of
 from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import BudgetError, CommandError
+from headrace.stores.parts.part import StorePart
 from headrace.stores.source.labels.labels import LabelRuns, Labels
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source
@@ -304,7 +305,7 @@ def test_ten_thousand_million_windows_are_planned_by_arithmetic(tiny_config: Con
         layout = layout_of(manifest, survey.index)
         shards = (0, layout.shards // 2, layout.shards - 1)
         recipes = [layout.recipe(number, read_nothing) for number in shards]
-        store = Store(Path("virtual.zarr"), manifest)
+        store = Store(StorePart(Path("virtual.zarr"), manifest))
         config = resolved_config(request_for(tiny_config, None, store.path), store)
         train = choose_split(store.folds, survey.class_table, config.split).train
         order = Order(merge_ranges(fold_ranges(store, train)), store.chunk_windows, 16, seed=0)
@@ -326,7 +327,7 @@ def test_ten_thousand_million_windows_are_planned_by_arithmetic(tiny_config: Con
     assert all(0 <= low < high <= 10**10 for each in ranges for low, high in each)
     # Nothing grows with the windows but the numbers of the shards, and by little.
     small = manifest.model_copy(update={"windows": 10**7})
-    assert plan_train(config, Store(store.path, small)).projected == plans[1].projected
+    assert plan_train(config, Store(StorePart(store.path, small))).projected == plans[1].projected
     fewer = planned(10**7)[-1][0]
     grown = {name for name, size in plans[0].buffers.items() if size != fewer.buffers[name]}
     assert grown == {"lists of shards"}

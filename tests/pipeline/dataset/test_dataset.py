@@ -321,7 +321,7 @@ def test_arguments_that_are_wrong_are_named_as_they_are_given(
     assert not any(section in str(raised.value) for section in ("train.", "stream.", "split."))
 
 
-@pytest.mark.parametrize("store", [None, 3, ["a.zarr"]])
+@pytest.mark.parametrize("store", [None, 3, {"a.zarr": 1}])
 def test_what_is_no_store_is_refused(store: Any) -> None:
     for opened in (headrace.Dataset, headrace.open):
         with refused(StoreError, repr(store)):

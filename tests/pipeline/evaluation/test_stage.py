@@ -21,7 +21,7 @@ from headrace.pipeline.evaluation.predictor import load_model
 from headrace.pipeline.evaluation.report import mistaken_windows
 from headrace.pipeline.evaluation.stage import run_evaluate
 from headrace.pipeline.request import Request
-from headrace.pipeline.rows.split import choose_split, class_table
+from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config
 from headrace.pipeline.runs.resolve import evaluation_config
@@ -62,8 +62,7 @@ def test_scores_are_those_of_the_model_on_the_rows_of_the_test_folds(
 ) -> None:
     store = stores.open(tiny_store)
     folds = [
-        store.fold(name)
-        for name in choose_split(store.folds, class_table(store), config.split).test
+        store.fold(name) for name in choose_split(store.folds, store.class_table, config.split).test
     ]
     rows = store.read_many(
         ["raw", "features", "label"], [(fold.start, fold.stop) for fold in folds]
@@ -86,7 +85,7 @@ def test_every_test_group_is_scored_and_no_other(
     metrics: dict[str, Any], config: Config, tiny_store: Path
 ) -> None:
     store = stores.open(tiny_store)
-    split = choose_split(store.folds, class_table(store), config.split)
+    split = choose_split(store.folds, store.class_table, config.split)
     names = [store.groups[group] for name in split.test for group in store.fold(name).groups]
     assert metrics["test_groups"] == names
     for kind in ("plain", "tta", "baseline"):
@@ -138,7 +137,7 @@ def test_the_windows_of_mistakes_are_those_of_their_source_index(
 ) -> None:
     monkeypatch.setattr("headrace.pipeline.evaluation.report.SLICE_ROWS", 7)
     store, mistakes = stores.open(tiny_store), read_metrics(run).tta.mistakes
-    split = choose_split(store.folds, class_table(store), recorded_config(run).split)
+    split = choose_split(store.folds, store.class_table, recorded_config(run).split)
     windows = mistaken_windows(store, split, mistakes)
     assert [each.source_index for each in windows] == [each.source_index for each in mistakes]
     assert [each.label for each in windows] == [each.label for each in mistakes]

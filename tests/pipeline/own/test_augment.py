@@ -11,7 +11,7 @@ import pytest
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.dataset.dataset import Dataset
 from headrace.pipeline.rows.order import BEGINNING, Position
-from headrace.pipeline.rows.split import choose_split, class_table
+from headrace.pipeline.rows.split import choose_split
 from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.stream.training import training_stream
 from headrace.stores.errors import ConfigError, FunctionError
@@ -69,7 +69,7 @@ def config_with(folder: Path, base: Config, *names: str, **augment: Any) -> Conf
 
 
 def batches(store: Store, config: Config, start: Position = BEGINNING) -> list[Any]:
-    split = choose_split(store.folds, class_table(store), config.split)
+    split = choose_split(store.folds, store.class_table, config.split)
     normaliser = fit_normaliser(store, split.train, config)
     stream = training_stream(store, split.train, config, normaliser, start=start, epochs=2)
     return [inputs for inputs, _, _ in stream.as_numpy_iterator()]

@@ -19,7 +19,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.rows.order import Order
 from headrace.pipeline.rows.quality import expected_group_entropy
 from headrace.pipeline.rows.ranges import merge_ranges
-from headrace.pipeline.rows.split import choose_split, class_table, fold_ranges
+from headrace.pipeline.rows.split import choose_split, fold_ranges
 from headrace.stores import Store
 from tests.conftest import changed, request_for
 from tests.in_process import store_here
@@ -45,7 +45,7 @@ def make_store(source: Path, tiny_config: Config, folder: Path, by: str) -> Stor
 
 def order_of(store: Store, tiny_config: Config, chunks: int = 32) -> Order:
     train = choose_split(
-        store.folds, class_table(store), changed(tiny_config, split={"folds": 5}).split
+        store.folds, store.class_table, changed(tiny_config, split={"folds": 5}).split
     ).train
     return Order(merge_ranges(fold_ranges(store, train)), CHUNK, chunks, seed=0)
 

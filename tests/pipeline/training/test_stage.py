@@ -26,7 +26,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.console import Console
 from headrace.pipeline.request import Request
-from headrace.pipeline.rows.split import choose_split, class_table, fold_ranges
+from headrace.pipeline.rows.split import choose_split, fold_ranges
 from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config
@@ -67,7 +67,7 @@ def test_the_model_takes_rows_of_the_store_and_learnt_something(
 ) -> None:
     store = stores.open(tiny_store)
     fold = store.fold(
-        choose_split(store.folds, class_table(store), stateful_config.split).validation[0]
+        choose_split(store.folds, store.class_table, stateful_config.split).validation[0]
     )
     rows = store.read_many(["raw", "features"], [(fold.start, fold.stop)])
     raw = rows["raw"] * np.array(store.spec.scale, np.float32)
@@ -242,7 +242,7 @@ def test_training_stops_early_and_another_run_stands_beside(
 
 def test_statistics_see_the_training_folds_only(tiny_store: Path, tiny_config: Config) -> None:
     store = stores.open(tiny_store)
-    split = choose_split(store.folds, class_table(store), tiny_config.split)
+    split = choose_split(store.folds, store.class_table, tiny_config.split)
     normaliser = fit_normaliser(store, split.train, tiny_config)
     rows = store.read_many(
         ["raw"], [(store.fold(name).start, store.fold(name).stop) for name in split.train]
@@ -309,7 +309,7 @@ def test_a_second_training_sees_every_group_but_the_tested_and_resumes_alike(
     assert {row["val_loss"] for row in rows} == {""}
     assert without_times(log_of(cheap_run)) == without_times(log_of(whole))
     store = stores.open(tiny_store)
-    split = choose_split(store.folds, class_table(store), config.split)
+    split = choose_split(store.folds, store.class_table, config.split)
     both = store.moments([*split.train, *split.validation])
     assert both.count > store.moments(split.train).count
     # Killed after the first training: its state stands, the second begins in a new process.
@@ -354,7 +354,7 @@ def test_a_prepared_training_counts_its_last_batch_and_knows_what_else_may_make_
     store = open_store(tiny_store)
     config = changed(cheap_config, train={"batch": 50, "steps_per_epoch": None})
     config = resolved_config(request_for(config, tiny_store, tmp_path), store)
-    split = choose_split(store.folds, class_table(store), config.split)
+    split = choose_split(store.folds, store.class_table, config.split)
     training = prepare(RunFolder(tmp_path), store, split, config)
     rows = sum(stop - start for start, stop in fold_ranges(store, split.train))
     assert rows % 50

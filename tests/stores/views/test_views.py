@@ -14,6 +14,7 @@ import pytest
 
 from headrace import stores
 from headrace.stores.errors import StoreError
+from headrace.stores.parts.part import StorePart
 from headrace.stores.shards.reader import ShardReader
 from headrace.stores.views.notebook import NotebookStore
 from tests.refusals import refused
@@ -97,7 +98,7 @@ def test_html_runs_nothing_that_a_stranger_wrote(store: NotebookStore, tmp_path:
     names |= {"classes": (evil, *store.classes[1:]), "units": (evil, "", "")}
     folder = tmp_path / "<script>.zarr"
     shutil.copytree(store.path, folder)
-    html = NotebookStore(folder, store.manifest.model_copy(update=names))._repr_html_()
+    html = NotebookStore(StorePart(folder, store.manifest.model_copy(update=names)))._repr_html_()
     assert "<script" not in html
     assert "&lt;script&gt;.zarr" in html
     assert not Seen(html).open

@@ -1,0 +1,83 @@
+"""A store that a part is added to: which, what it knows of folds, and whether the part fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.stores.errors import DamageError, StoreError
+from headrace.stores.io.places import Place
+from headrace.stores.layout.grow import KnownFolds
+from headrace.stores.manifest import Manifest
+from headrace.stores.manifest_file import read_manifest
+from headrace.stores.parts.join import refuse_new_classes, refuse_unlike
+from headrace.stores.parts.places import later_parts, store_of_part
+from headrace.stores.source.source import Source
+from headrace.stores.store import Store, open_store
+
+
+def known_folds(store: Store) -> KnownFolds:
+    """The folds of a store that grows."""
+    fold_of = {store.groups[group]: fold.name for fold in store.folds for group in fold.groups}
+    names = tuple(fold.name for fold in store.folds)
+    return KnownFolds(names, store.classes, store.class_table, fold_of)
+
+
+def require_part(base: Store, part: Manifest, source: Source, new_classes: bool) -> None:
+    """Check that what is to be made of `source` can be a part of a store.
+
+    Raises:
+        UserError: it is another kind of rows, or has a class that the store has not and
+            `new_classes` is false.
+    """
+    refuse_unlike(base.manifest, part, str(base.path), str(source.path))
+    if not new_classes:
+        refuse_new_classes(base.classes, part.classes, str(source.path))
+
+
+def base_of(target: Place) -> Store | None:
+    """What stood when the part `target` of a store was added; None: it is the first.
+
+    Raises:
+        UserError: an earlier part is damaged.
+    """
+    store = store_of_part(target)
+    return None if store == target else open_store(store, parts=int(target.name))
+
+
+def part_made_from(source: Source, places: Sequence[Place]) -> Place:
+    """The part of a store that was made from a source; one alone is taken to be.
+
+    Raises:
+        UserError: there are several, and none was.
+    """
+    if len(places) == 1:
+        return places[0]
+    fingerprint, damaged = source.fingerprint(), []
+    for place in places:
+        try:
+            if read_manifest(place).source["fingerprint"] == fingerprint:
+                return place
+        except DamageError:
+            damaged.append(place)
+    if len(damaged) == 1:
+        return damaged[0]
+    raise StoreError(
+        f"None of the {len(places)} parts of {places[0]} was made from {source.path}. Name the "
+        "source of the part with --data."
+    )
+
+
+def every_part(store: Place) -> list[Place]:
+    """Where the parts of a store stand, from the first on; damaged ones too.
+
+    Raises:
+        UserError: one is missing among them.
+    """
+    return [store, *later_parts(store)]
+
+
+def number_made_from(source: Source, store: Store) -> int | None:
+    """Which part of a store was made from a source, from 0 on; None: none was."""
+    known = [part.manifest.source["fingerprint"] for part in store.parts]
+    fingerprint = source.fingerprint()
+    return known.index(fingerprint) if fingerprint in known else None

@@ -1,0 +1,1 @@
+"""Stores that grow: what each part holds, how several are one, and where parts stand."""

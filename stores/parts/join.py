@@ -1,0 +1,169 @@
+"""What several parts are together: one list of classes, groups and folds, if they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.stores.errors import GroupError, StoreError
+from headrace.stores.layout.folds import Fold, GrownFold
+from headrace.stores.manifest import Manifest
+from headrace.stores.parts.part import StorePart
+from headrace.stores.text import listed, shown, shown_value
+
+Codes = NDArray[np.int32]
+"""(n,) what a part's own code is among the names of all; None where it is the same."""
+ALIKE: dict[str, Callable[[Manifest], Any]] = {
+    "samples of a window": lambda each: each.time,
+    "sampling rate (Hz)": lambda each: each.rate_hz,
+    "channels": lambda each: each.channels,
+    "units": lambda each: each.units,
+    "type of raw": lambda each: each.raw_dtype,
+    "scale of the channels": lambda each: each.channel_scale,
+    "features": lambda each: each.features,
+    "options of features": lambda each: each.config["features"],
+    "groups (source.split_by_window)": lambda each: each.grouped,
+    "raw": lambda each: "stretches" if each.stretches else "windows",
+    "store.stretch_windows": lambda each: each.stretch,
+    "step (source.step_s)": lambda each: each.step,
+    "store.chunk_windows": lambda each: each.chunk,
+}
+"""What parts of one store have in common."""
+AGREE = "Stores that are read as one, and parts of one, agree in it."
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Names of several parts together.
+
+    Attributes:
+        classes, groups: those of the first part, then what the others add, in order.
+        folds: with their rows in all parts.
+        labels, members: of each part, what its codes of `label` and `group` are here.
+    """
+
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    folds: tuple[Fold, ...]
+    labels: tuple[Codes | None, ...]
+    members: tuple[Codes | None, ...]
+
+
+def join_names(parts: Sequence[StorePart]) -> Joined:
+    """The names of all parts; see `require_alike` for what they have to agree in.
+
+    Raises:
+        UserError: a group stands in different folds.
+    """
+    manifests = [part.manifest for part in parts]
+    classes = tuple(dict.fromkeys(name for each in manifests for name in each.classes))
+    groups = tuple(dict.fromkeys(name for each in manifests for name in each.groups))
+    members = tuple(_codes(each.groups, groups) for each in manifests)
+    if len(parts) == 1:
+        return Joined(classes, groups, manifests[0].folds, (None,), (None,))
+    labels = tuple(_codes(each.classes, classes) for each in manifests)
+    return Joined(classes, groups, _join_folds(parts, groups, members), labels, members)
+
+
+def require_alike(first: StorePart, other: StorePart, new_classes: bool) -> None:
+    """Check that two parts can be read as one.
+
+    Args:
+        first, other: the parts.
+        new_classes: whether the other may have classes that the first has not.
+
+    Raises:
+        UserError: they differ; names in what, and both values.
+    """
+    refuse_unlike(first.manifest, other.manifest, str(first.path), str(other.path))
+    official = [any("/" in fold.name for fold in each.manifest.folds) for each in (first, other)]
+    if official[0] != official[1]:
+        with_one, without = (first, other) if official[0] else (other, first)
+        raise StoreError(
+            f"{with_one.path} has an official split, and {without.path} has none: their folds "
+            f"cannot be joined. {AGREE}"
+        )
+    if not new_classes:
+        refuse_new_classes(first.manifest.classes, other.manifest.classes, str(other.path))
+
+
+def refuse_unlike(first: Manifest, other: Manifest, one: str, two: str) -> None:
+    """Check that two stores hold the same kind of rows; `one` and `two` are what to call them.
+
+    Raises:
+        UserError: they differ; names in what, and both values.
+    """
+    for name, of in ALIKE.items():
+        if of(first) != of(other):
+            mine, theirs = _shown_differences(of(first), of(other))
+            raise StoreError(f"{one} and {two} differ in {name}: {mine}, and {theirs}. {AGREE}")
+
+
+def refuse_new_classes(known: Iterable[str], found: Iterable[str], where: str) -> None:
+    """Check that `where` has no class that is not known.
+
+    Raises:
+        UserError: it has.
+    """
+    new = sorted(set(found) - set(known))
+    if new:
+        raise GroupError(
+            f"{where} has the class{'es' * (len(new) > 1)} {listed(new)}, and the store has "
+            f"{shown(list(known))}. Map names with source.class_map, leave some out with "
+            'source.exclude_labels, or add them: store.new_classes = "add".'
+        )
+
+
+def _shown_differences(one: Any, other: Any) -> tuple[str, str]:
+    if isinstance(one, tuple) and isinstance(other, tuple) and one and other:
+        if len(one) != len(other):
+            return f"{len(one)} ({shown([str(each) for each in one])})", f"{len(other)}"
+        place = next(at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        return f"{one[place]!r}", f"{other[place]!r} (number {place + 1} of {len(one)})"
+    if isinstance(one, dict) and isinstance(other, dict):
+        key = next(each for each in sorted({*one, *other}) if one.get(each) != other.get(each))
+        return f"{key} {shown_value(one.get(key))}", shown_value(other.get(key))
+    return shown_value(one), shown_value(other)
+
+
+def _codes(own: Sequence[str], names: Sequence[str]) -> Codes | None:
+    if tuple(own) == tuple(names[: len(own)]):
+        return None
+    place = {name: number for number, name in enumerate(names)}
+    return np.array([place[name] for name in own], np.int32)
+
+
+def _join_folds(
+    parts: Sequence[StorePart], groups: Sequence[str], members: Sequence[Codes | None]
+) -> tuple[Fold, ...]:
+    """Folds of the same name together; the first part's come first within each official part."""
+    starts = [0, *accumulate(part.manifest.windows for part in parts)]
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    inside: dict[str, set[int]] = {}
+    fold_of: dict[int, tuple[str, StorePart]] = {}
+    for part, codes, start in zip(parts, members, starts, strict=False):
+        for fold in part.manifest.folds:
+            ranges.setdefault(fold.name, []).append((start + fold.start, start + fold.stop))
+            own = [group if codes is None else int(codes[group]) for group in fold.groups]
+            for group in own:
+                known, where = fold_of.setdefault(group, (fold.name, part))
+                if known != fold.name:
+                    raise GroupError(
+                        f"Group {groups[group]} is in fold {known} of {where.path}, and in fold "
+                        f"{fold.name} of {part.path}: it would be tested by what was trained on "
+                        "it. Append its recordings with headrace features --append, which keeps "
+                        "the folds of groups."
+                    )
+            inside.setdefault(fold.name, set()).update(own)
+    kinds = list(dict.fromkeys(name.rpartition("/")[0] for name in ranges))
+    names = sorted(ranges, key=lambda name: kinds.index(name.rpartition("/")[0]))
+    return tuple(
+        GrownFold(name, ranges[name][0][0], ranges[name][-1][1], tuple(sorted(inside[name])),
+                  tuple(ranges[name]))
+        for name in names
+    )  # fmt: skip

@@ -1,0 +1,118 @@
+"""One part of a store: a folder of arrays that is written once; most stores have one alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.manifest import TABLE_ROWS, Manifest
+from headrace.stores.moments import Moments
+from headrace.stores.shards.reader import KEPT_SHARDS, ShardReader
+
+
+class StorePart:
+    """Reads the arrays of one folder by its own rows, and its own codes of classes and groups.
+
+    Attributes:
+        path: the folder, or the address of its objects.
+        manifest: what it says of itself.
+        readers: of its arrays, by name.
+    """
+
+    def __init__(self, path: Place, manifest: Manifest, kept: int = KEPT_SHARDS) -> None:
+        """A part in `path` of which the indexes of at most `kept` shards of an array are kept."""
+        self.path = path
+        self.manifest = manifest
+        cache = storage_of(path).cache(self.fingerprint)
+        self.readers = {
+            each.name: ShardReader(path / each.name, each, kept, cache)
+            for each in manifest.arrays()
+        }
+
+    def keeping(self, size: int) -> Self:
+        """The same part, keeping at most so many bytes of shards' indexes, or that of one."""
+        kept = min(KEPT_SHARDS, max(1, size // self.shard_index_bytes))
+        return type(self)(self.path, self.manifest, kept)
+
+    @property
+    def shard_index_bytes(self) -> int:
+        """Bytes that keeping the indexes of one shard of every array takes."""
+        return sum(reader.kept_bytes for reader in self.readers.values())
+
+    @property
+    def index_bytes(self) -> int:
+        """Bytes that keeping the indexes of all shards takes, or of 1,000."""
+        return self.shard_index_bytes * min(self.manifest.shards, KEPT_SHARDS)
+
+    @property
+    def stretches(self) -> int:
+        """Rows of `raw` that are stretches; 0: they are windows."""
+        return self.manifest.shards * self.manifest.stretches
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the manifest, which holds a digest of everything else."""
+        return hashlib.sha256(self.manifest.to_bytes()).hexdigest()[:32]
+
+    def table_rows(self, name: str) -> Callable[[int], NDArray[Any]]:
+        """A function of a row's number in a table of the manifest (a shard's or a segment's).
+
+        It holds TABLE_ROWS rows at a time: ask in ascending order.
+        """
+        formats = {table.name: table for table in self.manifest.tables()}
+        table = formats[name]
+        reader = ShardReader(self.path / "manifest" / name, table)
+        held, first = np.empty(0), -1
+
+        def row(number: int) -> NDArray[Any]:
+            nonlocal held, first
+            if number // TABLE_ROWS != first:
+                first = number // TABLE_ROWS
+                start = first * TABLE_ROWS
+                rows = min(TABLE_ROWS, table.rows - start)
+                held = np.empty((rows, *table.row_shape), table.dtype)
+                reader.read_into(held, start)
+            return np.asarray(held[number % TABLE_ROWS])
+
+        return row
+
+    def moments(self, name: str, folds: Collection[str], values: int) -> Iterator[Moments]:
+        """Moments of a table's columns by segment of the named folds, in row order.
+
+        Args:
+            name: of the table: raw_moments or feature_moments.
+            folds: names.
+            values: of a column that a window holds.
+        """
+        row_of = self.table_rows(name)
+        for row, size in self.segment_rows(folds):
+            yield Moments(size * values, *row_of(row))
+
+    def class_table(self) -> NDArray[np.int64]:
+        """(F, K) windows of each class in each fold."""
+        manifest = self.manifest
+        counts = np.zeros((len(manifest.folds), len(manifest.classes)), np.int64)
+        row_of = self.table_rows("class_counts")
+        for row, segment in enumerate(manifest.segments()):
+            counts[segment.fold] += row_of(row)
+        return counts
+
+    def segment_rows(self, folds: Collection[str]) -> Iterator[tuple[int, int]]:
+        """(row in the manifest's tables, windows) of the segments of the named folds."""
+        for row, segment in enumerate(self.manifest.segments()):
+            if self.manifest.folds[segment.fold].name in folds:
+                yield row, segment.stop - segment.start
+
+
+def fingerprint_of(parts: Sequence[StorePart]) -> str:
+    """Of a store that is made of these: of one alone its own."""
+    if len(parts) == 1:
+        return parts[0].fingerprint
+    together = "\n".join(part.fingerprint for part in parts)
+    return hashlib.sha256(together.encode()).hexdigest()[:32]
