@@ -22,7 +22,7 @@ from headrace.stores.errors import BudgetError
 from headrace.stores.io.places import Place
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.layout import Geometry, make_geometry
-from headrace.stores.layout.stretches import most_in_a_shard, raw_chunk_rows, whole_chunks
+from headrace.stores.layout.stretches import most_in_shards, raw_chunk_rows, whole_chunks
 from headrace.stores.layout.survey import Survey, signal_borders, survey_source
 from headrace.stores.manifest import FORMAT_VERSION, OLDER_FORMAT, Manifest
 from headrace.stores.source.files.census import Census
@@ -89,7 +89,7 @@ def plan_store(
     )
     if manifest.stretches:
         layout = layout_of(manifest, survey.index)
-        most = most_in_a_shard(layout, signal_borders(source, survey))
+        most = int(most_in_shards(layout, signal_borders(source, survey)).max())
         most = whole_chunks(most, manifest.raw_chunk)
         manifest = manifest.model_copy(update={"stretches": most})
     return manifest, survey

@@ -81,8 +81,8 @@ def stretches_of(recipe: Recipe, series: Integers, row: Integers, step: int) -> 
     return Stretches(bounds[stored], np.repeat(number, sizes), row - np.repeat(row[first], sizes))
 
 
-def most_in_a_shard(layout: Layout, borders: Iterable[Integers]) -> int:
-    """Most stretches that a shard can have: its blocks, and where the signal may break in them.
+def most_in_shards(layout: Layout, borders: Iterable[Integers]) -> Integers:
+    """(S,) most stretches that each shard can have: its blocks, and where the signal may break.
 
     Arithmetic over the runs of the source: no block is listed.
 
@@ -95,11 +95,12 @@ def most_in_a_shard(layout: Layout, borders: Iterable[Integers]) -> int:
     # Each part of a shard that is of one fold may cut a block at both ends.
     starts = np.array([fold.start for fold in layout.folds])
     parts = 1 + np.bincount(starts[starts % rows > 0] // rows, minlength=layout.shards)
-    counts = rows // block + 2 * parts
+    held = np.minimum(rows, layout.rows - np.arange(layout.shards) * rows)
+    counts = held // block + 2 * parts
     for table in borders:
         for fold in np.unique(table[:, 0]).tolist():
             number = table[table[:, 0] == fold, 1]
             number = number[number % block > 0]
             row = starts[fold] + layout.slot_of_block(fold, number // block) * block
             counts += np.bincount((row + number % block) // rows, minlength=layout.shards)
-    return int(counts.max())
+    return np.asarray(counts)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from headrace.stores.layout.layout import Geometry
-from headrace.stores.layout.stretches import most_in_a_shard, stretches_of
+from headrace.stores.layout.stretches import most_in_shards, stretches_of
 from tests.stores.layout.test_layout import layout_of
 
 Integers = NDArray[np.int64]
@@ -46,13 +46,10 @@ def test_no_shard_has_more_stretches_than_are_counted(
         for number in range(len(layout.folds))
         if ends[fold == number].any()
     ]
-    most = most_in_a_shard(layout, tables)
-    found, allowed = [], []
+    most = most_in_shards(layout, tables)
     for shard in range(layout.shards):
         recipe = layout.recipe(shard, lambda a, b: fold[a:b])
         at = recipe.numbers
-        found.append(len(stretches_of(recipe, series[at], STEP * at, STEP).bounds))
-        lacking = geometry.shard - recipe.rows
+        found = len(stretches_of(recipe, series[at], STEP * at, STEP).bounds)
         # Two for each part's ends, and one where a signal ends as a part begins.
-        allowed.append(found[-1] + 3 * len(recipe.segments) + -(-lacking // block))
-    assert max(found) <= most <= max(allowed)
+        assert found <= most[shard] <= found + 3 * len(recipe.segments)
