@@ -14,6 +14,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.evaluation.memory import plan_evaluate
 from headrace.pipeline.experiments.memory import plan_crossval
 from headrace.pipeline.features.disk import needed_disk
+from headrace.pipeline.features.forms import forms_of
 from headrace.pipeline.features.memory import Making, plan_features
 from headrace.pipeline.features.notes import notes_table, say_notes
 from headrace.pipeline.features.plan import draft_store, plan_store
@@ -67,7 +68,8 @@ def run_plan(
         stages: name -> the plan's lines in bytes; `shuffle_quality`, 1 for batches that mix groups
         like independent draws; `scale`, if asked. Unless the store stands: `notes` of the source,
         `label_rule`, what it keeps of each class, `needed_disk`, `free_disk`, and
-        `read_amplification`, bytes read of the source for a byte of windows.
+        `read_amplification`, bytes read of the source for a byte of windows; and `forms`, bytes
+        and mixing of stretches and of windows, where windows overlap.
 
     Raises:
         UserError: a stage does not fit the budget; all plans are printed first.
@@ -87,7 +89,7 @@ def run_plan(
     for name, plan in plans.items():
         request.console.memory_plan(name, plan, whole=True)
     train = choose_split(store.folds, classes, config.split).train
-    quality = _shuffle_quality(request, store, train, config)
+    quality = _shuffle_quality(request, store, train, config, summary.get("forms", {}))
     _require_all(list(plans.values()))
     worst = max(plans.values(), key=lambda plan: plan.projected)
     request.console.say(
@@ -120,7 +122,9 @@ def _require_all(plans: Sequence[MemoryPlan]) -> None:
         raise BudgetError(f"{error} {', '.join(others)} too." if others else str(error)) from error
 
 
-def _shuffle_quality(request: Request, store: Store, train: Sequence[str], config: Config) -> float:
+def _shuffle_quality(
+    request: Request, store: Store, train: Sequence[str], config: Config, forms: dict[str, Any]
+) -> float:
     """Say how well batches will mix groups, and how they would mix them well."""
 
     def quality(chunks: int) -> float:
@@ -128,15 +132,16 @@ def _shuffle_quality(request: Request, store: Store, train: Sequence[str], confi
         stretch = store.manifest.stretch
         return expected_group_entropy(order, store.folds, config.train.batch, stretch)
 
-    chunks = buffer_chunks(config.stream, store.manifest.stretch)
-    found = quality(chunks)
+    chunks = own = buffer_chunks(config.stream, store.manifest.stretch)
+    known = [form["groups"] for form in forms.values() if form["chosen"]]
+    found = known[0] if known else quality(chunks)
     share = f"{100 * min(found, 1):.1f} %"
     said = f"A batch will mix groups {share} as well as independent draws of windows"
     if found >= POOR:
         request.console.say(f"{said}.")
         return found
     pieces = training_order(store, train, config).pieces
-    while chunks < pieces and quality(chunks) < POOR:
+    while chunks < pieces and (chunks == own or quality(chunks) < POOR):
         chunks *= 2
     ways = [f"stream.buffer_chunks = {chunks} for a new run"] if quality(chunks) >= POOR else []
     if store.manifest.config["folds"]["by"] == "group":
@@ -177,9 +182,11 @@ def _store(
         amplified = read_amplification(source, layout_of(manifest, survey.index), fold_of)
         say_notes(source, manifest, request.console)
         notes = notes_table(source, manifest)
+        forms = forms_of(request.config, source, manifest, survey)
     needed = needed_disk(manifest, manifest.windows)
     disk: dict[str, Any] = {"store": str(request.store), "needed_disk": needed} | notes
     disk["read_amplification"] = amplified
+    disk["forms"] = {form.name: form.as_table() for form in forms}
     said = ""
     free = storage.free_bytes()
     if free is not None:
@@ -194,4 +201,6 @@ def _store(
         f"Making it reads {amplified:.1f} bytes of the source for each byte of windows."
         + " A larger store.block_windows reads less, and mixes less." * (amplified >= LARGE)
     )
+    for form in forms:
+        request.console.say(form.said())
     return Store(StorePart(request.store, manifest)), survey.class_table, {"features": plan}, disk

@@ -55,13 +55,25 @@ def expected_group_entropy(
     return batch_entropy(np.concatenate(parts), batch) / ideal if ideal > 0 else 1.0
 
 
-def batch_entropy(code: NDArray[np.int32], batch: int) -> float:
+def first_rows(order: Order) -> NDArray[np.int64]:
+    """Rows of the store as the first epoch delivers them: of some buffers, or of a part of one."""
+    rng, found = np.random.default_rng(0), []
+    for buffer in range(min(order.buffers, max(1, _ROWS // order.buffer_rows))):
+        starts, stops = np.array(order.buffer_ranges(0, buffer)).T
+        ends, rows = np.cumsum(stops - starts), int((stops - starts).sum())
+        # Of a buffer that is larger any draws are as good as the first of its rows.
+        at = order.row_order(0, buffer, rows) if rows <= _ROWS else rng.integers(rows, size=_ROWS)
+        found.append(at + (stops - ends)[np.searchsorted(ends, at, side="right")])
+    return np.concatenate(found)
+
+
+def batch_entropy(code: NDArray[np.integer], batch: int) -> float:
     """Mean entropy of consecutive whole batches; of all rows when they fill none."""
     batch = min(batch, len(code))
     batches = code[: len(code) // batch * batch].reshape(-1, batch)
-    counts = np.zeros((len(batches), int(code.max()) + 1))
-    np.add.at(counts, (np.arange(len(batches))[:, None], batches), 1)
-    return float(_entropy(counts).mean())
+    begins = np.diff(np.sort(batches, axis=1), axis=1, prepend=-1) != 0
+    counts = np.diff(np.flatnonzero(begins), append=batches.size)
+    return float(np.log(batch) - (counts * np.log(counts)).sum() / batches.size)
 
 
 def _fold_rows(ranges: Sequence[tuple[int, int]], folds: Sequence[Fold]) -> NDArray[np.float64]:
@@ -71,9 +83,3 @@ def _fold_rows(ranges: Sequence[tuple[int, int]], folds: Sequence[Fold]) -> NDAr
     number, start, stop = np.array(own, dtype=np.int64).T
     rows = np.maximum(np.minimum(edges[:, 1:], stop) - np.maximum(edges[:, :1], start), 0)
     return np.bincount(number, rows.sum(axis=0), len(folds)).astype(np.float64)
-
-
-def _entropy(counts: NDArray[np.integer | np.floating]) -> NDArray[np.float64]:
-    """Entropy in nats along the last axis."""
-    share = counts / counts.sum(axis=-1, keepdims=True)
-    return np.asarray(-(share * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1))

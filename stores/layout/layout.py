@@ -183,6 +183,31 @@ class Layout:
             segments, np.concatenate(ranges), np.concatenate(orders), np.concatenate(firsts)
         )
 
+    def places(self, rows: Integers) -> Integers:
+        """Where the candidates of some rows (n,) are, fold after fold, in the order of the source.
+
+        Arithmetic: neither the source nor the index is asked.
+        """
+        order = np.argsort(rows)
+        ascending, found = rows[order], np.empty(len(rows), np.int64)
+        for shard in np.unique(ascending // self.geometry.shard).tolist():
+            for segment in self.segments(shard):
+                low, high = np.searchsorted(ascending, [segment.start, segment.stop])
+                numbers = self._numbers(segment, ascending[low:high] - segment.start)
+                found[order[low:high]] = self.folds[segment.fold].start + numbers
+        return found
+
+    def _numbers(self, segment: Segment, at: Integers) -> Integers:
+        """(n,) fold-local numbers of the candidates in some rows, counted from the segment's."""
+        blocks = self._blocks(segment)
+        if not self.geometry.whole:
+            key = mix_key(self.seed, _ROWS, segment.shard, segment.fold)
+            at = permutation(segment.stop - segment.start, key).forward(at)
+            blocks = blocks[np.argsort(blocks[:, 0])]
+        ends = np.cumsum(blocks[:, 1] - blocks[:, 0])
+        block = np.searchsorted(ends, at, side="right")
+        return np.asarray(blocks[block, 1] - ends[block] + at)
+
     def slot_of_block(self, fold: int, block: Integers) -> Integers:
         """Which place of a fold, counted in blocks, holds each of its blocks."""
         size = self.folds[fold].stop - self.folds[fold].start

@@ -144,13 +144,23 @@ def signal_borders(source: Source, survey: Survey) -> Iterator[Integers]:
 
     They begin a run of one label in one recording, or follow what is dropped.
     """
+    for table, _ in placed_runs(source, survey):
+        yield table[:, :2]
+
+
+def placed_runs(source: Source, survey: Survey) -> Iterator[tuple[Integers, Labels]]:
+    """Tables (R, 3) of runs of kept candidates, and the labels of each, slice by slice.
+
+    Columns: the fold, the number within it of the first, and how many they are.
+    """
     before = np.zeros(len(survey.folds), np.int64)
     for start, stop, labels in _kept_runs(source, survey.dropped):
         fold, sizes = survey.fold_of_group[labels.group], stop - start
         order = np.argsort(fold, kind="stable")
         inside = np.cumsum(sizes[order]) - sizes[order]
         first = np.searchsorted(fold[order], fold[order])
-        yield np.stack([fold[order], before[fold[order]] + inside - inside[first]], axis=1)
+        number = before[fold[order]] + inside - inside[first]
+        yield np.stack([fold[order], number, sizes[order]], axis=1), labels.take(order)
         np.add.at(before, fold, sizes)
 
 

@@ -61,7 +61,8 @@ def cases(draw: st.DrawFn) -> tuple[Integers, int, Geometry, Integers, str]:
     if draw(st.booleans()):
         group = np.sort(group)
     chunk = draw(st.integers(1, 9))
-    geometry = Geometry(chunk, chunk * draw(st.integers(1, 9)), draw(st.integers(1, 20)))
+    shard, block, whole = chunk * draw(st.integers(1, 9)), draw(st.integers(1, 20)), st.booleans()
+    geometry = Geometry(chunk, shard, block, draw(whole))
     dropped = groups + rng.permutation(size - groups)[: draw(st.integers(0, 5))]
     kind = draw(st.sampled_from(["runs", "counts"]))
     return group, draw(st.integers(1, groups)), geometry, dropped, kind
@@ -82,6 +83,10 @@ def test_every_candidate_reaches_one_row_of_its_fold(case: tuple) -> None:
     assert np.array_equal(np.sort(source_index), np.setdiff1d(np.arange(len(group)), dropped))
     for number, one in enumerate(layout.folds):
         assert np.all(fold[source_index[one.start : one.stop]] == number)
+    # The same by arithmetic, of some rows in any order.
+    some = np.random.default_rng(0).integers(layout.rows, size=50)
+    in_folds = np.argsort(np.where(fold < 0, len(layout.folds), fold), kind="stable")
+    assert np.array_equal(in_folds[layout.places(some)], source_index[some])
 
 
 @settings(max_examples=50)
