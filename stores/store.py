@@ -29,7 +29,7 @@ from headrace.stores.shards.aligned import aligned_empty
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.shards.cut import CutWindows
 from headrace.stores.shards.reader import WHOLE_SHARD, ShardReader
-from headrace.stores.stretched import read_stretched
+from headrace.stores.shards.stretched import read_stretched
 from headrace.stores.text import counted
 
 
@@ -233,8 +233,8 @@ class Store:
         """`read_many`, but for `raw` of a store of stretches: `CutWindows`, not cut yet."""
         wanted = [(int(start), int(stop)) for start, stop in ranges]
         if "raw" in names and self.manifest.stretches:
-            rows, where = int(self._raw_starts[-1]), str(self.path)
-            return read_stretched(self._read_rows, self.manifest, rows, where, names, wanted)
+            rows, time = int(self._raw_starts[-1]), self.manifest.time
+            return read_stretched(self._read_rows, str(self.path), rows, time, names, wanted)
         return dict(self._read_rows(names, wanted))
 
     def _read_rows(

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.stores.errors import DamageError
-from headrace.stores.manifest import Manifest
 from headrace.stores.shards.cut import CutWindows, first_values
 
 Read = Callable[[Sequence[str], Sequence[tuple[int, int]]], dict[str, NDArray[Any]]]
@@ -18,9 +17,9 @@ Read = Callable[[Sequence[str], Sequence[tuple[int, int]]], dict[str, NDArray[An
 
 def read_stretched(
     read: Read,
-    manifest: Manifest,
-    rows: int,
     where: str,
+    rows: int,
+    time: int,
     names: Sequence[str],
     ranges: Sequence[tuple[int, int]],
 ) -> dict[str, Any]:
@@ -28,9 +27,9 @@ def read_stretched(
 
     Args:
         read: gives rows of arrays as they are stored.
-        manifest: of the store.
-        rows: stretches that it holds, in all parts.
         where: the store, for errors.
+        rows: stretches that it has room for, in all parts.
+        time: samples of a window.
         names: arrays, `raw` among them.
         ranges: (start, stop) of windows, in the wanted order.
 
@@ -41,17 +40,20 @@ def read_stretched(
     columns = read([*dict.fromkeys([*others, "stretch", "offset"])], ranges)
     number, offset = columns["stretch"], columns["offset"]
     used = np.unique(number)
-    most = manifest.raw_time - manifest.time
-    if len(used) and not (
-        0 <= used[0] <= used[-1] < rows and 0 <= offset.min() <= offset.max() <= most
-    ):
-        raise DamageError(
-            f"{where} names stretches that it does not hold. Find what else is wrong with "
-            "headrace verify, and mend it with headrace features --repair."
-        )
+    if len(used) and not 0 <= used[0] <= used[-1] < rows:
+        raise _damage(where)
     ends = np.flatnonzero(np.diff(used) > 1) + 1
     spans = [(int(each[0]), int(each[-1]) + 1) for each in np.split(used, ends) if len(each)]
     stretches = read(["raw"], spans)["raw"]
+    if len(offset) and not 0 <= offset.min() <= offset.max() <= stretches.shape[1] - time:
+        raise _damage(where)
     first = first_values(np.searchsorted(used, number), offset, *stretches.shape[1:])
-    windows = CutWindows(stretches, first, manifest.time)
+    windows = CutWindows(stretches, first, time)
     return {name: windows if name == "raw" else columns[name] for name in names}
+
+
+def _damage(where: str) -> DamageError:
+    return DamageError(
+        f"{where} names stretches that it does not hold. Find what else is wrong with "
+        "headrace verify, and mend it with headrace features --repair."
+    )
