@@ -22,9 +22,9 @@ from headrace.stores.io.places import Place, place_of, storage_of
 from headrace.stores.layout.folds import Fold, named_folds
 from headrace.stores.manifest_file import read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
-from headrace.stores.parts.join import Joined, join_names, require_alike
+from headrace.stores.parts.join import Joined, join_names, require_one
 from headrace.stores.parts.part import StorePart, fingerprint_of
-from headrace.stores.parts.places import later_parts, store_of_part
+from headrace.stores.parts.places import later_parts, part_place, store_of_part
 from headrace.stores.shards.aligned import aligned_empty
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.shards.cut import CutWindows
@@ -65,7 +65,7 @@ class Store:
     """
 
     def __init__(self, *parts: StorePart) -> None:
-        """A store of these parts, in this order; they are taken to agree: see `require_alike`."""
+        """A store of these parts, in this order; they are taken to agree: see `require_one`."""
         self.parts = parts
         self.path = parts[0].path
         self.manifest = parts[0].manifest
@@ -104,6 +104,8 @@ class Store:
         places: dict[Place, int] = {}
         for part in self.parts:
             own = store_of_part(part.path)
+            goes_on = part.path == part_place(own, places.get(own, 0))
+            own = own if goes_on else part.path
             places[own] = places.get(own, 0) + 1
         return tuple(places), tuple(places.values())
 
@@ -190,6 +192,11 @@ class Store:
     def folds(self) -> tuple[Fold, ...]:
         """The folds in row order; of several parts see `GrownFold`."""
         return self._names.folds
+
+    @property
+    def part_folds(self) -> tuple[Fold, ...]:
+        """The folds of each part, one part after another: ascending rows, and only their groups."""
+        return self._names.part_folds
 
     @cached_property
     def fingerprint(self) -> str:
@@ -408,7 +415,8 @@ def open_store(
 
     Raises:
         UserError: there is none, it is not finished, of a newer format, or its manifest damaged;
-            several differ in what a window or a feature is, or in the fold of a group.
+            several differ in what a window or a feature is, or in the fold of a group, or are the
+            same.
     """
     paths = [path] if isinstance(path, str) or not isinstance(path, Sequence) else path
     counts = [parts] * len(paths) if parts is None or isinstance(parts, int) else [*parts]
@@ -418,10 +426,7 @@ def open_store(
             "a number for each store."
         )
     found = [_open_parts(each, options, count) for each, count in zip(paths, counts, strict=True)]
-    first = found[0][0]
-    for number, opened in enumerate(found):
-        for part in opened[number == 0 :]:
-            require_alike(first, part, new_classes or part is not opened[0])
+    require_one(found, new_classes)
     store = Store(*chain.from_iterable(found))
     _ = store.folds  # Refused where a group stands in two.
     return store

@@ -132,6 +132,17 @@ def tiny_store(shared: Share, tiny_source: Path, tiny_config: Config) -> Path:
     return shared("store", make) / "tiny.zarr"
 
 
+@pytest.fixture(scope="session", params=["windows", "stretches"])
+def grown_path(request: pytest.FixtureRequest, shared: Share) -> Path:
+    """A store of three parts, of either form; read it, never write to it."""
+    from tests.grown import grown_store
+
+    def make(folder: Path) -> None:
+        grown_store(folder, request.param)
+
+    return shared(f"grown-{request.param}", make) / "grown.zarr"
+
+
 def request_for(
     config: Config, data: Place | None, store: Place, run: Path | None = None, new: bool = False
 ) -> Request:

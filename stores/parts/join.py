@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ ALIKE: dict[str, Callable[[Manifest], Any]] = {
     "type of raw": lambda each: each.raw_dtype,
     "scale of the channels": lambda each: each.channel_scale,
     "features": lambda each: each.features,
-    "options of features": lambda each: each.config["features"],
+    "options of features": lambda each: {**each.config["features"], "select": ()},
     "groups (source.split_by_window)": lambda each: each.grouped,
     "raw": lambda each: "stretches" if each.stretches else "windows",
     "store.stretch_windows": lambda each: each.stretch,
@@ -44,18 +44,20 @@ class Joined:
     Attributes:
         classes, groups: those of the first part, then what the others add, in order.
         folds: with their rows in all parts.
+        part_folds: folds of each part, one part after another: with rows and groups as here.
         labels, members: of each part, what its codes of `label` and `group` are here.
     """
 
     classes: tuple[str, ...]
     groups: tuple[str, ...]
     folds: tuple[Fold, ...]
+    part_folds: tuple[Fold, ...]
     labels: tuple[Codes | None, ...]
     members: tuple[Codes | None, ...]
 
 
 def join_names(parts: Sequence[StorePart]) -> Joined:
-    """The names of all parts; see `require_alike` for what they have to agree in.
+    """The names of all parts; see `require_one` for what they have to agree in.
 
     Raises:
         UserError: a group stands in different folds.
@@ -63,23 +65,45 @@ def join_names(parts: Sequence[StorePart]) -> Joined:
     manifests = [part.manifest for part in parts]
     classes = tuple(dict.fromkeys(name for each in manifests for name in each.classes))
     groups = tuple(dict.fromkeys(name for each in manifests for name in each.groups))
-    members = tuple(_codes(each.groups, groups) for each in manifests)
     if len(parts) == 1:
-        return Joined(classes, groups, manifests[0].folds, (None,), (None,))
+        folds = manifests[0].folds
+        return Joined(classes, groups, folds, folds, (None,), (None,))
     labels = tuple(_codes(each.classes, classes) for each in manifests)
-    return Joined(classes, groups, _join_folds(parts, groups, members), labels, members)
+    members = tuple(_codes(each.groups, groups) for each in manifests)
+    inside = _part_folds(manifests, members)
+    folds = _join_folds([(part, own) for part, each in zip(parts, inside, strict=True)
+                         for own in each], groups)  # fmt: skip
+    return Joined(classes, groups, folds, tuple(chain.from_iterable(inside)), labels, members)
 
 
-def require_alike(first: StorePart, other: StorePart, new_classes: bool) -> None:
-    """Check that two parts can be read as one.
+def require_one(stores: Sequence[Sequence[StorePart]], new_classes: bool) -> None:
+    """Check that stores can be read as one.
 
     Args:
-        first, other: the parts.
-        new_classes: whether the other may have classes that the first has not.
+        stores: the parts of each.
+        new_classes: whether later stores may have classes that the first has not. Parts of one
+            store may: they were added so.
 
     Raises:
-        UserError: they differ; names in what, and both values.
+        UserError: they differ; names in what, and both values. Or they have a part in common.
     """
+    first, *others = [part for parts in stores for part in parts]
+    for part in others:
+        _require_alike(first, part)
+    known = tuple(dict.fromkeys(name for part in stores[0] for name in part.manifest.classes))
+    where_of: dict[str, StorePart] = {}
+    for number, parts in enumerate(stores):
+        for part in parts:
+            if number and not new_classes:
+                refuse_new_classes(known, part.manifest.classes, str(part.path))
+            same = where_of.setdefault(part.fingerprint, part)
+            if same is not part:
+                raise StoreError(
+                    f"{same.path} and {part.path} hold the same windows. Name each store once."
+                )
+
+
+def _require_alike(first: StorePart, other: StorePart) -> None:
     refuse_unlike(first.manifest, other.manifest, str(first.path), str(other.path))
     official = [any("/" in fold.name for fold in each.manifest.folds) for each in (first, other)]
     if official[0] != official[1]:
@@ -88,8 +112,6 @@ def require_alike(first: StorePart, other: StorePart, new_classes: bool) -> None
             f"{with_one.path} has an official split, and {without.path} has none: their folds "
             f"cannot be joined. {AGREE}"
         )
-    if not new_classes:
-        refuse_new_classes(first.manifest.classes, other.manifest.classes, str(other.path))
 
 
 def refuse_unlike(first: Manifest, other: Manifest, one: str, two: str) -> None:
@@ -138,32 +160,46 @@ def _codes(own: Sequence[str], names: Sequence[str]) -> Codes | None:
     return np.array([place[name] for name in own], np.int32)
 
 
+def _part_folds(manifests: Sequence[Manifest], members: Sequence[Codes | None]) -> list[list[Fold]]:
+    """The folds of each part, by the rows and groups of all parts."""
+    starts = accumulate((each.windows for each in manifests), initial=0)
+    return [
+        [
+            Fold(
+                fold.name,
+                start + fold.start,
+                start + fold.stop,
+                fold.groups if codes is None else tuple(codes[list(fold.groups)].tolist()),
+            )
+            for fold in each.folds
+        ]
+        for each, codes, start in zip(manifests, members, starts, strict=False)
+    ]
+
+
 def _join_folds(
-    parts: Sequence[StorePart], groups: Sequence[str], members: Sequence[Codes | None]
+    inside: Sequence[tuple[StorePart, Fold]], groups: Sequence[str]
 ) -> tuple[Fold, ...]:
     """Folds of the same name together; the first part's come first within each official part."""
-    starts = [0, *accumulate(part.manifest.windows for part in parts)]
     ranges: dict[str, list[tuple[int, int]]] = {}
-    inside: dict[str, set[int]] = {}
+    members: dict[str, set[int]] = {}
     fold_of: dict[int, tuple[str, StorePart]] = {}
-    for part, codes, start in zip(parts, members, starts, strict=False):
-        for fold in part.manifest.folds:
-            ranges.setdefault(fold.name, []).append((start + fold.start, start + fold.stop))
-            own = [group if codes is None else int(codes[group]) for group in fold.groups]
-            for group in own:
-                known, where = fold_of.setdefault(group, (fold.name, part))
-                if known != fold.name:
-                    raise GroupError(
-                        f"Group {groups[group]} is in fold {known} of {where.path}, and in fold "
-                        f"{fold.name} of {part.path}: it would be tested by what was trained on "
-                        "it. Append its recordings with headrace features --append, which keeps "
-                        "the folds of groups."
-                    )
-            inside.setdefault(fold.name, set()).update(own)
+    for part, fold in inside:
+        ranges.setdefault(fold.name, []).append((fold.start, fold.stop))
+        members.setdefault(fold.name, set()).update(fold.groups)
+        for group in fold.groups:
+            known, where = fold_of.setdefault(group, (fold.name, part))
+            if known != fold.name:
+                raise GroupError(
+                    f"Group {groups[group]} is in fold {known} of {where.path}, and in fold "
+                    f"{fold.name} of {part.path}: it would be tested by what was trained on "
+                    "it. Append its recordings with headrace features --append, which keeps "
+                    "the folds of groups."
+                )
     kinds = list(dict.fromkeys(name.rpartition("/")[0] for name in ranges))
     names = sorted(ranges, key=lambda name: kinds.index(name.rpartition("/")[0]))
     return tuple(
-        GrownFold(name, ranges[name][0][0], ranges[name][-1][1], tuple(sorted(inside[name])),
+        GrownFold(name, ranges[name][0][0], ranges[name][-1][1], tuple(sorted(members[name])),
                   tuple(ranges[name]))
         for name in names
     )  # fmt: skip

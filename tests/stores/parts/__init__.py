@@ -1,0 +1,1 @@
+"""Tests of headrace.stores.parts, and of stores of several."""
