@@ -62,7 +62,7 @@ def mixing(store: Store, config: Config) -> tuple[list[tuple[str, ...]], float]:
     for chunks in (1, BUFFER_CHUNKS // 4, BUFFER_CHUNKS):
         order = training_order(store, train, with_buffer(config, chunks))
         found = [measured_entropy(order, code, config.train.batch) for code in codes]
-        expected = expected_group_entropy(order, store.folds, config.train.batch)
+        expected = expected_group_entropy(order, store.part_folds, config.train.batch)
         correlation = position_correlation(order, 0)
         rows.append((f"{chunks}", *(f"{each:.4f}" for each in (*found, expected, correlation))))
         worst = min(found)

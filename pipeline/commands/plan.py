@@ -130,7 +130,7 @@ def _shuffle_quality(
     def quality(chunks: int) -> float:
         order = training_order(store, train, with_buffer(config, chunks))
         stretch = store.manifest.stretch
-        return expected_group_entropy(order, store.folds, config.train.batch, stretch)
+        return expected_group_entropy(order, store.part_folds, config.train.batch, stretch)
 
     chunks = own = buffer_chunks(config.stream, store.manifest.stretch)
     known = [form["groups"] for form in forms.values() if form["chosen"]]

@@ -26,12 +26,12 @@ def expected_group_entropy(
 ) -> float:
     """Quality of the groups of a batch, from the arrangement alone: no row is read.
 
-    Rows are shuffled within a fold, so a chunk holds the fold's groups in proportion; they are
+    Rows are shuffled within a fold of a part, so a chunk holds its groups in proportion; they are
     taken to be equally large.
 
     Args:
         order: of the training.
-        folds: all folds of the store.
+        folds: all folds of every part of the store: `Store.part_folds`.
         batch: rows of a batch.
         stretch: windows that stand one after another, as blocks are shuffled whole: they are of
             one group. 0: rows are shuffled one by one.
@@ -45,6 +45,7 @@ def expected_group_entropy(
         codes = [
             rng.choice(own, -(-size // whole)).repeat(whole)[:size]
             for own, size in zip(groups, rows, strict=True)
+            if size
         ]
         return rng.permutation(np.concatenate(codes)).astype(np.int32)
 
@@ -78,8 +79,14 @@ def batch_entropy(code: NDArray[np.integer], batch: int) -> float:
 
 def _fold_rows(ranges: Sequence[tuple[int, int]], folds: Sequence[Fold]) -> NDArray[np.float64]:
     """(F,) rows of the ranges in each fold."""
-    edges = np.array(ranges, dtype=np.int64)
-    own = [(number, *each) for number, fold in enumerate(folds) for each in fold.ranges]
-    number, start, stop = np.array(own, dtype=np.int64).T
-    rows = np.maximum(np.minimum(edges[:, 1:], stop) - np.maximum(edges[:, :1], start), 0)
-    return np.bincount(number, rows.sum(axis=0), len(folds)).astype(np.float64)
+    starts, stops = np.array(sorted(ranges), dtype=np.int64).T
+    before = np.cumsum([0, *(stops - starts)])
+
+    def below(row: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Rows of the ranges that are smaller than each."""
+        last = np.searchsorted(stops, row, side="right")
+        part = np.where(last < len(starts), row - starts[np.minimum(last, len(starts) - 1)], 0)
+        return np.asarray(before[last] + part.clip(0))
+
+    edges = np.array([(fold.start, fold.stop) for fold in folds], dtype=np.int64)
+    return (below(edges[:, 1]) - below(edges[:, 0])).astype(np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.pipeline.rows.order import Order
-from headrace.pipeline.rows.ranges import cut_ranges, first_rows, merge_ranges, share_ranges
+from headrace.pipeline.rows.ranges import (
+    cut_ranges,
+    first_rows,
+    merge_ranges,
+    part_origins,
+    share_ranges,
+)
 from headrace.pipeline.rows.sampling import Sampling
 from headrace.stores.errors import GroupError
 from tests.refusals import refused
@@ -32,10 +39,29 @@ def range_lists(draw: st.DrawFn) -> Ranges:
 
 
 @st.composite
+def part_lists(draw: st.DrawFn) -> tuple[int, ...]:
+    """First rows of the parts of a store; of half of the stores there is one alone."""
+    later = draw(st.just(set[int]()) | st.sets(st.integers(1, 300), max_size=12))
+    return (0, *sorted(later))
+
+
+def within_parts(ranges: Ranges, part_starts: Sequence[int]) -> Ranges:
+    """The ranges, cut where a part begins."""
+    return [
+        (max(start, low), min(stop, high))
+        for start, stop in ranges
+        for low, high in itertools.pairwise([*part_starts, 10**12])
+        if max(start, low) < min(stop, high)
+    ]
+
+
+@st.composite
 def orders(draw: st.DrawFn) -> Order:
-    ranges = merge_ranges(draw(range_lists()))
+    parts = draw(part_lists())
+    ranges = merge_ranges(within_parts(draw(range_lists()), parts), parts)
     chunk, buffer = draw(st.integers(1, 70)), draw(st.integers(1, 6))
-    return Order(ranges or ((3, 4),), chunk, buffer, draw(st.integers(0, 2**31 - 1)))
+    seed = draw(st.integers(0, 2**31 - 1))
+    return Order(ranges or ((3, 4),), chunk, buffer, seed, part_starts=parts if ranges else (0,))
 
 
 def rows_of(ranges: Ranges) -> list[int]:
@@ -61,15 +87,36 @@ def test_every_training_row_comes_exactly_once_an_epoch(order: Order, epoch: int
 
 @patient
 @given(orders(), st.integers(0, 5))
-def test_a_piece_is_a_chunk_cut_at_the_borders_of_the_folds(order: Order, epoch: int) -> None:
+def test_a_piece_is_a_chunk_of_a_part_cut_at_the_borders_of_the_folds(
+    order: Order, epoch: int
+) -> None:
     edges = {edge for each in order.ranges for edge in each}
     for buffer in range(order.buffers):
         pieces = order.buffer_ranges(epoch, buffer)
         assert len(pieces) <= order.buffer_chunks
         for start, stop in pieces:
-            assert start // order.chunk_windows == (stop - 1) // order.chunk_windows
-            assert start % order.chunk_windows == 0 or start in edges
-            assert stop % order.chunk_windows == 0 or stop in edges
+            origin = max(each for each in order.part_starts if each <= start)
+            first, last = start - origin, stop - 1 - origin
+            assert not any(start < each < stop for each in order.part_starts)
+            assert first // order.chunk_windows == last // order.chunk_windows
+            assert first % order.chunk_windows == 0 or start in edges
+            assert (last + 1) % order.chunk_windows == 0 or stop in edges
+
+
+@patient
+@given(part_lists(), st.integers(1, 70), st.integers(1, 6), st.integers(0, 5))
+def test_all_rows_are_read_with_every_chunk_of_every_part_once(
+    parts: tuple[int, ...], chunk: int, buffer: int, epoch: int
+) -> None:
+    ends = [*parts[1:], parts[-1] + 77]
+    order = Order(merge_ranges(zip(parts, ends, strict=True), parts), chunk, buffer, 3, 0, 1, parts)
+    read = [each for b in range(order.buffers) for each in order.buffer_ranges(epoch, b)]
+    chunks = [
+        (start, min(start + chunk, end))
+        for first, end in zip(parts, ends, strict=True)
+        for start in range(first, end, chunk)
+    ]
+    assert sorted(read) == chunks
 
 
 @patient
@@ -141,7 +188,7 @@ def test_ranks_share_whole_chunks_but_in_their_last_buffer(
 ) -> None:
     chunk = order.chunk_windows
     # Nothing is short.
-    order = replace(order, ranges=((chunk * 2, chunk * 50),))
+    order = replace(order, ranges=((chunk * 2, chunk * 50),), part_starts=(0,))
     for share in shares(order, ranks):
         whole = order.pieces // order.buffer_chunks // ranks
         for buffer in range(whole):
@@ -246,13 +293,15 @@ def test_drawn_rows_come_as_often_as_their_weight_says(
 
 
 @patient
-@given(range_lists(), st.data())
-def test_merged_ranges_hold_the_same_rows_and_do_not_touch(
-    ranges: Ranges, data: st.DataObject
+@given(range_lists(), part_lists(), st.data())
+def test_merged_ranges_hold_the_same_rows_and_touch_where_a_part_begins(
+    ranges: Ranges, parts: tuple[int, ...], data: st.DataObject
 ) -> None:
-    merged = merge_ranges(data.draw(st.permutations(ranges)))
+    within = within_parts(ranges, parts)
+    merged = merge_ranges(data.draw(st.permutations(within)), parts)
     assert rows_of(list(merged)) == rows_of(ranges)
-    assert all(a[1] < b[0] for a, b in itertools.pairwise(merged))
+    assert all(a[1] < b[0] or b[0] in parts[1:] for a, b in itertools.pairwise(merged))
+    assert not any(start < part < stop for start, stop in merged for part in parts)
 
 
 @patient
@@ -281,8 +330,14 @@ def test_shares_of_ranges_are_disjoint_equal_and_in_order(ranges: Ranges, ranks:
 
 
 @patient
-@given(range_lists(), st.integers(1, 90))
-def test_cut_ranges_hold_the_same_rows_in_whole_reads(ranges: Ranges, rows: int) -> None:
-    cut = cut_ranges(ranges, rows)
+@given(range_lists(), part_lists(), st.integers(1, 90))
+def test_cut_ranges_hold_the_same_rows_in_whole_reads_of_a_part(
+    ranges: Ranges, parts: tuple[int, ...], rows: int
+) -> None:
+    cut = cut_ranges(within_parts(ranges, parts), rows, parts)
     assert rows_of(cut) == rows_of(ranges)
-    assert all(start // rows == (stop - 1) // rows for start, stop in cut)
+    first = part_origins(np.array([start for start, _ in cut], np.int64), parts).tolist()
+    for (start, stop), origin in zip(cut, first, strict=True):
+        assert origin in parts
+        assert (start - origin) // rows == (stop - 1 - origin) // rows
+    assert len(set(cut)) == len(cut)

@@ -153,9 +153,9 @@ def test_mixing_that_is_expected_is_that_of_batches(both: tuple[Store, Store]) -
     order = training_order(cut, FOLDS, CONFIG)
     group = cut.read("group", 0, cut.windows)
     found = measured_entropy(order, group, 16)
-    expected = expected_group_entropy(order, cut.folds, 16, cut.manifest.stretch)
+    expected = expected_group_entropy(order, cut.part_folds, 16, cut.manifest.stretch)
     assert expected == pytest.approx(found, abs=0.1)
-    assert expected < expected_group_entropy(order, cut.folds, 16)
+    assert expected < expected_group_entropy(order, cut.part_folds, 16)
 
 
 def test_jitter_moves_windows_by_less_than_a_step_and_only_where_label_and_stretch_go_on(
