@@ -20,6 +20,7 @@ from headrace.stores.layout.non_finite import (
     no_ranges,
     remedies,
 )
+from headrace.stores.source.labels.classes import require_split
 from headrace.stores.source.labels.labels import Labels
 from headrace.stores.source.source import Source
 
@@ -67,10 +68,12 @@ def survey_source(
         known: folds of the store that the source is added to.
 
     Raises:
-        UserError: fewer than two classes or three groups of a new store, unknown test groups, test
-            groups beside an official split, more folds than groups, or a group that is in another
-            official part of the store.
+        UserError: fewer than two classes or three groups of a new store, an official split of it
+            without train or test, unknown test groups, test groups beside an official split, more
+            folds than groups, or a group that is in another official part of the store.
     """
+    if known is None:
+        require_split(source.parts)
     drops = source.options.non_finite == "drop"
     found = find_non_finite(source, advance) if drops else None
     dropped = no_ranges() if found is None else found.ranges

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -174,20 +174,36 @@ def number_groups(groups: Sequence[str], used: Codes) -> Numbering:
 def number_parts(values: Sequence[str], used: Codes, options: SourceOptions) -> Numbering:
     """Number the parts of an official split: train, test, validation, those that are used.
 
+    A source that is added to a store may be of one part; see `require_split`.
+
     Raises:
-        UserError: a value means none of them, or there is no train or no test part.
+        UserError: a value means none of them.
     """
     meaning = {value: _part(value, options.split_names) for value in values}
     found = {meaning[values[code]] for code in used.tolist()}
-    if not {"train", "test"} <= found <= set(PARTS):
-        raise SourceError(
-            f"The split has the values {shown(sorted(meaning))}; train and test are needed. Say "
-            'what they mean with source.split_names = {"value" = "train", ...}, or set '
-            'source.split = "" to ignore it.'
-        )
+    if not found <= set(PARTS):
+        raise _without_parts(meaning)
     names = tuple(part for part in PARTS if part in found)
     of_code = [names.index(meaning[v]) if meaning[v] in names else -1 for v in values]
     return Numbering(names, np.array(of_code, dtype=np.int32))
+
+
+def require_split(parts: Collection[str]) -> None:
+    """Check that an official split has what training and testing need.
+
+    Raises:
+        UserError: it has no train or no test part.
+    """
+    if parts and not {"train", "test"} <= set(parts):
+        raise _without_parts(parts)
+
+
+def _without_parts(values: Iterable[str]) -> SourceError:
+    return SourceError(
+        f"The split has the values {shown(sorted(values))}; train and test are needed. Say what "
+        'they mean with source.split_names = {"value" = "train", ...}, or set source.split = "" '
+        "to ignore it."
+    )
 
 
 @dataclass(frozen=True)
