@@ -14,7 +14,7 @@ from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest
 from headrace.stores.moments import Moments, channel_moments, column_moments, merge_all
-from headrace.stores.parts.places import is_of_parts
+from headrace.stores.parts.places import group_of_parts, is_of_parts, part_place, store_of_part
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.store import Store
 from headrace.stores.units import in_units
@@ -95,6 +95,11 @@ def damaged_shards(store: Store, problems: Iterable[Problem]) -> set[int]:
 def metadata_problems(folder: Place, manifest: Manifest) -> Iterator[Problem]:
     """Metadata that is not what the manifest implies, and files that belong to nothing."""
     expected = {"zarr.json": manifest.root_bytes(), "manifest/zarr.json": manifest.to_bytes()}
+    entries = sorted(storage_of(folder).entries())
+    # Parts are no store: what stands in a later one in that place is foreign.
+    grows = store_of_part(folder) == folder
+    if grows and any(name.startswith(f"{part_place(Path(), 1)}/") for name, _, _ in entries):
+        expected |= [group_of_parts()]
     for array in manifest.arrays():
         expected[f"{array.name}/zarr.json"] = array.metadata(manifest.attributes_of(array.name))
     for name, content in expected.items():
@@ -109,9 +114,9 @@ def metadata_problems(folder: Place, manifest: Manifest) -> Iterator[Problem]:
     known = {*expected, *(f"manifest/{name}" for name in tables)}
     folders = {"manifest", *(Path(name).parent.as_posix() for name in known)}
     arrays = {array.name: array for array in manifest.arrays()}
-    for name, is_folder, is_link in sorted(storage_of(folder).entries()):
+    for name, is_folder, is_link in entries:
         shard = _shard_of(name, arrays)
-        if is_of_parts(name):
+        if grows and is_of_parts(name):
             continue
         if shard is None and name not in (folders if is_folder else known):
             yield Problem(name, "does not belong to the store", kind="foreign")

@@ -169,17 +169,30 @@ class LocalSite:
         return self.is_begun() or self._lock.exists()
 
     def recover(self) -> None:
-        """The new store is whole by then, so it gets the name; else the old one gets it back."""
-        if not self._was_replaced():
+        """The new store is whole by then, so it gets the name; else the old one gets it back.
+
+        So do its later parts, which are mended one by one.
+        """
+        if not (self._was_replaced() or self._replaced_parts()):
             return
         with self.lock():
             if self._was_replaced():  # And not by another process meanwhile.
-                new = self.folder / "store"
-                whole = (new / "zarr.json").is_file()
-                old = self.folder / REPLACED
-                _carry_parts(*((old, new) if whole else (new, old)))
-                rename_folder(new if whole else old, self.target)
-                self.discard()
+                self._name_again()
+            for part in self._replaced_parts():
+                part._name_again()
+
+    def _name_again(self) -> None:
+        new = self.folder / "store"
+        whole = (new / "zarr.json").is_file()
+        old = self.folder / REPLACED
+        _carry_parts(*((old, new) if whole else (new, old)))
+        rename_folder(new if whole else old, self.target)
+        self.discard()
+
+    def _replaced_parts(self) -> list[LocalSite]:
+        begun = (self.target / PARTS).glob("[0-9]*.partial")
+        parts = [LocalSite(path.with_suffix("")) for path in begun]
+        return [part for part in parts if part._was_replaced()]
 
     def _was_replaced(self) -> bool:
         return not self.target.exists() and (self.folder / REPLACED).is_dir()

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from headrace.stores.build.folder import PARTS
+from headrace.stores.build.folder import PARTS, REPLACED
+from headrace.stores.build.site import site_of
 from headrace.stores.errors import DamageError
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.shards.array_format import group_metadata
 
-_NUMBER = re.compile(r"\d{4,}")
+_NUMBER = re.compile(r"[0-9]{4}|[1-9][0-9]{4,}")
 
 
 def part_place(store: Place, number: int) -> Place:
@@ -21,15 +22,26 @@ def part_place(store: Place, number: int) -> Place:
 
 
 def store_of_part(part: Place) -> Place:
-    """The store whose part it is: itself, if it is the first."""
-    return part.parent.parent if part.parent.name == PARTS else part
+    """The store whose part it is: itself, if it is the first.
+
+    A folder of such a name that stands in no store is a store of its own.
+    """
+    if part.parent.name != PARTS or not number_of(part.name):
+        return part
+    store = part.parent.parent
+    return part if isinstance(store, Path) and not (store / "raw").is_dir() else store
+
+
+def number_of(name: str) -> int:
+    """Number of the part that is called so; 0: none is."""
+    return int(name) if _NUMBER.fullmatch(name) else 0
 
 
 def later_parts(store: Place) -> list[Place]:
     """The parts that stand in a store's folder, in order.
 
     Raises:
-        DamageError: one is missing among them.
+        DamageError: one is missing among them, or out of its place while it is mended.
     """
     count = _count_here(store) if isinstance(store, Path) else _count_far(store)
     return [part_place(store, number) for number in range(1, count + 1)]
@@ -46,17 +58,24 @@ def is_of_parts(name: str) -> bool:
     if first != PARTS:
         return False
     child = rest.partition("/")[0]
-    return child in ("", "zarr.json") or bool(_NUMBER.fullmatch(child.partition(".")[0]))
+    return child in ("", "zarr.json") or number_of(child.removesuffix(".partial")) > 0
 
 
 def _count_here(store: Path) -> int:
     folder = store / PARTS
     if not folder.is_dir():
         return 0
-    there = sorted(int(each.name) for each in folder.iterdir() if _NUMBER.fullmatch(each.name))
-    missing = sorted(set(range(1, len(there) + 1)) - set(there))
+    there = {number_of(each.name) for each in folder.iterdir()} - {0}
+    for build in sorted(folder.glob("*.partial")):
+        number = number_of(build.stem)
+        if number and number not in there and (build / REPLACED).is_dir():
+            raise DamageError(
+                f"{part_place(store, number)} is being mended, or that broke off. Wait for it, or "
+                f"put the part back: headrace features --store {store}"
+            )
+    missing = set(range(1, len(there) + 1)) - there
     if missing:
-        raise _without(store, missing[0])
+        raise _without(store, min(missing))
     return len(there)
 
 
@@ -65,7 +84,9 @@ def _count_far(store: Place) -> int:
     at_once = storage_of(store).requests
 
     def stands(number: int) -> bool:
-        return (part_place(store, number) / "zarr.json").exists()
+        site = site_of(part_place(store, number))
+        # What is being mended has no such object, and is a part all the same.
+        return site.stands() or (site.folder / REPLACED).exists()
 
     def answers() -> Iterator[bool]:
         with ThreadPoolExecutor(at_once) as pool:
