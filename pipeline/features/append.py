@@ -49,6 +49,8 @@ def run_append(request: Request) -> dict[str, Any]:
     data = require_data(request)
     with site_of(target).lock():
         base = open_store(target)
+        # What is left where an append was ended as it became whole.
+        site_of(base.parts[-1].path).discard()
         config = store_config(request.config, base.manifest.config)
         with open_stranger(data, config.source) as source:
             known = number_made_from(source, base)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
+from headrace.pipeline.config.config import Config
+from headrace.pipeline.config.of_store import store_config
 from headrace.stores.errors import DamageError, StoreError
 from headrace.stores.io.places import Place
 from headrace.stores.layout.grow import KnownFolds
@@ -12,6 +15,7 @@ from headrace.stores.manifest_file import read_manifest
 from headrace.stores.parts.join import refuse_new_classes, refuse_unlike
 from headrace.stores.parts.places import later_parts, store_of_part
 from headrace.stores.source.source import Source
+from headrace.stores.spec import WindowSpec
 from headrace.stores.store import Store, open_store
 
 
@@ -20,6 +24,18 @@ def known_folds(store: Store) -> KnownFolds:
     fold_of = {store.groups[group]: fold.name for fold in store.folds for group in fold.groups}
     names = tuple(fold.name for fold in store.folds)
     return KnownFolds(names, store.classes, store.class_table, fold_of)
+
+
+def require_windows(base: Store, spec: WindowSpec, source: Source) -> None:
+    """Check that windows of `source` are like those of a store, before columns are made of them.
+
+    Raises:
+        UserError: they differ; names in what, and both values.
+    """
+    like = {"time": spec.time, "channels": spec.channels, "units": spec.units}
+    like |= {"rate_hz": spec.rate_hz, "raw_dtype": spec.dtype.name, "channel_scale": spec.scale}
+    own = base.manifest.model_copy(update=like)
+    refuse_unlike(base.manifest, own, str(base.path), str(source.path))
 
 
 def require_part(base: Store, part: Manifest, source: Source, new_classes: bool) -> None:
@@ -65,6 +81,19 @@ def part_made_from(source: Source, places: Sequence[Place]) -> Place:
         f"None of the {len(places)} parts of {places[0]} was made from {source.path}. Name the "
         "source of the part with --data."
     )
+
+
+def config_of_parts(config: Config, places: Sequence[Place]) -> Config:
+    """`config` with what the parts of a store were made with; of one alone it must say that itself.
+
+    Raises:
+        UserError: `config` says otherwise.
+    """
+    for place in places if len(places) > 1 else ():
+        with suppress(DamageError):
+            recorded = store_config(config, read_manifest(place).config)
+            return recorded.changed("store", new_classes="add")  # What stands was let in.
+    return config
 
 
 def every_part(store: Place) -> list[Place]:

@@ -11,7 +11,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.features.catalogue import make_catalogue
-from headrace.pipeline.features.grown import known_folds, require_part
+from headrace.pipeline.features.grown import known_folds, require_part, require_windows
 from headrace.pipeline.features.memory import PIECES, Making, plan_features, worker_need
 from headrace.pipeline.features.raw_form import is_of_windows, raw_form
 from headrace.pipeline.memory.plan import MemoryPlan
@@ -142,6 +142,8 @@ def plan_build(
             store.
     """
     form_of = target if base is None else base.path
+    if base is not None:
+        require_windows(base, _stored_spec(source, config), source)
     draft = draft_store(config, source, form_of is not None and is_of_windows(form_of))
     if base is not None:
         require_part(base, draft.manifest, source, config.store.new_classes == "add")

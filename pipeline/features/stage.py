@@ -28,6 +28,7 @@ from headrace.stores.errors import (
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest
 from headrace.stores.manifest_file import read_manifest
+from headrace.stores.parts.places import store_of_part
 from headrace.stores.source.files.located import source_exists
 from headrace.stores.source.files.record import KEY, differences
 from headrace.stores.source.probe.probe import open_stranger
@@ -68,9 +69,12 @@ def store_place(store: Place) -> Place:
     """Where a store is to stand: what links lead to. A replacement that broke off is undone.
 
     Raises:
-        UserError: no folder can be given that name.
+        UserError: no folder can be given that name, or it is that of a part of a store.
     """
     site = site_of(store).followed()
+    whole = store_of_part(site.target)
+    if whole != site.target:
+        raise StoreError(f"{store} is a part of a store. Name the store itself: --store {whole}")
     site.recover()
     return site.target
 

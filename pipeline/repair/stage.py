@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from headrace.pipeline.features.grown import base_of, every_part, part_made_from
+from headrace.pipeline.features.grown import (
+    base_of,
+    config_of_parts,
+    every_part,
+    part_made_from,
+)
 from headrace.pipeline.features.stage import (
     begin_store,
     finish_store,
@@ -17,6 +23,8 @@ from headrace.pipeline.repair.salvage import Trusted, find_sound
 from headrace.pipeline.request import Request, require_data
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import StoreError
+from headrace.stores.io.places import storage_of
+from headrace.stores.parts.places import group_of_parts
 from headrace.stores.source.probe.probe import open_stranger
 
 
@@ -41,8 +49,10 @@ def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
     if not store_stands(store):
         raise StoreError(f"There is no store {store} to mend. Make it: leave out --repair.")
     data = require_data(request)
+    parts = every_part(store)
+    request = replace(request, config=config_of_parts(request.config, parts))
     with site_of(store).lock(), open_stranger(data, request.config.source) as source:
-        target = part_made_from(source, every_part(store))
+        target = part_made_from(source, parts)
         planned, job = plan_job(request, source, target, base_of(target))
         salvage = find_sound(target, planned, job, trusted, console)
         # What an interrupted mending left may share files that are damaged by now.
@@ -53,4 +63,7 @@ def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
         build = begin_store(target, planned, missing, console, replaces=True)
         salvage.adopt(build)
         made = finish_store(build, job, console, replaces=True)
+        if len(parts) > 1:
+            name, content = group_of_parts()
+            storage_of(store / name).write(content)
     return store_summary(target, planned, made)

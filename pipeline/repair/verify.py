@@ -103,6 +103,7 @@ def _against_source(
     """The part that was made of the source, what is not what that gives, and the memory plan."""
     data, console = require_data(request), request.console
     config = store_config(request.config, parts[0].manifest.config)
+    config = config.changed("store", new_classes="add")  # What stands was let in.
     with open_stranger(data, config.source) as source:
         state = source.state()
         source.require_state(state)
