@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.pipeline.config.functions import code_folder
-from headrace.pipeline.config.of_store import store_config
 from headrace.pipeline.console import Console
-from headrace.pipeline.features.grown import base_of, part_made_from
+from headrace.pipeline.features.grown import base_of, config_of_parts, part_made_from
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
@@ -102,12 +101,12 @@ def _against_source(
 ) -> tuple[Store, list[Problem], MemoryPlan]:
     """The part that was made of the source, what is not what that gives, and the memory plan."""
     data, console = require_data(request), request.console
-    config = store_config(request.config, parts[0].manifest.config)
-    config = config.changed("store", new_classes="add")  # What stands was let in.
+    places = [part.path for part in parts]
+    config = config_of_parts(request.config, places)
     with open_stranger(data, config.source) as source:
         state = source.state()
         source.require_state(state)
-        made = part_made_from(source, [part.path for part in parts])
+        made = part_made_from(source, places)
         store = next(part for part in parts if part.path == made)
         base = base_of(store.path)
         planned = plan_build(config, source, console, target=store.path, base=base)

@@ -18,6 +18,7 @@ import psutil
 import tomli_w
 
 from headrace.pipeline.config.config import Config
+from headrace.pipeline.features.append import run_append
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.stage import run_repair
 from headrace.stores.build.folder import partial_folder
@@ -52,6 +53,14 @@ class Job:
     config: Config
     whole: Path
     harm: Callable[[Path], int] | None = None
+
+    def place(self, target: Path) -> Path:
+        """What is being made: the store."""
+        return target
+
+    def standing(self, target: Path) -> dict[str, str]:
+        """Digests of what a reader may see."""
+        return hashes(target)
 
     def prepare(self, target: Path) -> int:
         """Put at `target` what stands there before; returns the shards that are to be made."""
@@ -137,7 +146,7 @@ def assert_ended_by(code: int, errors: str, number: signal.Signals) -> None:
 def assert_as_it_was_or_whole(target: Path, before: dict[str, str], job: Job) -> None:
     """A store that stands is complete and true, or the one that was to be mended."""
     if target.exists():
-        assert hashes(target) in (before, hashes(job.whole))
+        assert job.standing(target) in (before, hashes(job.whole))
 
 
 @dataclass(frozen=True)
@@ -150,3 +159,40 @@ class OwnJob(Job):
         table = self.config.model_dump(mode="json", exclude_none=True, exclude_unset=True)
         (folder / "tiny.toml").write_text(tomli_w.dumps(table))
         return command
+
+
+@dataclass(frozen=True)
+class AppendJob(OwnJob):
+    """A part to add to a store.
+
+    Attributes:
+        base: the store.
+    """
+
+    base: Path = Path()
+
+    def place(self, target: Path) -> Path:
+        """The part."""
+        return target / "parts" / "0001"
+
+    def standing(self, target: Path) -> dict[str, str]:
+        """What is being made, and the group that it will stand in, are seen by nobody."""
+        unseen = ("parts/0001.partial/",)
+        if not self.place(target).exists():
+            unseen += ("parts/zarr.json",)
+        return {n: digest for n, digest in hashes(target).items() if not n.startswith(unseen)}
+
+    def prepare(self, target: Path) -> int:
+        """As `Job.prepare`."""
+        shutil.copytree(self.base, target)
+        return len(list((self.place(self.whole) / "raw").glob("c.*")))
+
+    def run_here(self, target: Path) -> int:
+        """As `Job.run_here`."""
+        with tasks_here():
+            made = run_append(request_for(self.config, self.data, target))
+        return int(made["made_shards"])
+
+    def command(self, folder: Path, target: Path) -> list[str]:
+        """As `Job.command`."""
+        return [*super().command(folder, target), "--append"]

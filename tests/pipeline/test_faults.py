@@ -175,10 +175,10 @@ def end_and_go_on(end_of: End, seed: int, job: Job, folder: Path, here: bool, *m
     stage = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_for_moment(stage, target, chance)
+    wait_for_moment(stage, job.place(target), chance)
     workers = workers_of(stage) if end_of.worker else []
     end(stage, end_of.how, chance.choice(workers) if workers else None)
-    stood = len(finished(target))
+    stood = len(finished(job.place(target)))
     assert_as_it_was_or_whole(target, before, job)
     if here:
         made = job.run_here(target)
