@@ -94,11 +94,13 @@ class Store:
             return type(self)(*(StorePart(part.path, part.manifest) for part in self.parts))
         return type(self)(*(part.keeping(size // len(self.parts)) for part in self.parts))
 
-    def of_parts(self, count: int) -> Self:
-        """The store of the first parts."""
-        return type(self)(*self.parts[:count])
+    def of_parts(self, *counts: int) -> Self:
+        """The store of the first parts, so many of each store that was opened."""
+        starts = accumulate(self.opened[1], initial=0)
+        kept = (self.parts[at : at + n] for at, n in zip(starts, counts, strict=False))
+        return type(self)(*chain.from_iterable(kept))
 
-    @property
+    @cached_property
     def opened(self) -> tuple[tuple[Place, ...], tuple[int, ...]]:
         """The stores that were opened as this one, and how many parts of each."""
         places: dict[Place, int] = {}

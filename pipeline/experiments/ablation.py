@@ -27,14 +27,14 @@ from headrace.pipeline.experiments.ablation_variants import Variant, in_time, va
 from headrace.pipeline.experiments.child_stages import ensure_evaluated
 from headrace.pipeline.experiments.crossval import crossval_config, fold_config
 from headrace.pipeline.experiments.memory import plan_crossval
-from headrace.pipeline.experiments.pace import measured_pace
+from headrace.pipeline.experiments.pace import is_paced, measured_pace
 from headrace.pipeline.memory.fit import fitted
 from headrace.pipeline.request import open_requested
 from headrace.pipeline.rows.split import crossval_splits
 from headrace.pipeline.runs.folder import RUNS, RunFolder, default_run, run_digest
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
-from headrace.pipeline.runs.parts import begun_with
+from headrace.pipeline.runs.parts import begun_with, say_kept
 from headrace.pipeline.runs.record import json_bytes
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.stores.errors import FunctionError
@@ -101,8 +101,8 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
     """
     store = open_requested(request)
     config, _ = _base(request, store, extent.crossval)
-    if request.run is None:
-        store = begun_with(store, lambda parts: _is_unfinished(config, parts)) or store
+    known = begun_with(store, lambda parts: _is_begun(request, config, parts))
+    store = known or store
     config, folds = _base(request, store, extent.crossval)
     possible = _possible(variants(config, store.feature_names), store, request.console)
     plan, found = _fitted(possible, store, extent.baseline)
@@ -110,6 +110,8 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
     request.console.memory_plan("ablation, one training after another", plan)
     identity = run_digest(config, store.fingerprint)
     folder = request.run or _folder(config, store)
+    if known is not None:
+        say_kept(known, folder, request.console)
     pace = measured_pace(request, store, found, folder, identity)
     seconds = pace[found[0].name] * config.train.epochs
     if extent.minutes is not None:
@@ -141,8 +143,13 @@ def _folder(config: Config, store: Store) -> Path:
     return RUNS / config.name / f"ablation-{run_digest(config, store.fingerprint)}"
 
 
-def _is_unfinished(config: Config, store: Store) -> bool:
-    """Whether an ablation of these parts was begun: it goes on with them."""
+def _is_begun(request: Request, config: Config, store: Store) -> bool:
+    """Whether one of these parts was begun and has no end, or stands in the folder that is named.
+
+    It goes on with them.
+    """
+    if request.run is not None:
+        return is_paced(request.run, run_digest(config, store.fingerprint))
     folder = _folder(config, store)
     return folder.is_dir() and not (folder / RESULT).is_file()
 

@@ -30,8 +30,8 @@ from headrace.pipeline.runs.folder import (
 )
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
-from headrace.pipeline.runs.parts import begun_with, paths_of
-from headrace.pipeline.runs.record import json_bytes
+from headrace.pipeline.runs.parts import begun_with, paths_of, say_kept
+from headrace.pipeline.runs.record import json_bytes, recorded_fingerprint
 from headrace.pipeline.runs.resolve import resolved_config
 from headrace.stores.io import disk
 
@@ -62,15 +62,17 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
     """
     store = open_requested(request)
     config = crossval_config(request, store)
-    if request.run is None:
-        store = begun_with(store, lambda parts: _is_unfinished(config, parts)) or store
-        config = config.changed("paths", **paths_of(store))
+    known = begun_with(store, lambda parts: _is_begun(request, config, parts))
+    store = known or store
+    config = config.changed("paths", **paths_of(store))
     splits = crossval_splits(store.folds, store.class_table, config.split)
     require_measured(config, inputs_of(store), request.console)
     config, plan = fitted(partial(plan_crossval, baseline=baseline), config, store)
     plan.require_fit()
     request.console.memory_plan("crossval, one fold after another", plan)
     folder = request.run or _folder(config, store)
+    if known is not None:
+        say_kept(known, folder, request.console)
     folds = {}
     for number, split in enumerate(splits):
         names = ", ".join(group_names(store, split.test))
@@ -110,10 +112,18 @@ def _folder(config: Config, store: Store) -> Path:
     return RUNS / config.name / f"crossval-{digest}"
 
 
-def _is_unfinished(config: Config, store: Store) -> bool:
-    """Whether a cross-validation of these parts was begun: it goes on with them."""
-    folder = _folder(config, store)
-    return is_crossval(folder) and not (folder / CROSSVAL_RESULT).is_file()
+def _is_begun(request: Request, config: Config, store: Store) -> bool:
+    """Whether one of these parts was begun and has no end, or stands in the folder that is named.
+
+    It goes on with them.
+    """
+    if request.run is None:
+        folder = _folder(config, store)
+        return is_crossval(folder) and not (folder / CROSSVAL_RESULT).is_file()
+    runs = (RunFolder(path) for path in request.run.glob("fold-*"))
+    return any(
+        recorded_fingerprint(run) == store.fingerprint for run in runs if run.config.is_file()
+    )
 
 
 def _fold_run(request: Request, config: Config, store: Store, number: int) -> RunFolder:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.pipeline.request import Request
     from headrace.stores import Store
 
+PACE = "pace.json"
 PROBE_STEPS = 100
 """Steps of each of the two epochs that tell how quick a variant is; the first compiles."""
 
@@ -73,6 +74,12 @@ class Epoch:
     processor: float | None
 
 
+def is_paced(folder: Path, identity: str) -> bool:
+    """Whether a folder is that of the ablation of this configuration and store."""
+    file = folder / PACE
+    return file.is_file() and _known(folder, file, None).of == identity
+
+
 def measured_pace(
     request: Request, store: Store, found: Sequence[Variant], folder: Path, identity: str
 ) -> dict[str, float]:
@@ -88,7 +95,7 @@ def measured_pace(
     Raises:
         UserError: the folder is of something else, or a probe was refused.
     """
-    file = folder / "pace.json"
+    file = folder / PACE
     pace = _known(folder, file, identity)
     missing = [each for each in found if each.name not in pace.epoch_seconds]
     if missing:
@@ -99,9 +106,9 @@ def measured_pace(
     return pace.epoch_seconds
 
 
-def _known(folder: Path, file: Path, identity: str) -> Pace:
-    """What pace.json holds; it marks the folder as this ablation's."""
-    if not file.is_file():
+def _known(folder: Path, file: Path, identity: str | None) -> Pace:
+    """What pace.json holds; it marks the folder as this ablation's, or as anyone's: None."""
+    if identity is not None and not file.is_file():
         if folder.exists() and any(folder.iterdir()):
             raise RunError(
                 f"{folder} is not an ablation's folder and not empty. Name a new folder with --run."
@@ -111,7 +118,7 @@ def _known(folder: Path, file: Path, identity: str) -> Pace:
         found = Pace.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise RunError(f"{file} is damaged. Remove it: the pace is measured again.") from error
-    if found.of != identity:
+    if identity not in (None, found.of):
         raise RunError(
             f"{folder} holds the ablation of another configuration or store. Name a new folder "
             "with --run."

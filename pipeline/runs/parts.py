@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice, product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.config.config import Config
@@ -19,10 +21,17 @@ if TYPE_CHECKING:
     from headrace.pipeline.console import Console
     from headrace.stores import Store
 
+MOST_TRIED = 2_000
+"""Of the ways in which several stores may have grown, how many are looked at: a second's."""
+
 
 def begun_with(store: Store, is_begun: Callable[[Store], bool]) -> Store | None:
-    """Of the first parts of a store the most with which something was begun; None: nothing was."""
-    every = (store.of_parts(count) for count in range(len(store.parts), 0, -1))
+    """Of the first parts of a store the most with which something was begun; None: nothing was.
+
+    Of several stores that are read as one, the first parts of each.
+    """
+    fewer = product(*(range(count, 0, -1) for count in store.opened[1]))
+    every = (store.of_parts(*counts) for counts in islice(fewer, MOST_TRIED))
     return next((parts for parts in every if is_begun(parts)), None)
 
 
@@ -68,12 +77,24 @@ def with_own_paths(recorded: PathOptions, given: PathOptions) -> PathOptions:
 
 def say_added(store: Store, run: RunFolder, console: Console) -> None:
     """Say that parts were added since a run began, and how to use them."""
+    if said := _added(store, run.path):
+        ways = "Train on all of them with --new"
+        weights = f", or go on from its weights: --new --set train.initial={run.path}"
+        console.say(f"{said} {ways}{weights if run.complete else '.'}")
+
+
+def say_kept(store: Store, folder: Path, console: Console) -> None:
+    """Say that parts were added since an experiment began in `folder`, which goes on without."""
+    if said := _added(store, folder):
+        console.say(f"{said} It goes on with those.")
+
+
+def _added(store: Store, folder: Path) -> str:
     places, counts = store.opened
     added = sum(len(later_parts(place)) + 1 for place in places) - sum(counts)
-    if added > 0:
-        console.say(
-            f"{counted(added, 'part')} {'was' if added == 1 else 'were'} added to "
-            f"{store.path} since: the run {run.path} knows {counted(len(store.parts), 'part')}. "
-            f"Train on all of them with --new, or go on from its weights: --new --set "
-            f"train.initial={run.path}"
-        )
+    if added <= 0:
+        return ""
+    return (
+        f"{counted(added, 'part')} {'was' if added == 1 else 'were'} added to {store.path} since: "
+        f"{folder} knows {counted(len(store.parts), 'part')}."
+    )

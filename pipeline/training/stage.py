@@ -61,9 +61,10 @@ def run_train(request: Request) -> dict[str, Any]:
             "test part (split.inside_training = true divides the rest)."
         )
     refuse_unfit(run, config, store.fingerprint)
+    if run.config.is_file():
+        say_added(store, run, request.console)
     if run.complete:
         request.console.say(f"The run {run.path} is complete. Train another with --new.")
-        say_added(store, run, request.console)
         return _summary(run, trained=False)
     if run.config.is_file():
         split = recorded_split(run)
