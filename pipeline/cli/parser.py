@@ -146,6 +146,11 @@ _ALL = (
             "(--repair=source) that differ from the source",
         ),
         _flag("--append", help="add the source to the store that stands, as one more part"),
+        _flag("--compact", help="make one store of the parts of one that grew"),
+        Option(
+            "--output", type=file_path, metavar="STORE.zarr",
+            help="where --compact puts it; default: in place of the parts",
+        ),
     ),
     _stage("train", "train on a store", _flag("--new", help="train another run")),
     _stage(

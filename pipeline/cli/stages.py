@@ -41,7 +41,9 @@ class Stage:
 SCORING = ("evaluate", "memory", "objects", "paths", "stream")
 STAGES = {
     "features": Stage(
-        "headrace.pipeline.cli.stages:run_features", ("repair", "append"), keeps_memory=True
+        "headrace.pipeline.cli.stages:run_features",
+        ("repair", "append", "compact", "output"),
+        keeps_memory=True,
     ),
     "train": Stage(
         "headrace.pipeline.training.stage:run_train", reads_store=True, keeps_memory=True
@@ -101,23 +103,33 @@ def run_stage(options: argparse.Namespace) -> dict[str, Any]:
     return summary
 
 
-def run_features(request: Request, repair: Trusted | None, append: bool) -> dict[str, Any]:
-    """The stage of that name, or the repair or the part that it is asked for.
+def run_features(
+    request: Request, repair: Trusted | None, append: bool, compact: bool, output: Path | None
+) -> dict[str, Any]:
+    """The stage of that name, or the repair, the part or the one store that it is asked for.
 
     Raises:
-        UserError: both are asked for, or several stores are named.
+        UserError: several of them are asked for, or several stores are named.
     """
+    asked = {"--repair": repair, "--append": append, "--compact": compact}
+    named = [name for name, value in asked.items() if value]
+    if len(named) > 1:
+        raise CommandError(f"{' and '.join(named)} do not go together. Name one of them.")
+    if output is not None and not compact:
+        raise CommandError("--output is where --compact puts a store. Name it with --store.")
     if request.others:
         raise CommandError(
             f"features makes one store, and {1 + len(request.others)} are named: {request.store}, "
             f"{request.others[0]}. Name one --store."
         )
-    if repair and append:
-        raise CommandError("--repair mends what stands, and --append adds to it. Name one of them.")
     if append:
         from headrace.pipeline.features.append import run_append
 
         return run_append(request)
+    if compact:
+        from headrace.pipeline.features.compact import run_compact
+
+        return run_compact(request, output)
     if repair:
         from headrace.pipeline.repair.stage import run_repair
 

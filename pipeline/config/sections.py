@@ -119,6 +119,9 @@ class FoldOptions(Section):
     """`balance` spreads classes and sizes; `group` makes one fold of each group."""
     test_groups: tuple[str | int, ...] = ()
     """Names of the groups of an official test part."""
+    like: Annotated[AnyPlace | None, Affects.NO_RESULT] = None
+    """A store whose folds a new one has: groups that it knows keep theirs, and others are spread
+    over them, so that scores of both are of the same splits. The folds are recorded."""
 
 
 class SplitOptions(Section):

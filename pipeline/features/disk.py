@@ -16,7 +16,16 @@ def require_disk(target: Place, manifest: Manifest, windows: int) -> None:
     Raises:
         UserError: names what is needed and what is free.
     """
-    needed, free = needed_disk(manifest, windows), storage_of(target).free_bytes()
+    require_free(target, needed_disk(manifest, windows))
+
+
+def require_free(target: Place, needed: int) -> None:
+    """Refuse what the disk of a store may not hold.
+
+    Raises:
+        UserError: names what is needed and what is free.
+    """
+    free = storage_of(target).free_bytes()
     if free is not None and needed > free:
         raise BudgetError(
             f"The store may need {format_bytes(needed)} and {target.absolute().parent} has "

@@ -12,13 +12,14 @@ from headrace.stores.layout.layout import Recipe
 from headrace.stores.layout.stretches import Stretches, stretches_of
 from headrace.stores.manifest import Manifest
 from headrace.stores.shards.cut import CutWindows, first_values
-from headrace.stores.source.recordings import RecordingsLayout
-from headrace.stores.source.source import Source
+from headrace.stores.source.candidates import Candidates, Signals
 
 Array = NDArray[Any]
 
 
-def gather_windows(source: Source, recipe: Recipe, block: int) -> tuple[Array, NDArray[np.int64]]:
+def gather_windows(
+    source: Candidates, recipe: Recipe, block: int
+) -> tuple[Array, NDArray[np.int64]]:
     """(n, T, C) windows of the recipe's ranges, in their order, and which of them were filled."""
     raw = np.empty((recipe.rows, *source.spec.shape), dtype=source.spec.dtype)
     filled = [np.zeros(0, np.int64)]
@@ -33,7 +34,7 @@ def gather_windows(source: Source, recipe: Recipe, block: int) -> tuple[Array, N
 
 
 def gather_stretches(
-    source: Source, recipe: Recipe, manifest: Manifest, shard: int
+    source: Candidates, recipe: Recipe, manifest: Manifest, shard: int
 ) -> tuple[CutWindows, NDArray[np.int64], dict[str, Array]]:
     """The same windows as what they are cut from, and the columns that say where each is."""
     found = shard_stretches(source, recipe, manifest.step)
@@ -58,7 +59,7 @@ def gather_stretches(
     return windows, numbers[windows.marked(bad)], columns
 
 
-def shard_stretches(source: Source, recipe: Recipe, step: int) -> Stretches:
+def shard_stretches(source: Candidates, recipe: Recipe, step: int) -> Stretches:
     """Which stretches the windows of a shard lie in."""
     series, row = (np.empty(recipe.rows, np.int64) for _ in range(2))
     for at, start, stop in placed(recipe):
@@ -67,13 +68,13 @@ def shard_stretches(source: Source, recipe: Recipe, step: int) -> Stretches:
     return stretches_of(recipe, series, row, step)
 
 
-def _recordings(source: Source) -> RecordingsLayout:
+def _recordings(source: Candidates) -> Signals:
     assert source.recordings is not None
     return source.recordings
 
 
 def fetched(
-    source: Source, placed: list[tuple[int, int, int]], labels: bool = False
+    source: Candidates, placed: list[tuple[int, int, int]], labels: bool = False
 ) -> Iterator[tuple[int, int, int]]:
     """The same, each fetched before it is given, together with those that follow it."""
     while placed:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+import numpy as np
+
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.of_store import store_config
 from headrace.stores.errors import DamageError, StoreError
@@ -50,14 +52,32 @@ def require_part(base: Store, part: Manifest, source: Source, new_classes: bool)
         refuse_new_classes(base.classes, part.classes, str(source.path))
 
 
-def base_of(target: Place) -> Store | None:
-    """What stood when the part `target` of a store was added; None: it is the first.
+def recorded_folds(manifest: Manifest) -> KnownFolds:
+    """The folds that a store has, of all its groups: none is left to be spread."""
+    fold_of = {
+        manifest.groups[group]: fold.name for fold in manifest.folds for group in fold.groups
+    }
+    names = tuple(fold.name for fold in manifest.folds)
+    table = np.zeros((len(names), len(manifest.classes)), np.int64)
+    return KnownFolds(names, manifest.classes, table, fold_of)
+
+
+def folds_at(target: Place) -> KnownFolds | None:
+    """The folds of a part as its manifest says, or else those that it was spread over.
+
+    Returns:
+        None: it is the first part, and its manifest is damaged.
 
     Raises:
         UserError: an earlier part is damaged.
     """
-    store = store_of_part(target)
-    return None if store == target else open_store(store, parts=int(target.name))
+    try:
+        return recorded_folds(read_manifest(target))
+    except DamageError:
+        store = store_of_part(target)
+        if store == target:
+            return None
+        return known_folds(open_store(store, parts=int(target.name)))
 
 
 def part_made_from(source: Source, places: Sequence[Place]) -> Place:

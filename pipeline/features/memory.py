@@ -14,7 +14,7 @@ from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed, has_dashboard
 from headrace.stores.io.object_client import CLIENT_BYTES
 from headrace.stores.manifest import Manifest
-from headrace.stores.source.source import Source
+from headrace.stores.source.candidates import Candidates
 from headrace.stores.units import in_units
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Making:
 
     manifest: Manifest
     catalogue: Catalogue | None
-    source: Source
+    source: Candidates
     index_bytes: int
     uploads: bool = False
 
@@ -107,7 +107,7 @@ def features_plan(config: Config, making: Making, workers: int) -> MemoryPlan:
     return replace(found, buffers=buffers | {PIECES: pieces * workers}) if pieces else found
 
 
-def _pieces(source: Source, plan: MemoryPlan, workers: int) -> int:
+def _pieces(source: Candidates, plan: MemoryPlan, workers: int) -> int:
     """Bytes of decoded pieces that each worker keeps: three quarters of what the plan leaves.
 
     A shard takes windows from everywhere, so that a piece which is decoded whole, as a row group
@@ -166,8 +166,9 @@ def worker_buffers(making: Making) -> dict[str, int]:
             min(each.shard_rows, each.rows) * each.row_bytes for each in arrays.values()
         )
         buffers["client of the object store"] = CLIENT_BYTES
-    if catalogue is not None:
+    if "features" in arrays:
         buffers["gathered features"] = rows * arrays["features"].row_bytes
+    if catalogue is not None:
         buffers["kernel scratch"] = int(catalogue.scratch_bytes(batch, units))
     return buffers | source_buffers(making.source)
 
@@ -186,7 +187,7 @@ def _gathered(manifest: Manifest, rows: int, item: int) -> dict[str, int]:
     return {"gathered stretches": gathered, "source block": stretch * max(item, 4)}
 
 
-def source_buffers(source: Source) -> dict[str, int]:
+def source_buffers(source: Candidates) -> dict[str, int]:
     """Bytes of what a worker holds of its own handle of the source, by name."""
     buffers = {"source slices": source.buffer_bytes, "source chunk cache": source.chunk_cache_bytes}
     if source.fetched_bytes:

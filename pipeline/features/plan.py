@@ -21,6 +21,7 @@ from headrace.stores.build.writers import writer_versions
 from headrace.stores.errors import BudgetError
 from headrace.stores.io.places import Place
 from headrace.stores.layout.fold_index import FoldIndex
+from headrace.stores.layout.grow import KnownFolds
 from headrace.stores.layout.layout import Geometry, make_geometry
 from headrace.stores.layout.stretches import most_in_shards, raw_chunk_rows, whole_chunks
 from headrace.stores.layout.survey import Survey, signal_borders, survey_source
@@ -29,6 +30,7 @@ from headrace.stores.source.files.census import Census
 from headrace.stores.source.files.record import KEY
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
+from headrace.stores.store import open_store
 from headrace.stores.text import format_bytes
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ def plan_store(
     source: Source,
     draft: StoreDraft | None = None,
     console: Console = QUIET,
-    base: Store | None = None,
+    known: KnownFolds | None = None,
 ) -> tuple[Manifest, Survey]:
     """Everything about the store of `source` that is decided before data is read.
 
@@ -62,7 +64,7 @@ def plan_store(
         config, source: of the store.
         draft: `draft_store` of them, if it is there already: it reads the tables of the source.
         console: where progress is shown, if every window is looked at for NaN.
-        base: what stands already of the store that it is to be a part of.
+        known: folds that groups have already; None: those of `folds.like`, if it names a store.
 
     Raises:
         UserError: the configuration does not suit the source.
@@ -78,7 +80,7 @@ def plan_store(
             folds.test_groups,
             drafted.block,
             progress.advance,
-            None if base is None else known_folds(base),
+            known or _liked(config),
         )
     manifest = drafted.model_copy(
         update={
@@ -93,6 +95,11 @@ def plan_store(
         most = whole_chunks(most, manifest.raw_chunk)
         manifest = manifest.model_copy(update={"stretches": most})
     return manifest, survey
+
+
+def _liked(config: Config) -> KnownFolds | None:
+    like = config.folds.like
+    return None if like is None else known_folds(open_store(like))
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,7 @@ def plan_build(
     uploads: bool = False,
     target: Place | None = None,
     base: Store | None = None,
+    known: KnownFolds | None = None,
 ) -> PlannedBuild:
     """Plan the store of `source`, refusing what does not fit as early as possible.
 
@@ -136,6 +144,7 @@ def plan_build(
         uploads: shards are written as objects.
         target: where it stands, or will stand; what is there keeps its form.
         base: what stands already of the store that it is to be a part of; it keeps its form too.
+        known: folds that groups have already; None: those of `base`, if there is one.
 
     Raises:
         UserError: the configuration does not suit the source or the memory, or the source not the
@@ -147,10 +156,11 @@ def plan_build(
     draft = draft_store(config, source, form_of is not None and is_of_windows(form_of))
     if base is not None:
         require_part(base, draft.manifest, source, config.store.new_classes == "add")
+        known = known or known_folds(base)
     if source.options.non_finite == "drop":  # The survey will look at every window.
         drafted = Making(draft.manifest, draft.catalogue, source, 0, uploads)
         plan_features(config, drafted)[0].require_fit()
-    manifest, survey = plan_store(config, source, draft, console, base)
+    manifest, survey = plan_store(config, source, draft, console, known)
     making = Making(manifest, draft.catalogue, source, survey.index.nbytes, uploads)
     memory, workers = plan_features(config, making)
     need = worker_need(making)
@@ -191,7 +201,7 @@ def draft_store(config: Config, source: Source, as_windows: bool = False) -> Sto
     )
     manifest = Manifest(
         format_version=FORMAT_VERSION if form.stretch else OLDER_FORMAT,
-        source=_described(source),
+        source=described(source),
         config=config.store_keys(),
         writers=writer_versions(),
         windows=source.windows,
@@ -226,7 +236,7 @@ def _uncounted(geometry: Geometry) -> int:
     return whole_chunks(2 * (geometry.shard // geometry.block + 1), chunk)
 
 
-def _described(source: Source) -> dict[str, str | int]:
+def described(source: Source) -> dict[str, str | int]:
     """What a manifest says of a source; of many files each, so that what changed can be named."""
     found: dict[str, str | int] = {
         "fingerprint": source.fingerprint(),

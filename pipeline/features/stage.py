@@ -26,6 +26,7 @@ from headrace.stores.errors import (
     UserError,
 )
 from headrace.stores.io.places import Place, storage_of
+from headrace.stores.layout.grow import KnownFolds
 from headrace.stores.manifest import Manifest
 from headrace.stores.manifest_file import read_manifest
 from headrace.stores.parts.places import store_of_part
@@ -85,7 +86,11 @@ def store_stands(target: Place) -> bool:
 
 
 def plan_job(
-    request: Request, source: Source, target: Place, base: Store | None = None
+    request: Request,
+    source: Source,
+    target: Place,
+    base: Store | None = None,
+    known: KnownFolds | None = None,
 ) -> tuple[PlannedBuild, ShardJob]:
     """The store that `source` gives, or the part that is added to `base`, and what the tasks that
     make it share; both are printed.
@@ -97,7 +102,7 @@ def plan_job(
     state = source.state()
     source.require_state(state)  # In which the source was opened, too.
     uploads = storage_of(target).is_remote
-    planned = plan_build(config, source, console, uploads, target, base)
+    planned = plan_build(config, source, console, uploads, target, base, known)
     _describe(console, source, planned.manifest)
     console.memory_plan("features", planned.memory)
     job = ShardJob(
@@ -140,7 +145,14 @@ def begin_store(
     return build
 
 
-def finish_store(build: Build, job: ShardJob, console: Console, *, replaces: bool = False) -> int:
+def finish_store(
+    build: Build,
+    job: ShardJob,
+    console: Console,
+    *,
+    replaces: bool = False,
+    compacts: bool = False,
+) -> int:
     """Make the shards that `build` lacks, put the store into place, and count the shards made."""
     manifest = build.manifest
     shards = sorted(set(range(manifest.shards)) - set(build.finished_shards()))
@@ -154,7 +166,7 @@ def finish_store(build: Build, job: ShardJob, console: Console, *, replaces: boo
         except SourceContentError:
             site_of(build.target).discard()
             raise
-    build.finish(replaces=replaces)
+    build.finish(replaces=replaces, compacts=compacts)
     console.say(f"Store complete: {build.target}")
     return len(shards)
 
@@ -165,14 +177,26 @@ def store_summary(target: Place, planned: PlannedBuild, made: int) -> dict[str, 
     return summary_of(target, planned.manifest) | {"made_shards": made, "memory": memory}
 
 
-def make_store(target: Place, planned: PlannedBuild, job: ShardJob, console: Console) -> int:
-    """Make the store, or what is missing of it, put it into place, and count the shards made."""
+def make_store(
+    target: Place,
+    planned: PlannedBuild,
+    job: ShardJob,
+    console: Console,
+    *,
+    compacts: bool = False,
+) -> int:
+    """Make the store, or what is missing of it, put it into place, and count the shards made.
+
+    Args:
+        target, planned, job, console: as for `begin_store` and `finish_store`.
+        compacts: a store of several parts stands there, which gives way.
+    """
     manifest = planned.manifest
     missing = manifest.shards - len(site_of(target).build(manifest).finished_shards())
-    build = begin_store(target, planned, missing, console)
+    build = begin_store(target, planned, missing, console, replaces=compacts)
     if build.finished_shards():
         _drop_damaged(build, console)
-    return finish_store(build, job, console)
+    return finish_store(build, job, console, replaces=compacts, compacts=compacts)
 
 
 def _drop_damaged(build: Build, console: Console) -> None:

@@ -16,6 +16,12 @@ from headrace.pipeline.catalogue import Catalogue
 from headrace.pipeline.features.catalogue import BATCH_WINDOWS, catalogue_of, extract_features
 from headrace.pipeline.features.checks import require_finite, require_storable
 from headrace.pipeline.features.gather import fetched, gather_stretches, gather_windows, placed
+from headrace.pipeline.features.unshuffled import (
+    Unshuffled,
+    gather_features,
+    is_unshuffled,
+    open_unshuffled,
+)
 from headrace.stores.build.build import Build, SegmentRecord, layout_of
 from headrace.stores.build.site import site_of
 from headrace.stores.build.writers import writer_versions
@@ -31,6 +37,7 @@ from headrace.stores.layout.layout import Layout, Recipe, Segment
 from headrace.stores.layout.survey import FoldReader
 from headrace.stores.moments import channel_moments, column_moments, merge_all
 from headrace.stores.shards.cut import CutWindows
+from headrace.stores.source.candidates import Candidates
 from headrace.stores.source.files.census import Census, census_from
 from headrace.stores.source.files.located import folder_of
 from headrace.stores.source.formats.pieces import PIECES
@@ -49,7 +56,7 @@ class Workshop:
     """What a worker keeps between tasks: the build, its own source handle and the kernels."""
 
     build: Build
-    source: Source
+    source: Candidates
     layout: Layout
     fold_of: FoldReader
     catalogue: Catalogue | None
@@ -113,13 +120,15 @@ def make_rows(shop: Workshop, source: Place, state: State, shard: int) -> MadeRo
             columns |= where
         else:
             raw, filled = gather_windows(shop.source, recipe, manifest.block)
+        if isinstance(shop.source, Unshuffled):
+            filled = shop.source.filled_of(recipe.numbers)
         shop.source.require_state(state)
     except OSError as error:
         raise SourceError(
             f"{source} is gone or cannot be read any more ({first_line(error)}). Start again "
             "once it is there and whole: what is complete is kept."
         ) from error
-    if shop.source.options.non_finite == "error":
+    if isinstance(shop.source, Source) and shop.source.options.non_finite == "error":
         require_finite(raw, recipe, shop.source)
     stored = np.dtype(shop.build.manifest.raw_dtype)
     columns["raw"] = raw.stretches if isinstance(raw, CutWindows) else raw
@@ -206,7 +215,11 @@ def _opened_workshop(target: Place, path: Place, state: State, code: Path | None
             "the same versions there, from the lock file, and start again."
         )
     options = SourceOptions.model_validate(manifest.config["source"])
-    source = open_source(path, options, _kept_census(target, path, state))
+    source: Candidates
+    if is_unshuffled(path):
+        source = open_unshuffled(path, options)
+    else:
+        source = open_source(path, options, _kept_census(target, path, state))
     fold_of_group = np.full(len(manifest.groups), -1, np.int64)
     for number, fold in enumerate(manifest.folds):
         fold_of_group[list(fold.groups)] = number
@@ -216,7 +229,7 @@ def _opened_workshop(target: Place, path: Place, state: State, code: Path | None
         source,
         layout_of(manifest, build.index()),
         FoldReader(source, fold_of_group, dropped),
-        catalogue_of(manifest, code),
+        None if isinstance(source, Unshuffled) else catalogue_of(manifest, code),
     )
 
 
@@ -250,6 +263,9 @@ def _extract(
     catalogue, scale = shop.catalogue, shop.source.spec.scale
     names = () if catalogue is None else catalogue.names
     features = None if catalogue is None else np.empty((len(raw), len(names)), np.float32)
+    if isinstance(shop.source, Unshuffled):
+        features = gather_features(shop.source, recipe)
+    columns = 0 if features is None else features.shape[1]
     kept = []
     for rows in _segment_rows(recipe.segments):
         raw_parts, feature_parts = [], []
@@ -261,10 +277,11 @@ def _extract(
             raw_parts.append(
                 channel_moments(units if stored == windows.dtype else in_units(held, scale))
             )
-            if catalogue is not None and features is not None:
-                extract_features(catalogue, units, features[batch])
+            if features is not None:
+                if catalogue is not None:
+                    extract_features(catalogue, units, features[batch])
                 feature_parts.append(column_moments(features[batch]))
-        kept.append((rows, merge_all(raw_parts, len(scale)), merge_all(feature_parts, len(names))))
+        kept.append((rows, merge_all(raw_parts, len(scale)), merge_all(feature_parts, columns)))
     classes = len(shop.build.manifest.classes)
 
     def records(label: Array) -> list[SegmentRecord]:

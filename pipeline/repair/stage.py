@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.pipeline.features.grown import (
-    base_of,
     config_of_parts,
     every_part,
+    folds_at,
     part_made_from,
 )
 from headrace.pipeline.features.stage import (
@@ -53,7 +53,7 @@ def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
     request = replace(request, config=config_of_parts(request.config, parts))
     with site_of(store).lock(), open_stranger(data, request.config.source) as source:
         target = part_made_from(source, parts)
-        planned, job = plan_job(request, source, target, base_of(target))
+        planned, job = plan_job(request, source, target, known=folds_at(target))
         salvage = find_sound(target, planned, job, trusted, console)
         # What an interrupted mending left may share files that are damaged by now.
         site_of(target).discard()

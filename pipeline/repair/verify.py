@@ -7,7 +7,7 @@ from typing import Any
 
 from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import Console
-from headrace.pipeline.features.grown import base_of, config_of_parts, part_made_from
+from headrace.pipeline.features.grown import config_of_parts, part_made_from, recorded_folds
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
@@ -108,8 +108,8 @@ def _against_source(
         source.require_state(state)
         made = part_made_from(source, places)
         store = next(part for part in parts if part.path == made)
-        base = base_of(store.path)
-        planned = plan_build(config, source, console, target=store.path, base=base)
+        known = recorded_folds(store.manifest)
+        planned = plan_build(config, source, console, target=store.path, known=known)
         plan = planned.memory
         console.memory_plan("verify, source", plan)
         differing = [

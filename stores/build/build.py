@@ -80,7 +80,7 @@ class Build(ABC):
         """Take over files of the store that is to be replaced, by their names below it."""
 
     @abstractmethod
-    def _commit(self, root: bytes, replaces: bool) -> None:
+    def _commit(self, root: bytes, replaces: bool, compacts: bool) -> None:
         """Make a store of what was written, the last step, and remove the work.
 
         Args:
@@ -198,11 +198,12 @@ class Build(ABC):
     def _record(self, shard: int) -> Place:
         return self.work / "records" / f"{shard}.npz"
 
-    def finish(self, replaces: bool = False) -> None:
+    def finish(self, replaces: bool = False, compacts: bool = False) -> None:
         """Write tables, manifest and metadata, and rename the store into place.
 
         Args:
-            replaces: put it in place of the store that stands there.
+            replaces: put it in place of the store that stands there, which keeps its later parts.
+            compacts: in place of these too.
 
         Raises:
             UserError: shards are missing, or something stands there that is not to be replaced.
@@ -219,7 +220,7 @@ class Build(ABC):
             attributes = complete.attributes_of(array.name)
             self._write(f"{array.name}/zarr.json", array.metadata(attributes))
         self._write("manifest/zarr.json", complete.to_bytes())
-        self._commit(complete.root_bytes(), replaces)
+        self._commit(complete.root_bytes(), replaces, compacts)
 
     def _write_tables(self) -> tuple[dict[str, str], tuple[tuple[int, int], ...]]:
         """Gather the tables from the shards' records, a chunk of each in memory at a time.

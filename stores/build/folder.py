@@ -17,6 +17,8 @@ REPLACED = "replaced"
 """Below a build's folder: the store that a mending has taken out of its place; of objects what
 made it one.
 """
+COMPACTED = "replaced.parts"
+"""The same of a store with all its parts, in whose place one store is made of them."""
 PARTS = "parts"
 """Folder of a store, a Zarr group, in which its later parts are groups: 0001, 0002, ..."""
 _OURS = re.compile(r"(plan|index|files|records|store|replaced)(\..*)?|[0-9a-f]{32}")

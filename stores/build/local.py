@@ -11,6 +11,7 @@ from pathlib import Path
 from headrace.stores.build.build import Build
 from headrace.stores.build.differences import manifest_differences
 from headrace.stores.build.folder import (
+    COMPACTED,
     PARTS,
     REPLACED,
     begun_otherwise,
@@ -85,13 +86,14 @@ class LocalBuild(Build):
             make_folder(here.parent)
             link_file(self.target / name, here)
 
-    def _commit(self, root: bytes, replaces: bool) -> None:
+    def _commit(self, root: bytes, replaces: bool, compacts: bool) -> None:
         write_bytes(self.store / "zarr.json", root)
         _remove_strays_below(self.store)
         if replaces and self.target.exists():
             # Between the two names there is no store, and a build that wants finishing.
-            rename_folder(self.target, self.folder / REPLACED)
-            _carry_parts(self.folder / REPLACED, self.store)
+            rename_folder(self.target, self.folder / (COMPACTED if compacts else REPLACED))
+            if not compacts:
+                _carry_parts(self.folder / REPLACED, self.store)
         rename_folder(self.store, self.target)
         LocalSite(self.target).discard()
 
@@ -185,7 +187,10 @@ class LocalSite:
         new = self.folder / "store"
         whole = (new / "zarr.json").is_file()
         old = self.folder / REPLACED
-        _carry_parts(*((old, new) if whole else (new, old)))
+        if old.is_dir():
+            _carry_parts(*((old, new) if whole else (new, old)))
+        else:
+            old = self.folder / COMPACTED
         rename_folder(new if whole else old, self.target)
         self.discard()
 
@@ -195,7 +200,8 @@ class LocalSite:
         return [part for part in parts if part._was_replaced()]
 
     def _was_replaced(self) -> bool:
-        return not self.target.exists() and (self.folder / REPLACED).is_dir()
+        names = (REPLACED, COMPACTED)
+        return not self.target.exists() and any((self.folder / name).is_dir() for name in names)
 
     def build(self, manifest: Manifest) -> LocalBuild:
         """See `Site`."""

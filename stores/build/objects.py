@@ -68,7 +68,8 @@ class ObjectBuild(Build):
     def _adopt_files(self, names: list[str]) -> None:
         """Objects stand where they are wanted already."""
 
-    def _commit(self, root: bytes, replaces: bool) -> None:
+    def _commit(self, root: bytes, replaces: bool, compacts: bool) -> None:
+        assert not compacts, "objects have no names to change"
         if not ObjectStorage(self.target / "zarr.json").write_once(root):
             raise StoreError(
                 f"{self.target} was made by another process meanwhile, from another source or "

@@ -20,6 +20,7 @@ from headrace.stores.layout.non_finite import (
     no_ranges,
     remedies,
 )
+from headrace.stores.source.candidates import Candidates
 from headrace.stores.source.labels.classes import require_split
 from headrace.stores.source.labels.labels import Labels
 from headrace.stores.source.source import Source
@@ -88,7 +89,19 @@ def survey_source(
     else:
         folds = grown_folds(known, table, part, parts, names, source.classes, by)
         _require_some(folds, source)
-    fold_of_group = np.full(len(table), -1, np.int64)
+    class_table = np.stack([table[list(fold.groups)].sum(axis=0) for fold in folds])
+    return survey_of_folds(source, folds, class_table, dropped, block)
+
+
+def survey_of_folds(
+    source: Candidates,
+    folds: tuple[Fold, ...],
+    class_table: Integers,
+    dropped: Integers,
+    block: int,
+) -> Survey:
+    """What a survey finds where the folds are known; see `Survey` and `survey_source`."""
+    fold_of_group = np.full(len(source.groups), -1, np.int64)
     for number, fold in enumerate(folds):
         fold_of_group[list(fold.groups)] = number
     index = build_index(
@@ -98,7 +111,6 @@ def survey_source(
         _fold_runs(source, fold_of_group, dropped),
         FoldReader(source, fold_of_group, dropped),
     )
-    class_table = np.stack([table[list(fold.groups)].sum(axis=0) for fold in folds])
     return Survey(folds, class_table, fold_of_group, index, dropped)
 
 
@@ -106,7 +118,7 @@ def survey_source(
 class FoldReader:
     """(start, stop) -> fold number of each candidate window, -1 where it is dropped."""
 
-    source: Source
+    source: Candidates
     fold_of_group: Integers
     dropped: Integers
 
@@ -136,13 +148,15 @@ def _count(source: Source, dropped: Integers) -> tuple[Integers, NDArray[np.int8
     return table, part
 
 
-def _fold_runs(source: Source, fold_of_group: Integers, dropped: Integers) -> Iterator[Integers]:
+def _fold_runs(
+    source: Candidates, fold_of_group: Integers, dropped: Integers
+) -> Iterator[Integers]:
     """Tables (R, 3) of fold, start and stop."""
     for start, stop, labels in _kept_runs(source, dropped):
         yield np.stack([fold_of_group[labels.group], start, stop], axis=1)
 
 
-def signal_borders(source: Source, survey: Survey) -> Iterator[Integers]:
+def signal_borders(source: Candidates, survey: Survey) -> Iterator[Integers]:
     """Tables (R, 2): fold, and number within it, of candidates before which a signal may end.
 
     They begin a run of one label in one recording, or follow what is dropped.
@@ -151,7 +165,7 @@ def signal_borders(source: Source, survey: Survey) -> Iterator[Integers]:
         yield table[:, :2]
 
 
-def placed_runs(source: Source, survey: Survey) -> Iterator[tuple[Integers, Labels]]:
+def placed_runs(source: Candidates, survey: Survey) -> Iterator[tuple[Integers, Labels]]:
     """Tables (R, 3) of runs of kept candidates, and the labels of each, slice by slice.
 
     Columns: the fold, the number within it of the first, and how many they are.
@@ -167,7 +181,9 @@ def placed_runs(source: Source, survey: Survey) -> Iterator[tuple[Integers, Labe
         np.add.at(before, fold, sizes)
 
 
-def _kept_runs(source: Source, dropped: Integers) -> Iterator[tuple[Integers, Integers, Labels]]:
+def _kept_runs(
+    source: Candidates, dropped: Integers
+) -> Iterator[tuple[Integers, Integers, Labels]]:
     """Start, stop and labels of the source's runs, less what is dropped."""
     edges = dropped.ravel()
     for runs in source.label_runs():
