@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.pipeline.config.of_store import store_config
-from headrace.pipeline.features.grown import number_made_from
+from headrace.pipeline.features.grown import number_made_from, refuse_known_files
 from headrace.pipeline.features.notes import notes_table
 from headrace.pipeline.features.stage import (
     make_store,
@@ -59,6 +59,7 @@ def run_append(request: Request) -> dict[str, Any]:
                 part = base.parts[known]
                 summary = summary_of(part.path, part.manifest)
                 return summary | {"made_shards": 0, "parts": len(base.parts)}
+            refuse_known_files(source, base)
             place = part_place(target, len(base.parts))
             planned, job = plan_job(replace(request, config=config), source, place, base)
             _say_groups(base, planned.manifest, request)

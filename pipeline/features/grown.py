@@ -16,9 +16,30 @@ from headrace.stores.manifest import Manifest
 from headrace.stores.manifest_file import read_manifest
 from headrace.stores.parts.join import refuse_new_classes, refuse_unlike
 from headrace.stores.parts.places import later_parts, store_of_part
+from headrace.stores.source.files.record import KEY, files_of_both
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
 from headrace.stores.store import Store, open_store
+from headrace.stores.text import counted, listed
+
+
+def refuse_known_files(source: Source, store: Store) -> None:
+    """Check that no part of a store was made of a file of `source`, under any name.
+
+    Raises:
+        UserError: one was; of many files, as a folder that grew has those that it had before.
+    """
+    if source.census is None:
+        return
+    names = [name for names in source.census.files.names for name in names]
+    own = {KEY: source.recorded_files()}
+    for part in store.parts:
+        if known := files_of_both(part.manifest.source, own, names):
+            raise StoreError(
+                f"{counted(len(known), 'file')} of {source.path} are in {part.path} already "
+                f"({listed(known)}): their windows would stand in the store twice. Put the new "
+                "files into a folder of their own, and name that: --data."
+            )
 
 
 def known_folds(store: Store) -> KnownFolds:

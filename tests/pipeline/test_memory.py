@@ -106,6 +106,23 @@ def test_many_files_keep_within_what_is_planned_for_them(
     assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
 
 
+def test_a_part_is_added_within_what_is_planned_for_it(
+    folder: Path, tmp_path: Path, cap: ControlGroup
+) -> None:
+    first, more = (make_source(folder, DATA_BYTES // share) for share in (32, 8))
+    store = tmp_path / "grown.zarr"
+    command = [sys.executable, "-m", "headrace", "features", "--json", "--budget", str(BUDGET)]
+    for data, append in ((first, []), (more, ["--append"])):
+        done = cap.run(
+            [*command, "--data", str(data), "--store", str(store), *append], cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        memory = json.loads(done.stdout)["memory"]
+        assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
+    assert (store / "parts" / "0001" / "zarr.json").is_file()
+    shutil.rmtree(store)
+
+
 SCRIPT = """
 import sys
 import keras

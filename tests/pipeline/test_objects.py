@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features import stage as features
+from headrace.pipeline.features.append import run_append
 from headrace.pipeline.features.scale import scale_of
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.stage import run_repair
@@ -35,6 +37,7 @@ from headrace.pipeline.request import Request
 from headrace.pipeline.stream.training import training_stream
 from headrace.stores import Store
 from headrace.stores.build.site import site_of
+from headrace.stores.datasets.synthetic import write_synthetic
 from headrace.stores.errors import (
     CommandError,
     DamageError,
@@ -293,6 +296,44 @@ def test_damaged_objects_are_found_and_mended_in_their_place(
     made = run_repair(request_for(config, tiny_source, store), "checksums")
     assert made["made_shards"] == 2
     assert hashes(server.bucket / "tiny.zarr") == hashes(tiny_store)
+
+
+@pytest.mark.usefixtures("made_here")
+def test_a_store_of_objects_grows_by_parts(
+    wire: Wire, tiny_config: Config, tiny_source: Path, tiny_store: Path, tmp_path: Path
+) -> None:
+    data, local = tmp_path / "more.h5", tmp_path / "tiny.zarr"
+    write_synthetic(data, windows=150, time=64, channels=3, groups=3, seed=5)
+    shutil.copytree(tiny_store, local)
+    run_append(request_for(tiny_config, data, local))
+    copy_store(tiny_store, wire.server)
+    wire.server.look_again()
+    kept, config = wire.server.bucket / "tiny.zarr", reached(tiny_config, wire.endpoint)
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*") if path.is_file()}
+    store, root = at(ADDRESS, config), f"/{BUCKET}/tiny.zarr/parts/0001/zarr.json"
+    wire.fault = lambda method, path: "400" if (method, path) == ("PUT", root) else None
+    with pytest.raises(ObjectStoreError):
+        run_append(request_for(config, data, store))
+    # All but its last object is there, and nobody sees it.
+    assert len(stores.open(ADDRESS, config.objects).parts) == 1
+    assert run_verify(request_for(config, None, store))["parts"] == 1
+    wire.fault = lambda method, path: None
+    made = run_append(request_for(config, data, store))
+    assert (made["parts"], made["made_shards"]) == (2, 0)
+    assert hashes(kept) == hashes(local)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    opened = stores.open(ADDRESS, config.objects)
+    assert (len(opened.parts), opened.windows) == (2, 680)
+    assert run_append(request_for(config, data, store))["made_shards"] == 0
+    run_verify(request_for(config, data, store), with_source=True)
+    # A part that lost its last object is damaged, and is not gone.
+    for lost in ("zarr.json", "label/c.1"):
+        (kept / "parts" / "0001" / lost).unlink()
+        wire.server.look_again()
+        with pytest.raises(UserError):
+            run_verify(request_for(config, None, store))
+        run_repair(request_for(config, data, store), "checksums")
+        assert hashes(kept) == hashes(local)
 
 
 def copy_store(store: Path, server: S3Server) -> None:

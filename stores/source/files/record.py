@@ -52,6 +52,20 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     return [f"{what}: {_shown(names)}" for what, names in found if names]
 
 
+def files_of_both(
+    old: Mapping[str, Any], new: Mapping[str, Any], among: Iterable[str]
+) -> list[str]:
+    """Which files of `new`, of those named, are of `old` too, whatever they are called there.
+
+    Args:
+        old, new: two manifests' `source`.
+        among: names of files of `new`: those of recordings, say, and not of tables beside them.
+    """
+    one, other = (_read(each.get(KEY)) or {} for each in (old, new))
+    known, wanted = {*one.values()}, {_escaped(name) for name in among}
+    return [name for name, content in other.items() if name in wanted and content in known]
+
+
 def without_files(source: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest's `source` without the record: its fingerprint covers the same files."""
     return {name: value for name, value in source.items() if name != KEY}

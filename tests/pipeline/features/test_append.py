@@ -300,9 +300,25 @@ def test_folders_of_csv_files_are_added(tmp_path: Path) -> None:
         run_verify(request_for(Config(), tmp_path / "more", found.path), with_source=True)
 
 
-@pytest.mark.parametrize("version", ["0.1"])
-def test_a_store_that_version_0_1_made_grows(version: str, tmp_path: Path) -> None:
-    with zipfile.ZipFile(ROOT / "tests" / "formats" / f"{version}.zip") as archive:
+def test_a_folder_that_grew_brings_no_file_twice(tmp_path: Path) -> None:
+    from tests.pipeline.features.test_many_files import config_of as csv_config
+    from tests.pipeline.features.test_many_files import write_person
+
+    data, store = tmp_path / "data", tmp_path / "grown.zarr"
+    data.mkdir()
+    for person in range(3):
+        write_person(data, "csv", person)
+    grown(store, csv_config("csv"), data)
+    write_person(data, "csv", 4)
+    (data / "p02.csv").rename(data / "p07.csv")
+    before = hashes(store)
+    with refused(StoreError, "3", "p00.csv", "p01.csv", "p07.csv", "--data"):
+        append(store, data)
+    assert hashes(store) == before
+
+
+def test_a_store_that_version_0_1_made_grows(tmp_path: Path) -> None:
+    with zipfile.ZipFile(ROOT / "tests" / "formats" / "0.1.zip") as archive:
         archive.extractall(tmp_path)
     store, data = tmp_path / "store.zarr", tmp_path / "more.h5"
     shutil.copy(tmp_path / "source.h5", data)
@@ -314,6 +330,7 @@ def test_a_store_that_version_0_1_made_grows(version: str, tmp_path: Path) -> No
     found = open_store(store)
     assert found.windows == 300
     assert {part.manifest.format_version for part in found.parts} == {2}
+    assert read_manifest(store / "parts" / "0001").config == read_manifest(store).config
     assert fold_of_groups(found) == fold_of_groups(open_store(store, parts=1))
     with tasks_here():
         run_verify(request_for(Config(), data, store), with_source=True)
