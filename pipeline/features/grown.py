@@ -21,6 +21,7 @@ from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
 from headrace.stores.store import Store, open_store
 from headrace.stores.text import counted, listed
+from headrace.stores.verify import content_of
 
 
 def refuse_known_files(source: Source, store: Store) -> None:
@@ -104,6 +105,8 @@ def folds_at(target: Place) -> KnownFolds | None:
 def part_made_from(source: Source, places: Sequence[Place]) -> Place:
     """The part of a store that was made from a source; one alone is taken to be.
 
+    Of damaged manifests that which still names the source is believed, or the only one.
+
     Raises:
         UserError: there are several, and none was.
     """
@@ -116,11 +119,17 @@ def part_made_from(source: Source, places: Sequence[Place]) -> Place:
                 return place
         except DamageError:
             damaged.append(place)
-    if len(damaged) == 1:
-        return damaged[0]
+    naming = [
+        place
+        for place in damaged
+        if fingerprint.encode() in (content_of(place / "manifest" / "zarr.json") or b"")
+    ]
+    if len(found := naming or damaged) == 1:
+        return found[0]
+    also = f" Damaged manifests say nothing: {listed([*map(str, damaged)])}." if damaged else ""
     raise StoreError(
         f"None of the {len(places)} parts of {places[0]} was made from {source.path}. Name the "
-        "source of the part with --data."
+        f"source of the part with --data.{also}"
     )
 
 

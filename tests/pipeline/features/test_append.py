@@ -32,6 +32,7 @@ from headrace.stores.errors import (
     GroupError,
     RunError,
     StoreError,
+    UserError,
 )
 from headrace.stores.manifest_file import read_manifest
 from headrace.stores.parts.places import group_of_parts
@@ -284,6 +285,28 @@ def test_recordings_are_added_in_the_form_of_the_store(
     with tasks_here():
         for data in (first, more):
             run_verify(request_for(Config(), data, found.path), with_source=True)
+
+
+def test_windows_and_recordings_are_not_added_to_one_another(tmp_path: Path) -> None:
+    config = config_of(CUT, source={"window_samples": 16, "step_samples": 16}, store={"raw": None})
+    data = write_recorded(tmp_path / "first.h5", [1, 2, 3, 4])
+    store = grown(tmp_path / "grown.zarr", config, data).path
+    more = write_people(tmp_path / "more.h5", ["gus"], dtype="i2", shape=(16, 2))
+    with h5py.File(more, "r+") as file:
+        file.attrs["sampling_rate_hz"] = 50.0
+    with pytest.raises(UserError):
+        append(store, more)
+
+
+def test_windows_without_groups_are_added(tmp_path: Path) -> None:
+    config = config_of(LEAST, source={"split_by_window": True}, folds={"count": None})
+    data = write_people(tmp_path / "first.h5", PEOPLE)
+    found = grown(
+        tmp_path / "grown.zarr", config, data, write_people(tmp_path / "b.h5", PEOPLE[:2])
+    )
+    assert sum(fold.windows for fold in found.folds) == found.windows
+    with tasks_here():
+        run_verify(request_for(Config(), tmp_path / "b.h5", found.path), with_source=True)
 
 
 def test_folders_of_csv_files_are_added(tmp_path: Path) -> None:

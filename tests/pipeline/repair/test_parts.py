@@ -155,6 +155,24 @@ def test_a_damaged_manifest_of_one_part_is_named_and_mended(
     assert hashes(store) == hashes(kept.store)
 
 
+def test_damaged_manifests_of_several_parts_are_mended_one_by_one(kept: Kept, store: Path) -> None:
+    for part in PARTS[1:]:
+        flip(store / part / "manifest" / "zarr.json", 500)
+    for number in (1, 2):
+        assert mend(store, kept.sources[number]) == 0
+    assert hashes(store) == hashes(kept.store)
+
+
+def test_a_part_is_mended_after_those_that_decided_its_folds(kept: Kept, store: Path) -> None:
+    flip(store / "manifest" / "class_counts" / "c.0.0", 20)
+    (store / PARTS[1] / "label" / "c.0").unlink()
+    with refused(DamageError, "class_counts"):
+        mend(store, kept.sources[1])
+    mend(store, kept.sources[0])
+    assert mend(store, kept.sources[1]) == 1
+    assert hashes(store) == hashes(kept.store)
+
+
 @pytest.mark.parametrize(
     "name", ["parts/notes.txt", "parts/0001.bak/x", "parts/0001/mine", "parts/0002/parts/0001/x"]
 )
