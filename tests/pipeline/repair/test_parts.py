@@ -62,7 +62,13 @@ def kept_recordings(folder: Path) -> Kept:
     return Kept(folder / "grown.zarr", config, (sources[0], sources[1], sources[2]))
 
 
-@pytest.fixture(scope="module", params=[kept_people, kept_recordings], ids=["windows", "stretches"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(kept_people, id="windows"),
+        pytest.param(kept_recordings, id="stretches", marks=pytest.mark.faults),
+    ],
+)
 def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     make: Callable[[Path], Kept] = request.param
     return make(tmp_path_factory.mktemp("kept"))
@@ -142,8 +148,7 @@ def test_options_of_a_part_are_those_of_its_store(kept: Kept, store: Path) -> No
     assert hashes(store) == hashes(kept.store)
 
 
-@pytest.mark.parametrize("trusted", ["checksums", "source"])
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize(("number", "trusted"), [(0, "checksums"), (1, "checksums"), (2, "source")])
 def test_a_damaged_manifest_of_one_part_is_named_and_mended(
     number: int, trusted: Trusted, kept: Kept, store: Path
 ) -> None:
@@ -231,8 +236,11 @@ def renames(store: Path, data: Path, at: int) -> None:
             mend(store, data)
 
 
-@pytest.mark.parametrize("whole", [True, False])
-@pytest.mark.parametrize(("number", "at"), [(0, 0), (0, 1), (0, 2), (1, 1), (2, 1), (2, 0)])
+@pytest.mark.parametrize(
+    ("number", "at", "whole"),
+    [(0, 0, True), (0, 1, True), (0, 2, True), (0, 1, False), (0, 2, False), (1, 1, True),
+     (2, 1, False)],
+)  # fmt: skip
 def test_a_mending_that_breaks_off_between_two_names_loses_no_part(
     number: int, at: int, whole: bool, kept: Kept, store: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -47,6 +47,7 @@ def badness(table: Table, fold_of: NDArray[np.int64], count: int) -> float:
     return float(np.square(filled).sum())
 
 
+@settings(max_examples=40)
 @given(
     st.integers(3, 20), st.integers(1, 20), st.integers(1, 4), st.integers(2, 8),
     st.integers(0, 2**32),
@@ -77,6 +78,7 @@ def test_folds_are_about_as_even_as_if_all_groups_had_come_at_once(
     assert excess <= 2 * largest + 1e-9
 
 
+@settings(max_examples=40)
 @given(st.integers(3, 12), st.integers(1, 12), st.integers(0, 2**32))
 def test_known_groups_keep_their_folds_whatever_comes_with_them(
     old: int, new: int, seed: int
