@@ -164,6 +164,9 @@ def _request(options: argparse.Namespace) -> Request:
         overrides.append(f"paths.other_stores={toml_value(others)}")
     named = first or options.data
     config = load_config(options.config, overrides, stem_of(str(named)) if named else None)
+    if first is not None and not any(each.startswith("paths.parts") for each in options.overrides):
+        # Those of the configuration are of its own store.
+        config = config.changed("paths", parts=None)
     return Request(
         config=config,
         data=config.paths.data,

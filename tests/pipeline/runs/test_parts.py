@@ -296,3 +296,50 @@ def test_several_stores_are_named_on_the_command_line(
     for more in ([], ["--append"], ["--repair"]):
         assert main(["features", *both, "--data", str(tmp_path / "a.h5"), *more]) == 2
         assert_refused(capsys.readouterr().err, CommandError, str(one), str(two))
+
+
+def test_the_newest_run_is_found_by_its_parts_where_none_is_named(
+    grown: Grown, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = []
+
+    def train_alike(run: RunFolder, store: Store, *given: Any) -> Any:
+        made.append((run.path, len(store.parts)))
+        shutil.copytree(grown.complete, run.path, dirs_exist_ok=True, ignore=_records)
+        return given[-1]
+
+    monkeypatch.setattr("headrace.pipeline.training.stage._train", train_alike)
+    store = Path(shutil.copytree(grown.store, tmp_path / "grown.zarr"))
+    (store / "parts").rename(tmp_path / "later")
+    request = request_for(grown.config, None, store)
+    first = run_train(request)
+    (tmp_path / "later").rename(store / "parts")
+    again = run_train(request)
+    assert (again["run"], again["trained"]) == (first["run"], False)
+    second = run_train(replace(request, new=True))
+    assert second["run"] != first["run"]
+    third = run_train(request)
+    assert (third["run"], third["trained"]) == (second["run"], False)
+    assert made == [(Path(first["run"]), 1), (Path(second["run"]), 2)]
+
+
+def _records(folder: str, names: list[str]) -> list[str]:
+    """What a run records of itself when it begins, which is not copied into another."""
+    return [name for name in names if name in ("config.toml", "store.json", "versions.json")]
+
+
+def test_a_store_that_is_named_has_its_own_parts_whatever_a_configuration_says(
+    grown: Grown, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = RunFolder(grown.complete).config
+    assert recorded_config(RunFolder(grown.complete)).paths.parts == 1
+
+    def parts(*options: str) -> int:
+        assert main(["inspect", "--json", *options]) == 0
+        return len(json.loads(capsys.readouterr().out)["parts"])
+
+    assert parts("--config", str(config)) == 1
+    assert parts("--config", str(config), "--store", str(grown.store)) == 2
+    named = ("--store", str(grown.store), "--set", "paths.parts=1")
+    assert parts("--config", str(config), *named) == 1
