@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.pipeline.memory.fit import fitted
@@ -33,6 +34,7 @@ from headrace.stores.errors import GroupError
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
+    from headrace.pipeline.console import Console
     from headrace.pipeline.memory.plan import MemoryPlan
     from headrace.pipeline.request import Request
     from headrace.pipeline.rows.split import Split
@@ -86,11 +88,29 @@ def run_train(request: Request) -> dict[str, Any]:
         request.console.say(f"Training {run.path} ({_sizes(store, split)}).")
         if said := _validation_said(split, lacking):
             request.console.say(said)
+        _warn_of_initial(config, store, split, request.console)
         request.console.say("Loading TensorFlow, and tracing the network's first step.")
         plan = _train(run, store, split, config, request, plan)
     summary = _summary(run, trained=True)
     request.console.say(_ending(summary, config))
     return summary | {"memory": plan.as_table()}
+
+
+def _warn_of_initial(config: Config, store: Store, split: Split, console: Console) -> None:
+    """Say which folds test that the run of `train.initial` saw in these parts, or fewer."""
+    run = RunFolder((config.train.initial or Path()).parent)
+    if config.train.initial is None or not run.config.is_file():
+        return
+    recorded = recorded_fingerprint(run)
+    if begun_with(store, lambda parts: parts.fingerprint == recorded) is None:
+        return
+    known = recorded_split(run)
+    seen = [name for name in split.test if name in (*known.train, *known.validation)]
+    if seen:
+        console.say(
+            f"Warning: {run.path} was trained or validated on the test fold{'s' * (len(seen) > 1)} "
+            f"{', '.join(seen)}: the scores of the test will be too good."
+        )
 
 
 def _chosen(request: Request, store: Store) -> tuple[RunFolder, Config, Store]:

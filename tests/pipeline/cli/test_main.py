@@ -81,7 +81,7 @@ def test_one_line_leads_on_and_nothing_is_written(
     [
         ("features --data one.h5 --data two.h5", "--data", ("one.h5", "two.h5")),
         ("features --data one.h5 --input two.h5", "--data", ("one.h5", "two.h5")),
-        ("train --store one.zarr --stor two.zarr", "--store", ("one.zarr", "two.zarr")),
+        ("train --run one --ru two", "--run", ("one", "two")),
         ("features --repair --repair=source", "--repair", ("checksums", "source")),
         ("synth --seed 0 --seed 5 --windows 9 --output new.h5", "--seed", ("0", "5")),
         ("export --run one --run two --output new", "--run", ("one", "two")),

@@ -343,3 +343,22 @@ def test_a_store_that_is_named_has_its_own_parts_whatever_a_configuration_says(
     assert parts("--config", str(config), "--store", str(grown.store)) == 2
     named = ("--store", str(grown.store), "--set", "paths.parts=1")
     assert parts("--config", str(config), *named) == 1
+
+
+@pytest.mark.parametrize(("fold", "warned"), [(1, False), (3, True)])
+def test_a_test_fold_that_the_initial_run_saw_is_warned_of(
+    grown: Grown, tmp_path: Path, fold: int, warned: bool,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def begun(*given: Any) -> Any:
+        raise Stopped
+
+    monkeypatch.setattr("headrace.pipeline.training.stage._train", begun)
+    initial = {"initial": str(grown.complete)}
+    config = changed(grown.config, train=initial, split={"test_fold": fold})
+    with pytest.raises(Stopped):
+        grown.train(tmp_path / "run", config, console=Console())
+    said = re.findall(r"^Warning: .*", capsys.readouterr().out, re.MULTILINE)
+    assert [str(grown.complete) in line and f"fold {fold}" in line for line in said] == (
+        [True] * warned
+    )
