@@ -14,7 +14,7 @@ from headrace.stores.io.checksums import file_digest
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.manifest import Manifest
 from headrace.stores.moments import Moments, channel_moments, column_moments, merge_all
-from headrace.stores.parts.places import group_of_parts, is_of_parts, part_place, store_of_part
+from headrace.stores.parts.places import group_of_parts, is_of_parts, later_parts, store_of_part
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.store import Store
 from headrace.stores.units import in_units
@@ -95,10 +95,9 @@ def damaged_shards(store: Store, problems: Iterable[Problem]) -> set[int]:
 def metadata_problems(folder: Place, manifest: Manifest) -> Iterator[Problem]:
     """Metadata that is not what the manifest implies, and files that belong to nothing."""
     expected = {"zarr.json": manifest.root_bytes(), "manifest/zarr.json": manifest.to_bytes()}
-    entries = sorted(storage_of(folder).entries())
     # Parts are no store: what stands in a later one in that place is foreign.
     grows = store_of_part(folder) == folder
-    if grows and any(name.startswith(f"{part_place(Path(), 1)}/") for name, _, _ in entries):
+    if grows and later_parts(folder):
         expected |= [group_of_parts()]
     for array in manifest.arrays():
         expected[f"{array.name}/zarr.json"] = array.metadata(manifest.attributes_of(array.name))
@@ -114,10 +113,10 @@ def metadata_problems(folder: Place, manifest: Manifest) -> Iterator[Problem]:
     known = {*expected, *(f"manifest/{name}" for name in tables)}
     folders = {"manifest", *(Path(name).parent.as_posix() for name in known)}
     arrays = {array.name: array for array in manifest.arrays()}
-    for name, is_folder, is_link in entries:
+    found = storage_of(folder).entries()
+    own = sorted(entry for entry in found if not (grows and is_of_parts(entry[0])))
+    for name, is_folder, is_link in own:
         shard = _shard_of(name, arrays)
-        if grows and is_of_parts(name):
-            continue
         if shard is None and name not in (folders if is_folder else known):
             yield Problem(name, "does not belong to the store", kind="foreign")
         elif is_link:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from headrace.pipeline.config.of_store import store_config
@@ -17,8 +18,10 @@ from headrace.pipeline.features.stage import (
     summary_of,
 )
 from headrace.pipeline.request import Request, require_data
+from headrace.stores.build.folder import PARTS
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import StoreError
+from headrace.stores.io.disk import remove_strays
 from headrace.stores.io.places import storage_of
 from headrace.stores.manifest import Manifest
 from headrace.stores.parts.places import group_of_parts, part_place
@@ -49,8 +52,7 @@ def run_append(request: Request) -> dict[str, Any]:
     data = require_data(request)
     with site_of(target).lock():
         base = open_store(target)
-        # What is left where an append was ended as it became whole.
-        site_of(base.parts[-1].path).discard()
+        _remove_left(base)
         config = store_config(request.config, base.manifest.config)
         with open_stranger(data, config.source) as source:
             known = number_made_from(source, base)
@@ -74,6 +76,13 @@ def run_append(request: Request) -> dict[str, Any]:
         f"{counted(len(grown.groups), 'group')}."
     )
     return store_summary(place, planned, made) | notes | {"parts": len(grown.parts)}
+
+
+def _remove_left(store: Store) -> None:
+    """Remove what an append has left that was ended as it began, or as it became whole."""
+    site_of(store.parts[-1].path).discard()
+    if isinstance(store.path, Path):
+        remove_strays(store.path / PARTS)
 
 
 def _called(number: int) -> str:

@@ -22,6 +22,7 @@ from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.pipeline.console import QUIET
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.features.stage import run_features
+from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.stores.build import local
 from headrace.stores.build.folder import partial_folder
@@ -31,6 +32,7 @@ from headrace.stores.errors import (
     DiskError,
     GroupError,
     RunError,
+    SourceContentError,
     SourceError,
     StoreError,
 )
@@ -342,6 +344,27 @@ def test_a_folder_that_grew_brings_no_file_twice(tmp_path: Path) -> None:
     assert hashes(store) == before
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_stores_of_older_formats_grow(version: int, tmp_path: Path) -> None:
+    store = tmp_path / "kept.zarr"
+    with zipfile.ZipFile(ROOT / "tests" / "formats" / f"{version}.zip") as archive:
+        archive.extractall(store)
+    kept = read_manifest(store)
+    more = write_people(tmp_path / "more.h5", ["2", "gus"], kept.classes, shape=(kept.time, 2))
+    with h5py.File(more, "r+") as file:
+        file.attrs["sampling_rate_hz"] = kept.rate_hz
+        file.attrs["units"] = list(kept.units)
+    before, folds = seen(store), fold_of_groups(open_store(store))
+    append(store, more)
+    assert seen(store) == before
+    found = open_store(store)
+    assert found.windows == 90 + 65
+    assert fold_of_groups(found)["2"] == folds["2"]
+    assert found.parts[1].manifest.format_version == 2
+    with tasks_here():
+        run_verify(request_for(Config(), more, store), with_source=True)
+
+
 def test_a_store_that_version_0_1_made_grows(tmp_path: Path) -> None:
     with zipfile.ZipFile(ROOT / "tests" / "formats" / "0.1.zip") as archive:
         archive.extractall(tmp_path)
@@ -492,6 +515,37 @@ def test_a_part_begun_from_other_data_is_not_lost(store: Path, tmp_path: Path) -
     assert hashes(store) == before
     assert append(store, data)["made_shards"] == 2
     assert append(store, other)["parts"] == 3
+
+
+def test_a_part_that_was_begun_stays_while_the_store_is_mended(
+    store: Path, first: Path, tmp_path: Path
+) -> None:
+    data = write_people(tmp_path / "more.h5", ["gus", "hugo"])
+    begun(store, data)
+    (store / "label" / "c.0").unlink()
+    with tasks_here():
+        made = run_repair(request_for(CONFIG, first / "first.h5", store), "checksums")
+    assert made["made_shards"] == 1
+    assert append(store, data)["made_shards"] == 2
+
+
+def test_a_source_that_cannot_be_read_leaves_no_part(store: Path, tmp_path: Path) -> None:
+    data = write_people(tmp_path / "more.h5", ["gus", "hugo"])
+    with h5py.File(data, "r+") as file:
+        file["X"][40, 1, 1] = np.nan
+    with refused(SourceContentError, "more.h5", "40", "ch1"):
+        append(store, data)
+    assert os.listdir(store / "parts") == ["zarr.json"]
+    with tasks_here():
+        run_verify(request_for(Config(), None, store))
+    assert append(store, write_people(tmp_path / "new.h5", ["iris"]))["parts"] == 2
+
+
+def test_what_an_interrupted_write_left_among_parts_is_removed(store: Path, tmp_path: Path) -> None:
+    (store / "parts").mkdir()
+    (store / "parts" / "zarr.json.123.tmp").write_text("{")
+    append(store, write_people(tmp_path / "more.h5", ["gus"]))
+    assert sorted(os.listdir(store / "parts")) == ["0001", "zarr.json"]
 
 
 def test_a_part_of_which_nothing_was_made_gives_way(store: Path, tmp_path: Path) -> None:
