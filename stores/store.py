@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.stores.build.site import site_of
 from headrace.stores.errors import StoreError
 from headrace.stores.io.object_client import CLIENT_BYTES
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
-from headrace.stores.io.object_path import ObjectPath
-from headrace.stores.io.places import Place, place_of, storage_of
+from headrace.stores.io.places import Place, storage_of
 from headrace.stores.layout.folds import Fold, named_folds
-from headrace.stores.manifest_file import read_manifest
 from headrace.stores.moments import Moments, empty_moments, merge_all
-from headrace.stores.parts.join import Joined, join_names, require_one
+from headrace.stores.parts.join import Joined, require_one
+from headrace.stores.parts.opening import open_parts
 from headrace.stores.parts.part import StorePart, fingerprint_of
-from headrace.stores.parts.places import later_parts, part_place, store_of_part
-from headrace.stores.shards.aligned import aligned_empty
+from headrace.stores.parts.places import part_place, store_of_part
+from headrace.stores.parts.rows import PartRows
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.shards.cut import CutWindows
-from headrace.stores.shards.reader import WHOLE_SHARD, ShardReader
+from headrace.stores.shards.reader import WHOLE_SHARD
 from headrace.stores.shards.stretched import read_stretched
-from headrace.stores.text import counted
 
 
 @dataclass(frozen=True)
@@ -70,23 +65,11 @@ class Store:
         self.path = parts[0].path
         self.manifest = parts[0].manifest
         self.spec = self.manifest.spec
-        self._formats = {array.name: array for array in self.manifest.arrays()}
-        self._starts = _starts(part.manifest.windows for part in parts)
-        self._raw_starts = (
-            _starts(part.stretches for part in parts) if self.manifest.stretches else self._starts
-        )
-        self._requests = storage_of(self.path).requests
-        self._pool: ThreadPoolExecutor | None = None
+        self._rows = PartRows(parts)
 
-    @cached_property
+    @property
     def _names(self) -> Joined:
-        return join_names(self.parts)
-
-    @cached_property
-    def _shifts(self) -> dict[str, NDArray[np.int64]]:
-        """What is added to a column's values in each part."""
-        candidates = (int(part.manifest.source["windows"]) for part in self.parts)
-        return {"source_index": _starts(candidates), "stretch": self._raw_starts}
+        return self._rows.names
 
     def with_index_cache(self, size: int | None) -> Self:
         """The same store, keeping at most so many bytes of shards' indexes; None: `index_bytes`."""
@@ -119,7 +102,7 @@ class Store:
     @property
     def part_starts(self) -> tuple[int, ...]:
         """First row of each part: its chunks are counted from there."""
-        return tuple(self._starts[:-1].tolist())
+        return tuple(self._rows.starts[:-1].tolist())
 
     @property
     def shard_index_bytes(self) -> int:
@@ -154,16 +137,16 @@ class Store:
         """
         if not storage_of(self.path).is_remote:
             return {}
-        largest = max(each.chunk_rows * each.row_bytes for each in self._formats.values())
+        largest = max(each.chunk_rows * each.row_bytes for each in self.manifest.arrays())
         return {
-            "requests in flight": 2 * self._requests * max(largest, WHOLE_SHARD),
+            "requests in flight": 2 * self._rows.requests * max(largest, WHOLE_SHARD),
             "client of the object store": CLIENT_BYTES,
         }
 
     @property
     def windows(self) -> int:
         """Rows of every array."""
-        return int(self._starts[-1])
+        return int(self._rows.starts[-1])
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -234,7 +217,7 @@ class Store:
 
     def read_stored(self, name: str, start: int, stop: int) -> NDArray[Any]:
         """Rows of an array as it is stored, as `read`: of `raw` stretches, if it holds those."""
-        return self._read_rows([name], [(start, stop)])[name]
+        return self._rows.read([name], [(start, stop)])[name]
 
     def read_buffer(
         self, names: Sequence[str], ranges: Iterable[tuple[int, int]]
@@ -242,29 +225,9 @@ class Store:
         """`read_many`, but for `raw` of a store of stretches: `CutWindows`, not cut yet."""
         wanted = [(int(start), int(stop)) for start, stop in ranges]
         if "raw" in names and self.manifest.stretches:
-            rows, time = int(self._raw_starts[-1]), self.manifest.time
-            return read_stretched(self._read_rows, str(self.path), rows, time, names, wanted)
-        return dict(self._read_rows(names, wanted))
-
-    def _read_rows(
-        self, names: Sequence[str], wanted: Sequence[tuple[int, int]]
-    ) -> dict[str, NDArray[Any]]:
-        """Rows of arrays as they are stored."""
-        result = {name: self._empty(name, sum(b - a for a, b in wanted)) for name in names}
-        jobs, pieces = [], []
-        for name, target in result.items():
-            for number, start, part in self._pieces(name, target, wanted):
-                jobs.append((self.parts[number].readers[name], part, start))
-                pieces.append((name, number, part))
-        if self._requests == 1:
-            for reader, part, start in jobs:
-                reader.read_into(part, start)
-        else:
-            self._read_together(jobs)
-        if len(self.parts) > 1:
-            for name, number, part in pieces:
-                self._translate(name, number, part)
-        return result
+            rows, time = int(self._rows.raw_starts[-1]), self.manifest.time
+            return read_stretched(self._rows.read, str(self.path), rows, time, names, wanted)
+        return dict(self._rows.read(names, wanted))
 
     def array(self, name: str) -> ArrayFormat:
         """How an array is stored in the first part.
@@ -272,58 +235,7 @@ class Store:
         Raises:
             UserError: there is no such array.
         """
-        if name not in self._formats:
-            raise StoreError(
-                f"{self.path} has no array {name!r}; it has {', '.join(self._formats)}."
-            )
-        return self._formats[name]
-
-    def _pieces(
-        self, name: str, target: NDArray[Any], wanted: Sequence[tuple[int, int]]
-    ) -> Iterator[tuple[int, int, NDArray[Any]]]:
-        """(number of the part, first of its rows, where they go) of the ranges of an array."""
-        starts, at = (self._raw_starts if name == "raw" else self._starts), 0
-        for start, stop in wanted:
-            number = int(np.searchsorted(starts, start, side="right")) - 1
-            while start < stop:
-                end = min(stop, int(starts[number + 1]))
-                yield number, start - int(starts[number]), target[at : at + end - start]
-                at += end - start
-                start, number = end, number + 1
-
-    def _translate(self, name: str, number: int, values: NDArray[Any]) -> None:
-        """Turn what a part says into what the store of all says, in its place."""
-        if name in self._shifts:
-            values += self._shifts[name][number].astype(values.dtype)
-            return
-        tables = {"label": self._names.labels, "group": self._names.members}
-        codes = tables[name][number] if name in tables else None
-        if codes is not None:
-            values[...] = codes[values]
-
-    def _read_together(self, jobs: Iterable[tuple[ShardReader, NDArray[Any], int]]) -> None:
-        """Read chunks side by side: most of the time a request waits for its answer."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._requests, "headrace-requests")
-        pieces = [
-            (reader, part[max(low, start) - start : low + chunk - start], max(low, start))
-            for reader, part, start in jobs
-            for chunk in (reader.chunk_rows,)
-            for low in range(start // chunk * chunk, start + len(part), chunk)
-        ]
-        running = [
-            self._pool.submit(reader.read_into, part, start) for reader, part, start in pieces
-        ]
-        try:
-            for each in running:
-                each.result()
-        finally:
-            for each in running:
-                each.cancel()
-
-    def _empty(self, name: str, rows: int) -> NDArray[Any]:
-        array = self.array(name)
-        return aligned_empty((rows, *array.row_shape), array.dtype)
+        return self._rows.array(name)
 
     def moments(self, folds: Iterable[str]) -> FoldMoments:
         """Moments of the named folds, merged in row order: the same bits every time.
@@ -393,11 +305,6 @@ class Store:
         return merge_all(chain.from_iterable(every), columns)
 
 
-def _starts(sizes: Iterable[int]) -> NDArray[np.int64]:
-    """Where each of several begins that follow one another, and the end."""
-    return np.array([0, *accumulate(sizes)], np.int64)
-
-
 def open_store(
     path: Place | str | Sequence[Place | str],
     options: ObjectOptions = DEFAULT_OBJECTS,
@@ -427,42 +334,8 @@ def open_store(
             f"{len(paths)} stores are named, and how many parts are read of {len(counts)}. Name "
             "a number for each store."
         )
-    found = [_open_parts(each, options, count) for each, count in zip(paths, counts, strict=True)]
+    found = [open_parts(each, options, count) for each, count in zip(paths, counts, strict=True)]
     require_one(found, new_classes)
     store = Store(*chain.from_iterable(found))
     _ = store.folds  # Refused where a group stands in two.
     return store
-
-
-def _open_parts(
-    path: Place | str, options: ObjectOptions, count: int | None
-) -> tuple[StorePart, ...]:
-    if not isinstance(path, (str, Path, ObjectPath)):
-        raise StoreError(f"A store is named by its path or address, not by {path!r}.")
-    try:
-        folder = place_of(path, options) if isinstance(path, str) else path
-    except ValueError as error:
-        raise StoreError(f"{path} names no store: {error}.") from error
-    site = site_of(folder)
-    exists = site.is_finished()
-    if not exists and site.is_begun():
-        raise StoreError(
-            f"The store {folder} is half made: {site.folder}. Finish it with: "
-            f"headrace features, with the options it was begun with."
-        )
-    if not exists:
-        raise StoreError(
-            f"There is no store {folder}. Make it: headrace features with the same --config or "
-            f"--data, and --store {folder}"
-        )
-    first = StorePart(folder, read_manifest(folder))
-    if count == 1:
-        return (first,)
-    later = later_parts(folder)
-    if count is not None and not 1 <= count <= len(later) + 1:
-        raise StoreError(
-            f"{folder} has {counted(len(later) + 1, 'part')}, and {count} are to be read."
-        )
-    with ThreadPoolExecutor(storage_of(folder).requests) as pool:
-        manifests = list(pool.map(read_manifest, later[: None if count is None else count - 1]))
-    return (first, *map(StorePart, later, manifests))

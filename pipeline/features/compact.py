@@ -22,7 +22,8 @@ from headrace.pipeline.features.stage import (
     store_summary,
     summary_of,
 )
-from headrace.pipeline.features.unshuffled import Unshuffled, open_unshuffled, unshuffle
+from headrace.pipeline.features.unshuffle import unshuffle
+from headrace.pipeline.features.unshuffled import Unshuffled, open_unshuffled
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.build import layout_of

@@ -32,7 +32,7 @@ class KnownFolds:
     @property
     def parts(self) -> tuple[str, ...]:
         """Official parts of its split; () without one."""
-        found = dict.fromkeys(name.rpartition("/")[0] for name in self.names)
+        found = dict.fromkeys(map(_part_of, self.names))
         return tuple(part for part in found if part)
 
 
@@ -66,42 +66,63 @@ def grown_folds(
         UserError: a group stands in another official part than in the store, or in one that the
             store has not.
     """
-    names = [*known.names]
-    every = list(dict.fromkeys([*known.classes, *classes]))
-    columns = [every.index(name) for name in classes]
-    filled = np.zeros((len(names), len(every)))
-    filled[:, : len(known.classes)] = known.table
-    own = np.zeros((len(groups), len(every)))
-    own[:, columns] = table
+    places = [parts[number] if parts else "" for number in part_of_group.tolist()]
     present = np.flatnonzero(table.sum(axis=1) > 0).tolist()
-    totals = np.maximum(filled.sum(axis=0) + own[present].sum(axis=0), 1)
-    filled, own = filled / totals, own / totals
-    members: dict[str, list[int]] = {}
-    count = [sum(fold == name for fold in known.fold_of.values()) for name in names]
-    new: list[int] = []
     for group in present:
-        part = parts[part_of_group[group]] if parts else ""
-        _require_part(known, part, groups[group])
-        fold = known.fold_of.get(groups[group])
-        if fold is None:
-            new.append(group)
-            continue
-        filled[names.index(fold)] += own[group]
+        _require_part(known, places[group], groups[group])
+    filled, own = _shares(known, table, classes)
+    members: dict[str, list[int]] = {}
+    count = [sum(fold == name for fold in known.fold_of.values()) for name in known.names]
+    by_size = sorted(present, key=lambda group: (-int(table[group].sum()), group))
+    for group in (each for each in present if groups[each] in known.fold_of):
+        fold = known.fold_of[groups[group]]
+        filled[known.names.index(fold)] += own[group]
         members.setdefault(fold, []).append(group)
-    for group in sorted(new, key=lambda each: (-int(table[each].sum()), each)):
-        part = parts[part_of_group[group]] if parts else ""
-        inside = [at for at, name in enumerate(names) if name.rpartition("/")[0] == part]
-        if by == "group":
-            names.append(_next_name(part, [names[at] for at in inside]))
-            members[names[-1]] = [group]
-            continue
+    new = [group for group in by_size if groups[group] not in known.fold_of]
+    if by == "group":
+        return _laid_down(known.names, members | _one_each(known.names, new, places), table)
+    for group in new:
+        inside = [at for at, name in enumerate(known.names) if _part_of(name) == places[group]]
         best = cheapest_fold(filled, own[group], count, inside)
         filled[best] += own[group]
         count[best] += 1
-        members.setdefault(names[best], []).append(group)
+        members.setdefault(known.names[best], []).append(group)
+    return _laid_down(known.names, members, table)
+
+
+def _shares(
+    known: KnownFolds, table: NDArray[np.int64], classes: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of all windows of each class, the share that each fold has, and each group brings."""
+    every = list(dict.fromkeys([*known.classes, *classes]))
+    filled, own = np.zeros((len(known.names), len(every))), np.zeros((len(table), len(every)))
+    filled[:, : len(known.classes)] = known.table
+    own[:, [every.index(name) for name in classes]] = table
+    totals = np.maximum(filled.sum(axis=0) + own.sum(axis=0), 1)
+    return filled / totals, own / totals
+
+
+def _one_each(
+    names: Sequence[str], groups: Sequence[int], places: Sequence[str]
+) -> dict[str, list[int]]:
+    """A new fold for each group, numbered on within its official part."""
+    every = [*names]
+    for group in groups:
+        every.append(_next_name(places[group], [n for n in every if _part_of(n) == places[group]]))
+    return {name: [group] for name, group in zip(every[len(names) :], groups, strict=True)}
+
+
+def _part_of(fold: str) -> str:
+    return fold.rpartition("/")[0]
+
+
+def _laid_down(
+    names: Sequence[str], members: Mapping[str, list[int]], table: NDArray[np.int64]
+) -> tuple[Fold, ...]:
+    """The folds that have members, one after another: those of `names`, then new ones."""
     folds: list[Fold] = []
     start = 0
-    for name in names:
+    for name in dict.fromkeys([*names, *members]):
         if name in members:
             stop = start + int(table[members[name]].sum())
             folds.append(Fold(name, start, stop, tuple(sorted(members[name]))))
@@ -117,7 +138,7 @@ def _require_part(known: KnownFolds, part: str, group: str) -> None:
     """
     fold = known.fold_of.get(group)
     here = f"in the part {part!r}" if part else "in no official part"
-    if fold is not None and fold.rpartition("/")[0] != part:
+    if fold is not None and _part_of(fold) != part:
         raise GroupError(
             f"Group {group} is in fold {fold} of the store, and {here} of the new recordings: it "
             "would be tested by what was trained on it. Correct the split of the new recordings."

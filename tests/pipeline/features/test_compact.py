@@ -213,7 +213,7 @@ def test_ended_at_any_moment_it_is_gone_on_with(
 
     with monkeypatch.context() as patch, tasks_here():
         if moment == "unshuffled":
-            patch.setattr("headrace.pipeline.features.unshuffled.write_bytes", ends)
+            patch.setattr("headrace.pipeline.features.unshuffle.write_bytes", ends)
         elif moment == "shards":
             patch.setattr("headrace.stores.build.local.LocalBuild._commit", ends)
         else:

@@ -30,6 +30,7 @@ from headrace.stores.errors import ConfigError, DamageError, StoreError
 from headrace.stores.layout.stretches import default_windows, stretch_rows
 from headrace.stores.manifest import FORMAT_VERSION
 from headrace.stores.manifest_file import read_manifest
+from headrace.stores.parts.rows import PartRows
 from headrace.stores.shards.cut import CutWindows
 from headrace.stores.source.recordings import RecordingsLayout
 from headrace.stores.source.source import open_source
@@ -251,13 +252,13 @@ def test_rows_that_are_not_the_sources_are_found(
 def test_a_wrong_offset_is_damage_and_no_other_window(
     both: tuple[Store, Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut, read = both[1], Store._read_rows
+    cut, read = both[1], PartRows.read
 
-    def wrong(self: Store, names: list[str], wanted: Any) -> dict[str, Any]:
+    def wrong(self: PartRows, names: list[str], wanted: Any) -> dict[str, Any]:
         found = read(self, names, wanted)
         return {k: v + 10_000 if k == "offset" else v for k, v in found.items()}
 
-    monkeypatch.setattr(Store, "_read_rows", wrong)
+    monkeypatch.setattr(PartRows, "read", wrong)
     with pytest.raises(DamageError):
         cut.read("raw", 0, 10)
 
