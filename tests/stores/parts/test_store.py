@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ from headrace.stores.store import Store, open_store
 from tests.refusals import refused
 
 Ranges = list[tuple[int, int]]
+few = settings(max_examples=30)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +82,7 @@ def test_the_store_is_one_of_three_parts(grown: Store) -> None:
     assert {part.manifest.classes for part in grown.parts} > {("run", "walk")}
 
 
+@few
 @given(ranges=range_lists())
 def test_any_ranges_are_the_rows_of_the_parts(
     grown: Store, rows: dict[str, NDArray[Any]], ranges: Ranges
@@ -91,6 +93,7 @@ def test_any_ranges_are_the_rows_of_the_parts(
         assert read[name].dtype == grown.array(name).dtype
 
 
+@few
 @given(ranges=range_lists())
 def test_a_buffer_is_cut_into_the_windows_of_the_parts(
     grown: Store, rows: dict[str, NDArray[Any]], ranges: Ranges
@@ -115,6 +118,7 @@ def test_single_rows_and_stored_rows_cross_borders_of_parts(
     np.testing.assert_array_equal(grown.read_stored("raw", 0, len(whole)), whole)
 
 
+@few
 @given(names=st.sets(st.sampled_from("0123"), min_size=1))
 def test_moments_and_classes_of_folds_are_those_of_their_rows(
     grown: Store, rows: dict[str, NDArray[Any]], names: set[str]
