@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
+import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from headrace.stores.errors import ObjectStoreError
 from headrace.stores.io.chunk_cache import ChunkCache
 from headrace.stores.io.object_path import READINGS, ObjectPath
 
 KEPT_FILES = 64
-"""Shards' files kept open: of half a million windows. Opening took a sixteenth of the stream."""
+"""Shards' files of an array kept open: of half a million windows. Opening took a sixteenth of the
+stream."""
+SHARE_OPEN = 0.75
+"""Of the files that this process may open: with more, half of those kept give way. A store of 200
+parts has thousands."""
 Sound = Callable[[bytes], bool]
 """Whether bytes are as they were written: by the checksum that they end with."""
 
@@ -49,6 +58,25 @@ class _File:
             os.close(self.number)
 
 
+def _most_open() -> int:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+
+
+_KEEPERS: WeakSet[LocalShards] = WeakSet()
+"""Who may keep files open."""
+_KEEPING = Lock()
+_TURNS = count()
+
+
+def _let_go() -> None:
+    """Close what every second keeps open, and the next time the others, but for what is read."""
+    with _KEEPING:
+        keepers = list(_KEEPERS)[next(_TURNS) % 2 :: 2]
+    for each in keepers:
+        each.close()
+
+
 class LocalShards:
     """Files, a few of which stay open."""
 
@@ -75,12 +103,21 @@ class LocalShards:
                 if error.errno not in (errno.EMFILE, errno.ENFILE):
                     raise
                 # Files that are kept open give way first.
-                self._open.clear()
+                _let_go()
+                _let_go()
                 file = _reopened(path)
             if len(self._open) >= KEPT_FILES:
                 self._open.clear()
+            if file.number > SHARE_OPEN * _most_open():
+                _let_go()  # A file has the least number that is free.
+            with _KEEPING:
+                _KEEPERS.add(self)
             self._open[key] = file
         return file
+
+    def close(self) -> None:
+        """Let go of the files that are kept open; they are opened again when they are read."""
+        self._open.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without open files: a copy opens its own."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -222,3 +224,18 @@ def test_an_index_cache_is_shared_by_the_parts(grown: Store, rows: dict[str, NDA
         np.testing.assert_array_equal(again.read("raw", 0, again.windows), rows["raw"])
     assert grown.index_bytes == sum(part.index_bytes for part in grown.parts)
     assert grown.shards == sum(part.manifest.shards for part in grown.parts)
+
+
+def test_files_of_many_parts_do_not_stay_open_together(grown: Store) -> None:
+    def opened() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    limit, before = resource.getrlimit(resource.RLIMIT_NOFILE), opened()
+    stores = [grown.with_index_cache(None) for _ in range(8)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before + 60, limit[1]))
+        for store in stores:
+            store.read_many(arrays_of(store), [(0, store.windows)])
+            assert opened() <= before + 50
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
