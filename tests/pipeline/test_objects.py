@@ -334,6 +334,18 @@ def test_a_store_of_objects_grows_by_parts(
             run_verify(request_for(config, None, store))
         run_repair(request_for(config, data, store), "checksums")
         assert hashes(kept) == hashes(local)
+    # Nor is it while it is mended.
+    (kept / "parts" / "0001" / "label" / "c.1").unlink()
+    wire.server.look_again()
+    with (
+        patch.object(features, "_make_missing", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        run_repair(request_for(config, data, store), "checksums")
+    with pytest.raises(DamageError):
+        stores.open(ADDRESS, config.objects)
+    run_repair(request_for(config, data, store), "checksums")
+    assert hashes(kept) == hashes(local)
 
 
 def copy_store(store: Path, server: S3Server) -> None:
