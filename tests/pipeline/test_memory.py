@@ -93,6 +93,25 @@ def test_every_stage_keeps_within_a_cap_of_1_gib(folder: Path, cap: ControlGroup
     assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
 
 
+@pytest.mark.parametrize("form", ["windows", "stretches"])
+def test_both_forms_of_windows_that_overlap_keep_within_a_cap_of_1_gib(
+    form: str, folder: Path, cap: ControlGroup
+) -> None:
+    step = 8
+    windows = DATA_BYTES // WINDOW_BYTES * step // 64  # Those of `synth` begin every 64 rows.
+    source = folder / "overlapping.h5"
+    if not source.exists():
+        command = [sys.executable, "-m", "headrace", "synth", "--layout", "recordings"]
+        command += ["--windows", str(windows), "--output", str(source)]
+        assert cap.run(command).returncode == 0
+    options = ["--set", f"source.step_samples={step}", "--set", f"store.raw={form}"]
+    options += ["--run", str(folder / f"run-{form}")]
+    for stage in ("features", "train", "evaluate", "verify"):
+        memory = run_stage(cap, stage, folder, source, *options)
+        assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET, stage
+    shutil.rmtree(source.with_suffix(".zarr"))
+
+
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_many_files_keep_within_what_is_planned_for_them(
     kind: str, tmp_path: Path, cap: ControlGroup
@@ -106,7 +125,7 @@ def test_many_files_keep_within_what_is_planned_for_them(
     assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
 
 
-def test_a_part_is_added_within_what_is_planned_for_it(
+def test_a_part_is_added_and_parts_are_joined_within_what_is_planned(
     folder: Path, tmp_path: Path, cap: ControlGroup
 ) -> None:
     first, more = (make_source(folder, DATA_BYTES // share) for share in (32, 8))
@@ -120,6 +139,11 @@ def test_a_part_is_added_within_what_is_planned_for_it(
         memory = json.loads(done.stdout)["memory"]
         assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
     assert (store / "parts" / "0001" / "zarr.json").is_file()
+    done = cap.run([*command, "--store", str(store), "--compact"], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    memory = json.loads(done.stdout)["memory"]
+    assert memory["measured_peak"] <= memory["projected"] <= memory["budget"] == BUDGET
+    assert not (store / "parts").exists()
     shutil.rmtree(store)
 
 
