@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
@@ -20,7 +21,6 @@ Codes = NDArray[np.int32]
 """(n,) what a part's own code is among the names of all; None where it is the same."""
 ALIKE: dict[str, Callable[[Manifest], Any]] = {
     "samples of a window": lambda each: each.time,
-    "sampling rate (Hz)": lambda each: each.rate_hz,
     "channels": lambda each: each.channels,
     "units": lambda each: each.units,
     "type of raw": lambda each: each.raw_dtype,
@@ -28,12 +28,16 @@ ALIKE: dict[str, Callable[[Manifest], Any]] = {
     "features": lambda each: each.features,
     "options of features": lambda each: {**each.config["features"], "select": ()},
     "groups (source.split_by_window)": lambda each: each.grouped,
+    "source.layout": lambda each: "recordings" if each.located else "windows",
     "raw": lambda each: "stretches" if each.stretches else "windows",
     "store.stretch_windows": lambda each: each.stretch,
     "step (source.step_s)": lambda each: each.step,
     "store.chunk_windows": lambda each: each.chunk,
 }
 """What parts of one store have in common."""
+SAME_RATE = 1e-3
+"""Relative difference of rates that are one: those that are found from times differ by what clocks
+do, 0.01 % as a rule."""
 AGREE = "Stores that are read as one, and parts of one, agree in it."
 
 
@@ -120,6 +124,11 @@ def refuse_unlike(first: Manifest, other: Manifest, one: str, two: str) -> None:
     Raises:
         UserError: they differ; names in what, and both values.
     """
+    if not math.isclose(first.rate_hz, other.rate_hz, rel_tol=SAME_RATE):
+        raise StoreError(
+            f"{one} and {two} differ in sampling rate (Hz): {first.rate_hz}, and "
+            f"{other.rate_hz}. {AGREE}"
+        )
     for name, of in ALIKE.items():
         if of(first) != of(other):
             mine, theirs = _shown_differences(of(first), of(other))

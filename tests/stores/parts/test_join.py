@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -89,6 +90,27 @@ def test_features_of_other_options_are_refused_and_how_they_were_named_plays_no_
     other = of("c", "v", select=select, triads=triads)
     with refused(StoreError, "features", "triads", "ch0"):
         open_store([first, other])
+
+
+def test_rates_that_differ_as_clocks_do_are_one(folder: Path, tmp_path: Path) -> None:
+    others = [f"u{number}" for number in range(4)]
+    near = made(tmp_path, "near", others, rate=50.004)
+    assert open_store([folder / "a.zarr", near]).spec.rate_hz == 50.0
+
+
+def test_windows_and_recordings_are_not_one(folder: Path, tmp_path: Path) -> None:
+    data, rng = tmp_path / "windows.h5", np.random.default_rng(0)
+    with h5py.File(data, "w") as file:
+        file["X"] = rng.integers(-900, 900, (80, 32, 2), np.int16)
+        file["X"].attrs["sampling_rate_hz"] = 50.0
+        file["y"] = np.arange(80) % len(CLASSES)
+        file["classes"] = np.array(CLASSES, h5py.string_dtype())
+        file["groups"] = np.arange(80) // 20
+    whole = config_of("windows", source={"window_samples": None, "step_samples": None})
+    table = whole.model_copy(update={"store": whole.store.model_copy(update={"raw": None})})
+    other = make(tmp_path / "windows.zarr", data, table)
+    with refused(StoreError, "source.layout", "recordings", "windows"):
+        open_store([folder / "a.zarr", other])
 
 
 def test_stretches_of_other_lengths_are_refused(tmp_path: Path) -> None:
