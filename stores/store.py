@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
@@ -24,7 +25,7 @@ from headrace.stores.parts.places import part_place, store_of_part
 from headrace.stores.parts.rows import PartRows
 from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.shards.cut import CutWindows
-from headrace.stores.shards.reader import WHOLE_SHARD
+from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD
 from headrace.stores.shards.stretched import read_stretched
 
 
@@ -72,10 +73,19 @@ class Store:
         return self._rows.names
 
     def with_index_cache(self, size: int | None) -> Self:
-        """The same store, keeping at most so many bytes of shards' indexes; None: `index_bytes`."""
-        if size is None:
-            return type(self)(*(StorePart(part.path, part.manifest) for part in self.parts))
-        return type(self)(*(part.keeping(size // len(self.parts)) for part in self.parts))
+        """The same store, keeping at most so many bytes of shards' indexes; None: `index_bytes`.
+
+        As many shards of each part, or all that a small one has, and one at least.
+        """
+        kept = KEPT_SHARDS
+        if size is not None:
+            kept = max(1, bisect_right(range(1, KEPT_SHARDS + 1), size, key=self._index_bytes_of))
+        parts = (StorePart(part.path, part.manifest, kept) for part in self.parts)
+        return type(self)(*parts)
+
+    def _index_bytes_of(self, shards: int) -> int:
+        """Bytes that keeping the indexes of so many shards of each part takes."""
+        return sum(part.shard_index_bytes * min(shards, part.manifest.shards) for part in self.parts)
 
     def of_parts(self, *counts: int) -> Self:
         """The store of the first parts, so many of each store that was opened."""
@@ -112,7 +122,7 @@ class Store:
     @property
     def index_bytes(self) -> int:
         """Bytes that keeping the indexes of all shards takes, or of 1,000 of a part."""
-        return sum(part.index_bytes for part in self.parts)
+        return self._index_bytes_of(KEPT_SHARDS)
 
     @property
     def table_bytes(self) -> int:
@@ -243,7 +253,7 @@ class Store:
         Raises:
             UserError: as `named_folds`.
         """
-        names = [fold.name for fold in named_folds(self.folds, folds)]
+        names = {fold.name for fold in named_folds(self.folds, folds)}
         raw = self._merged("raw_moments", names, self.spec.time)
         if self.feature_names:
             features = self._merged("feature_moments", names, 1)
@@ -298,7 +308,7 @@ class Store:
             f"{f', {len(self.parts)} parts' if len(self.parts) > 1 else ''}>"
         )
 
-    def _merged(self, name: str, folds: Sequence[str], values: int) -> Moments:
+    def _merged(self, name: str, folds: Collection[str], values: int) -> Moments:
         """Moments of the folds' columns, of which a window holds so many values."""
         columns = len(self.spec.channels) if name == "raw_moments" else len(self.feature_names)
         every = (part.moments(name, folds, values) for part in self.parts)

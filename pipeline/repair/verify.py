@@ -46,7 +46,9 @@ def run_verify(request: Request, with_source: bool = False) -> dict[str, Any]:
         "verify, twice through", 2 * store.windows, _window_bytes(store)
     ) as progress:
         for part in store.each_part():
-            found[part] = list(verify_store(part, progress.advance))
+            # Opened anew: what is kept of its indexes goes with it.
+            read = part.with_index_cache(None)
+            found[part] = list(verify_store(read, progress.advance))
     compared = ""
     if with_source:
         part, other, plan = _against_source(request, list(found))

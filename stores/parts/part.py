@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,20 +35,10 @@ class StorePart:
             for each in manifest.arrays()
         }
 
-    def keeping(self, size: int) -> Self:
-        """The same part, keeping at most so many bytes of shards' indexes, or that of one."""
-        kept = min(KEPT_SHARDS, max(1, size // self.shard_index_bytes))
-        return type(self)(self.path, self.manifest, kept)
-
     @property
     def shard_index_bytes(self) -> int:
         """Bytes that keeping the indexes of one shard of every array takes."""
         return sum(reader.kept_bytes for reader in self.readers.values())
-
-    @property
-    def index_bytes(self) -> int:
-        """Bytes that keeping the indexes of all shards takes, or of 1,000."""
-        return self.shard_index_bytes * min(self.manifest.shards, KEPT_SHARDS)
 
     @property
     def stretches(self) -> int:

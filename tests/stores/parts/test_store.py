@@ -222,8 +222,22 @@ def test_an_index_cache_is_shared_by_the_parts(grown: Store, rows: dict[str, NDA
     for size in (None, 0, 5_000):
         again = grown.with_index_cache(size)
         np.testing.assert_array_equal(again.read("raw", 0, again.windows), rows["raw"])
-    assert grown.index_bytes == sum(part.index_bytes for part in grown.parts)
+        if size == 0:
+            assert {len(part.readers["raw"]._kept) for part in again.parts} == {1}
+    assert grown.index_bytes == sum(
+        part.shard_index_bytes * part.manifest.shards for part in grown.parts
+    )
     assert grown.shards == sum(part.manifest.shards for part in grown.parts)
+
+
+def test_a_cache_of_all_indexes_holds_those_of_a_part_that_is_larger_than_others(
+    grown: Store,
+) -> None:
+    assert grown.parts[0].manifest.shards > grown.parts[2].manifest.shards
+    kept = grown.with_index_cache(grown.index_bytes)
+    kept.read("label", 0, kept.windows)
+    for part in kept.parts:
+        assert len(part.readers["label"]._kept) == part.manifest.shards
 
 
 def test_files_of_many_parts_do_not_stay_open_together(grown: Store) -> None:
