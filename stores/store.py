@@ -85,7 +85,9 @@ class Store:
 
     def _index_bytes_of(self, shards: int) -> int:
         """Bytes that keeping the indexes of so many shards of each part takes."""
-        return sum(part.shard_index_bytes * min(shards, part.manifest.shards) for part in self.parts)
+        return sum(
+            part.shard_index_bytes * min(shards, part.manifest.shards) for part in self.parts
+        )
 
     def of_parts(self, *counts: int) -> Self:
         """The store of the first parts, so many of each store that was opened."""

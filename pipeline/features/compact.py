@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.of_store import store_config
-from headrace.pipeline.features.disk import require_free
+from headrace.pipeline.console import Console
+from headrace.pipeline.features.disk import needed_disk, require_free
 from headrace.pipeline.features.memory import Making, plan_features, worker_need
 from headrace.pipeline.features.plan import PlannedBuild, described
 from headrace.pipeline.features.stage import (
@@ -22,8 +25,14 @@ from headrace.pipeline.features.stage import (
     store_summary,
     summary_of,
 )
-from headrace.pipeline.features.unshuffle import unshuffle
-from headrace.pipeline.features.unshuffled import Unshuffled, open_unshuffled
+from headrace.pipeline.features.unshuffle import (
+    description,
+    is_laid_down,
+    laid_down_bytes,
+    unshuffle,
+)
+from headrace.pipeline.features.unshuffled import ABOUT, Unshuffled
+from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.build import layout_of
@@ -37,9 +46,9 @@ from headrace.stores.layout.layout import join_ranges
 from headrace.stores.layout.stretches import most_in_shards, whole_chunks
 from headrace.stores.layout.survey import Survey, signal_borders, survey_of_folds
 from headrace.stores.manifest import Manifest
+from headrace.stores.parts.join import shown_differences
 from headrace.stores.parts.places import part_place
 from headrace.stores.source.names import natural_order
-from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.source.source import Source
 from headrace.stores.store import Store, open_store
@@ -74,23 +83,22 @@ def run_compact(request: Request, output: Place | None = None) -> dict[str, Any]
     if not store_stands(store_at):
         raise StoreError(f"There is no store {store_at} to compact.")
     target = _target_of(store_at, output)
-    with site_of(store_at).lock():
-        store = open_store(store_at)
-        folder = target.with_name(f"{target.name}.unshuffled")
+    folder = target.with_name(f"{target.name}.unshuffled")
+    with ExitStack() as held:
+        for place in dict.fromkeys([store_at, target]):
+            held.enter_context(site_of(place).lock())
+        store = open_store(store_at).with_index_cache(0)
         if len(store.parts) == 1 and target == store_at:
             remove_folder(folder)
             console.say(f"{store_at} has one part: there is nothing to compact.")
             return summary_of(store_at, store.manifest) | {"made_shards": 0}
-        _refuse_unfinished(store_at, len(store.parts))
+        _refuse_taken(store, target)
         config = store_config(request.config, store.manifest.config)
-        groups, classes = _ordered(store.groups), _classes(store, config)
-        temporary = _temporary_bytes(store)
-        require_free(target, temporary)
-        window = store.spec.stored_bytes
-        with console.progress("laying windows out in order", store.windows, window) as progress:
-            unshuffle(store, folder, classes, groups, progress.advance)
-        windows = open_unshuffled(folder, SourceOptions.model_validate(config.source.model_dump()))
-        planned, job = _plan(request, store, windows, classes, config)
+        source = None
+        if request.data is not None:
+            source = held.enter_context(open_stranger(require_data(request), config.source))
+        windows = _laid_down(store, folder, config, source, console)
+        planned, job = _plan(store, windows, config, source, console)
         windows.close()
         made = make_store(target, planned, job, console, compacts=target == store_at)
         remove_folder(folder)
@@ -106,7 +114,7 @@ def _target_of(store: Place, output: Place | None) -> Path:
     """Where the one store is to stand.
 
     Raises:
-        UserError: something stands there, or it is no folder of this disk.
+        UserError: it is no folder of this disk.
     """
     target = store if output is None else store_place(output)
     if not isinstance(target, Path):
@@ -114,47 +122,82 @@ def _target_of(store: Place, output: Place | None) -> Path:
             f"{target} is an address, and --compact makes a store on this disk: objects have no "
             "names to change. Name a folder with --output, and copy it."
         )
-    if target != store and store_stands(target):
-        raise StoreError(f"{target} stands already. Name another --output.")
     return target
 
 
-def _refuse_unfinished(store: Place, parts: int) -> None:
-    site = site_of(part_place(store, parts))
+def _refuse_taken(store: Store, target: Path) -> None:
+    """Check that nothing else stands at `target`, and that no part is being added.
+
+    Raises:
+        UserError: one of them.
+    """
+    if target != store.path and store_stands(target):
+        raise StoreError(f"{target} stands already. Name another --output.")
+    site = site_of(part_place(store.path, len(store.parts)))
     if site.is_begun():
         raise StoreError(
-            f"A part is being added to {store}: {site.folder}. Finish it with the same headrace "
-            "features --append, or delete that folder; then start again."
+            f"A part is being added to {store.path}: {site.folder}. Finish it with the same "
+            "headrace features --append, or delete that folder; then start again."
         )
 
 
-def _temporary_bytes(store: Store) -> int:
-    """What windows in order take on the disk."""
-    arrays = store.manifest.arrays()
-    row = sum(each.row_bytes for each in arrays if each.by_window) + 16
-    candidates = sum(int(part.manifest.source["windows"]) for part in store.parts)
-    return candidates * row
+def _laid_down(
+    store: Store, folder: Path, config: Config, source: Source | None, console: Console
+) -> Unshuffled:
+    """The windows in the order of their sources. What can be refused before is; what stands stays.
+
+    Raises:
+        UserError: memory or disk will not do, or the source has other windows.
+    """
+    classes, groups = _classes(store, config), _ordered(store.groups)
+    windows = Unshuffled(folder, config.source, store, groups)
+    if source is not None:
+        _require_alike(source, windows, classes)
+    parts = [part.manifest for part in store.parts]
+    drafted = store.manifest.model_copy(
+        update={
+            "source": _joined_source(store),
+            "windows": store.windows,
+            "dropped": tuple(each for part in parts for each in part.dropped),
+            "stretches": max(part.stretches for part in parts),
+        }
+    )
+    _fitting(config, Making(drafted, None, windows, 0))
+    about = description(store, classes, groups)
+    if not is_laid_down(folder, about):
+        remove_folder(folder)
+        require_free(folder, laid_down_bytes(store) + needed_disk(drafted, store.windows))
+        window = store.spec.stored_bytes
+        with console.progress("laying windows out in order", store.windows, window) as progress:
+            unshuffle(store, folder, about, progress.advance)
+    return windows
+
+
+def _fitting(config: Config, making: Making) -> tuple[MemoryPlan, int]:
+    """The memory plan, which fits, and the workers."""
+    memory, workers = plan_features(config, making)
+    # Shards stay as large as they are, and what is laid down is held by no more than one of them.
+    ways = tuple(way for way in memory.remedies if not way.startswith("store."))
+    return replace(memory, stage="compact", remedies=ways, floor=0).require_fit(), workers
 
 
 def _plan(
-    request: Request, store: Store, windows: Unshuffled, classes: list[str], config: Config
+    store: Store, windows: Unshuffled, config: Config, source: Source | None, console: Console
 ) -> tuple[PlannedBuild, ShardJob]:
     """The store that is to be made, and what the tasks that make it share; printed."""
-    manifest, survey = _draft(store, windows, classes)
-    if request.data is not None:
-        with open_stranger(require_data(request), config.source) as source:
-            _require_same(source, windows, manifest)
-            windows.take_places(source)
-            manifest = manifest.model_copy(update={"source": described(source)})
+    manifest, survey = _draft(store, windows, _classes(store, config))
+    if source is not None:
+        _require_same(source, windows)
+        manifest = manifest.model_copy(update={"source": described(source)})
+    windows.take_places(source)
     making = Making(manifest, None, windows, survey.index.nbytes)
-    memory, workers = plan_features(config, making)
-    memory = replace(memory, stage="compact").require_fit()
-    request.console.memory_plan("compact", memory)
+    memory, workers = _fitting(config, making)
+    console.memory_plan("compact", memory)
     need = worker_need(making)
     planned = PlannedBuild(manifest, survey.index, memory, workers, need, None)
     local = config.cluster.model_copy(update={"scheduler": None})
-    state = storage_of(windows.path / "parts.json").state()
-    return planned, ShardJob(windows.path, state, workers, need, local, request.console)
+    state = storage_of(windows.path / ABOUT).state()
+    return planned, ShardJob(windows.path, state, workers, need, local, console)
 
 
 def _draft(store: Store, windows: Unshuffled, classes: list[str]) -> tuple[Manifest, Survey]:
@@ -234,20 +277,31 @@ def _go_on_alike(one: Places, other: Places) -> NDArray[np.bool_]:
     return np.asarray((ends == others) & (ends | (steps == other_steps)))
 
 
-def _require_same(source: Source, windows: Unshuffled, manifest: Manifest) -> None:
-    """Check that a source gives the windows of all parts: where each is, and what it is.
+def _require_alike(source: Source, windows: Unshuffled, classes: Sequence[str]) -> None:
+    """Check that a source has as many windows as all parts, of the same kind and names.
 
     Raises:
-        UserError: it does not; says in what.
+        UserError: it has not; says in what.
     """
     said = {
         "windows": (source.windows, windows.windows),
         "samples of a window": (source.spec.shape, windows.spec.shape),
-        "classes": (tuple(source.classes), manifest.classes),
-        "groups": (tuple(str(name) for name in source.groups), manifest.groups),
+        "classes": (tuple(source.classes), tuple(classes)),
+        "groups": (tuple(str(name) for name in source.groups), tuple(windows.groups)),
     }
-    found = [f"{name} ({one}, not {two})" for name, (one, two) in said.items() if one != two]
-    for start in range(0, 0 if found else source.windows, LOOKED):
+    for name, (found, wanted) in said.items():
+        if found != wanted:
+            theirs, ours = shown_differences(found, wanted)
+            raise _another(source, f"{name} ({theirs}, not {ours})")
+
+
+def _require_same(source: Source, windows: Unshuffled) -> None:
+    """Check where each window of a source is, and what it is.
+
+    Raises:
+        UserError: it is not that of the parts; says which.
+    """
+    for start in range(0, source.windows, LOOKED):
         stop = min(start + LOOKED, source.windows)
         theirs, ours = source.read_labels(start, stop), windows.read_labels(start, stop)
         kept = ours.group >= 0
@@ -257,10 +311,11 @@ def _require_same(source: Source, windows: Unshuffled, manifest: Manifest) -> No
             same[1:] &= _go_on_alike(places, own)
         if not same[kept].all():
             first = start + int(np.flatnonzero(kept & ~same)[0])
-            found = [f"window {first}: its label, its group or its place"]
-            break
-    if found:
-        raise StoreError(
-            f"{source.path} is not what the parts were made of one after another: {found[0]}. "
-            "Leave --data out, or name such a source."
-        )
+            raise _another(source, f"window {first}: its label, its group or its place")
+
+
+def _another(source: Source, found: str) -> StoreError:
+    return StoreError(
+        f"{source.path} is not what the parts were made of one after another: {found}. Leave "
+        "--data out, or name such a source."
+    )

@@ -203,12 +203,17 @@ def _kept_census(target: Place, path: Place, state: State) -> Census | None:
 
 def _opened_workshop(target: Place, path: Place, state: State, code: Path | None) -> Workshop:
     build = site_of(target).load()
-    manifest = build.manifest
-    differing = [
-        f"{name} {found}, not {manifest.writers.get(name)}"
-        for name, found in writer_versions().items()
-        if manifest.writers.get(name) != found
-    ]
+    manifest, laid_down = build.manifest, is_unshuffled(path)
+    # What is laid down again keeps features that other versions may have made.
+    differing = (
+        []
+        if laid_down
+        else [
+            f"{name} {found}, not {manifest.writers.get(name)}"
+            for name, found in writer_versions().items()
+            if manifest.writers.get(name) != found
+        ]
+    )
     if differing:
         raise ClusterError(
             f"{platform.node()} has {', '.join(differing)}: it would write other bytes. Install "
@@ -216,7 +221,7 @@ def _opened_workshop(target: Place, path: Place, state: State, code: Path | None
         )
     options = SourceOptions.model_validate(manifest.config["source"])
     source: Candidates
-    if is_unshuffled(path):
+    if laid_down:
         source = open_unshuffled(path, options)
     else:
         source = open_source(path, options, _kept_census(target, path, state))

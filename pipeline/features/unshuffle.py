@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,30 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.features.unshuffled import ABOUT, SLICE, files_of
-from headrace.stores.io.disk import make_folder, remove_folder, write_bytes
+from headrace.stores.io.disk import explained, make_folder, remove_folder, write_bytes
 from headrace.stores.io.places import storage_of
 from headrace.stores.store import Store
 
 Integers = NDArray[np.int64]
-ROWS = 1024
-"""Rows that are read and written at a time."""
+HELD_BYTES = 16 << 20
+"""Of the rows that are read and written at a time, or a chunk of them."""
 
 
-def unshuffle(
-    store: Store,
-    folder: Path,
-    classes: Sequence[str],
-    groups: Sequence[str],
-    advance: Callable[[int], None],
-) -> None:
-    """Lay the windows of a store down in the order of its sources; nothing is done twice.
-
-    Args:
-        store: of which.
-        folder: where; what stands there of another store goes.
-        classes, groups: what the codes are to stand for.
-        advance: told the windows that are done.
-    """
+def description(store: Store, classes: Sequence[str], groups: Sequence[str]) -> bytes:
+    """What says that windows are laid down: of which store, and what codes stand for."""
     places, counts = store.opened
     about = {
         "store": store.fingerprint,
@@ -44,27 +33,76 @@ def unshuffle(
         "groups": list(groups),
         "classes": list(classes),
     }
-    content = json.dumps(about).encode()
-    if (folder / ABOUT).is_file() and (folder / ABOUT).read_bytes() == content:
-        return advance(store.windows)
+    return json.dumps(about).encode()
+
+
+def is_laid_down(folder: Path, about: bytes) -> bool:
+    """Whether those windows stand in `folder`, whole."""
+    return (folder / ABOUT).is_file() and (folder / ABOUT).read_bytes() == about
+
+
+def laid_down_bytes(store: Store) -> int:
+    """What all windows in order take on the disk, with where they are in a source of all."""
+    row = sum(dtype.itemsize * math.prod(shape) for dtype, shape in files_of(store).values())
+    return _candidates(store) * (row + 16)
+
+
+def unshuffle(store: Store, folder: Path, about: bytes, advance: Callable[[int], None]) -> None:
+    """Lay the windows of a store down in the order of its sources.
+
+    Args:
+        store: of which; rows are read one after another, so that one index of a part will do.
+        folder: where; what stands there goes.
+        about: `description` of them.
+        advance: told the windows that are done.
+
+    Raises:
+        UserError: the disk is full, or the store damaged.
+    """
     remove_folder(folder)
     make_folder(folder)
-    windows = sum(int(part.manifest.source["windows"]) for part in store.parts)
+    windows = _candidates(store)
     files = {
-        name: np.memmap(folder / name, dtype, "w+", shape=(windows, *shape))
+        name: _made(folder / name, dtype, (windows, *shape))
         for name, (dtype, shape) in files_of(store).items()
     }
     files["label"][:], files["group"][:] = -1, -1
+    names = json.loads(about)
     codes = {
-        "label": np.array([classes.index(name) for name in store.classes], np.int32),
-        "group": np.array([groups.index(name) for name in store.groups], np.int32),
+        "label": _codes(store.classes, names["classes"]),
+        "group": _codes(store.groups, names["groups"]),
     }
     _write_columns(store, files, codes, advance)
     if "series" in files:
         _write_series(store, files)
     for file in files.values():
         file.flush()
-    write_bytes(folder / ABOUT, content)
+    write_bytes(folder / ABOUT, about)
+
+
+def _candidates(store: Store) -> int:
+    return sum(int(part.manifest.source["windows"]) for part in store.parts)
+
+
+def _codes(names: Sequence[str], wanted: Sequence[str]) -> NDArray[np.int32]:
+    place = {name: number for number, name in enumerate(wanted)}
+    return np.array([place[name] for name in names], np.int32)
+
+
+def _made(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """A file of zeros; the disk gives all of it now: one that fills up later ends the process."""
+    with explained(path):
+        if hasattr(os, "posix_fallocate"):
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, dtype.itemsize * math.prod(shape))
+        return np.memmap(path, dtype, "r+" if path.is_file() else "w+", shape=shape)
+
+
+def _rows_at_once(store: Store, names: Sequence[str]) -> int:
+    """Whole chunks: each is decoded once."""
+    arrays = {each.name: each for each in store.manifest.arrays()}
+    chunk = store.chunk_windows * sum(arrays[name].row_bytes for name in names)
+    return store.chunk_windows * max(1, HELD_BYTES // chunk)
 
 
 def _write_columns(
@@ -75,12 +113,13 @@ def _write_columns(
 ) -> None:
     stored = [each.name for each in store.manifest.arrays()]
     names = [name for name in stored if name in files]
+    rows = _rows_at_once(store, [*names, "source_index"])
     last = 0
     edges = [*store.part_starts, store.windows]
     for first, end in pairwise(edges):
         recordings = last
-        for start in range(first, end, ROWS):
-            stop = min(start + ROWS, end)
+        for start in range(first, end, rows):
+            stop = min(start + rows, end)
             found = store.read_many([*names, "source_index"], [(start, stop)])
             number = found.pop("source_index")
             if "recording" in found:
@@ -100,7 +139,7 @@ def _write_series(store: Store, files: dict[str, Any]) -> None:
 
     def differences(start: int, stop: int) -> dict[str, Integers]:
         low = max(start - 1, 0)
-        names = ("recording", "start", "stretch", "offset", "label")
+        names = ("recording", "start", "stretch", "offset")
         return {name: np.diff(files[name][low:stop].astype(np.int64)) for name in names}
 
     for start in range(0, windows, SLICE):

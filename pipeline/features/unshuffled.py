@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.features.gather import placed
+from headrace.stores.io.disk import remove_file, write_bytes
 from headrace.stores.io.places import Place, unpacked
 from headrace.stores.io.storage import State
 from headrace.stores.layout.layout import Recipe
@@ -26,12 +28,14 @@ from headrace.stores.source.source import Source
 from headrace.stores.store import Store, open_store
 
 Integers = NDArray[np.int64]
-PLACES = "places.npy"
-"""Where windows are in a source of all of it, if one is named."""
+PLACES = "places"
+"""Where windows are in a source of all of it, if one is named: recording and row, int64."""
 ABOUT = "parts.json"
 """Last of the files: it says that the others are whole, and of which store."""
 SLICE = 1 << 18
 """Candidates whose columns are looked at at a time."""
+INDEX_BYTES = 64 << 20
+"""Of the indexes of shards that are kept of all parts, or one of each."""
 
 
 class Unshuffled:
@@ -51,9 +55,13 @@ class Unshuffled:
     def __init__(
         self, path: Path, options: SourceOptions, store: Store, groups: Sequence[str]
     ) -> None:
-        """Those in `path`, whole, of `store`; `groups` are the names that codes stand for."""
+        """Those in `path` of `store`; `groups` are the names that codes stand for.
+
+        The files are opened when they are read, and have to be whole by then.
+        """
         self.path: Place = path
-        self.options, self.store, self.groups = options, store, groups
+        self.options, self.groups = options, groups
+        self.store = store.with_index_cache(INDEX_BYTES)
         self.spec, self.step = store.spec, store.manifest.step
         sizes = [int(part.manifest.source["windows"]) for part in store.parts]
         firsts = np.cumsum([0, *sizes])
@@ -61,9 +69,12 @@ class Unshuffled:
         manifests = [part.manifest for part in store.parts]
         self.dropped = _shifted([each.dropped for each in manifests], firsts)
         self.filled = _shifted([each.filled for each in manifests], firsts)
-        self._files = {
-            name: np.memmap(path / name, dtype, "r", shape=(self.windows, *shape))
-            for name, (dtype, shape) in files_of(store).items()
+
+    @cached_property
+    def _files(self) -> dict[str, Any]:
+        return {
+            name: np.memmap(Path(str(self.path)) / name, dtype, "r", shape=(self.windows, *shape))
+            for name, (dtype, shape) in files_of(self.store).items()
         }
 
     @property
@@ -77,7 +88,8 @@ class Unshuffled:
         manifest = self.store.manifest
         block = manifest.block * self.spec.stored_bytes
         chunks = 2 * manifest.raw_chunk * manifest.raw_row_bytes
-        return 2 * block + (chunks + self.store.index_bytes if manifest.stretches else 0)
+        index = max(self.store.shard_index_bytes, min(self.store.index_bytes, INDEX_BYTES))
+        return 2 * block + (chunks + index if manifest.stretches else 0)
 
     @property
     def table_bytes(self) -> int:
@@ -128,11 +140,11 @@ class Unshuffled:
         """Recording and first row in `signals`; None of windows."""
         if "start" not in self._files:
             return None
-        folder = Path(str(self.path))
-        if not (folder / PLACES).is_file():
+        places = Path(str(self.path)) / PLACES
+        if not places.is_file():
             return self.own_places(start, stop)
-        recording, row = np.load(folder / PLACES, "r")[:, start:stop]
-        return recording.astype(np.int32), row.astype(np.int64)
+        found = np.array(np.memmap(places, np.int64, "r", shape=(self.windows, 2))[start:stop])
+        return found[:, 0].astype(np.int32), found[:, 1]
 
     def own_places(self, start: int, stop: int) -> tuple[NDArray[np.int32], Integers] | None:
         """The same as the parts say: recordings numbered on, rows of each part's own source."""
@@ -141,20 +153,17 @@ class Unshuffled:
         files = self._files
         return np.array(files["recording"][start:stop]), np.array(files["start"][start:stop])
 
-    def take_places(self, source: Source) -> None:
-        """Let `locate` give what it gives of a source of all of it."""
+    def take_places(self, source: Source | None) -> None:
+        """Let `locate` give what it gives of a source of all of it; None: what the parts say.
+
+        Raises:
+            UserError: the disk is full.
+        """
         places = Path(str(self.path)) / PLACES
-        if "start" not in self._files or places.is_file():
-            return
-        temporary = places.with_suffix(".tmp")
-        kept = np.lib.format.open_memmap(temporary, "w+", np.int64, (2, self.windows))
-        for start in range(0, self.windows, SLICE):
-            stop = min(start + SLICE, self.windows)
-            found = source.locate(start, stop)
-            assert found is not None
-            kept[:, start:stop] = found
-        kept.flush()
-        temporary.rename(places)
+        remove_file(places)
+        if source is not None and "start" in self._files:
+            starts = range(0, self.windows, SLICE)
+            write_bytes(places, (_located(source, at, at + SLICE) for at in starts))
 
     def places(self, start: int, stop: int) -> tuple[Integers, Integers]:
         """Number of the signal, and first row in it: signals end where windows do not follow."""
@@ -182,7 +191,7 @@ class Unshuffled:
 
     def close(self) -> None:
         """Let go of the files."""
-        self._files.clear()
+        self.__dict__.pop("_files", None)
 
     def filled_of(self, numbers: Integers) -> Integers:
         """Those of the candidates `numbers` that were filled."""
@@ -195,6 +204,13 @@ class Unshuffled:
         found = np.zeros(stop - start, dtype=bool)
         found[self.filled_of(np.arange(start, stop)) - start] = True
         return found
+
+
+def _located(source: Source, start: int, stop: int) -> bytes:
+    """Recording and row of candidates, one after another, as bytes."""
+    found = source.locate(start, min(stop, source.windows))
+    assert found is not None
+    return np.stack(found, axis=1).astype(np.int64).tobytes()
 
 
 def gather_features(source: Unshuffled, recipe: Recipe) -> NDArray[np.float32] | None:

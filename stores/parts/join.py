@@ -131,7 +131,7 @@ def refuse_unlike(first: Manifest, other: Manifest, one: str, two: str) -> None:
         )
     for name, of in ALIKE.items():
         if of(first) != of(other):
-            mine, theirs = _shown_differences(of(first), of(other))
+            mine, theirs = shown_differences(of(first), of(other))
             raise StoreError(f"{one} and {two} differ in {name}: {mine}, and {theirs}. {AGREE}")
 
 
@@ -150,7 +150,8 @@ def refuse_new_classes(known: Iterable[str], found: Iterable[str], where: str) -
         )
 
 
-def _shown_differences(one: Any, other: Any) -> tuple[str, str]:
+def shown_differences(one: Any, other: Any) -> tuple[str, str]:
+    """Two values that differ; of tuples and tables the first entry that does."""
     if isinstance(one, tuple) and isinstance(other, tuple) and one and other:
         if len(one) != len(other):
             return f"{len(one)} ({shown([str(each) for each in one])})", f"{len(other)}"

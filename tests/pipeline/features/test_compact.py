@@ -30,8 +30,10 @@ from headrace.pipeline.features.compact import run_compact
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.verify import run_verify
 from headrace.stores.build.site import site_of
-from headrace.stores.errors import StoreError
+from headrace.stores.build.writers import writer_versions
+from headrace.stores.errors import BudgetError, StoreError
 from headrace.stores.io import disk
+from headrace.stores.io.local_storage import LocalStorage
 from headrace.stores.store import open_store
 from tests.conftest import changed, hashes, request_for
 from tests.in_process import store_here, tasks_here
@@ -112,6 +114,10 @@ def made_at_once(folder: Path, config: Config) -> Path:
     return Path(str(store_here(request_for(config, folder / "all.h5", folder / "once.zarr"))))
 
 
+def ended(*_: Any, **__: Any) -> Any:
+    raise StoreError("ended")
+
+
 def compacted(folder: Path, config: Config, data: bool = True) -> Path:
     source = folder / "all.h5" if data else None
     with tasks_here():
@@ -185,6 +191,74 @@ def test_another_source_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
     with tasks_here(), refused(StoreError, str(tmp_path / "other.h5"), "windows"):
         run_compact(request_for(config, tmp_path / "other.h5", store))
     assert hashes(store) == before
+    assert not list(tmp_path.glob("*unshuffled*"))
+
+
+@pytest.mark.parametrize("lacking", ["memory", "disk"])
+def test_what_will_not_fit_is_refused_before_anything_is_laid_out(
+    lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of("windows one by one")
+    store = grown(tmp_path, config, (0, 5, 9))
+    laid_out = open_store(store).windows * 32 * 2 * 2
+    if lacking == "memory":
+        config = changed(config, memory={"budget": 200 << 20})
+    else:  # Enough for the store alone, which is said to take 16 MiB and what windows take.
+        free = int(1.5 * laid_out) + (16 << 20)
+        monkeypatch.setattr(LocalStorage, "free_bytes", lambda storage: free)
+    with tasks_here(), refused(BudgetError, "memory" if lacking == "memory" else "free"):
+        run_compact(request_for(config, None, store), tmp_path / "one.zarr")
+    assert not list(tmp_path.glob("one*"))
+
+
+def test_what_is_laid_out_asks_for_no_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of("windows one by one")
+    store = grown(tmp_path, config, (0, 5, 9))
+    with monkeypatch.context() as patch, tasks_here(), refused(StoreError, "ended"):
+        patch.setattr("headrace.pipeline.features.compact.make_store", ended)
+        run_compact(request_for(config, None, store))
+    free = int(1.5 * open_store(store).windows * 32 * 2 * 2) + (16 << 20)
+    monkeypatch.setattr(LocalStorage, "free_bytes", lambda storage: free)
+    with tasks_here():
+        run_compact(request_for(config, None, store))
+    assert len(open_store(store).parts) == 1
+
+
+def test_a_source_that_was_named_once_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of("stretches")
+    store = grown(tmp_path, config, (0, 5, 9))
+    alone = hashes(compacted(tmp_path, config, data=False))
+    with monkeypatch.context() as patch, tasks_here(), refused(StoreError, "ended"):
+        patch.setattr("headrace.pipeline.features.compact.make_store", ended)
+        run_compact(request_for(config, tmp_path / "all.h5", store))
+    with tasks_here():
+        run_compact(request_for(config, None, store))
+    assert hashes(store) == alone
+
+
+def test_parts_whose_features_other_versions_made_are_compacted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of("stretches")
+    with monkeypatch.context() as patch:
+        for module in ("plan", "task"):
+            name = f"headrace.pipeline.features.{module}.writer_versions"
+            patch.setattr(name, lambda: {**writer_versions(), "numba": "0.1"})
+        grown(tmp_path, config, (0, 5, 9))
+    one = open_store(compacted(tmp_path, config))
+    assert one.manifest.writers["numba"] == "0.1"
+
+
+def test_no_two_make_the_same_output(tmp_path: Path) -> None:
+    config = config_of("stretches")
+    store = grown(tmp_path, config, (0, 5, 9))
+    with site_of(tmp_path / "one.zarr").lock(), refused(StoreError, "one.zarr"), tasks_here():
+        run_compact(request_for(config, None, store), tmp_path / "one.zarr")
+    assert not list(tmp_path.glob("*unshuffled*"))
 
 
 @pytest.mark.parametrize("moment", ["unshuffled", "shards", "first name", "second name"])
