@@ -91,12 +91,13 @@ def _called(number: int) -> str:
 
 def _say_groups(base: Store, part: Manifest, request: Request) -> None:
     """Say which groups are known, and where new ones go: names may mean others than they did."""
-    known = [name for name in part.groups if name in base.groups]
+    there = set(base.groups)
+    known = [name for name in part.groups if name in there]
     new = [
         f"{part.groups[group]} to fold {fold.name}"
         for fold in part.folds
         for group in fold.groups
-        if part.groups[group] not in base.groups
+        if part.groups[group] not in there
     ]
     said = [f"known, which keep their folds: {listed(known)}"] if known else []
     said += [f"new: {listed(new)}"] if new else []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ class KnownFolds:
     table: NDArray[np.int64]
     fold_of: Mapping[str, str]
 
-    @property
+    @cached_property
     def parts(self) -> tuple[str, ...]:
         """Official parts of its split; () without one."""
         found = dict.fromkeys(map(_part_of, self.names))
@@ -72,11 +74,15 @@ def grown_folds(
         _require_part(known, places[group], groups[group])
     filled, own = _shares(known, table, classes)
     members: dict[str, list[int]] = {}
-    count = [sum(fold == name for fold in known.fold_of.values()) for name in known.names]
+    held, number = (
+        Counter(known.fold_of.values()),
+        {name: at for at, name in enumerate(known.names)},
+    )
+    count = [held[name] for name in known.names]
     by_size = sorted(present, key=lambda group: (-int(table[group].sum()), group))
     for group in (each for each in present if groups[each] in known.fold_of):
         fold = known.fold_of[groups[group]]
-        filled[known.names.index(fold)] += own[group]
+        filled[number[fold]] += own[group]
         members.setdefault(fold, []).append(group)
     new = [group for group in by_size if groups[group] not in known.fold_of]
     if by == "group":
@@ -106,10 +112,16 @@ def _one_each(
     names: Sequence[str], groups: Sequence[int], places: Sequence[str]
 ) -> dict[str, list[int]]:
     """A new fold for each group, numbered on within its official part."""
-    every = [*names]
+    last: dict[str, int] = {}
+    for name in names:
+        part, _, number = name.rpartition("/")
+        last[part] = max(last.get(part, -1), int(number))
+    found = {}
     for group in groups:
-        every.append(_next_name(places[group], [n for n in every if _part_of(n) == places[group]]))
-    return {name: [group] for name, group in zip(every[len(names) :], groups, strict=True)}
+        part = places[group]
+        last[part] = last.get(part, -1) + 1
+        found[f"{part}/{last[part]}" if part else str(last[part])] = [group]
+    return found
 
 
 def _part_of(fold: str) -> str:
@@ -149,8 +161,3 @@ def _require_part(known: KnownFolds, part: str, group: str) -> None:
             f"Group {group} of the new recordings is {here}, and the store has {has}. Give the new "
             "recordings the split of the store (source.split, folds.test_groups)."
         )
-
-
-def _next_name(part: str, names: Sequence[str]) -> str:
-    last = max((int(name.rpartition("/")[2]) for name in names), default=-1)
-    return f"{part}/{last + 1}" if part else str(last + 1)

@@ -48,9 +48,9 @@ def describe_store(store: Store) -> dict[str, Any]:
                 "windows": fold.windows,
                 "rows": fold_rows(fold),
                 "groups": [store.groups[group] for group in fold.groups],
-                "class_counts": store.class_counts([fold.name]).tolist(),
+                "class_counts": counts,
             }
-            for fold in store.folds
+            for fold, counts in zip(store.folds, store.class_table.tolist(), strict=True)
         ],
         "parts": [_describe_part(part) for part in store.parts],
     }
