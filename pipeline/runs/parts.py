@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,13 @@ MOST_TRIED = 2_000
 def begun_with(store: Store, is_begun: Callable[[Store], bool]) -> Store | None:
     """Of the first parts of a store the most with which something was begun; None: nothing was.
 
-    Of several stores that are read as one, the first parts of each.
+    Of several stores that are read as one, the first parts of each: as many fewer of each are
+    looked at, MOST_TRIED in all.
     """
-    fewer = product(*(range(count, 0, -1) for count in store.opened[1]))
-    every = (store.of_parts(*counts) for counts in islice(fewer, MOST_TRIED))
+    counts = store.opened[1]
+    deep = int(MOST_TRIED ** (1 / len(counts)))
+    fewer = product(*(range(count, max(0, count - deep), -1) for count in counts))
+    every = (store.of_parts(*each) for each in fewer)
     return next((parts for parts in every if is_begun(parts)), None)
 
 

@@ -189,6 +189,23 @@ def test_of_several_stores_each_may_have_grown(tmp_path: Path) -> None:
     assert begun_with(grown, lambda parts: True).opened == grown.opened  # type: ignore[union-attr]
 
 
+def test_where_not_all_ways_are_looked_at_each_store_may_have_grown_as_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [parted(tmp_path, name, seed) for name, seed in (("a", 3), ("b", 7))]
+    stores = tuple(store for store, _ in made)
+    for number, (store, data) in enumerate(made):
+        append(store, data, config_of("windows"))
+        people = [f"c{number}"]
+        last = write_people(tmp_path / f"last{number}.h5", people, ["walk", "sit"], 20 + number)
+        append(store, last, config_of("windows"))
+    monkeypatch.setattr("headrace.pipeline.runs.parts.MOST_TRIED", 4)
+    grown, wanted = open_store(stores), open_store(stores, parts=2).fingerprint
+    found = begun_with(grown, lambda parts: parts.fingerprint == wanted)
+    assert found is not None
+    assert found.opened == (stores, (2, 2))
+
+
 class Stopped(Exception):
     """An experiment is stopped where its first stage would begin."""
 
