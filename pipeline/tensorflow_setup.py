@@ -11,7 +11,7 @@ from headrace.pipeline.memory.machine import usable_cores
 from headrace.stores.errors import RunError
 
 if TYPE_CHECKING:
-    from headrace.pipeline.config.sections import TrainOptions
+    from headrace.pipeline.config.training import TrainOptions
 
 STANDARD_ERROR = 2
 

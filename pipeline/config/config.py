@@ -24,8 +24,8 @@ from headrace.pipeline.config.sections import (
     SplitOptions,
     StoreOptions,
     StreamOptions,
-    TrainOptions,
 )
+from headrace.pipeline.config.training import TrainOptions
 from headrace.stores.io.object_options import ObjectOptions
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import storage_of

@@ -36,7 +36,7 @@ from headrace.stores.errors import ConfigError, FunctionError
 if TYPE_CHECKING:
     from headrace.model.normaliser import Normaliser
     from headrace.pipeline.config.config import Config
-    from headrace.pipeline.config.sections import TrainOptions
+    from headrace.pipeline.config.training import TrainOptions
     from headrace.pipeline.runs.inputs import ModelInputs
 
 BUILD = "model.build"

@@ -26,7 +26,7 @@ from headrace.pipeline.training.state import Row
 
 if TYPE_CHECKING:
     from headrace.pipeline.config.config import Config
-    from headrace.pipeline.config.sections import TrainOptions
+    from headrace.pipeline.config.training import TrainOptions
     from headrace.pipeline.rows.split import Split
     from headrace.pipeline.runs.folder import RunFolder
     from headrace.stores import Store
