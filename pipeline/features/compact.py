@@ -16,7 +16,7 @@ from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.of_store import store_config
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.disk import needed_disk, require_free
-from headrace.pipeline.features.memory import Making, plan_features, worker_need
+from headrace.pipeline.features.memory import Making, plan_features, require_limit, worker_need
 from headrace.pipeline.features.plan import PlannedBuild, described
 from headrace.pipeline.features.stage import (
     make_store,
@@ -63,7 +63,8 @@ LOOKED = 1 << 16
 def run_compact(request: Request, output: Place | None = None) -> dict[str, Any]:
     """Make one store of all parts of `request.store`, with the same folds.
 
-    Windows and features are those of the parts; neither sources nor kernels are needed. The bytes
+    Windows and features are those of the parts; neither sources nor kernels are needed. Workers are
+    of this machine, whatever scheduler is named: what they read is on its disk. The bytes
     are those of a store that is made at once from the sources one after another, with the folds
     of this one (`folds.like`), if `request.data` is such a source: it is compared, and recorded.
     Without it, what is said of the source differs, and of recordings where windows are in it:
@@ -94,6 +95,7 @@ def run_compact(request: Request, output: Place | None = None) -> dict[str, Any]
             return summary_of(store_at, store.manifest) | {"made_shards": 0}
         _refuse_taken(store, target)
         config = store_config(request.config, store.manifest.config)
+        config = config.changed("cluster", scheduler=None)
         source = None
         if request.data is not None:
             source = held.enter_context(open_stranger(require_data(request), config.source))
@@ -176,6 +178,7 @@ def _laid_down(
 def _fitting(config: Config, making: Making) -> tuple[MemoryPlan, int]:
     """The memory plan, which fits, and the workers."""
     memory, workers = plan_features(config, making)
+    require_limit(config, worker_need(making))
     # Shards stay as large as they are, and what is laid down is held by no more than one of them.
     ways = tuple(way for way in memory.remedies if not way.startswith("store."))
     return replace(memory, stage="compact", remedies=ways, floor=0).require_fit(), workers
@@ -195,9 +198,8 @@ def _plan(
     console.memory_plan("compact", memory)
     need = worker_need(making)
     planned = PlannedBuild(manifest, survey.index, memory, workers, need, None)
-    local = config.cluster.model_copy(update={"scheduler": None})
     state = storage_of(windows.path / ABOUT).state()
-    return planned, ShardJob(windows.path, state, workers, need, local, console)
+    return planned, ShardJob(windows.path, state, workers, need, config.cluster, console)
 
 
 def _draft(store: Store, windows: Unshuffled, classes: list[str]) -> tuple[Manifest, Survey]:

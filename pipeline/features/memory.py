@@ -12,9 +12,11 @@ from headrace.pipeline.memory.machine import total_memory, usable_budget, usable
 from headrace.pipeline.memory.measured import known_worker_reserved
 from headrace.pipeline.memory.plan import MIB, TYPICAL, MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed, has_dashboard
+from headrace.stores.errors import BudgetError
 from headrace.stores.io.object_client import CLIENT_BYTES
 from headrace.stores.manifest import Manifest
 from headrace.stores.source.candidates import Candidates
+from headrace.stores.text import format_bytes
 from headrace.stores.units import in_units
 
 if TYPE_CHECKING:
@@ -138,6 +140,21 @@ def _with_remedies(config: Config, making: Making, workers: int) -> MemoryPlan:
 def worker_need(making: Making) -> WorkerNeed:
     """What a worker process takes before any data, and each task that runs in it."""
     return WorkerNeed(RESERVED_WORKER, sum(worker_buffers(making).values()) + making.table_bytes)
+
+
+def require_limit(config: Config, need: WorkerNeed) -> None:
+    """Check that the limit that each worker is given, if there is one, will do.
+
+    Raises:
+        UserError: it is below what a worker needs.
+    """
+    limit = config.cluster.memory_limit
+    if limit and limit < need.limit(1):
+        raise BudgetError(
+            f"A worker process needs {format_bytes(need.limit(1))}, above cluster.memory_limit = "
+            f"{format_bytes(limit)}. Raise it, or make a new store with a smaller "
+            "store.shard_windows."
+        )
 
 
 def worker_buffers(making: Making) -> dict[str, int]:

@@ -12,13 +12,18 @@ from headrace.pipeline.config.functions import code_folder
 from headrace.pipeline.console import QUIET, Console
 from headrace.pipeline.features.catalogue import make_catalogue
 from headrace.pipeline.features.grown import known_folds, require_part, require_windows
-from headrace.pipeline.features.memory import PIECES, Making, plan_features, worker_need
+from headrace.pipeline.features.memory import (
+    PIECES,
+    Making,
+    plan_features,
+    require_limit,
+    worker_need,
+)
 from headrace.pipeline.features.raw_form import is_of_windows, raw_form
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.workers.cluster import WorkerNeed
 from headrace.stores.build.build import layout_of
 from headrace.stores.build.writers import writer_versions
-from headrace.stores.errors import BudgetError
 from headrace.stores.io.places import Place
 from headrace.stores.layout.fold_index import FoldIndex
 from headrace.stores.layout.grow import KnownFolds
@@ -31,7 +36,6 @@ from headrace.stores.source.files.record import KEY
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
 from headrace.stores.store import open_store
-from headrace.stores.text import format_bytes
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
@@ -164,13 +168,7 @@ def plan_build(
     making = Making(manifest, draft.catalogue, source, survey.index.nbytes, uploads)
     memory, workers = plan_features(config, making)
     need = worker_need(making)
-    limit = config.cluster.memory_limit
-    if limit and limit < need.limit(1):
-        raise BudgetError(
-            f"A worker process needs {format_bytes(need.limit(1))}, above cluster.memory_limit = "
-            f"{format_bytes(limit)}. Raise it, or make a new store with a smaller "
-            "store.shard_windows."
-        )
+    require_limit(config, need)
     fitting = memory.require_fit()
     return PlannedBuild(manifest, survey.index, fitting, workers, need, source.census)
 

@@ -29,6 +29,7 @@ from headrace.pipeline.features.append import run_append
 from headrace.pipeline.features.compact import run_compact
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.verify import run_verify
+from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.site import site_of
 from headrace.stores.build.writers import writer_versions
 from headrace.stores.errors import BudgetError, StoreError
@@ -251,6 +252,27 @@ def test_parts_whose_features_other_versions_made_are_compacted(
         grown(tmp_path, config, (0, 5, 9))
     one = open_store(compacted(tmp_path, config))
     assert one.manifest.writers["numba"] == "0.1"
+
+
+def test_workers_are_of_this_machine_and_within_their_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of("stretches")
+    store, jobs = grown(tmp_path, config, (0, 5, 9)), list[ShardJob]()
+
+    def kept(target: Path, planned: object, job: ShardJob, *_: Any, **__: Any) -> int:
+        jobs.append(job)
+        return 0
+
+    monkeypatch.setattr("headrace.pipeline.features.compact.make_store", kept)
+    far = changed(config, cluster={"scheduler": "tcp://127.0.0.1:1"})
+    with tasks_here():
+        run_compact(request_for(far, None, store), tmp_path / "one.zarr")
+    assert jobs[0].workers > 0
+    assert jobs[0].cluster.scheduler is None
+    small = changed(config, cluster={"memory_limit": 1 << 20})
+    with tasks_here(), refused(BudgetError, "cluster.memory_limit"):
+        run_compact(request_for(small, None, store), tmp_path / "two.zarr")
 
 
 def test_no_two_make_the_same_output(tmp_path: Path) -> None:
