@@ -98,6 +98,8 @@ def run_stage(options: argparse.Namespace) -> dict[str, Any]:
         console = dataclasses.replace(request.console, memory=use)
         request = dataclasses.replace(request, console=console, memory=use)
         summary: dict[str, Any] = resolve_name(stage.function)(request, **taken)
+    if options.command == "features" and options.output is not None:
+        request = dataclasses.replace(request, store=options.output)  # What it made stands there.
     if options.command != "plan":
         _report_memory(options.command, stage, request, use, summary)
     return summary

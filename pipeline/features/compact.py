@@ -313,11 +313,12 @@ def _require_same(source: Source, windows: Unshuffled) -> None:
             same[1:] &= _go_on_alike(places, own)
         if not same[kept].all():
             first = start + int(np.flatnonzero(kept & ~same)[0])
-            raise _another(source, f"window {first}: its label, its group or its place")
+            also = f" What was laid out for it waits in {windows.path}, which may be deleted."
+            raise _another(source, f"window {first}: its label, its group or its place", also)
 
 
-def _another(source: Source, found: str) -> StoreError:
+def _another(source: Source, found: str, also: str = "") -> StoreError:
     return StoreError(
         f"{source.path} is not what the parts were made of one after another: {found}. Leave "
-        "--data out, or name such a source."
+        f"--data out, or name such a source.{also}"
     )

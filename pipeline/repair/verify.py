@@ -88,7 +88,7 @@ def _refuse_problems(found: Mapping[Store, Sequence[Problem]], console: Console)
         store, problems = damaged[0], found[damaged[0]]
         first = problems[0]
         how = "=source" if any(problem.kind == "rows" for problem in problems) else ""
-        others = f" {len(damaged) - 1} more parts have problems." if len(damaged) > 1 else ""
+        others = f" Parts with problems: {len(damaged)}." if len(damaged) > 1 else ""
         raise StoreError(
             f"{store.path} has {counted(len(problems), 'problem')}, the first: {first.where} "
             f"{first.what}. Of {counted(store.shards, 'shard')} "

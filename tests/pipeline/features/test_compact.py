@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -32,7 +33,7 @@ from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.build.site import site_of
 from headrace.stores.build.writers import writer_versions
-from headrace.stores.errors import BudgetError, StoreError
+from headrace.stores.errors import BudgetError, DiskError, StoreError
 from headrace.stores.io import disk
 from headrace.stores.io.local_storage import LocalStorage
 from headrace.stores.store import open_store
@@ -195,6 +196,31 @@ def test_another_source_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*unshuffled*"))
 
 
+def test_a_source_of_other_labels_is_refused_and_what_was_laid_out_is_named(tmp_path: Path) -> None:
+    config = config_of("stretches")
+    store = grown(tmp_path, config, (0, 5, 9))
+    with h5py.File(tmp_path / "all.h5", "r+") as file:
+        file["labels"][:] = 1 - file["labels"][:]
+    with tasks_here(), refused(StoreError, "all.h5", "0", "grown.zarr.unshuffled"):
+        run_compact(request_for(config, tmp_path / "all.h5", store))
+    with tasks_here():
+        run_compact(request_for(config, None, store))
+    assert not list(tmp_path.glob("*unshuffled*"))
+
+
+def test_a_disk_that_gives_no_room_is_an_error(tmp_path: Path) -> None:
+    config = config_of("stretches")
+    store = grown(tmp_path, config, (0, 5, 9))
+    before, limits = hashes(store), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+    try:
+        with tasks_here(), refused(DiskError, "grown.zarr.unshuffled"):
+            run_compact(request_for(config, None, store))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert hashes(store) == before
+
+
 @pytest.mark.parametrize("lacking", ["memory", "disk"])
 def test_what_will_not_fit_is_refused_before_anything_is_laid_out(
     lacking: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -346,9 +372,14 @@ def test_of_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     for options in (["--compact", "--append"], ["--output", str(tmp_path / "x.zarr")]):
         assert main(["features", "--store", store, *options]) == 2
         assert options[0] in capsys.readouterr().err
+    one = tmp_path / "one.zarr"
     with tasks_here():
-        assert main(["features", "--compact", "--store", store, "--quiet"]) == 0
+        compact = ["features", "--compact", "--store", store, "--quiet"]
+        assert main([*compact, "--output", str(one)]) == 0
+        assert len(stores.open(store).parts) == 2
+        assert main(compact) == 0
     assert len(stores.open(store).parts) == 1
+    assert one.with_name("one.zarr.memory.json").is_file()
 
 
 @pytest.mark.faults
