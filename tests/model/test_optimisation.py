@@ -90,13 +90,12 @@ def test_two_trainings_of_one_seed_give_the_same_bits_under_op_determinism() -> 
 
 
 def test_a_training_restored_from_its_variables_goes_on_with_the_same_bits() -> None:
-    whole, part = (compiled(inputs="hybrid") for _ in range(2))
-    resumed = compiled(seed=9, inputs="hybrid")
-    train(whole, range(3))
-    train(part, range(2))
-    for variable, value in zip(training_variables(resumed), state(part), strict=True):
+    whole, resumed = compiled(inputs="hybrid"), compiled(seed=9, inputs="hybrid")
+    train(whole, range(2))
+    for variable, value in zip(training_variables(resumed), state(whole), strict=True):
         variable.assign(value)
-    train(resumed, range(2, 3))
+    for network in (whole, resumed):
+        train(network, range(2, 3))
     assert_equal(state(whole), state(resumed))
 
 

@@ -759,9 +759,9 @@ def fuzz_bytes(cases: int) -> None:
 
 
 def test_readers_of_a_strangers_text_refuse_in_one_way(tiny_store: Path, tmp_path: Path) -> None:
-    fuzz_manifest(tiny_store, tmp_path / "fuzzed.zarr", 100)
-    fuzz_config(100)
-    fuzz_bytes(100)
+    fuzz_manifest(tiny_store, tmp_path / "fuzzed.zarr", 30)
+    fuzz_config(30)
+    fuzz_bytes(30)
 
 
 @pytest.mark.faults
@@ -843,7 +843,7 @@ def fuzz_sources(folder: Path, cases: int) -> int:
 
 
 def test_a_damaged_source_is_refused_or_read(tmp_path: Path) -> None:
-    fuzz_sources(tmp_path, 60)
+    fuzz_sources(tmp_path, 20)
 
 
 @pytest.mark.faults
@@ -933,7 +933,7 @@ def test_a_path_that_leads_nowhere(
 
 
 def test_output_that_nobody_can_take(tiny_store: Path, tmp_path: Path) -> None:
-    for arguments in (["inspect", "--store", str(tiny_store), "--json"], ["doctor"], ["plan"]):
+    for arguments in (["inspect", "--store", str(tiny_store), "--json"], ["plan"]):
         with open("/dev/full", "w") as full:
             done = subprocess.run(
                 [sys.executable, "-m", "headrace", *arguments],

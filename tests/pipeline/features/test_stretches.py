@@ -127,7 +127,7 @@ def assert_same_rows(one: Store, other: Store) -> None:
         np.testing.assert_array_equal(mine.feature_std, theirs.feature_std)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     lengths=st.lists(st.integers(20, 150), min_size=1, max_size=6),
     time=st.integers(8, 40),

@@ -68,7 +68,7 @@ def cases(draw: st.DrawFn) -> tuple[Integers, int, Geometry, Integers, str]:
     return group, draw(st.integers(1, groups)), geometry, dropped, kind
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(cases())
 def test_every_candidate_reaches_one_row_of_its_fold(case: tuple) -> None:
     group, fold_count, geometry, dropped, kind = case
@@ -89,7 +89,7 @@ def test_every_candidate_reaches_one_row_of_its_fold(case: tuple) -> None:
     assert np.array_equal(in_folds[layout.places(some)], source_index[some])
 
 
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(cases())
 def test_both_indices_describe_the_same_layout(case: tuple) -> None:
     group, fold_count, geometry, dropped, _ = case

@@ -86,13 +86,13 @@ def test_damaged_lines_are_named_or_left_out(tmp_path: Path, damage: str, place:
 
 
 def test_what_is_left_out_is_left_out_of_later_pieces_too(tmp_path: Path) -> None:
-    rows = [f"{n},{n / 2}" for n in range(200_000)]
+    rows = [f"{n},{n / 2}" for n in range(60_000)]
     lines = [row + ("\n" if n % 1000 else "\nbroken\n") for n, row in enumerate(rows)]
     with closing(table_of(tmp_path / "a.csv", "".join(lines), drop=True)) as table:
-        assert table.plan.damaged == 200
+        assert table.plan.damaged == 60
         array = table.array("table")
         assert array is not None
-        for start in (0, 70_000, 199_000):
+        for start in (0, 30_000, 59_000):
             found = array.read(start, start + 1000)
             np.testing.assert_array_equal(found[:, 0], np.arange(start, start + 1000))
 
