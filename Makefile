@@ -158,6 +158,10 @@ compiled = env -u PYTHONDONTWRITEBYTECODE $(python)
 test: tools ## Run the tests, files side by side
 	@exec $(compiled) -m pytest --numprocesses auto --dist loadfile
 
+.PHONY: test-cases
+test-cases: tools ## Run the further cases of what `make test` shows by one (3 minutes)
+	@exec $(compiled) -m pytest --numprocesses auto --dist loadfile -m cases
+
 .PHONY: test-quick
 test-quick: tools ## Run the tests that start no process and no TensorFlow: a minute, between two edits
 	@exec $(compiled) -m pytest --numprocesses auto --dist loadfile -p tests.quick -r fE

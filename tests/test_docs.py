@@ -44,6 +44,7 @@ def blocks(page: Path, *languages: str) -> list[str]:
 COMMANDED = [page for page in pages() if page.name not in RUN_ELSEWHERE and blocks(page, "sh")]
 
 
+@pytest.mark.docs
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html"]
     done = subprocess.run(

@@ -61,7 +61,7 @@ def test_of_more_groups_or_folds_than_a_figure_holds_some_are_drawn(
     assert one == other
 
 
-@pytest.mark.parametrize("classes", [2, 12, 34])
+@pytest.mark.parametrize("classes", [2, 12, pytest.param(34, marks=pytest.mark.cases)])
 def test_a_confusion_matrix_takes_any_number_of_classes(classes: int) -> None:
     found = summary(classes)
     names = list(found["per_class"])

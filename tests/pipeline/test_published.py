@@ -271,7 +271,18 @@ TREES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("write", TREES, ids=lambda write: write.__name__)
+LONGER = ("capture24", "pamap2", "harth")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        pytest.param(
+            write, id=write.__name__, marks=pytest.mark.cases if write.__name__ in LONGER else ()
+        )
+        for write in TREES
+    ],
+)
 def test_a_published_folder_is_read_as_it_is(
     write: Callable[[Path], Expected], tmp_path: Path
 ) -> None:

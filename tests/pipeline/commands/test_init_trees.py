@@ -15,7 +15,13 @@ from tests.pipeline.commands.init_trees import TREES
 pytestmark = pytest.mark.usefixtures("probed_here")
 
 
-@pytest.mark.parametrize("name", TREES)
+LONGER = ("pandas", "UCI HAR", "nested groups")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.cases if name in LONGER else ()) for name in TREES],
+)
 def test_what_init_writes_for_a_tree_opens_it(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

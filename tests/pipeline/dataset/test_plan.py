@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,19 @@ def data(tiny_store: Path) -> headrace.Dataset:
     return headrace.Dataset(tiny_store, batch=32, folds=4, budget="64MiB")
 
 
-def test_a_plan_is_the_measured_step_and_the_buffers(data: headrace.Dataset) -> None:
+class Here(ThreadPoolExecutor):
+    """Measures in the tests' process."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(1)
+
+
+@pytest.mark.parametrize("pool", [Here, pytest.param(None, marks=pytest.mark.cases)])
+def test_a_plan_is_the_measured_step_and_the_buffers(
+    pool: Any, data: headrace.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if pool is not None:
+        monkeypatch.setattr(plan, "ProcessPoolExecutor", pool)
     found = headrace.plan(network, data, budget="1MiB")
     train = data["train"].memory("tf")
     assert train.items() <= found.buffers.items()

@@ -127,7 +127,13 @@ def compacted(folder: Path, config: Config, data: bool = True) -> Path:
     return folder / "one.zarr"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+FIRST = ("stretches", "windows", "twice the rate", "filled")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in FIRST else pytest.param(kind, marks=pytest.mark.cases) for kind in KINDS],
+)
 def test_the_bytes_are_those_of_a_store_made_at_once(kind: str, tmp_path: Path) -> None:
     config = config_of(kind)
     gap = config.source.non_finite != "error"
@@ -143,7 +149,7 @@ def test_windows_of_a_source_of_windows_too(tmp_path: Path) -> None:
     assert hashes(compacted(tmp_path, config)) == hashes(made_at_once(tmp_path, config))
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     cuts=st.sets(st.integers(5, 8), max_size=3),
     kind=st.sampled_from(["stretches", "windows one by one"]),
@@ -309,7 +315,15 @@ def test_no_two_make_the_same_output(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*unshuffled*"))
 
 
-@pytest.mark.parametrize("moment", ["unshuffled", "shards", "first name", "second name"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "unshuffled",
+        pytest.param("shards", marks=pytest.mark.cases),
+        pytest.param("first name", marks=pytest.mark.cases),
+        "second name",
+    ],
+)
 def test_ended_at_any_moment_it_is_gone_on_with(
     moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

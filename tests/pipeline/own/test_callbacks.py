@@ -116,8 +116,19 @@ class Stopped(Exception):
 
 # A file that Keras' CSVLogger has open when the training is stopped.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "stops",
+    [
+        pytest.param([2], id="within an epoch"),
+        pytest.param([2, 4], id="and at the end of one", marks=pytest.mark.own),
+    ],
+)
 def test_a_killed_training_goes_on_with_its_callbacks_to_the_same_bits(
-    folder: Path, tiny_config: Config, tiny_store: Path, monkeypatch: pytest.MonkeyPatch
+    stops: list[int],
+    folder: Path,
+    tiny_config: Config,
+    tiny_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = config_with(folder, tiny_config, "stopping", "plateau", "table", "Counting")
     whole, cut = RunFolder(folder / "whole"), RunFolder(folder / "cut")
@@ -130,7 +141,7 @@ def test_a_killed_training_goes_on_with_its_callbacks_to_the_same_bits(
         if not left[0]:
             raise Stopped
 
-    for count in (2, 4):  # Within an epoch, and at the end of one.
+    for count in stops:
         left[0] = count
         with monkeypatch.context() as patch:
             patch.setattr(StateKeeper, "write", write_and_stop)

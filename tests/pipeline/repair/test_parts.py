@@ -274,6 +274,7 @@ def test_what_broke_off_is_put_back_before_a_part_is_added(
     assert hashes(store) == hashes(kept.store)
 
 
+@pytest.mark.cases
 def test_a_process_that_dies_between_two_names_loses_no_part(kept: Kept, store: Path) -> None:
     (store / "label" / "c.0").unlink()
     code = (

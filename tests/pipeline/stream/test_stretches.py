@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,11 @@ FOLDS = ["0", "2"]
 CONFIG = changed(
     Config(), train={"batch": 16, "epochs": 2}, stream={"buffer_chunks": 4, "read_threads": 2}
 )
+MIXED = changed(CONFIG, augment={"mix_probability": 0.5})
 WITHOUT = {"mask_probability": 0.0, "scale_probability": 0.0, "noise_probability": 0.0}
 OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
-    "as it is": {},
     "mixed": {"augment": {"mix_probability": 0.5}},
+    "as it is": {},
     "not augmented": {"augment": WITHOUT},
     "raw alone": {"model": {"inputs": "raw"}, "augment": WITHOUT},
     "features alone": {"model": {"inputs": "features"}},
@@ -45,12 +47,15 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module", params=["i2", "f4"])
+@pytest.fixture(scope="module", params=["i2", pytest.param("f4", marks=pytest.mark.cases)])
 def both(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Store, Store]:
-    folder = tmp_path_factory.mktemp("both")
-    write_signals(folder / "r.h5", LENGTHS, request.param)
+    return of_both_forms(tmp_path_factory.mktemp("both"), request.param)
+
+
+def of_both_forms(folder: Path, dtype: str) -> tuple[Store, Store]:
+    write_signals(folder / "r.h5", LENGTHS, dtype)
     windows, cut = (made(folder, folder / "r.h5", form) for form in ("windows", "stretches"))
     return windows, cut
 
@@ -65,12 +70,20 @@ def batches(store: Store, config: Config, **more: Any) -> list[Any]:
     return list(stream.as_numpy_iterator())
 
 
-def arrays(store: Store, config: Config, start: Position = BEGINNING) -> list[Any]:
+def arrays(
+    store: Store, config: Config, start: Position = BEGINNING, rank: int = 0, ranks: int = 1
+) -> list[Any]:
     normaliser, chosen = drawn(store, config)
-    order = training_order(store, FOLDS, config)
+    order = training_order(store, FOLDS, config, rank, ranks)
     delivery = Delivery(normaliser, sampling=chosen)
     found = array_batches(store, order, config, delivery, start, config.train.epochs)
     return [tf.nest.map_structure(np.copy, each) for each in found]
+
+
+@pytest.fixture(scope="module")
+def mixed(both: tuple[Store, Store]) -> list[Any]:
+    """Batches of two epochs that are cut from stretches, augmented and mixed."""
+    return batches(both[1], MIXED)
 
 
 def assert_same(one: list[Any], other: list[Any]) -> None:
@@ -79,29 +92,54 @@ def assert_same(one: list[Any], other: list[Any]) -> None:
         tf.nest.map_structure(np.testing.assert_array_equal, a, b)
 
 
+def test_batches_are_those_of_the_store_of_windows(
+    both: tuple[Store, Store], mixed: list[Any]
+) -> None:
+    assert_same(batches(both[0], MIXED), mixed)
+
+
 @pytest.mark.parametrize("name", OPTIONS)
-def test_batches_are_those_of_the_store_of_windows(both: tuple[Store, Store], name: str) -> None:
+def test_arrays_are_those_of_the_store_of_windows(both: tuple[Store, Store], name: str) -> None:
     config = changed(CONFIG, **OPTIONS[name])
     windows, cut = both
-    assert_same(batches(windows, config), batches(cut, config))
     assert_same(arrays(windows, config), arrays(cut, config))
 
 
-def test_a_stream_of_stretches_resumes_and_is_shared_as_any(both: tuple[Store, Store]) -> None:
-    config = changed(CONFIG, augment={"mix_probability": 0.5})
+def test_arrays_of_floats_are_those_of_the_store_of_windows(tmp_path: Path) -> None:
+    windows, cut = of_both_forms(tmp_path, "f4")
+    assert_same(arrays(windows, MIXED), arrays(cut, MIXED))
+
+
+@pytest.mark.cases
+@pytest.mark.parametrize("name", [name for name in OPTIONS if name != "mixed"])
+def test_batches_of_any_options_are_those_of_the_store_of_windows(
+    both: tuple[Store, Store], name: str
+) -> None:
+    config = changed(CONFIG, **OPTIONS[name])
     windows, cut = both
-    every = batches(cut, config)
-    steps = len(every) // 2
-    assert_same(every[7:], batches(cut, config, start=Position(0, 7)))
-    assert_same(every[steps + 3 :], batches(cut, config, start=Position(1, 3)))
-    assert_same(arrays(cut, config)[7:], arrays(cut, config, Position(0, 7)))
-    shares = [batches(store, config, rank=1, ranks=2) for store in (windows, cut)]
-    assert_same(*shares)
+    assert_same(batches(windows, config), batches(cut, config))
 
 
-def test_threads_change_no_bit(both: tuple[Store, Store]) -> None:
-    one, four = (changed(CONFIG, stream={"read_threads": threads}) for threads in (1, 4))
-    assert_same(batches(both[1], one), batches(both[1], four))
+def test_a_stream_of_stretches_resumes_as_any(both: tuple[Store, Store], mixed: list[Any]) -> None:
+    cut, steps = both[1], len(mixed) // 2
+    assert_same(mixed[steps + 3 :], batches(cut, MIXED, start=Position(1, 3)))
+    assert_same(arrays(cut, MIXED)[7:], arrays(cut, MIXED, Position(0, 7)))
+
+
+@pytest.mark.cases
+def test_a_stream_of_stretches_is_shared_as_any(both: tuple[Store, Store]) -> None:
+    assert_same(*(batches(store, MIXED, rank=1, ranks=2) for store in both))
+
+
+def test_arrays_of_stretches_are_shared_as_any(both: tuple[Store, Store]) -> None:
+    assert_same(*(arrays(store, MIXED, rank=1, ranks=2) for store in both))
+
+
+def test_threads_change_no_bit(both: tuple[Store, Store], mixed: list[Any]) -> None:
+    for threads in (1, 4):
+        config = changed(MIXED, stream={"read_threads": threads})
+        assert_same(arrays(both[1], config), arrays(both[1], MIXED))
+    assert_same(batches(both[1], config), mixed)
 
 
 def test_evaluation_reads_every_window(both: tuple[Store, Store]) -> None:
@@ -189,11 +227,13 @@ def test_jitter_moves_windows_by_less_than_a_step_and_only_where_label_and_stret
 
 def test_jittered_streams_resume_and_arrays_have_their_bits(both: tuple[Store, Store]) -> None:
     config = changed(CONFIG, stream={"jitter": True})
-    plain, every = batches(both[1], CONFIG), batches(both[1], config)
+    plain, every = arrays(both[1], CONFIG), batches(both[1], config)
+    whole = arrays(both[1], config)
     assert any((a[0]["raw"] != b[0]["raw"]).any() for a, b in zip(plain, every, strict=True))
     for a, b in zip(plain, every, strict=True):
         np.testing.assert_array_equal(a[0]["features"], b[0]["features"])
-    assert_same(every[9:], batches(both[1], config, start=Position(0, 9)))
+    assert_same([inputs for inputs, *_ in every], [inputs for inputs, *_ in whole])
+    assert_same(whole[9:], arrays(both[1], config, Position(0, 9)))
     with refused(ConfigError, "stream.jitter"):
         batches(both[0], config)
 

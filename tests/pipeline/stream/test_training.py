@@ -91,7 +91,7 @@ def fold_rows(store: Store, folds: tuple[str, ...]) -> NDArray[np.int64]:
     )
 
 
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 @given(
     batch=st.integers(1, 200),
     buffer_chunks=st.integers(1, 40),
@@ -134,10 +134,11 @@ def test_every_epoch_delivers_each_training_row_once_in_the_order_of_its_arithme
 
 @pytest.fixture(scope="module")
 def uninterrupted(store: Store, tiny_config: Config, normaliser: Normaliser) -> list[Batch]:
-    return batches(store, changed(tiny_config, augment=EVERYTHING), normaliser, epochs=3)
+    config = changed(tiny_config, augment=EVERYTHING, stream={"read_threads": 1})
+    return batches(store, config, normaliser, epochs=3)
 
 
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=2)
 @given(data=st.data())
 def test_a_stream_resumed_anywhere_gives_the_bits_of_the_uninterrupted_one(
     store: Store,
@@ -156,11 +157,8 @@ def test_a_stream_resumed_anywhere_gives_the_bits_of_the_uninterrupted_one(
 def test_eight_reading_threads_give_the_bits_of_one(
     store: Store, tiny_config: Config, normaliser: Normaliser, uninterrupted: list[Batch]
 ) -> None:
-    for threads in (1, 8):
-        config = changed(
-            tiny_config, augment=EVERYTHING, stream={"read_threads": threads, "buffer_chunks": 4}
-        )
-        assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
+    config = changed(tiny_config, augment=EVERYTHING, stream={"read_threads": 8})
+    assert_same_bits(batches(store, config, normaliser, epochs=3), uninterrupted)
 
 
 def test_augmented_and_mixed_rows_do_not_depend_on_the_batch_size(
@@ -183,9 +181,8 @@ def test_steps_per_epoch_truncates_an_epoch_and_the_next_keeps_its_own_order(
     config = changed(tiny_config, augment=EVERYTHING, train={"steps_per_epoch": 3})
     steps = len(uninterrupted) // 3
     expected = uninterrupted[:3] + uninterrupted[steps : steps + 3]
-    assert_same_bits(batches(store, config, normaliser, epochs=2), expected)
-    resumed = batches(store, config, normaliser, epochs=2, start=Position(0, 2))
-    assert_same_bits(resumed, expected[2:])
+    resumed = batches(store, config, normaliser, epochs=2, start=Position(0, 1))
+    assert_same_bits(resumed, expected[1:])
 
 
 def test_blocks_of_any_size_give_the_same_bits(
@@ -281,7 +278,7 @@ def test_the_partner_of_a_mixed_row_is_the_next_of_its_buffer_and_the_first_of_t
         at = stop
 
 
-@pytest.mark.parametrize("balance", ["class", "group"])
+@pytest.mark.parametrize("balance", ["class", pytest.param("group", marks=pytest.mark.cases)])
 def test_balanced_batches_hold_classes_or_groups_alike_and_resume_exactly(
     store: Store, tiny_config: Config, normaliser: Normaliser, balance: str
 ) -> None:
@@ -317,7 +314,7 @@ def test_drawn_rows_of_an_epoch_are_even_and_differ_by_epoch(
     assert not np.array_equal(np.sort(seen[0]), np.sort(seen[1]))
 
 
-@pytest.mark.parametrize("balance", ["class", "group"])
+@pytest.mark.parametrize("balance", ["group", pytest.param("class", marks=pytest.mark.cases)])
 def test_drawn_windows_keep_their_features_and_labels(
     store: Store, tiny_config: Config, normaliser: Normaliser, balance: str
 ) -> None:
@@ -364,12 +361,11 @@ def test_ranks_deliver_an_epoch_together_and_resume_exactly(
         np.unique(found, axis=0, return_counts=True)[1], np.full(len(expected), 2)
     )
     np.testing.assert_array_equal(np.unique(found, axis=0), np.unique(expected, axis=0))
-    rest = batches(store, config, normaliser, epochs=1, rank=1, ranks=3, start=Position(0, 2))
-    first = batches(store, config, normaliser, epochs=1, rank=1, ranks=3)
-    assert_same_bits(rest, first[2:])
+    rest = batches(store, config, normaliser, epochs=2, rank=1, ranks=3, start=Position(0, 2))
+    assert_same_bits(rest, given[1][2:])
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", [pytest.param(2, marks=pytest.mark.cases), 3])
 def test_ranks_in_step_get_the_same_number_of_whole_batches(
     store: Store, tiny_config: Config, normaliser: Normaliser, ranks: int
 ) -> None:
@@ -411,7 +407,7 @@ def test_max_windows_takes_the_first_rows_of_each_fold(store: Store, tiny_config
         assert taken[: taken.sum()].all()
 
 
-@pytest.mark.parametrize("inputs", ["raw", "features"])
+@pytest.mark.parametrize("inputs", [pytest.param("raw", marks=pytest.mark.cases), "features"])
 def test_a_network_of_one_branch_gets_only_its_array(
     store: Store, tiny_config: Config, normaliser: Normaliser, inputs: str
 ) -> None:

@@ -116,6 +116,32 @@ main()
 """A training that is killed when its state has been written so many times."""
 
 
+class Stopped(Exception):
+    """Stands for a kill at one place in the program."""
+
+
+def test_a_training_stopped_at_a_step_ends_with_the_same_bits(
+    cheap_run: RunFolder, cheap_config: Config, tiny_store: Path, tmp_path: Path
+) -> None:
+    run, write, written = RunFolder(tmp_path / "stopped"), StateKeeper.write, []
+
+    def write_and_stop(keeper: StateKeeper, state: Callable[[], TrainingState]) -> None:
+        write(keeper, state)
+        written.append(keeper)
+        if len(written) == 5:
+            raise Stopped
+
+    config = changed(cheap_config, train={"state_steps": 1})
+    with patch.object(StateKeeper, "write", write_and_stop), pytest.raises(Stopped):
+        run_train(request_for(config, tiny_store, run.path))
+    state = read_state(run.state)
+    assert state is not None
+    assert (state.progress.epoch, state.progress.step) == (0, 5)
+    run_train(request_for(cheap_config, tiny_store, run.path))
+    assert_same_result(run, cheap_run)
+
+
+@pytest.mark.cases
 def test_a_training_killed_at_any_step_ends_with_the_same_bits(
     cheap_run: RunFolder, cheap_config: Config, tiny_store: Path, tmp_path: Path
 ) -> None:
@@ -135,10 +161,6 @@ def test_a_training_killed_at_any_step_ends_with_the_same_bits(
     assert not run.complete
     run_train(request_for(cheap_config, tiny_store, run.path))
     assert_same_result(run, cheap_run)
-
-
-class Stopped(Exception):
-    """Stands for a kill at one place in the program."""
 
 
 @pytest.mark.faults

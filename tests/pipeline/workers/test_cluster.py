@@ -297,7 +297,7 @@ def test_a_scheduler_that_is_not_there_is_refused(
         run_features(request_for(config, tiny_source, tmp_path / "tiny.zarr"))
 
 
-@pytest.mark.parametrize("scheme", ["tcp", "tls"])
+@pytest.mark.parametrize("scheme", ["tls", pytest.param("tcp", marks=pytest.mark.cases)])
 def test_a_client_that_cannot_connect_is_closed_at_once(
     scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +328,7 @@ def certificates(folder: Path) -> tuple[str, str]:
     return certificate, key
 
 
+@pytest.mark.cases
 def test_a_cluster_behind_tls_wants_its_certificates(
     start: Start,
     tiny_config: Config,
@@ -406,6 +407,7 @@ def network() -> Iterator[str]:
         subprocess.run(["ip", "netns", "del", name], check=False)
 
 
+@pytest.mark.cases
 def test_a_worker_on_another_network_makes_the_same_bytes(
     start: Start,
     network: str,

@@ -338,10 +338,10 @@ def test_bytes_read_count_whole_chunks_of_all_channels(tmp_path):
     ("layout", "options"),
     [
         ("windows", {}),
-        ("windows", {"non_finite": "fill"}),
+        pytest.param(*("windows", {"non_finite": "fill"}), marks=pytest.mark.cases),
         ("windows", {"class_map": {"a": ["class_1"], "b": ["class_4"]}}),
-        ("recordings", {"non_finite": "fill"}),
-        ("recordings", {"target_rate_hz": 10.0}),
+        pytest.param(*("recordings", {"non_finite": "fill"}), marks=pytest.mark.cases),
+        pytest.param(*("recordings", {"target_rate_hz": 10.0}), marks=pytest.mark.cases),
         ("recordings", {"target_rate_hz": 40.0, "step_samples": 24, "label_rule": "majority"}),
         ("recordings", {"filter": [{"kind": "lowpass", "hz": 2}], "target_rate_hz": 10.0}),
         ("recordings", {"remove_mean": True, "non_finite": "fill"}),

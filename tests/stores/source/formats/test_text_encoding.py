@@ -48,14 +48,25 @@ def held(path: Path, encoding: str | None = None) -> tuple:
         return numbers.whole().tobytes(), part, texts.whole().tolist(), list(table.names())
 
 
-@pytest.mark.parametrize("piece", [48, 1 << 20])
+@pytest.mark.parametrize("piece", [pytest.param(48, marks=pytest.mark.cases), 1 << 20])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_cells_are_those_of_the_table_in_utf8(packed, end, piece, tmp_path, monkeypatch):
+def test_cells_of_any_table_are_those_of_the_table_in_utf8(
+    packed, end, piece, tmp_path, monkeypatch
+):
+    cells_are_those_in_utf8(packed, end, piece, WRITTEN, tmp_path, monkeypatch)
+
+
+def test_cells_are_those_in_utf8_wherever_a_piece_ends(tmp_path, monkeypatch):
+    some = {name: WRITTEN[name] for name in ("utf-16", "utf-32", "utf-8-sig", "cp1252")}
+    cells_are_those_in_utf8(True, "\r\n", 48, some, tmp_path, monkeypatch)
+
+
+def cells_are_those_in_utf8(packed, end, piece, encodings, tmp_path, monkeypatch):
     monkeypatch.setattr(text_bytes, "PIECE_BYTES", piece)
     plain, other = tmp_path / "plain.csv", tmp_path / "a.csv"
     plain.write_bytes(TABLE.encode())
-    for encoding, said in WRITTEN.items():
+    for encoding, said in encodings.items():
         raw = TABLE.replace("\n", end).encode(encoding)
         other.write_bytes(gzip.compress(raw) if packed else raw)
         assert held(other, said) == held(plain), encoding
