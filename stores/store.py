@@ -80,8 +80,7 @@ class Store:
         kept = KEPT_SHARDS
         if size is not None:
             kept = max(1, bisect_right(range(1, KEPT_SHARDS + 1), size, key=self._index_bytes_of))
-        parts = (StorePart(part.path, part.manifest, kept) for part in self.parts)
-        return type(self)(*parts)
+        return type(self)(*(part.keeping(kept) for part in self.parts))
 
     def _index_bytes_of(self, shards: int) -> int:
         """Bytes that keeping the indexes of so many shards of each part takes."""

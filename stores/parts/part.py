@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
+from copy import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +30,19 @@ class StorePart:
         """A part in `path` of which the indexes of at most `kept` shards of an array are kept."""
         self.path = path
         self.manifest = manifest
-        cache = storage_of(path).cache(self.fingerprint)
-        self.readers = {
-            each.name: ShardReader(path / each.name, each, kept, cache)
-            for each in manifest.arrays()
+        self.readers = self._readers(kept)
+
+    def keeping(self, shards: int) -> Self:
+        """The same part with readers of its own, which keep the indexes of so many shards."""
+        part = copy(self)  # Its fingerprint is that of a manifest, which may be long.
+        part.readers = part._readers(shards)
+        return part
+
+    def _readers(self, kept: int) -> dict[str, ShardReader]:
+        cache = storage_of(self.path).cache(self.fingerprint)
+        return {
+            each.name: ShardReader(self.path / each.name, each, kept, cache)
+            for each in self.manifest.arrays()
         }
 
     @property
