@@ -15,6 +15,7 @@ from headrace.pipeline.features.grown import number_made_from
 from headrace.pipeline.features.notes import notes_table, say_notes
 from headrace.pipeline.features.plan import PlannedBuild, plan_build
 from headrace.pipeline.features.task import keep_census, try_shard
+from headrace.pipeline.features.unshuffled import is_unshuffled
 from headrace.pipeline.memory.measured import keep_rate
 from headrace.pipeline.request import Request, require_data
 from headrace.pipeline.workers.run import ShardJob, run_tasks
@@ -215,8 +216,8 @@ def _drop_damaged(build: Build, console: Console) -> None:
 
 def _make_missing(build: Build, job: ShardJob, shards: list[int], console: Console) -> None:
     here = not job.cluster.scheduler
-    own_columns = bool(build.manifest.config["features"]["select"])
-    if here and own_columns and not kernels_are_cached():
+    extracts = bool(build.manifest.config["features"]["select"]) and not is_unshuffled(job.source)
+    if here and extracts and not kernels_are_cached():
         console.say("Compiling the feature kernels, once: some ten seconds.")
         compile_in_child()
     if here:

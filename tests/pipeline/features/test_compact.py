@@ -307,6 +307,14 @@ def test_workers_are_of_this_machine_and_within_their_limit(
         run_compact(request_for(small, None, store), tmp_path / "two.zarr")
 
 
+def test_no_kernel_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of("stretches")
+    grown(tmp_path, config, (0, 5, 9))
+    monkeypatch.setattr("headrace.pipeline.features.stage.kernels_are_cached", lambda: False)
+    monkeypatch.setattr("headrace.pipeline.features.stage.compile_in_child", ended)
+    assert compacted(tmp_path, config, data=False).is_dir()
+
+
 def test_no_two_make_the_same_output(tmp_path: Path) -> None:
     config = config_of("stretches")
     store = grown(tmp_path, config, (0, 5, 9))
