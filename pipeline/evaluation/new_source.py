@@ -22,9 +22,10 @@ from headrace.pipeline.evaluation.source_options import (
 from headrace.pipeline.memory.machine import total_memory, usable_budget
 from headrace.pipeline.memory.plan import MemoryPlan
 from headrace.pipeline.request import require_data
+from headrace.pipeline.rows.split import group_names
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.parts import store_of_run
-from headrace.pipeline.runs.record import recorded_config
+from headrace.pipeline.runs.record import recorded_config, recorded_split
 from headrace.pipeline.runs.resolve import complete_run, evaluation_config, inputs_of_run
 from headrace.stores.build.site import site_of
 from headrace.stores.errors import (
@@ -108,7 +109,8 @@ def score_new_source(
         plan = plan_new_source(applied, counted).require_fit()
         console.memory_plan("evaluate", plan)
         scores = _score(applied, counted, console)
-        notes = _notes(applied, counted, scores)
+        seen = _trained_on(source, run, request) if counted.grouped else []
+        notes = [*_seen_notes(seen, counted), *_notes(applied, counted, scores)]
         page = write_source_report(applied, scores, notes, request, output)
     _print(console, data, run, scores, notes)
     if page is not None:
@@ -230,6 +232,26 @@ def _score(applied: Applied, counted: Counted, console: Console) -> ClassifierSc
             scores.update(probability, counted.number[label], group, block.window)
             progress.advance(block.read)
     return ClassifierScores.model_validate(scores.summary())
+
+
+def _trained_on(source: Source, run: RunFolder, request: Request) -> list[str]:
+    """Groups of the source that the run trained or validated on, as far as its store is there."""
+    try:
+        store = store_of_run(run, evaluation_config(run, request.config), request.store)
+    except UserError:
+        return []
+    split = recorded_split(run)
+    known = set(group_names(store, (*split.train, *split.validation)))
+    return [str(name) for name in source.groups if str(name) in known]
+
+
+def _seen_notes(seen: Sequence[str], counted: Counted) -> list[str]:
+    if not seen:
+        return []
+    return [
+        f"Warning: {len(seen)} of {in_words(len(counted.groups), 'group')} of this source "
+        f"({listed(seen)}) trained the network, so these scores are too high for new ones."
+    ]
 
 
 def _notes(applied: Applied, counted: Counted, scores: ClassifierScores) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.pipeline.config.of_store import store_config
+from headrace.pipeline.features.drift import drift_said
 from headrace.pipeline.features.grown import number_made_from, refuse_known_files
 from headrace.pipeline.features.notes import notes_table
 from headrace.pipeline.features.stage import (
@@ -65,6 +66,8 @@ def run_append(request: Request) -> dict[str, Any]:
             place = part_place(target, len(base.parts))
             planned, job = plan_job(replace(request, config=config), source, place, base)
             _say_groups(base, planned.manifest, request)
+            if unlike := drift_said(base, source):
+                console.say(unlike)
             name, content = group_of_parts()
             if not (target / name).exists():
                 storage_of(target / name).write(content)

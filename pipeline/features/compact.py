@@ -47,7 +47,9 @@ from headrace.stores.layout.stretches import most_in_shards, whole_chunks
 from headrace.stores.layout.survey import Survey, signal_borders, survey_of_folds
 from headrace.stores.manifest import Manifest
 from headrace.stores.parts.join import shown_differences
+from headrace.stores.parts.part import COMPACTED, sources_of
 from headrace.stores.parts.places import part_place
+from headrace.stores.source.files.record import KEY, joined_records
 from headrace.stores.source.names import natural_order
 from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.source.source import Source
@@ -237,9 +239,12 @@ def _draft(store: Store, windows: Unshuffled, classes: list[str]) -> tuple[Manif
 def _joined_source(store: Store) -> dict[str, str | int]:
     """What is said of the sources of all parts: their fingerprints have one."""
     sources = [part.manifest.source for part in store.parts]
-    together = "\n".join(str(each["fingerprint"]) for each in sources)
+    known = [print_ for part in store.parts for print_ in sources_of(part.manifest)]
+    files = joined_records(sources)
     return {
-        "fingerprint": hashlib.sha256(together.encode()).hexdigest()[:32],
+        "fingerprint": hashlib.sha256("\n".join(known).encode()).hexdigest()[:32],
+        COMPACTED: " ".join(known),
+        **({} if files is None else {KEY: files}),
         "layout": sources[0]["layout"],
         "windows": sum(int(each["windows"]) for each in sources),
         "dtype": sources[0]["dtype"],

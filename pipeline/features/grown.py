@@ -14,7 +14,8 @@ from headrace.stores.io.places import Place
 from headrace.stores.layout.grow import KnownFolds
 from headrace.stores.manifest import Manifest
 from headrace.stores.manifest_file import read_manifest
-from headrace.stores.parts.join import refuse_new_classes, refuse_unlike
+from headrace.stores.parts.join import refuse_new_classes, refuse_spellings, refuse_unlike
+from headrace.stores.parts.part import sources_of
 from headrace.stores.parts.places import later_parts, store_of_part
 from headrace.stores.source.files.record import KEY, files_of_both
 from headrace.stores.source.source import Source
@@ -70,6 +71,7 @@ def require_part(base: Store, part: Manifest, source: Source, new_classes: bool)
             `new_classes` is false.
     """
     refuse_unlike(base.manifest, part, str(base.path), str(source.path))
+    refuse_spellings(base.groups, part.groups, str(source.path))
     if not new_classes:
         refuse_new_classes(base.classes, part.classes, str(source.path))
 
@@ -157,6 +159,6 @@ def every_part(store: Place) -> list[Place]:
 
 def number_made_from(source: Source, store: Store) -> int | None:
     """Which part of a store was made from a source, from 0 on; None: none was."""
-    known = [part.manifest.source["fingerprint"] for part in store.parts]
     fingerprint = source.fingerprint()
-    return known.index(fingerprint) if fingerprint in known else None
+    known = (sources_of(part.manifest) for part in store.parts)
+    return next((number for number, own in enumerate(known) if fingerprint in own), None)

@@ -31,6 +31,7 @@ from headrace.stores.layout.layout import Geometry, make_geometry
 from headrace.stores.layout.stretches import most_in_shards, raw_chunk_rows, whole_chunks
 from headrace.stores.layout.survey import Survey, signal_borders, survey_source
 from headrace.stores.manifest import FORMAT_VERSION, OLDER_FORMAT, Manifest
+from headrace.stores.parts.join import refuse_spellings
 from headrace.stores.source.files.census import Census
 from headrace.stores.source.files.record import KEY
 from headrace.stores.source.source import Source
@@ -84,7 +85,7 @@ def plan_store(
             folds.test_groups,
             drafted.block,
             progress.advance,
-            known or _liked(config),
+            known or _liked(config, source),
         )
     manifest = drafted.model_copy(
         update={
@@ -101,9 +102,13 @@ def plan_store(
     return manifest, survey
 
 
-def _liked(config: Config) -> KnownFolds | None:
+def _liked(config: Config, source: Source) -> KnownFolds | None:
     like = config.folds.like
-    return None if like is None else known_folds(open_store(like))
+    if like is None:
+        return None
+    known = known_folds(open_store(like))
+    refuse_spellings(known.fold_of, map(str, source.groups), str(source.path))
+    return known
 
 
 @dataclass(frozen=True)

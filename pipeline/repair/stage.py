@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,17 +23,21 @@ from headrace.pipeline.features.stage import (
 from headrace.pipeline.repair.salvage import Trusted, find_sound
 from headrace.pipeline.request import Request, require_data
 from headrace.stores.build.site import site_of
-from headrace.stores.errors import StoreError
-from headrace.stores.io.places import storage_of
+from headrace.stores.errors import DamageError, StoreError
+from headrace.stores.io.places import Place, storage_of
+from headrace.stores.manifest_file import read_manifest
+from headrace.stores.parts.part import StorePart
 from headrace.stores.parts.places import group_of_parts
 from headrace.stores.source.probe.probe import open_stranger
+from headrace.stores.store import Store
+from headrace.stores.verify import checksum_problems
 
 
 def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
     """Make those shards of `request.store` again that are damaged; `request.data` is its source.
 
     The store that stands there gives way once its replacement is complete. Of several parts the
-    one that was made of the source is mended.
+    one that was made of the source is mended, and damage of others is named.
 
     Args:
         request: names both.
@@ -58,6 +63,7 @@ def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
         # What an interrupted mending left may share files that are damaged by now.
         site_of(target).discard()
         if salvage is None:
+            _refuse_others(store, target, parts)
             return store_summary(target, planned, made=0)
         missing = planned.manifest.shards - len(salvage.shards)
         build = begin_store(target, planned, missing, console, replaces=True)
@@ -66,4 +72,28 @@ def run_repair(request: Request, trusted: Trusted) -> dict[str, Any]:
         if len(parts) > 1:
             name, content = group_of_parts()
             storage_of(store / name).write(content)
+        _refuse_others(store, target, parts)
     return store_summary(target, planned, made)
+
+
+def _refuse_others(store: Place, mended: Place, parts: Sequence[Place]) -> None:
+    """Say which other parts are damaged: their shards are made again from other sources.
+
+    Raises:
+        UserError: one is; names the first.
+    """
+    for place in parts:
+        if place != mended and (what := _damage_of(place)):
+            raise StoreError(
+                f"{mended} is as it was written, and {place} is damaged: {what}. Repair it from "
+                f"its own source: headrace features --repair --store {store} --data SOURCE"
+            )
+
+
+def _damage_of(place: Place) -> str | None:
+    try:
+        part = Store(StorePart(place, read_manifest(place)))
+    except DamageError as error:
+        return str(error).split(". ")[0]
+    first = next(iter(checksum_problems(part, lambda windows: None)), None)
+    return None if first is None else f"{first.where} {first.what}"

@@ -16,6 +16,7 @@ from headrace.pipeline.repair.salvage import store_differences
 from headrace.pipeline.request import Request, open_requested, require_data
 from headrace.pipeline.workers.run import ShardJob
 from headrace.stores.errors import StoreError
+from headrace.stores.parts.places import store_of_part
 from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.store import Store
 from headrace.stores.text import counted, listed
@@ -93,8 +94,8 @@ def _refuse_problems(found: Mapping[Store, Sequence[Problem]], console: Console)
             f"{store.path} has {counted(len(problems), 'problem')}, the first: {first.where} "
             f"{first.what}. Of {counted(store.shards, 'shard')} "
             f"{len(damaged_shards(store, problems))} affected; mend with: headrace features "
-            f"--repair{how} --store {store.path} and the --data or --config it was made "
-            f"with.{others}"
+            f"--repair{how} --store {store_of_part(store.path)} and the --data or --config it was "
+            f"made with.{others}"
         )
 
 

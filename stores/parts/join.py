@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
@@ -15,10 +16,23 @@ from headrace.stores.errors import GroupError, StoreError
 from headrace.stores.layout.folds import Fold, GrownFold
 from headrace.stores.manifest import Manifest
 from headrace.stores.parts.part import StorePart
-from headrace.stores.text import listed, shown, shown_value
+from headrace.stores.source.files.record import most_shared
+from headrace.stores.text import counted, listed, shown, shown_value
 
 Codes = NDArray[np.int32]
 """(n,) what a part's own code is among the names of all; None where it is the same."""
+REMEDIES = {
+    "samples of a window": "source.window_samples",
+    "channels": "source.use_channels, which chooses and orders them",
+    "units": "source.units, or convert the values",
+    "type of raw": "store.raw_dtype",
+    "scale of the channels": "source.scale, or convert the values",
+    "features": "features.select",
+    "store.stretch_windows": "store.stretch_windows",
+    "store.chunk_windows": "store.chunk_windows",
+    "raw": "store.raw",
+}
+"""Keys by which a store that is built again would agree."""
 ALIKE: dict[str, Callable[[Manifest], Any]] = {
     "samples of a window": lambda each: each.time,
     "channels": lambda each: each.channels,
@@ -105,6 +119,43 @@ def require_one(stores: Sequence[Sequence[StorePart]], new_classes: bool) -> Non
                 raise StoreError(
                     f"{same.path} and {part.path} hold the same windows. Name each store once."
                 )
+            for other in chain.from_iterable(stores[:number]):
+                _refuse_shared(other, part)
+        refuse_spellings(groups_of(stores[:number]), groups_of([parts]), str(parts[0].path))
+
+
+def groups_of(stores: Iterable[Sequence[StorePart]]) -> set[str]:
+    """Names of all groups of some stores."""
+    return {name for parts in stores for part in parts for name in part.manifest.groups}
+
+
+def refuse_spellings(known: Iterable[str], found: Iterable[str], where: str) -> None:
+    """Check that no group of `where` is one that is known in another spelling: 2 and 02, a and A.
+
+    Raises:
+        UserError: one is: its windows would be those of another person or machine.
+    """
+    spelling = {_spelled(name): name for name in known}
+    for name in found:
+        other = spelling.get(_spelled(name), name)
+        if other != name:
+            raise GroupError(
+                f"{where} has the group {name!r}, and the store has {other!r}: one group in two "
+                "spellings would be in two folds. Write it as the store does."
+            )
+
+
+def _spelled(name: str) -> str:
+    """What names that differ in zeros before a number, in case or in blanks have in common."""
+    return re.sub(r"0+(?=[0-9])", "", " ".join(name.casefold().split()))
+
+
+def _refuse_shared(one: StorePart, other: StorePart) -> None:
+    if shared := most_shared(one.manifest.source, other.manifest.source):
+        raise StoreError(
+            f"{one.path} and {other.path} are made of {counted(shared, 'file')} that are the same: "
+            "their windows would be read twice. Build one of them from the other files alone."
+        )
 
 
 def _require_alike(first: StorePart, other: StorePart) -> None:
@@ -127,12 +178,21 @@ def refuse_unlike(first: Manifest, other: Manifest, one: str, two: str) -> None:
     if not math.isclose(first.rate_hz, other.rate_hz, rel_tol=SAME_RATE):
         raise StoreError(
             f"{one} and {two} differ in sampling rate (Hz): {first.rate_hz}, and "
-            f"{other.rate_hz}. {AGREE}"
+            f"{other.rate_hz}. {AGREE} Build a store of its own from one of them with "
+            "source.target_rate_hz, and read both: --store A --store B."
         )
     for name, of in ALIKE.items():
         if of(first) != of(other):
             mine, theirs = shown_differences(of(first), of(other))
-            raise StoreError(f"{one} and {two} differ in {name}: {mine}, and {theirs}. {AGREE}")
+            way = (
+                f" Build a store of its own with {REMEDIES[name]}, and read both: --store A "
+                "--store B."
+                if name in REMEDIES
+                else ""
+            )
+            raise StoreError(
+                f"{one} and {two} differ in {name}: {mine}, and {theirs}. {AGREE}{way}"
+            )
 
 
 def refuse_new_classes(known: Iterable[str], found: Iterable[str], where: str) -> None:
@@ -145,8 +205,9 @@ def refuse_new_classes(known: Iterable[str], found: Iterable[str], where: str) -
     if new:
         raise GroupError(
             f"{where} has the class{'es' * (len(new) > 1)} {listed(new)}, and the store has "
-            f"{shown(list(known))}. Map names with source.class_map, leave some out with "
-            'source.exclude_labels, or add them: store.new_classes = "add".'
+            f'{shown(list(known))}. Add them with store.new_classes = "add"; or build a store of '
+            "its own from these recordings, with source.class_map or source.exclude_labels, and "
+            "read both: --store A --store B."
         )
 
 

@@ -16,6 +16,9 @@ from headrace.stores.manifest import TABLE_ROWS, Manifest
 from headrace.stores.moments import Moments
 from headrace.stores.shards.reader import KEPT_SHARDS, ShardReader
 
+COMPACTED = "parts"
+"""Of a manifest's `source`: fingerprints of the sources that a compacted store was made of."""
+
 
 class StorePart:
     """Reads the arrays of one folder by its own rows, and its own codes of classes and groups.
@@ -108,6 +111,12 @@ class StorePart:
         for row, segment in enumerate(self.manifest.segments()):
             if self.manifest.folds[segment.fold].name in folds:
                 yield row, segment.stop - segment.start
+
+
+def sources_of(manifest: Manifest) -> list[str]:
+    """Fingerprints of the source of a store; of one that was compacted those of its parts too."""
+    source = manifest.source
+    return [str(source["fingerprint"]), *str(source.get(COMPACTED, "")).split()]
 
 
 def fingerprint_of(parts: Sequence[StorePart]) -> str:

@@ -66,6 +66,26 @@ def files_of_both(
     return [name for name, content in other.items() if name in wanted and content in known]
 
 
+def joined_records(sources: Sequence[Mapping[str, Any]]) -> str | None:
+    """The files of several manifests' `source` as one record; None: one of them has none."""
+    found = [_read(source.get(KEY)) for source in sources]
+    known = [files for files in found if files is not None]
+    if len(known) < len(found):
+        return None
+    lines = (f"{content} {name}\n" for files in known for name, content in files.items())
+    return base64.b64encode(zlib.compress("".join(lines).encode(), 6)).decode()
+
+
+def most_shared(old: Mapping[str, Any], new: Mapping[str, Any]) -> int:
+    """Files that two manifests' `source` have in common, if they are more than half of one's.
+
+    A table beside the recordings may be the same for many of them.
+    """
+    one, other = ({*(_read(each.get(KEY)) or {}).values()} for each in (old, new))
+    shared = len(one & other)
+    return shared if 2 * shared > min(len(one), len(other)) else 0
+
+
 def without_files(source: Mapping[str, Any]) -> dict[str, Any]:
     """A manifest's `source` without the record: its fingerprint covers the same files."""
     return {name: value for name, value in source.items() if name != KEY}

@@ -19,11 +19,14 @@ from headrace.pipeline.commands.inspect import run_inspect
 from headrace.pipeline.commands.plan import run_plan
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table, load_config
-from headrace.pipeline.console import QUIET
+from headrace.pipeline.console import QUIET, Console
+from headrace.pipeline.features.append import run_append
+from headrace.pipeline.features.compact import run_compact
 from headrace.pipeline.features.plan import plan_build
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
+from headrace.pipeline.request import Request
 from headrace.stores.build import local
 from headrace.stores.build.folder import partial_folder
 from headrace.stores.errors import (
@@ -40,7 +43,7 @@ from headrace.stores.manifest_file import read_manifest
 from headrace.stores.parts.places import group_of_parts
 from headrace.stores.source.source import open_source
 from headrace.stores.store import open_store
-from tests.conftest import ROOT, hashes, request_for
+from tests.conftest import ROOT, changed, hashes, request_for
 from tests.in_process import tasks_here
 from tests.pipeline.conftest import made
 from tests.pipeline.features.growing import (
@@ -606,3 +609,59 @@ def test_a_part_that_does_not_fit_the_budget_is_refused(store: Path, tmp_path: P
     with refused(BudgetError, "features", "memory.budget", "100 MiB"):
         append(store, write_people(tmp_path / "more.h5", ["gus"]), config)
     assert hashes(store) == before
+
+
+@pytest.mark.parametrize(("known", "found"), [("2", "02"), ("anna", "Anna"), ("s1", "s001")])
+def test_a_group_in_another_spelling_is_refused(known: str, found: str, tmp_path: Path) -> None:
+    one = write_people(tmp_path / "one.h5", [known, "x", "y"])
+    grown(tmp_path / "s.zarr", CONFIG, one)
+    with refused(GroupError, repr(known), repr(found)):
+        append(tmp_path / "s.zarr", write_people(tmp_path / "more.h5", [found]))
+
+
+@pytest.mark.parametrize(("times", "warns"), [(9.8, True), (0.1, True), (2.0, False)])
+def test_values_that_are_many_times_larger_draw_a_warning(
+    times: float, warns: bool, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = write_people(tmp_path / "more.h5", ["new"])
+    with h5py.File(more, "r+") as file:
+        file["X"][:] = file["X"][:] * times
+    with tasks_here():
+        run_append(Request(Config(), more, store, None, Console()))
+    assert ("root mean squares" in capsys.readouterr().out) == warns
+
+
+def test_a_compacted_store_knows_what_its_parts_were_made_of(tmp_path: Path) -> None:
+    from tests.pipeline.features.test_many_files import config_of as csv_config
+    from tests.pipeline.features.test_many_files import write_person
+
+    store, folders = tmp_path / "s.zarr", [tmp_path / name for name in ("march", "april", "both")]
+    for folder, people in zip(folders, (range(4), range(4, 6), range(4, 7)), strict=True):
+        folder.mkdir()
+        for person in people:
+            write_person(folder, "csv", person)
+    grown(store, csv_config("csv"), *folders[:2])
+    with tasks_here():
+        run_compact(request_for(Config(), None, store))
+    append(store, folders[0])
+    assert len(open_store(store).parts) == 1
+    with refused(StoreError, "2 files", "p04.csv"):
+        append(store, folders[2])
+
+
+def test_a_store_of_some_of_the_same_files_is_not_read_beside_it(tmp_path: Path) -> None:
+    from tests.pipeline.features.test_many_files import config_of as csv_config
+    from tests.pipeline.features.test_many_files import write_person
+
+    stores = [tmp_path / "a.zarr", tmp_path / "b.zarr"]
+    for store, people in zip(stores, (range(4), range(5)), strict=True):
+        folder = store.with_suffix(".csv")
+        folder.mkdir()
+        for person in people:
+            write_person(folder, "csv", person)
+        config = csv_config("csv")
+        if store != stores[0]:
+            config = changed(config, folds={"like": stores[0]})
+        grown(store, config, folder)
+    with refused(StoreError, str(stores[0]), str(stores[1]), "4 files"):
+        open_store(stores)
