@@ -84,7 +84,7 @@ def run_compact(request: Request, output: Place | None = None) -> dict[str, Any]
     """
     store_at, console = store_place(request.store), request.console
     if not store_stands(store_at):
-        raise StoreError(f"There is no store {store_at} to compact.")
+        raise StoreError(f"There is no store {store_at} to compact. Name another --store.")
     target = _target_of(store_at, output)
     folder = target.with_name(f"{target.name}.unshuffled")
     with ExitStack() as held:

@@ -48,7 +48,9 @@ def open_parts(
     later = later_parts(folder)
     if count is not None and not 1 <= count <= len(later) + 1:
         raise StoreError(
-            f"{folder} has {counted(len(later) + 1, 'part')}, and {count} are to be read."
+            f"{folder} has {counted(len(later) + 1, 'part')}, and the first {count} are asked for: "
+            "by paths.parts, parts=, or a run that began with as many. Ask for 1 to "
+            f"{len(later) + 1}, or restore the parts that are missing."
         )
     with ThreadPoolExecutor(storage_of(folder).requests) as pool:
         manifests = list(pool.map(read_manifest, later[: None if count is None else count - 1]))
