@@ -27,8 +27,15 @@ from headrace.stores.source.probe import probe
 @contextmanager
 def tasks_here() -> Iterator[None]:
     """Let stages do the tasks of workers themselves, and look at sources themselves."""
+    with probes_here(), workers_here():
+        yield
+
+
+@contextmanager
+def workers_here() -> Iterator[None]:
+    """Let stages do the tasks of workers themselves; children look at sources, which may harm."""
     close_workshop()
-    with probes_here(), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         for module in ("features.stage", "repair.compare_source"):
             patch.setattr(f"headrace.pipeline.{module}.run_tasks", _tasks_here)
         try:

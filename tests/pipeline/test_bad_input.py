@@ -39,6 +39,7 @@ from headrace.stores.errors import (
 from headrace.stores.manifest_file import read_manifest
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe.probe import open_stranger
+from tests.in_process import workers_here
 from tests.refusals import assert_refused, refused
 from tests.stores.source_files import C, N, T, write_recordings, write_windows
 
@@ -597,7 +598,8 @@ def test_a_source_that_is_wrong_or_hostile(
     make(tmp_path)
     arguments = ["--data", str(tmp_path / "source.h5"), "--store", str(tmp_path / "new.zarr")]
     limits = ["--set", "features.workers=1", "--budget", "2GiB"]
-    refuse(["features", *arguments, "--quiet", *limits], kind, named, tmp_path, capsys)
+    with workers_here():
+        refuse(["features", *arguments, "--quiet", *limits], kind, named, tmp_path, capsys)
 
 
 def sealed(folder: Path, **changes: Any) -> None:

@@ -26,6 +26,7 @@ from headrace.stores.errors import CommandError, SourceError, UserError
 from headrace.stores.source.probe.found import Contents, FoundArray, FoundFile
 from headrace.stores.source.probe.probe import look_at
 from headrace.stores.store import open_store
+from tests.in_process import tasks_here
 from tests.refusals import assert_names, assert_refused, says
 from tests.stores.source_files import write_recordings, write_windows
 
@@ -77,9 +78,11 @@ def test_a_file_of_other_names_is_understood_and_made_into_a_store(
     assert found.features.accelerometers == ("wrist",)
     for doubt in ("data/segments", "fs = 20", "unlabelled", "wrist"):
         assert any(says(text, doubt) for text in unsure)
-    assert (
-        main(["features", "--quiet", "--config", str(config), "--store", str(tmp_path / "s")]) == 0
-    )
+    with tasks_here():
+        made = main(
+            ["features", "--quiet", "--config", str(config), "--store", str(tmp_path / "s")]
+        )
+    assert made == 0
     assert open_store(tmp_path / "s").spec.rate_hz == 20
 
 
