@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.stores.layout.permutation import mix_key, permutation, permutations
@@ -18,6 +18,7 @@ def test_every_index_has_one_image_and_the_inverse_finds_it(size: int, key: int)
     assert np.array_equal(bijection.inverse(image), np.arange(size))
 
 
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=9), st.integers(0, 2**32))
 def test_bijections_looked_up_together_are_each_of_their_own_range(
     sizes: list[int], seed: int
