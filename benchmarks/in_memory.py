@@ -104,15 +104,17 @@ def standardise(parts: Sequence[Floats], axes: tuple[int, ...]) -> Floats:
 
 def network_for(part: Part, classes: int, batch: int, epochs: int, windows: int) -> Any:
     """Headrace's network, compiled as Headrace compiles it."""
+    from headrace.model.interface import NetworkTarget
     from headrace.model.network import build_network
     from headrace.model.optimisation import compile_network
     from headrace.model.options import NetworkOptions, OptimiserOptions
 
     options = NetworkOptions(feature_scaling="standard")
     _, time, channels = part["raw"].shape
-    network = build_network(options, time, channels, part["features"].shape[1], classes)
+    target = NetworkTarget(tuple(map(str, range(classes))))
+    network = build_network(options, time, channels, part["features"].shape[1], target)
     steps = -(-windows // batch)
-    compile_network(network, options, OptimiserOptions(), steps, epochs)
+    compile_network(network, target, options, OptimiserOptions(), steps, epochs)
     return network
 
 

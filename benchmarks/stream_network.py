@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from benchmarks.stream_data import make_config
 from benchmarks.stream_peers import BATCH, NAMES
+from headrace.model.interface import NetworkTarget
 from headrace.model.network import build_network
 from headrace.model.normaliser import Normaliser
 from headrace.model.optimisation import compile_network
@@ -75,7 +76,7 @@ def _traced(store: Store, folds: list[str], config: Config, normaliser: Normalis
     for _ in range(3):
         begun = time.perf_counter()
         network = _network(store, config)
-        compile_network(network, config.model, optimiser_options(config.train), 1, 1)
+        _compile(network, store, config, 1, 1)
         heads = tuple(network.output)
         seconds = time.perf_counter() - begun
         element = training_stream(store, folds, config, normaliser, heads=heads).element_spec
@@ -87,6 +88,11 @@ def _traced(store: Store, folds: list[str], config: Config, normaliser: Normalis
 
 def _network(store: Store, config: Config) -> Any:
     return build_network(config.model, **network_shape(store))
+
+
+def _compile(network: Any, store: Store, config: Config, steps: int, epochs: int) -> None:
+    target, options = NetworkTarget(store.classes), optimiser_options(config.train)
+    compile_network(network, target, config.model, options, steps, epochs)
 
 
 def _eat(data: tf.data.Dataset, pause: float, slice_seconds: float) -> tuple[float, int, int]:
@@ -133,7 +139,7 @@ def fit(store: Store, rounds: int) -> bool:
     normaliser = fit_normaliser(store, folds, config)
     network = _network(store, config)
     steps = FITTED // BATCH
-    compile_network(network, config.model, optimiser_options(config.train), steps, rounds)
+    _compile(network, store, config, steps, rounds)
     arrays, labels = _normalised(store, normaliser, network)
     steps_config = config.model_copy(
         update={"train": config.train.model_copy(update={"steps_per_epoch": steps})}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 LABEL = "label"
 """Name of the output that counts; others are auxiliary, and serve training alone."""
+
+Kind = Literal["class", "labels", "value", "sequence"]
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,63 @@ class NetworkInputs:
 
 @dataclass(frozen=True)
 class NetworkTarget:
-    """What a network gives: probabilities (B, K) that sum to 1.
+    """What a network gives for B windows, float32 (B, *shape).
+
+    | kind | shape | activation | gives |
+    |---|---|---|---|
+    | class | (K,) | softmax | probabilities of K classes, which sum to 1 |
+    | labels | (K,) | sigmoid | the probability of each of K labels |
+    | value | (K,) | linear | K values, standardised: over training windows mean 0, deviation 1 |
+    | sequence | (length, K) | softmax | probabilities of K classes at each step |
 
     Attributes:
-        classes: K names, in the order of the columns.
+        classes: K names, in the order of the last axis; () for values, which are no classes.
+        kind: class, labels, value or sequence.
+        names: K names, whatever the kind.
+        units: of K values, "" where unknown; () for other kinds.
+        length: steps of a sequence; 1 for other kinds.
+        every: samples of a step: step i is samples i * every to (i + 1) * every - 1.
+
+    Raises:
+        ValueError: units do not fit the names, or a length or step is below 1.
     """
 
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
+    kind: Kind = "class"
+    names: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    length: int = 1
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        """Give the names that were not given: classes and names are the same but for values."""
+        values = self.kind == "value"
+        names = self.names or self.classes
+        object.__setattr__(self, "names", names)
+        object.__setattr__(self, "classes", () if values else names)
+        if values and not self.units:
+            object.__setattr__(self, "units", ("",) * len(names))
+        if len(self.units) != (len(names) if values else 0):
+            raise ValueError(f"{len(names)} names of kind {self.kind} with {len(self.units)} units")
+        if min(self.length, self.every) < 1:
+            raise ValueError(f"A sequence of {self.length} steps of {self.every} samples")
 
     @property
     def count(self) -> int:
         """K."""
-        return len(self.classes)
+        return len(self.names)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of what a network gives for one window."""
+        return (self.length, self.count) if self.keeps_time else (self.count,)
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether a network gives something for each step of a window."""
+        return self.kind == "sequence"
+
+    @property
+    def activation(self) -> str:
+        """Activation of the last layer, as Keras names it."""
+        return {"labels": "sigmoid", "value": "linear"}.get(self.kind, "softmax")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -10,8 +12,9 @@ LEVEL = 0.95
 LEAST_GROUPS = 6
 """Below, no difference can be told from chance: that all of 5 groups move the same way has a
 probability of 2/32, which is above 1 in 20 (the sign test)."""
+Scores = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 _BLOCK = 200
-"""Replicates at a time, which bounds memory for many classes."""
+"""Draws at a time, which bounds memory for many classes."""
 
 
 def group_intervals(confusion: ArrayLike, seed: int = 0) -> dict[str, list[float]]:
@@ -28,22 +31,49 @@ def group_intervals(confusion: ArrayLike, seed: int = 0) -> dict[str, list[float
     counts = np.asarray(confusion, np.int64)
     counts = counts[counts.any(axis=(1, 2))]
     groups = len(counts)
+    flat = counts.reshape(groups, counts[0].size) if groups else counts
+
+    def scores(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+        return confusion_scores(drawn.reshape(len(drawn), *counts.shape[1:]))
+
+    return drawn_intervals(flat, scores, ("accuracy", "macro_f1", "balanced_accuracy"), seed)
+
+
+def drawn_intervals(
+    sums: ArrayLike,
+    scores: Scores,
+    names: Sequence[str],
+    seed: int = 0,
+    block: int = _BLOCK,
+) -> dict[str, list[float]]:
+    """95 % intervals of scores that follow from sums over groups, by the same bootstrap.
+
+    Args:
+        sums: (G, m) of each group that has windows.
+        scores: function of sums (n, m) over n draws of groups: their scores (n, len(names)).
+        names: of the scores.
+        seed: of the bootstrap.
+        block: draws at a time, which bounds memory.
+
+    Returns:
+        Name -> [low, high]; empty for fewer than two groups.
+    """
+    flat = np.asarray(sums).astype(np.float64)
+    groups = len(flat)
     if groups < 2:
         return {}
     rng = np.random.default_rng(seed)
-    flat = counts.reshape(groups, -1).astype(np.float64)
     found = []
-    for first in range(0, REPLICATES, _BLOCK):
-        drawn = min(_BLOCK, REPLICATES - first)
+    for first in range(0, REPLICATES, block):
+        drawn = min(block, REPLICATES - first)
         times = rng.multinomial(groups, np.full(groups, 1 / groups), size=drawn)
-        found.append(_scores((times @ flat).reshape(drawn, *counts.shape[1:])))
+        found.append(scores(times @ flat))
     edges = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
     low, high = np.percentile(np.concatenate(found), edges, axis=0)
-    names = ("accuracy", "macro_f1", "balanced_accuracy")
     return {name: [float(a), float(b)] for name, a, b in zip(names, low, high, strict=True)}
 
 
-def _scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def confusion_scores(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, 3) accuracy, macro-F1 and balanced accuracy of counts (n, K, K)."""
     right = np.diagonal(counts, axis1=1, axis2=2)
     labelled, predicted = counts.sum(axis=2), counts.sum(axis=1)

@@ -62,17 +62,17 @@ class Normaliser:
         Rows past SAMPLE_ROWS are not used. Raises ValueError when shapes disagree, when a value
         is not finite, or when quantiles are asked for without a sample of at least one row.
         """
-        mean, std = _pair("raw", raw_mean, raw_std)
-        feature_mean, feature_std = _pair("feature", feature_mean, feature_std)
-        count = feature_mean.shape[0]
+        mean, scale = standardisation("raw", raw_mean, raw_std)
+        feature_centre, feature_scale = standardisation("feature", feature_mean, feature_std)
+        count = len(feature_centre)
         knots = scores = np.zeros((count, 0), np.float32)
         if scaling == "quantile" and count:
             knots, scores = _quantile_map(_checked_sample(feature_sample, count))
         return cls(
-            raw_mean=mean.astype(np.float32),
-            raw_scale=_reciprocal(mean, std),
-            feature_mean=feature_mean.astype(np.float32),
-            feature_scale=_reciprocal(feature_mean, feature_std),
+            raw_mean=mean,
+            raw_scale=scale,
+            feature_mean=feature_centre,
+            feature_scale=feature_scale,
             knots=knots,
             scores=scores,
         )
@@ -101,9 +101,11 @@ class Normaliser:
         return table
 
 
-def _pair(
-    name: str, mean: ArrayLike, std: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def standardisation(name: str, mean: ArrayLike, std: ArrayLike) -> tuple[Floats, Floats]:
+    """Float32 mean and reciprocal deviation (n,) of columns, 0 for a constant one.
+
+    Raises ValueError when shapes disagree or when a value is not finite.
+    """
     means, stds = np.asarray(mean, np.float64), np.asarray(std, np.float64)
     if means.ndim != 1 or means.shape != stds.shape:
         raise ValueError(
@@ -111,7 +113,7 @@ def _pair(
         )
     if not (np.isfinite(means).all() and np.isfinite(stds).all() and (stds >= 0).all()):
         raise ValueError(f"A {name} mean or std is not finite or negative: check the moments.")
-    return means, stds
+    return means.astype(np.float32), _reciprocal(means, stds)
 
 
 def _checked_sample(sample: ArrayLike | None, count: int) -> NDArray[np.float64]:

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from headrace.model.interface import LABEL
+from headrace.model.interface import LABEL, NetworkTarget
 from headrace.model.options import NetworkOptions, OptimiserOptions
+from headrace.model.targets.registry import target_model
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class OwnFunctions:
     """What a training of the user's own loss and metrics takes in place of, or beside, ours."""
 
     loss: Any = None
-    """A Keras loss, or a function of labels and probabilities (B, K); None: cross-entropy."""
+    """A Keras loss, or a function of encoded labels and outputs; None: that of the target."""
     metrics: tuple[Any, ...] = ()
     """Keras metrics, or such functions."""
 
@@ -29,20 +30,21 @@ NO_FUNCTIONS = OwnFunctions()
 
 def compile_network(
     network: keras.Model,
+    target: NetworkTarget,
     network_options: NetworkOptions,
     options: OptimiserOptions,
     steps_per_epoch: int,
     epochs: int,
     own: OwnFunctions = NO_FUNCTIONS,
 ) -> None:
-    """Compile for `epochs` x `steps_per_epoch` steps on soft labels (batch, K).
+    """Compile for `epochs` x `steps_per_epoch` steps on encoded labels (batch, *target.shape).
 
-    Labels and sample weights reach every output through `targets`. Metrics: `accuracy` of the
-    output that counts, weighted like the loss. Class weights are sample weights: Keras'
-    `class_weight` would take the argmax of a soft label.
+    Labels and sample weights reach every output through `targets`. Loss and metrics are those of
+    the target's kind; metrics are of the output that counts, weighted like the loss. Class weights
+    are sample weights: Keras' `class_weight` would take the argmax of a soft label.
     """
     outputs = list(network.output)
-    compile_heads(network, outputs, network_options, options, steps_per_epoch, epochs, own)
+    compile_heads(network, outputs, target, network_options, options, steps_per_epoch, epochs, own)
     _build_metrics(network)
     # Variables that are made while the first step is traced would have it traced twice.
     network.optimizer.build(network.trainable_variables)
@@ -51,6 +53,7 @@ def compile_network(
 def compile_heads(
     network: keras.Model,
     outputs: Sequence[str] | None,
+    target: NetworkTarget,
     network_options: NetworkOptions,
     options: OptimiserOptions,
     steps_per_epoch: int,
@@ -58,12 +61,11 @@ def compile_heads(
     own: OwnFunctions = NO_FUNCTIONS,
 ) -> None:
     """Compile a network of the outputs named so; None: of one output without a name."""
-    cross_entropy = keras.losses.CategoricalCrossentropy
-    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy"), *own.metrics]
+    model = target_model(target)
+    metrics = [*model.metrics(), *own.metrics]
 
     def loss(name: str) -> Any:
-        smoothing = options.label_smoothing
-        return own.loss or cross_entropy(label_smoothing=smoothing, name=name)
+        return own.loss or model.loss(options.label_smoothing, name)
 
     weights = {
         name: 1.0 if name == LABEL else network_options.auxiliary_weight for name in outputs or ()
@@ -81,7 +83,7 @@ def compile_heads(
 def targets(
     network: keras.Model, label: tf.Tensor, weight: tf.Tensor
 ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-    """Give label (batch, K) and sample weight (batch,) to every output of `network`."""
+    """Give label (batch, ...) and sample weight (batch, ...) to every output of `network`."""
     return dict.fromkeys(network.output, label), dict.fromkeys(network.output, weight)
 
 

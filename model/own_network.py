@@ -11,10 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from headrace.model.interface import LABEL, NetworkInputs, NetworkTarget
+from headrace.model.interface import LABEL, Kind, NetworkInputs, NetworkTarget
+from headrace.model.targets.registry import target_model
 
 PROBED = 2
 """Windows of noise that a network is tried on."""
+_NOUNS: dict[Kind, str] = {
+    "class": "classes",
+    "labels": "labels",
+    "value": "values",
+    "sequence": "classes at each step",
+}
 
 
 class NetworkFault(ValueError):
@@ -38,8 +45,8 @@ def check_network(network: Any, inputs: NetworkInputs, target: NetworkTarget) ->
     """Check what a build function returned, without a training step.
 
     Raises:
-        NetworkFault: it is no Keras model; takes other inputs; gives other shapes, or no
-            probabilities.
+        NetworkFault: it is no Keras model; takes other inputs; gives other shapes, or what is no
+            output of the target's kind.
     """
     if not isinstance(network, keras.Model):
         raise NetworkFault(f"returned {_named(network)}, not a Keras model")
@@ -52,13 +59,9 @@ def check_network(network: Any, inputs: NetworkInputs, target: NetworkTarget) ->
     given = network(noise, training=False)
     heads = _heads(given, target)
     found = np.asarray(given if heads.bare else given[LABEL], np.float64)
-    if not (np.isfinite(found).all() and (found >= 0).all()) or not np.allclose(
-        found.sum(axis=1), 1, atol=1e-2
-    ):
-        raise NetworkFault(
-            "gives no probabilities: for noise, rows of its output sum to "
-            f"{found.sum(axis=1)[0]:.3g}. End it with a softmax"
-        )
+    fault = target_model(target).fault(found)
+    if fault is not None:
+        raise NetworkFault(fault)
     return heads
 
 
@@ -98,7 +101,7 @@ def _taken(network: keras.Model) -> dict[str, tuple[int | None, ...]] | None:
 
 
 def _heads(given: Any, target: NetworkTarget) -> Heads:
-    wanted = (PROBED, target.count)
+    wanted = (PROBED, *target.shape)
     outputs: Mapping[str, Any] = given if isinstance(given, Mapping) else {LABEL: given}
     if LABEL not in outputs:
         raise NetworkFault(
@@ -109,8 +112,8 @@ def _heads(given: Any, target: NetworkTarget) -> Heads:
         if shape is None or tuple(shape) != wanted:
             found = _named(each) if shape is None else f"shape {_shape(tuple(shape)[1:])}"
             raise NetworkFault(
-                f"gives {name} as {found} for a batch; {target.count} classes want "
-                f"{_shape((target.count,))}: {', '.join(target.classes[:6])}"
+                f"gives {name} as {found} for a batch; {target.count} {_NOUNS[target.kind]} want "
+                f"{_shape(target.shape)}: {', '.join(target.names[:6])}"
                 + ("..." if target.count > 6 else "")
             )
     return Heads(tuple(outputs), bare=outputs is not given)

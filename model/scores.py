@@ -118,6 +118,10 @@ class Scores:
             ],
         }
 
+    def chosen(self) -> dict[str, list[float]]:
+        """Nothing: a class is the likeliest, whatever a validation shows."""
+        return {}
+
     def _calibrate(self, confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> None:
         # Bins are open below and closed above, so that a confidence of 1 lies in the last.
         bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from headrace.model.targets.weights import class_weights
 from headrace.pipeline.augmentations.registry import registered
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table
@@ -13,7 +14,7 @@ from headrace.pipeline.dataset.arguments import SECTIONS, one_of, own_names, tab
 from headrace.pipeline.dataset.held import Feed
 from headrace.pipeline.dataset.part import Labels, Part
 from headrace.pipeline.rows.split import Split, choose_split
-from headrace.pipeline.rows.statistics import class_weights, fit_normaliser, sampling
+from headrace.pipeline.rows.statistics import fit_normaliser, sampling
 from headrace.pipeline.stream.reader import Delivery
 from headrace.pipeline.stream.route import input_shapes
 from headrace.stores.errors import BudgetError, ConfigError, GroupError

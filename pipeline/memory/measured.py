@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from platformdirs import user_cache_path
 
+from headrace.model.interface import NetworkTarget
 from headrace.pipeline.config.config import digest
 from headrace.pipeline.memory.machine import usable_cores
 from headrace.stores.io import disk
@@ -26,7 +27,7 @@ NETWORK_STAGES = ("train", "evaluate")
 WEIGHTS = "weights"
 
 
-def known_reserved(config: Config, shape: Mapping[str, int]) -> dict[str, int]:
+def known_reserved(config: Config, shape: Mapping[str, Any]) -> dict[str, int]:
     """Stage -> bytes measured for this network, batch and these versions; empty: not measured.
 
     Of a network of the user's own `WEIGHTS` too: bytes of its weights.
@@ -52,7 +53,7 @@ def keep_rate(manifest: Manifest, rate: float) -> None:
     _keep(f"{_workers_key(manifest)}-rate", {"rate": round(rate)})
 
 
-def keep_reserved(config: Config, shape: Mapping[str, int], found: dict[str, int]) -> None:
+def keep_reserved(config: Config, shape: Mapping[str, Any], found: dict[str, int]) -> None:
     """Keep what was measured of this network: `known_reserved` gives it from now on."""
     _keep(_network_key(config, shape), found)
 
@@ -62,23 +63,23 @@ def keep_worker_reserved(manifest: Manifest, main: int, worker: int) -> None:
     _keep(_workers_key(manifest), {"main": main, "worker": worker})
 
 
-def network_shape(store: Store) -> dict[str, int]:
+def network_shape(store: Store) -> dict[str, Any]:
     """What the network's shape depends on: arguments of `build_network`."""
     return shape_of(store.spec, store.feature_names, store.classes)
 
 
-def shape_of(spec: WindowSpec, features: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
+def shape_of(spec: WindowSpec, features: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
     """The same of what a run records."""
     time, channels = spec.shape
     return {
         "time": time,
         "channels": channels,
         "features": len(features),
-        "classes": len(classes),
+        "target": NetworkTarget(tuple(classes)),
     }
 
 
-def _network_key(config: Config, shape: Mapping[str, int]) -> str:
+def _network_key(config: Config, shape: Mapping[str, Any]) -> str:
     """What the figures of a network depend on."""
     parts: dict[str, Any] = {
         "versions": _versions("tensorflow", "keras", "numpy", "numba", "headrace"),
@@ -86,11 +87,19 @@ def _network_key(config: Config, shape: Mapping[str, int]) -> str:
         "model": config.model.model_dump(mode="json", exclude_none=True),
         "batch": config.train.batch,
         "evaluate": [config.evaluate.batch, len(config.evaluate.views)],
-        "shape": dict(shape),
+        "shape": _sizes(**shape),
     }
     if config.code.sources:
         parts["sources"] = config.code.sources
     return digest(parts)
+
+
+def _sizes(target: NetworkTarget, **shape: int) -> dict[str, Any]:
+    """JSON-able; of classes as it always was."""
+    sizes: dict[str, Any] = {**shape, "classes": target.count}
+    if target.shape != NetworkTarget(target.names).shape or target.activation != "softmax":
+        sizes["output"] = [target.activation, target.length, target.every]
+    return sizes
 
 
 def _workers_key(manifest: Manifest) -> str:

@@ -65,20 +65,3 @@ def sampling(store: Store, folds: Sequence[str], balance: str) -> Sampling | Non
             counts += np.bincount(store.read("group", start, stop), minlength=len(counts))
     column = "label" if balance == "class" else "group"
     return Sampling(column, np.where(counts > 0, 1 / np.maximum(counts, 1), 0.0))
-
-
-def class_weights(counts: NDArray[np.int64], power: float) -> NDArray[np.float32] | None:
-    """Weight of a sample by its class: count ** -power, 1 on average over the samples.
-
-    Args:
-        counts: (K,) windows of each class in the training folds.
-        power: 0 weighs nothing, 1 balances the classes.
-
-    Returns:
-        float32 (K,), 0 for a class without windows; None when `power` is 0.
-    """
-    if power == 0:
-        return None
-    present = counts > 0
-    weights = np.where(present, np.where(present, counts, 1).astype(np.float64) ** -power, 0.0)
-    return np.asarray(weights * counts.sum() / (weights * counts).sum(), np.float32)

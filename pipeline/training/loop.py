@@ -18,9 +18,10 @@ import tensorflow as tf
 
 from headrace.model.figures import learning_curves
 from headrace.model.optimisation import averaged_weights, training_variables
+from headrace.model.targets.weights import class_weights
 from headrace.pipeline.config.functions import users_code
 from headrace.pipeline.rows.order import Position
-from headrace.pipeline.rows.statistics import class_weights, sampling
+from headrace.pipeline.rows.statistics import sampling
 from headrace.pipeline.stream.training import training_stream
 from headrace.pipeline.training.callbacks import Callbacks
 from headrace.pipeline.training.devices import Devices

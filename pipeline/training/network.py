@@ -122,12 +122,10 @@ def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epoc
     measured = {"metrics": metrics, "metric_names": tuple(each.name for each in own.metrics)}
     if config.model.build is None:
         time, channels = inputs.spec.shape
-        network = build_network(
-            config.model, time, channels, len(inputs.features), len(inputs.classes)
-        )
+        network = build_network(config.model, time, channels, len(inputs.features), target)
         _freeze(network, config)
         with users_code(config, "train.loss"):
-            compile_network(network, config.model, options, steps_per_epoch, epochs, own)
+            compile_network(network, target, config.model, options, steps_per_epoch, epochs, own)
         heads = Heads(tuple(network.output), bare=False)
         return Fitted(network, given, target, heads, False, False, weighted=True, **measured)
     network, heads = _own_network(config, given, target)
@@ -135,7 +133,7 @@ def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epoc
     _freeze(network, config)
     if not compiled:
         outputs = None if heads.bare else list(heads.names)
-        compile_heads(network, outputs, config.model, options, steps_per_epoch, epochs, own)
+        compile_heads(network, outputs, target, config.model, options, steps_per_epoch, epochs, own)
     elif config.train.loss or metrics:
         key = "train.loss" if config.train.loss else "train.metrics"
         raise FunctionError(

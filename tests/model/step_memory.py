@@ -13,6 +13,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from headrace.model.interface import NetworkTarget
 from headrace.model.network import build_network
 from headrace.model.optimisation import compile_network
 from headrace.model.options import NetworkOptions, OptimiserOptions
@@ -21,8 +22,9 @@ options = NetworkOptions.model_validate(json.loads(sys.argv[1]))
 time, channels, features, classes, *batches = map(int, sys.argv[2:])
 tf.config.threading.set_inter_op_parallelism_threads(1)
 tf.config.threading.set_intra_op_parallelism_threads(1)
-network = build_network(options, time, channels, features, classes)
-compile_network(network, options, OptimiserOptions(), 3, 1)
+target = NetworkTarget(tuple(map(str, range(classes))))
+network = build_network(options, time, channels, features, target)
+compile_network(network, target, options, OptimiserOptions(), 3, 1)
 shapes = {"raw": (None, time, channels), "features": (None, features)}
 given = (
     {name: tf.TensorSpec(shapes[name]) for name in network.input},

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from headrace.model.interface import NetworkTarget
 from headrace.model.network import build_network, with_normalisation
 from headrace.model.normalisation_layers import normalise_features, normalise_raw
 from headrace.model.normaliser import Normaliser
@@ -19,11 +20,12 @@ from tests.conftest import ROOT
 from tests.refusals import refused
 
 TIME, CHANNELS, FEATURES, CLASSES = 32, 3, 5, 4
+TARGET = NetworkTarget(("a", "b", "c", "d"))
 SMALL = NetworkOptions(filters=8, dilations=(1, 2), feature_units=(16,), fusion_units=8)
 
 
 def network(**changes: object) -> keras.Model:
-    return build_network(SMALL.model_copy(update=changes), TIME, CHANNELS, FEATURES, CLASSES)
+    return build_network(SMALL.model_copy(update=changes), TIME, CHANNELS, FEATURES, TARGET)
 
 
 def rows(count: int = 6) -> dict[str, np.ndarray]:

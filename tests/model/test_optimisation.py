@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from headrace.model.interface import NetworkTarget
 from headrace.model.network import build_network
 from headrace.model.optimisation import (
     averaged_weights,
@@ -26,6 +27,7 @@ NETWORK = NetworkOptions(
     filters=4, stem_kernel=3, kernel=3, dilations=(2,), feature_units=(8,), fusion_units=4
 )
 TIME, CHANNELS, FEATURES, CLASSES, ROWS = 16, 2, 3, 3, 12
+TARGET = NetworkTarget(("a", "b", "c"))
 STEPS = 3
 
 
@@ -35,8 +37,8 @@ def compiled(seed: int = 0, **changes: object) -> keras.Model:
     options = NETWORK.model_copy(
         update={name: changes.pop(name) for name in list(changes) if hasattr(NETWORK, name)}
     )
-    network = build_network(options, TIME, CHANNELS, FEATURES, CLASSES)
-    compile_network(network, options, OptimiserOptions(**changes), STEPS, epochs=4)
+    network = build_network(options, TIME, CHANNELS, FEATURES, TARGET)
+    compile_network(network, TARGET, options, OptimiserOptions(**changes), STEPS, epochs=4)
     training_variables(network)
     return network
 
@@ -208,4 +210,4 @@ def test_mixed_precision_trains_averages_and_restores() -> None:
 
 def test_variables_of_a_network_that_is_not_compiled_are_refused() -> None:
     with refused(ValueError):
-        training_variables(build_network(NETWORK, TIME, CHANNELS, FEATURES, CLASSES))
+        training_variables(build_network(NETWORK, TIME, CHANNELS, FEATURES, TARGET))

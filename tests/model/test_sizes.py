@@ -12,17 +12,23 @@ from typing import Any
 import keras
 import pytest
 
+from headrace.model.interface import NetworkTarget
 from headrace.model.network import build_network
 from headrace.model.options import NetworkOptions
 from headrace.model.sizes import activation_bytes, parameters
 from headrace.pipeline.process.environment import stage_environment
+
+
+def target(classes: int) -> NetworkTarget:
+    return NetworkTarget(tuple(map(str, range(classes))))
+
 
 PARTS: tuple[tuple[Any, ...], ...] = (
     ("hybrid", "raw", "features"),
     ((1,), (1, 2, 4)),
     ((16,), (32, 8)),
     ({"filters": 8, "kernel": 3}, {"filters": 24, "stem_kernel": 5, "fusion_units": 7}),
-    ((64, 3, 5, 2), (50, 1, 40, 7)),
+    ((64, 3, 5, target(2)), (50, 1, 40, target(7))),
 )
 PAIRS = ("00000", "01111", "10101", "11010", "20011", "21100")
 """Combinations, by their numbers in `PARTS`, that hold each pair of values of two parts."""
@@ -45,7 +51,7 @@ def test_the_weights_of_a_network_are_counted_without_building_it(
     dilations: tuple[int, ...],
     units: tuple[int, ...],
     widths: dict[str, int],
-    shape: tuple[int, int, int, int],
+    shape: tuple[int, int, int, NetworkTarget],
 ) -> None:
     keras.backend.clear_session()
     table = {"inputs": inputs, "dilations": dilations, "feature_units": units, **widths}
@@ -76,6 +82,6 @@ def test_a_batch_twice_as_large_takes_what_its_activations_and_their_gradients_d
     table: dict[str, Any], shape: tuple[int, int, int, int], batch: int
 ) -> None:
     options = NetworkOptions.model_validate(table)
-    outputs = batch * activation_bytes(options, *shape, training=True)
+    outputs = batch * activation_bytes(options, *shape[:3], target(shape[3]), training=True)
     once, twice = peaks(options, shape, batch, 2 * batch)
     assert 0.4 * outputs < twice - once < 2 * outputs

@@ -21,13 +21,14 @@ import numpy as np
 import pytest
 
 from headrace import stores
+from headrace.model.targets.weights import class_weights
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes
 from headrace.pipeline.console import Console
 from headrace.pipeline.request import Request
 from headrace.pipeline.rows.split import choose_split, fold_ranges
-from headrace.pipeline.rows.statistics import class_weights, fit_normaliser
+from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config
 from headrace.pipeline.runs.resolve import resolved_config

@@ -1,0 +1,31 @@
+"""Losses and metrics that Keras lacks: element by element, so that each label has its weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class LabelCrossentropy(keras.losses.Loss):
+    """Binary cross-entropy of each label (B, K), so that weights may be (B, K) too."""
+
+    def __init__(self, label_smoothing: float, name: str) -> None:
+        """Smoothing moves 0 and 1 towards 1/2, by half of itself."""
+        super().__init__(name=name)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Cross-entropy (B, K) of probabilities, in nats."""
+        smoothed = y_true * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing
+        return ops.binary_crossentropy(smoothed, y_pred)
+
+
+def label_accuracy() -> keras.metrics.Metric:
+    """Share of labels on the right side of 1/2; of mixed ones the larger share counts."""
+    return keras.metrics.MeanMetricWrapper(_same_side, name="accuracy")
+
+
+def _same_side(y_true: Any, y_pred: Any) -> Any:
+    return ops.cast(ops.equal(y_true > 0.5, y_pred > 0.5), "float32")
