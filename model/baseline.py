@@ -121,7 +121,7 @@ def fit_label_baseline(
 
     _require_rows(features, label)
     forest = ExtraTreesClassifier(trees or TREES, n_jobs=threads, random_state=seed)
-    return LabelBaseline(forest.fit(features, _columns(label)), label.shape[1])
+    return LabelBaseline(_in_order(forest.fit(features, _columns(label))), label.shape[1])
 
 
 def fit_value_baseline(
@@ -143,7 +143,7 @@ def fit_value_baseline(
     deviation = np.where(spread > 0, spread, 1.0)
     forest = ExtraTreesRegressor(trees or TREES, n_jobs=threads, random_state=seed)
     fitted = forest.fit(features, _columns((values - mean) / deviation))
-    return ValueBaseline(fitted, mean, deviation)
+    return ValueBaseline(_in_order(fitted), mean, deviation)
 
 
 def fit_sequence_baseline(
@@ -169,6 +169,14 @@ def fit_sequence_baseline(
 def _require_rows(features: NDArray[np.floating], label: NDArray[Any]) -> None:
     if len(label) == 0 or len(features) != len(label):
         raise ValueError(f"A baseline needs rows: got {len(features)} and {len(label)} labels.")
+
+
+def _in_order(forest: Any) -> Any:
+    """A fitted forest whose trees are summed one after another.
+
+    Threads add theirs as they come: values were seen to differ in their last bits.
+    """
+    return forest.set_params(n_jobs=1)
 
 
 def _columns(label: NDArray[Any]) -> NDArray[Any]:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 
+@keras.saving.register_keras_serializable(package="headrace")
 class LabelCrossentropy(keras.losses.Loss):
     """Binary cross-entropy of each label (B, K), so that weights may be (B, K) too."""
 
@@ -15,6 +16,10 @@ class LabelCrossentropy(keras.losses.Loss):
         """Smoothing moves 0 and 1 towards 1/2, by half of itself."""
         super().__init__(name=name)
         self.label_smoothing = label_smoothing
+
+    def get_config(self) -> dict[str, Any]:
+        """Config of the loss, with its smoothing."""
+        return {"name": self.name, "label_smoothing": self.label_smoothing}
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Cross-entropy (B, K) of probabilities, in nats."""
@@ -27,5 +32,6 @@ def label_accuracy() -> keras.metrics.Metric:
     return keras.metrics.MeanMetricWrapper(_same_side, name="accuracy")
 
 
+@keras.saving.register_keras_serializable(package="headrace")
 def _same_side(y_true: Any, y_pred: Any) -> Any:
     return ops.cast(ops.equal(y_true > 0.5, y_pred > 0.5), "float32")

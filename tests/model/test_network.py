@@ -81,7 +81,7 @@ def test_dilations_follow_the_options() -> None:
 
 
 def test_the_default_network_stays_small() -> None:
-    built = build_network(NetworkOptions(), 128, 6, 283, 12)
+    built = build_network(NetworkOptions(), 128, 6, 283, NetworkTarget(tuple("abcdefghijkl")))
     assert 150_000 < built.count_params() < 200_000
 
 
@@ -155,13 +155,13 @@ def test_a_normaliser_of_other_columns_is_refused() -> None:
 @pytest.mark.parametrize(
     ("shape", "named"),
     [
-        ((TIME, CHANNELS, FEATURES, 1), ("2", "1")),
-        ((TIME, 0, FEATURES, CLASSES), (f"{TIME} x 0",)),
-        ((TIME, CHANNELS, 0, CLASSES), ("model.inputs = 'raw'", "0")),
+        ((TIME, CHANNELS, FEATURES, NetworkTarget(("a",))), ("2", "1")),
+        ((TIME, 0, FEATURES, TARGET), (f"{TIME} x 0",)),
+        ((TIME, CHANNELS, 0, TARGET), ("model.inputs = 'raw'", "0")),
     ],
 )
 def test_an_empty_shape_is_refused(
-    shape: tuple[int, int, int, int], named: tuple[str, ...]
+    shape: tuple[int, int, int, NetworkTarget], named: tuple[str, ...]
 ) -> None:
     with refused(ValueError, *named):
         build_network(SMALL, *shape)

@@ -51,7 +51,9 @@ def test_without_a_window_scores_are_numbers_still(kind: str) -> None:
     empty = tuple(each[:0] for each in rows(kind))
     scores.update(*empty)
     found = scores.summary()
-    assert found["windows"] == 0 and found["intervals"] == {} and found["per_group"] == {}
+    assert found["windows"] == 0
+    assert found["intervals"] == {}
+    assert found["per_group"] == {}
     json.dumps(found, allow_nan=False)
 
 
@@ -139,7 +141,9 @@ def test_labels_of_few_distinct_probabilities_are_ranked_exactly() -> None:
 def test_bins_tell_sure_probabilities_apart() -> None:
     sure = np.array([0, 1e-8, 1e-6, 1e-4, 0.5, 1 - 1e-4, 1 - 1e-6, 1 - 1e-8, 1])
     bins = bins_of(sure)
-    assert (np.diff(bins) > 0).all() and bins[0] == 0 and bins[-1] == BINS - 1
+    assert (np.diff(bins) > 0).all()
+    assert bins[0] == 0
+    assert bins[-1] == BINS - 1
 
 
 def test_thresholds_are_those_with_the_largest_f1_on_validation() -> None:
@@ -167,9 +171,11 @@ def test_labels_that_never_or_always_occur_are_named_and_rank_nothing() -> None:
     scores = scored("labels", (probability, label, np.zeros(6, int), np.arange(6)))
     found = scores.summary()
     assert found["absent_labels"] == ["sit"]
-    assert found["auroc"] == 1 and found["average_precision"] == 1
+    assert found["auroc"] == 1
+    assert found["average_precision"] == 1
     assert scores.chosen()["thresholds"][0] == 0.5
-    assert curve(scores.ranks[0]) == [] and curve(scores.ranks[2])[-1] == [1.0, 1.0]
+    assert curve(scores.ranks[0]) == []
+    assert curve(scores.ranks[2])[-1] == [1.0, 1.0]
 
 
 def test_scores_of_values_are_those_of_scikit_learn_in_units() -> None:
@@ -201,9 +207,11 @@ def test_one_value_is_scored_in_its_unit_whatever_the_statistics() -> None:
     model = target_model(target)
     scores = model.scores(["a", "b"], 2, TargetStatistics.fit([60.0], [40.0]))
     label = np.array([[10], [20], [30.0]], np.float32)
-    scores.update(label + [[1], [-2], [9]], label, np.array([0, 0, 1]), np.array([7, 8, 9]))
+    off = np.array([[1], [-2], [9.0]])
+    scores.update(label + off, label, np.array([0, 0, 1]), np.array([7, 8, 9]))
     found = scores.summary()
-    assert found["mae"] == 4 and found["bias"] == pytest.approx(8 / 3)
+    assert found["mae"] == 4
+    assert found["bias"] == pytest.approx(8 / 3)
     assert model.headlines[0].text(found["mae"]) == "4 cycles"
     assert [each["source_index"] for each in found["mistakes"]] == [9, 8]
     bins = found["residuals"]["life"]
@@ -271,8 +279,12 @@ def test_sequences_are_scored_where_they_are_labelled_and_segments_end_with_a_wi
     predicted = np.array([[0] * 8, [0] * 4 + [2] * 4])
     probability = np.eye(3)[predicted]
     found = scored("sequence", (probability, label, np.array([0, 1]), np.arange(2))).summary()
-    assert found["samples"] == 12 and found["unlabelled"] == 4 and found["windows"] == 2
-    assert found["accuracy"] == 1 and found["segment_f1_50"] == 1 and found["mistakes"] == []
+    assert found["samples"] == 12
+    assert found["unlabelled"] == 4
+    assert found["windows"] == 2
+    assert found["accuracy"] == 1
+    assert found["segment_f1_50"] == 1
+    assert found["mistakes"] == []
     assert found["per_group"]["ben"]["samples"] == 4
 
 
