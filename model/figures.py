@@ -1,48 +1,47 @@
-"""Figures of a training and of its scores, as PNG bytes; colours that colour-blind eyes tell apart.
-
-Drawn on figures of their own, never through pyplot: no state, no display, no backend to choose.
-"""
+"""Figures of a training and of a classifier's scores, as PNG bytes."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from headrace.model import drawing
+from headrace.model.drawing import BLUE, GREEN, ORANGE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
-"""Of the palette of Okabe and Ito (2008)."""
-MOST_DRAWN = 60
-"""Groups, or folds, in a figure: PNG and readers know an end."""
 
 Rows = Sequence[Mapping[str, float]]
 Summary = Mapping[str, Any]
 
 
-def learning_curves(history: Rows) -> bytes:
-    """Loss and accuracy over the epochs, of training and validation.
+CLASS_CURVES = {
+    "accuracy": "training accuracy",
+    "val_accuracy": "validation accuracy",
+    "val_macro_f1": "validation macro-F1",
+}
 
-    Rows hold `epoch`, `loss`, `val_loss`, `accuracy`, `val_accuracy`, `val_macro_f1`; what a row
-    lacks is not drawn.
+
+def learning_curves(
+    history: Rows, names: Mapping[str, str] = CLASS_CURVES, ylabel: str = "score"
+) -> bytes:
+    """Loss and scores over the epochs, of training and validation.
+
+    Args:
+        history: rows of `epoch`, `loss`, `val_loss` and scores; what a row lacks is not drawn.
+        names: keys of at most three scores, as of a target's `curves` -> what they are called.
+        ylabel: what the scores are.
     """
-    figure = _figure(10, 4)
-    loss, accuracy = figure.subplots(1, 2)
+    figure = drawing.blank(10, 4)
+    loss, scores = figure.subplots(1, 2)
     _curves(loss, history, {"loss": "training", "val_loss": "validation"})
     loss.set(xlabel="epoch", ylabel="loss")
-    names = {
-        "accuracy": "training accuracy",
-        "val_accuracy": "validation accuracy",
-        "val_macro_f1": "validation macro-F1",
-    }
-    _curves(accuracy, history, names)
-    accuracy.set(xlabel="epoch", ylabel="score")
-    return _png(figure)
+    _curves(scores, history, names)
+    scores.set(xlabel="epoch", ylabel=ylabel)
+    return drawing.png(figure)
 
 
 def fold_curves(histories: Mapping[str, Rows]) -> bytes:
@@ -52,9 +51,9 @@ def fold_curves(histories: Mapping[str, Rows]) -> bytes:
         histories: title -> rows as of `learning_curves`; of more than MOST_DRAWN, the first are
             drawn.
     """
-    drawn = list(histories.items())[:MOST_DRAWN]
+    drawn = list(histories.items())[: drawing.MOST_DRAWN]
     rows = -(-len(drawn) // 3)
-    figure = _figure(10, 2.4 * rows)
+    figure = drawing.blank(10, 2.4 * rows)
     panels = figure.subplots(rows, 3, squeeze=False, sharex=True, sharey=True)
     for place in panels.flat[len(drawn) :]:
         place.set_axis_off()
@@ -64,7 +63,7 @@ def fold_curves(histories: Mapping[str, Rows]) -> bytes:
         place.tick_params(labelsize=7)
         if place.lines:
             place.legend(fontsize=7)
-    return _png(figure)
+    return drawing.png(figure)
 
 
 def confusion_matrix(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
@@ -74,7 +73,7 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
     counts = np.asarray(confusion, np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = max(4.0, 1.5 + 0.55 * len(classes))
-    figure = _figure(side + 1, side)
+    figure = drawing.blank(side + 1, side)
     axes = figure.subplots()
     display = ConfusionMatrixDisplay(shares, display_labels=list(classes))
     display.plot(
@@ -87,35 +86,39 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str]) -> bytes:
         text_kw={"fontsize": 7},
     )
     axes.set(xlabel="predicted", ylabel="label")
-    return _png(figure)
+    return drawing.png(figure)
 
 
-def class_bars(summary: Summary) -> bytes:
-    """Precision, recall and F1 of each class of a `Scores.summary`."""
-    per_class = summary["per_class"]
-    names = [f"{name} ({scores['windows']:,})" for name, scores in per_class.items()]
+def class_bars(summary: Summary, key: str = "per_class") -> bytes:
+    """Precision, recall and F1 of each class of a summary of scores; of labels `per_label`."""
+    classes = summary[key]
     columns = {
-        key: [scores[key] for scores in per_class.values()] for key in ("precision", "recall", "f1")
+        score: [scores[score] for scores in classes.values()]
+        for score in ("precision", "recall", "f1")
     }
-    return _bars(names, columns, summary["macro_f1"], "macro-F1")
+    return drawing.bars(_counted(classes), columns, summary["macro_f1"], "macro-F1")
 
 
-def group_bars(summary: Summary) -> bytes:
-    """Accuracy and macro-F1 of each group of a `Scores.summary`; of many groups, of the worst."""
-    per_group = summary["per_group"]
-    if len(per_group) > MOST_DRAWN:
-        worst = sorted(per_group.items(), key=lambda item: item[1]["accuracy"])
-        per_group = dict(worst[:MOST_DRAWN])
-    names = [f"{name} ({scores['windows']:,})" for name, scores in per_group.items()]
-    columns = {
-        key: [scores[key] for scores in per_group.values()] for key in ("accuracy", "macro_f1")
-    }
-    return _bars(names, columns, summary["accuracy"], "accuracy over all")
+def group_bars(summary: Summary, score: str = "accuracy", title: str = "accuracy") -> bytes:
+    """A score and macro-F1 of each group of a summary; of many groups, of the worst."""
+    groups = summary["per_group"]
+    if len(groups) > drawing.MOST_DRAWN:
+        worst = sorted(groups.items(), key=lambda item: item[1][score])
+        groups = dict(worst[: drawing.MOST_DRAWN])
+    columns = {key: [each[key] for each in groups.values()] for key in (score, "macro_f1")}
+    return drawing.bars(_counted(groups), columns, summary[score], f"{title} over all")
+
+
+def _counted(scores: Mapping[str, Summary]) -> list[str]:
+    """Names with how many windows, or samples, they have."""
+    return [
+        f"{name} ({each.get('samples', each.get('windows')):,})" for name, each in scores.items()
+    ]
 
 
 def calibration_curve(summary: Summary) -> bytes:
     """Accuracy over confidence of a `Scores.summary`, one point a bin."""
-    figure = _figure(5, 5)
+    figure = drawing.blank(5, 5)
     axes = figure.subplots()
     bins = summary["calibration"]
     axes.plot([0, 1], [0, 1], color="0.6", linestyle=":", label="calibrated")
@@ -128,7 +131,7 @@ def calibration_curve(summary: Summary) -> bytes:
     )
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend()
-    return _png(figure)
+    return drawing.png(figure)
 
 
 def memory_timelines(stages: Sequence[Mapping[str, Any]]) -> bytes:
@@ -138,7 +141,7 @@ def memory_timelines(stages: Sequence[Mapping[str, Any]]) -> bytes:
     budget of more than twice the projection is only named: drawn, it would flatten the course.
     """
     mib = 2.0**20
-    figure = _figure(5 * len(stages), 3.5)
+    figure = drawing.blank(5 * len(stages), 3.5)
     for axes, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages, strict=True):
         points = np.asarray(stage["timeline"], np.float64).reshape(-1, 2)
         axes.fill_between(points[:, 0], points[:, 1] / mib, color=BLUE, alpha=0.3, linewidth=0)
@@ -152,7 +155,7 @@ def memory_timelines(stages: Sequence[Mapping[str, Any]]) -> bytes:
             axes.plot([], [], " ", label=name)
         axes.set(title=stage["stage"], xlabel="seconds", ylabel="MiB", ylim=(0, None))
         axes.legend(loc="lower right")
-    return _png(figure)
+    return drawing.png(figure)
 
 
 def differences(names: Sequence[str], values: ArrayLike, intervals: ArrayLike) -> bytes:
@@ -163,7 +166,7 @@ def differences(names: Sequence[str], values: ArrayLike, intervals: ArrayLike) -
         values: (n,) in percentage points.
         intervals: (n, 2) lower and upper ends; NaN where there is none.
     """
-    figure = _figure(7, 1.0 + 0.36 * len(names))
+    figure = drawing.blank(7, 1.0 + 0.36 * len(names))
     axes = figure.subplots()
     places, found = np.arange(len(names)), np.asarray(values, np.float64)
     edges = np.asarray(intervals, np.float64).reshape(-1, 2)
@@ -173,7 +176,7 @@ def differences(names: Sequence[str], values: ArrayLike, intervals: ArrayLike) -
     axes.set_yticks(places, names)
     axes.invert_yaxis()
     axes.set(xlabel="points of accuracy")
-    return _png(figure)
+    return drawing.png(figure)
 
 
 def signal_panels(panels: Sequence[tuple[str, ArrayLike, ArrayLike]]) -> bytes:
@@ -183,7 +186,7 @@ def signal_panels(panels: Sequence[tuple[str, ArrayLike, ArrayLike]]) -> bytes:
     """
     columns = 3
     rows = -(-len(panels) // columns)
-    figure = _figure(10, 2.1 * rows)
+    figure = drawing.blank(10, 2.1 * rows)
     axes = figure.subplots(rows, columns, squeeze=False)
     for number, place in enumerate(axes.flat):
         if number >= len(panels):
@@ -197,13 +200,7 @@ def signal_panels(panels: Sequence[tuple[str, ArrayLike, ArrayLike]]) -> bytes:
         place.set_title(title, fontsize=8)
         place.set_yticks([])
         place.tick_params(labelsize=7)
-    return _png(figure)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
+    return drawing.png(figure)
 
 
 def _curves(axes: Axes, history: Rows, names: Mapping[str, str]) -> None:
@@ -213,30 +210,3 @@ def _curves(axes: Axes, history: Rows, names: Mapping[str, str]) -> None:
             axes.plot(*zip(*points, strict=True), color=colour, label=name)
     if axes.lines:
         axes.legend()
-
-
-def _bars(
-    names: Sequence[str], columns: Mapping[str, Sequence[float]], line: float, line_name: str
-) -> bytes:
-    """Grouped horizontal bars on 0..1, the first name on top, with a line at a mean."""
-    figure = _figure(7, 1.2 + 0.32 * len(names) + 0.2 * len(columns))
-    axes = figure.subplots()
-    places = np.arange(len(names))
-    height = 0.8 / len(columns)
-    for number, (name, values) in enumerate(columns.items()):
-        colour = (BLUE, ORANGE, GREEN)[number]
-        offset = (number - (len(columns) - 1) / 2) * height
-        axes.barh(places + offset, values, height, color=colour, label=name.replace("_", "-"))
-    axes.axvline(line, color="0.4", linestyle=":", label=f"{line_name} {line:.3f}")
-    axes.set_yticks(places, names)
-    axes.invert_yaxis()
-    axes.set(xlim=(0, 1), xlabel="score")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=len(columns) + 1)
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    # Without the software's version the bytes depend on what is drawn alone.
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return buffer.getvalue()

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 
-from headrace.model import figures
+from headrace.model import drawing
 from headrace.pipeline.cli.main import main
 
-figures._png = lambda figure: b"\x89PNG"
+drawing.png = lambda figure: b"\x89PNG"
 print(json.dumps([main(command) for command in json.loads(sys.argv[1])]))

@@ -125,7 +125,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch("tensorflow.config.threading.get_intra_op_parallelism_threads", return_value=1),
         patch("tensorflow.config.threading.set_intra_op_parallelism_threads"),
         patch("tensorflow.config.threading.set_inter_op_parallelism_threads"),
-        patch("headrace.model.figures._png", return_value=b"\x89PNG"),
+        patch("headrace.model.drawing.png", return_value=b"\x89PNG"),
     ):
         assert [main(command) for command in commands] == [0, 0, 0, resumed]
     return folder

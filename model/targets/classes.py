@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.baseline import TREES, fit_baseline
+from headrace.model.figures import CLASS_CURVES
 from headrace.model.interface import NetworkTarget
 from headrace.model.scores import Scores
 from headrace.model.targets.interface import (
@@ -42,11 +43,7 @@ class ClassTarget(RefusesOptions):
         Headline("macro_f1", "macro-F1"),
         Headline("balanced_accuracy", "balanced accuracy"),
     )
-    curves: ClassVar[Mapping[str, str]] = {
-        "accuracy": "training accuracy",
-        "val_accuracy": "validation accuracy",
-        "val_macro_f1": "validation macro-F1",
-    }
+    curves: ClassVar[Mapping[str, str]] = CLASS_CURVES
     weight_shape: ClassVar[tuple[int, ...]] = ()
 
     def head(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -126,6 +123,17 @@ class ClassTarget(RefusesOptions):
     ) -> dict[str, NDArray[Any]]:
         """`class`, `probability` of it, and `p_NAME` of each class, (n,) each."""
         return class_columns(output, self.target.classes)
+
+    def figures(self, summary: Mapping[str, Any]) -> dict[str, bytes]:
+        """The confusion matrix, bars of classes and of groups, the calibration."""
+        from headrace.model import figures
+
+        return {
+            "confusion": figures.confusion_matrix(summary["confusion"], self.target.classes),
+            "classes": figures.class_bars(summary),
+            "groups": figures.group_bars(summary),
+            "calibration": figures.calibration_curve(summary),
+        }
 
     def example(self, rows: int, seed: int = 0) -> NDArray[Any]:
         """Codes (rows,) int32."""

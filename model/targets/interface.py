@@ -118,7 +118,7 @@ class TargetModel(Protocol):
         headlines: scores that summaries show.
         paired: keys in `per_group` of a mean over all that is counted there, and of that count;
             the differences of two models on the same windows are drawn from them.
-        curves: keys of a training's history beside the losses -> their names in a figure.
+        curves: keys of a training's history beside the losses, three at most -> their names.
         refusals: option -> why it is refused, a sentence without its end. Options are `mix`,
             `balance` (by class), `label_smoothing`, `class_weight_power`.
         weight_shape: of the sample weight of one window.
@@ -222,6 +222,9 @@ class TargetModel(Protocol):
         self, output: NDArray[np.floating], chosen: Chosen = NOTHING_CHOSEN
     ) -> dict[str, NDArray[Any]]:
         """Columns of a file of predictions (n, *shape): one row a window, or one a step."""
+
+    def figures(self, summary: Mapping[str, Any]) -> dict[str, bytes]:
+        """Figures of a summary of scores: name of the file -> PNG."""
 
     def example(self, rows: int, seed: int = 0) -> NDArray[Any]:
         """Labels of noise as a store would hold them (rows, ...), to try a network on."""

@@ -150,6 +150,17 @@ class LabelsTarget(RefusesOptions):
         found = {name: output[:, at] >= limits[at] for at, name in names}
         return found | {f"p_{name}": output[:, at] for at, name in names}
 
+    def figures(self, summary: Mapping[str, Any]) -> dict[str, bytes]:
+        """Precision over recall, bars of labels and of groups."""
+        from headrace.model import figures
+        from headrace.model.figures_labels import precision_recall_curves
+
+        return {
+            "precision_recall": precision_recall_curves(summary),
+            "labels": figures.class_bars(summary, "per_label"),
+            "groups": figures.group_bars(summary, "label_accuracy", "accuracy of labels"),
+        }
+
     def example(self, rows: int, seed: int = 0) -> NDArray[Any]:
         """(rows, K) uint8."""
         rng = np.random.default_rng(seed)

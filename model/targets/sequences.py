@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.baseline import fit_sequence_baseline
+from headrace.model.figures import CLASS_CURVES
 from headrace.model.interface import NetworkTarget
 from headrace.model.targets.classes import (
     class_columns,
@@ -49,11 +50,7 @@ class SequenceTarget(RefusesOptions):
         Headline("macro_f1", "macro-F1 of samples"),
         Headline("segment_f1_50", "F1 of segments at overlap 0.5"),
     )
-    curves: ClassVar[Mapping[str, str]] = {
-        "accuracy": "training accuracy",
-        "val_accuracy": "validation accuracy",
-        "val_macro_f1": "validation macro-F1",
-    }
+    curves: ClassVar[Mapping[str, str]] = CLASS_CURVES
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
@@ -145,6 +142,16 @@ class SequenceTarget(RefusesOptions):
         flat = output.reshape(-1, self.target.count)
         step = np.tile(np.arange(self.target.length, dtype=np.int32), len(output))
         return {"step": step, **class_columns(flat, self.target.classes)}
+
+    def figures(self, summary: Mapping[str, Any]) -> dict[str, bytes]:
+        """The confusion matrix of samples, bars of classes and of groups."""
+        from headrace.model import figures
+
+        return {
+            "confusion": figures.confusion_matrix(summary["confusion"], self.target.classes),
+            "classes": figures.class_bars(summary),
+            "groups": figures.group_bars(summary),
+        }
 
     def example(self, rows: int, seed: int = 0) -> NDArray[Any]:
         """(rows, length) int32, some of them -1."""

@@ -141,6 +141,20 @@ class ValueTarget(RefusesOptions):
         """A column a value, in units, under its name."""
         return {name: output[:, at] for at, name in enumerate(self.target.names)}
 
+    def figures(self, summary: Mapping[str, Any]) -> dict[str, bytes]:
+        """Predicted against true, residuals over all and by group."""
+        from headrace.model.figures_values import (
+            group_residuals,
+            predicted_against_true,
+            residuals,
+        )
+
+        return {
+            "predicted": predicted_against_true(summary),
+            "residuals": residuals(summary),
+            "groups": group_residuals(summary, self.headlines[0].unit),
+        }
+
     def example(self, rows: int, seed: int = 0) -> NDArray[Any]:
         """(rows, K) float32."""
         shape = (rows, self.target.count)

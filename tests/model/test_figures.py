@@ -53,7 +53,7 @@ def test_bars_grow_with_the_groups() -> None:
 def test_of_more_groups_or_folds_than_a_figure_holds_some_are_drawn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("headrace.model.figures.MOST_DRAWN", 3)
+    monkeypatch.setattr("headrace.model.drawing.MOST_DRAWN", 3)
     few, many = summary(groups=3), summary(groups=200)
     assert pixels(group_bars(few)).shape == pixels(group_bars(many)).shape
     rows = [{"epoch": 1, "loss": 1.0, "val_loss": 2.0}, {"epoch": 2, "loss": 0.5, "val_loss": 1.0}]

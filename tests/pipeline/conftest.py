@@ -22,7 +22,7 @@ from tests.conftest import Share, request_for
 def without_drawing() -> Iterator[None]:
     """Figures are made and not drawn, which takes most of the time of a small evaluation."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("headrace.model.figures._png", lambda figure: b"\x89PNG")
+        patch.setattr("headrace.model.drawing.png", lambda figure: b"\x89PNG")
         yield
 
 

@@ -22,7 +22,7 @@ STATISTICS = TargetStatistics.fit([60.0, 1.0], [20.0, 0.5])
 
 def rows(kind: str, count: int = 400, seed: int = 0) -> tuple[np.ndarray, ...]:
     """Predictions that are often right, labels, groups and source indices."""
-    rng, target = np.random.default_rng(seed), TARGETS[kind]
+    rng, target = np.random.default_rng(seed + 100), TARGETS[kind]
     model = target_model(target)
     label = model.example(count, seed)
     shape = (count, *target.shape)
