@@ -43,6 +43,7 @@ class ClassTarget(RefusesOptions):
         Headline("macro_f1", "macro-F1"),
         Headline("balanced_accuracy", "balanced accuracy"),
     )
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
     curves: ClassVar[Mapping[str, str]] = CLASS_CURVES
     weight_shape: ClassVar[tuple[int, ...]] = ()
 

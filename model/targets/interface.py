@@ -141,6 +141,10 @@ class TargetModel(Protocol):
         """Keys of a training's history beside the losses, and their names."""
 
     @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Of `metrics`."""
+
+    @property
     def refusals(self) -> Mapping[str, str]:
         """Options, and why they are refused."""
 

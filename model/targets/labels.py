@@ -45,6 +45,7 @@ class LabelsTarget(RefusesOptions):
         Headline("average_precision", "average precision"),
         Headline("auroc", "AUROC"),
     )
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
     curves: ClassVar[Mapping[str, str]] = {
         "accuracy": "training accuracy of labels",
         "val_label_accuracy": "validation accuracy of labels",

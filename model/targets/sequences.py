@@ -50,6 +50,7 @@ class SequenceTarget(RefusesOptions):
         Headline("macro_f1", "macro-F1 of samples"),
         Headline("segment_f1_50", "F1 of segments at overlap 0.5"),
     )
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
     curves: ClassVar[Mapping[str, str]] = CLASS_CURVES
 
     @property

@@ -43,6 +43,7 @@ class ValueTarget(RefusesOptions):
         "label_smoothing": "a value has no other classes to spread a share of it over",
         "class_weight_power": "values are no classes, so none is rare",
     }
+    metric_names: ClassVar[tuple[str, ...]] = ("scaled_mae",)
     curves: ClassVar[Mapping[str, str]] = {"val_mae": "validation MAE", "val_rmse": "RMSE"}
     weight_shape: ClassVar[tuple[int, ...]] = ()
 

@@ -143,12 +143,12 @@ def _finish(stage: str, network: Any, classes: int) -> None:
 def _batch(
     rows: int, fitted: Fitted, heads: list[str]
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    from headrace.pipeline.training.network import example_batch
+
     rng = np.random.default_rng(0)
     given = {
         name: rng.normal(size=(rows, *shape)).astype(np.float32)
         for name, shape in fitted.inputs.shapes.items()
     }
-    count = fitted.target.count
-    labels = np.eye(count, dtype=np.float32)[rng.integers(count, size=rows)]
-    weights = np.ones(rows, np.float32)
+    labels, weights = example_batch(fitted.target, rows)
     return given, dict.fromkeys(heads, labels), dict.fromkeys(heads, weights)

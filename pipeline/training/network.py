@@ -24,6 +24,8 @@ from headrace.model.own_network import (
     own_objects,
     uncompiled_copy,
 )
+from headrace.model.targets.interface import TargetStatistics
+from headrace.model.targets.registry import target_model
 from headrace.pipeline.config.functions import (
     NO_GRADIENTS,
     load_named,
@@ -80,11 +82,11 @@ class Fitted:
     def logged(self, logs: Mapping[str, Any]) -> dict[str, Any]:
         """What a step logs: `accuracy`, not `label_accuracy`.
 
-        Of ours the loss and the accuracy, and metrics of the user's; of the user's own all.
+        Of ours the loss, the target's metrics and those of the user's; of the user's own all.
         """
         brief = {name: name.removeprefix(f"{LABEL}_") for name in logs}
         named = {name if short in logs else short: logs[name] for name, short in brief.items()}
-        kept = {"loss", "accuracy", *self.metric_names}
+        kept = {"loss", *target_model(self.target).metric_names, *self.metric_names}
         return {name: value for name, value in named.items() if self.own or name in kept}
 
     def require_loss(self, logs: Mapping[str, Any]) -> None:
@@ -118,7 +120,7 @@ def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epoc
     """
     given, target = described(inputs, config.model.inputs), NetworkTarget(inputs.classes)
     options, metrics = optimiser_options(config.train), _own_metrics(config)
-    own = OwnFunctions(_own_loss(config, len(inputs.classes)), tuple(make() for make in metrics))
+    own = OwnFunctions(_own_loss(config, target), tuple(make() for make in metrics))
     measured = {"metrics": metrics, "metric_names": tuple(each.name for each in own.metrics)}
     if config.model.build is None:
         time, channels = inputs.spec.shape
@@ -216,25 +218,25 @@ def _fits(config: Config, key: str, reference: str) -> Iterator[None]:
             raise FunctionError(f"{key}: {reference} ({file}) {error}.") from error
 
 
-def _own_loss(config: Config, classes: int) -> Any:
+def _own_loss(config: Config, target: NetworkTarget) -> Any:
     if config.train.loss is None:
         return None
     function = load_named(config, "train.loss", config.train.loss)
     with users_code(config, "train.loss"):
         loss = function() if takes_nothing(function) else function
         if callable(loss):  # Keras takes names too.
-            _require_gradient(loss, classes)
+            _require_gradient(loss, target)
     return loss
 
 
-def _require_gradient(loss: Callable[..., Any], classes: int) -> None:
-    """Check that a loss depends on probabilities; a regularised network would train without.
+def _require_gradient(loss: Callable[..., Any], target: NetworkTarget) -> None:
+    """Check that a loss depends on outputs; a regularised network would train without.
 
     Raises:
         ValueError: as Keras' optimizers, of a network without regularisation.
     """
-    labels = tf.eye(classes)
-    given = tf.fill((classes, classes), 1 / classes)
+    labels = tf.constant(example_batch(target, target.count)[0])
+    given = tf.fill(labels.shape, 1 / target.count)
     with tf.GradientTape() as tape:
         tape.watch(given)
         found = loss(labels, given)
@@ -276,10 +278,19 @@ def _symbolic_batch(fitted: Fitted) -> Any:
         name: keras.KerasTensor((None, *shape), fitted.inputs.dtype)
         for name, shape in fitted.inputs.shapes.items()
     }
-    label = keras.KerasTensor((None, fitted.target.count), "float32")
-    weight = keras.KerasTensor((None,), "float32")
+    label, weight = (
+        keras.KerasTensor((None, *each.shape[1:]), "float32")
+        for each in example_batch(fitted.target, 1)
+    )
     names = fitted.heads.names
     return fitted.batch((inputs, dict.fromkeys(names, label), dict.fromkeys(names, weight)))
+
+
+def example_batch(target: NetworkTarget, rows: int) -> tuple[Any, Any]:
+    """Encoded labels of noise and their weights (rows, ...), float32, to try a network on."""
+    model = target_model(target)
+    statistics = TargetStatistics.fit([0.0] * target.count, [1.0] * target.count)
+    return model.encode_arrays(model.example(rows), statistics)
 
 
 def _short(error: Exception) -> str:

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from headrace.model.interface import NetworkTarget
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.functions import load_named, users_code
 from headrace.pipeline.evaluation.stage import run_evaluate
@@ -159,12 +160,13 @@ def test_a_loss_that_does_not_depend_on_the_probabilities_is_refused_whatever_th
     tmp_path: Path, tiny_config: Config
 ) -> None:
     (tmp_path / "mine.py").write_text(CONSTANT)
+    target = NetworkTarget(("a", "b", "c"))
     config = config_of(tmp_path, tiny_config, train={"loss": "mine:constant"})
     with refused(FunctionError, "train.loss", "mine:constant", "mine.py"):
-        _own_loss(config, 3)
+        _own_loss(config, target)
     for name in ("CategoricalFocalCrossentropy", "mean_squared_error"):
         loss = {"loss": f"keras.losses:{name}"}
-        assert _own_loss(config_of(tmp_path, tiny_config, train=loss), 3) is not None
+        assert _own_loss(config_of(tmp_path, tiny_config, train=loss), target) is not None
 
 
 def test_an_own_loss_that_takes_other_arguments_is_named_wherever_it_is_called(
