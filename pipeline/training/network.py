@@ -24,7 +24,7 @@ from headrace.model.own_network import (
     own_objects,
     uncompiled_copy,
 )
-from headrace.model.targets.interface import TargetStatistics
+from headrace.model.targets.interface import NO_STATISTICS, TargetStatistics
 from headrace.model.targets.registry import target_model
 from headrace.pipeline.config.functions import (
     NO_GRADIENTS,
@@ -54,10 +54,11 @@ class Fitted:
         heads: its outputs.
         own: it is the user's.
         compiled_by_user: so is its optimizer.
-        weighted: batches have sample weights. Without class weights all are 1, and a `train_step`
-            of the user's may unpack two parts of a batch.
+        weighted: batches have sample weights. Without class weights all are 1, but for sequences,
+            and a `train_step` of the user's may unpack two parts of a batch.
         metrics: the user's, each called for a new one.
         metric_names: of these.
+        statistics: of the target's training rows.
     """
 
     model: keras.Model
@@ -69,6 +70,7 @@ class Fitted:
     weighted: bool
     metrics: tuple[Callable[[], keras.metrics.Metric], ...] = ()
     metric_names: tuple[str, ...] = ()
+    statistics: TargetStatistics = NO_STATISTICS
 
     def batch(self, given: Any) -> Any:
         """Inputs, labels and weights of the stream as `train_step` takes them."""
@@ -104,16 +106,28 @@ class Fitted:
 
     def for_use(self, normaliser: Normaliser) -> keras.Model:
         """The model in units, with the weights of the moment."""
-        return with_normalisation(self.model, normaliser, self.inputs.shapes)
+        return self.in_units(self.model, normaliser)
+
+    def in_units(self, network: keras.Model, normaliser: Normaliser) -> keras.Model:
+        """A network that is like the model, from inputs in units to a target in units."""
+        decode = target_model(self.target).decode(self.statistics)
+        return with_normalisation(network, normaliser, self.inputs.shapes, decode)
 
 
-def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epochs: int) -> Fitted:
+def make_network(
+    config: Config,
+    inputs: ModelInputs,
+    steps_per_epoch: int,
+    epochs: int,
+    statistics: TargetStatistics = NO_STATISTICS,
+) -> Fitted:
     """Build and compile the network, with every variable that its training will change.
 
     Args:
         config: resolved.
         inputs: of the store.
         steps_per_epoch, epochs: of the training.
+        statistics: of the target's training rows.
 
     Raises:
         UserError: the user's network, loss or metrics fail, or do not fit.
@@ -121,7 +135,11 @@ def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epoc
     given, target = described(inputs, config.model.inputs), NetworkTarget(inputs.classes)
     options, metrics = optimiser_options(config.train), _own_metrics(config)
     own = OwnFunctions(_own_loss(config, target), tuple(make() for make in metrics))
-    measured = {"metrics": metrics, "metric_names": tuple(each.name for each in own.metrics)}
+    measured: dict[str, Any] = {
+        "metrics": metrics,
+        "metric_names": tuple(each.name for each in own.metrics),
+        "statistics": statistics,
+    }
     if config.model.build is None:
         time, channels = inputs.spec.shape
         network = build_network(config.model, time, channels, len(inputs.features), target)
@@ -142,7 +160,8 @@ def make_network(config: Config, inputs: ModelInputs, steps_per_epoch: int, epoc
             f"{key} plays no part: {config.model.build} returns a network that is compiled. Leave "
             "it out, or do not compile."
         )
-    weighted = config.train.class_weight_power > 0
+    # Steps without a label weigh nothing.
+    weighted = config.train.class_weight_power > 0 or target.keeps_time
     fitted = Fitted(network, given, target, heads, True, compiled, weighted, **measured)
     with users_code(config, BUILD):
         # What `fit` does before its first step: variables of the loss, metrics and optimizer.
@@ -168,7 +187,7 @@ def require_savable(fitted: Fitted, normaliser: Normaliser, config: Config) -> N
     objects = own_objects(loaded_modules(config))
     try:
         copy = _saved_form(fitted, objects)
-        check_saved(with_normalisation(copy, normaliser, fitted.inputs.shapes), objects)
+        check_saved(fitted.in_units(copy, normaliser), objects)
     except Exception as error:
         raise FunctionError(
             f"The network of {config.model.build} cannot be saved and loaded again "
@@ -186,7 +205,7 @@ def model_to_save(
     """
     copy = _saved_form(fitted, own_objects(loaded_modules(config)) if fitted.own else {})
     copy.set_weights(weights)
-    return with_normalisation(copy, normaliser, fitted.inputs.shapes)
+    return fitted.in_units(copy, normaliser)
 
 
 def _saved_form(fitted: Fitted, objects: Mapping[str, Any]) -> keras.Model:
@@ -289,8 +308,12 @@ def _symbolic_batch(fitted: Fitted) -> Any:
 def example_batch(target: NetworkTarget, rows: int) -> tuple[Any, Any]:
     """Encoded labels of noise and their weights (rows, ...), float32, to try a network on."""
     model = target_model(target)
-    statistics = TargetStatistics.fit([0.0] * target.count, [1.0] * target.count)
-    return model.encode_arrays(model.example(rows), statistics)
+    return model.encode_arrays(model.example(rows), unit_statistics(target))
+
+
+def unit_statistics(target: NetworkTarget) -> TargetStatistics:
+    """Those of labels of mean 0 and deviation 1."""
+    return TargetStatistics.fit([0.0] * target.count, [1.0] * target.count)
 
 
 def _short(error: Exception) -> str:

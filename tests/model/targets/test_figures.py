@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from headrace.model.figures import learning_curves
-from headrace.model.figures_sequences import MOST_TIMELINES, Lines, timelines
+from headrace.model.figures_sequences import Lines, timelines
 from headrace.model.targets.registry import target_model
 from tests.model.targets.streams import TARGETS, rows, scored
 
@@ -41,16 +41,23 @@ def test_of_more_groups_than_a_figure_holds_the_worst_are_drawn(
 
 
 @pytest.mark.parametrize("classes", [3, 25])
-def test_timelines_stand_over_each_other_and_unlabelled_steps_are_white(classes: int) -> None:
+def test_timelines_stand_over_each_other_and_unlabelled_steps_are_white(
+    classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.model.figures_sequences.MOST_TIMELINES", 3)
     names = [f"class {number}" for number in range(classes)]
     label = np.repeat(np.arange(-1, 3), 30)
-    lines = [Lines(f"{n}", 0.5, {"label": label, "network": label + 0}) for n in range(13)]
-    one, many = (pixels(timelines(lines[:count], names)) for count in (1, 13))
-    assert many.shape[0] > 4 * one.shape[0]
-    assert timelines(lines, names) == timelines(lines[:MOST_TIMELINES], names)
-    assert timelines([], names).startswith(b"\x89PNG")
+    lines = [Lines(f"{n}", 0.5, {"label": label, "network": label + 0}) for n in range(4)]
+    many, more = timelines(lines[:3], names), timelines(lines, names)
+    one = pixels(timelines(lines[:1], names))
+    assert many == more
+    assert pixels(many).shape[0] > 1.5 * one.shape[0]
     row = one[one.shape[0] // 4]
     assert (row[250:450, :3] == 1).all(axis=1).mean() > 0.5
+
+
+def test_without_a_recording_there_is_an_empty_figure() -> None:
+    assert pixels(timelines([], ["a", "b"])).size
 
 
 def test_learning_curves_show_the_scores_of_the_kind() -> None:
