@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from headrace.model.baseline import TREES, fit_baseline
 from headrace.model.figures import CLASS_CURVES
 from headrace.model.interface import NetworkTarget
-from headrace.model.scores import Scores
+from headrace.model.scores import Scores, summarise_confusion
 from headrace.model.targets.interface import (
     NO_STATISTICS,
     NOTHING_CHOSEN,
@@ -106,6 +106,11 @@ class ClassTarget(RefusesOptions):
     ) -> Scores:
         """Confusion counts, calibration, the most confident mistakes."""
         return Scores(self.target.classes, groups, mistakes)
+
+    def pooled(self, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Scores of the confusion counts added up: `model.scores.summarise_confusion`."""
+        confusion = np.sum([each["confusion"] for each in summaries], axis=0)
+        return summarise_confusion(confusion, self.target.classes)
 
     def baseline(
         self,

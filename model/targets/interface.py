@@ -212,6 +212,16 @@ class TargetModel(Protocol):
     ) -> TargetScores:
         """Empty scores over named groups; keeps so many of the worst mistakes."""
 
+    def pooled(self, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Scores of disjoint groups together, such as those of several folds, JSON-able.
+
+        Args:
+            summaries: at least one, of scores of this kind.
+
+        Returns:
+            `windows`, the headlines, and of each class, label or value what can be added up.
+        """
+
     def baseline(
         self,
         features: NDArray[np.floating],

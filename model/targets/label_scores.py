@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,6 +182,9 @@ class LabelScores:
         return {
             name: {
                 "windows": int(right[at] + less[at]),
+                "right": int(right[at]),
+                "made_up": int(more[at]),
+                "missed": int(less[at]),
                 **{key: float(values[at]) for key, values in columns.items()},
             }
             for at, name in enumerate(self.names)
@@ -205,6 +208,41 @@ class LabelScores:
         names = (*_at_thresholds(self.counts, self.windows, self.exact), *self._ranked(self.ranks))
         block = max(1, min(200, _BLOCK_NUMBERS // sums.shape[1]))
         return drawn_intervals(sums, scores, names, block=block)
+
+
+def pooled_labels(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Scores of disjoint groups together: `windows`, the headlines and the like, `per_label`.
+
+    Counts are added up. Probabilities of networks that were trained apart are not comparable, so
+    of the ranking it is the mean over the summaries, by their windows (Forman and Scholz 2010,
+    SIGKDD Explorations 12(1)).
+    """
+    names = list(summaries[0]["per_label"])
+    keys = ("right", "made_up", "missed")
+    counts = np.sum(
+        [[[each["per_label"][n][key] for key in keys] for n in names] for each in summaries], axis=0
+    )
+    windows = np.array([each["windows"] for each in summaries])
+    exact = sum(each["exact_match"] * each["windows"] for each in summaries)
+    ranked = {
+        key: float(np.dot(windows, [each[key] for each in summaries]) / max(windows.sum(), 1))
+        for key in ("average_precision", "auroc")
+    }
+    found = _at_thresholds(counts, windows.sum(), exact)
+    f1 = _f1(*counts.T)
+    return {
+        "windows": int(windows.sum()),
+        **{key: float(value) for key, value in found.items()},
+        **ranked,
+        "per_label": {
+            name: {
+                "windows": int(counts[at, 0] + counts[at, 2]),
+                **dict(zip(keys, counts[at].tolist(), strict=True)),
+                "f1": float(f1[at]),
+            }
+            for at, name in enumerate(names)
+        },
+    }
 
 
 def thresholds_of(chosen: Chosen, names: Sequence[str]) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ from headrace.model.targets.interface import (
     RefusesOptions,
     TargetStatistics,
 )
-from headrace.model.targets.label_scores import LabelScores, thresholds_of
+from headrace.model.targets.label_scores import LabelScores, pooled_labels, thresholds_of
 from headrace.model.targets.weights import label_weights
 
 if TYPE_CHECKING:
@@ -130,6 +130,10 @@ class LabelsTarget(RefusesOptions):
     ) -> LabelScores:
         """Counts at the thresholds chosen, 0.5 unless they are; histograms of scores."""
         return LabelScores(self.target.names, groups, mistakes, chosen)
+
+    def pooled(self, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Scores of the counts added up; average precision and AUROC are means over the parts."""
+        return pooled_labels(summaries)
 
     def baseline(
         self,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.interface import NetworkTarget
 from headrace.model.intervals import confusion_scores, drawn_intervals
@@ -75,8 +75,8 @@ class SequenceScores:
 
         `windows`; `samples` with a label, and `unlabelled`; accuracy, macro_f1, balanced_accuracy,
         `per_class`, `absent_classes`, `confusion` and what groups have, of samples, as
-        `model.scores.summarise_confusion`; `segment_f1_10`, `_25` and `_50`; `mistakes`, windows
-        with most samples wrong.
+        `model.scores.summarise_confusion`; `segment_f1_10`, `_25` and `_50`, and the `segments`
+        found, made up and missed (3, 3); `mistakes`, windows with most samples wrong.
         """
         per_group = {
             name: {
@@ -92,7 +92,8 @@ class SequenceScores:
             "windows": int(self.windows.sum()),
             "unlabelled": self.unlabelled,
             **whole,
-            **dict(zip(SEGMENTS, segment_f1(self.segments.sum(axis=0)).tolist(), strict=True)),
+            **_segment_scores(self.segments.sum(axis=0)),
+            "segments": self.segments.sum(axis=0).tolist(),
             "intervals": self._intervals() if intervals else {},
             "per_group": per_group,
             **{
@@ -133,6 +134,21 @@ class SequenceScores:
         return drawn_intervals(sums, scores, names)
 
 
+def pooled_sequences(
+    summaries: Sequence[Mapping[str, Any]], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Scores of the counts of disjoint groups together, as a summary's first part."""
+    confusion, segments = (
+        np.sum([each[key] for each in summaries], axis=0) for key in ("confusion", "segments")
+    )
+    return {
+        **{key: sum(each[key] for each in summaries) for key in ("windows", "unlabelled")},
+        **_renamed(summarise_confusion(confusion, classes)),
+        **_segment_scores(segments),
+        "segments": segments.tolist(),
+    }
+
+
 def _counts(
     label: NDArray[np.integer],
     predicted: NDArray[np.integer],
@@ -149,7 +165,12 @@ def _scores(
 ) -> dict[str, Any]:
     found = _renamed(summarise_confusion(confusion, classes))
     kept = {key: found[key] for key in ("samples", "accuracy", "macro_f1")}
-    return kept | dict(zip(SEGMENTS, segment_f1(segments).tolist(), strict=True))
+    return kept | _segment_scores(segments)
+
+
+def _segment_scores(counts: ArrayLike) -> dict[str, float]:
+    """F1 by overlap of counts (3, 3)."""
+    return dict(zip(SEGMENTS, segment_f1(counts).tolist(), strict=True))
 
 
 def _renamed(summary: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from headrace.model.targets.interface import (
     RefusesOptions,
     TargetStatistics,
 )
-from headrace.model.targets.sequence_scores import SequenceScores
+from headrace.model.targets.sequence_scores import SequenceScores, pooled_sequences
 from headrace.model.targets.weights import class_weights
 
 if TYPE_CHECKING:
@@ -124,6 +124,10 @@ class SequenceTarget(RefusesOptions):
     ) -> SequenceScores:
         """Confusion counts of samples, and segments within windows."""
         return SequenceScores(self.target, groups, mistakes)
+
+    def pooled(self, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Scores of the counts of samples and segments added up."""
+        return pooled_sequences(summaries, self.target.classes)
 
     def baseline(
         self,

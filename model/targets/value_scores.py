@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,10 +98,10 @@ class ValueScores:
         """Everything measured, JSON-able.
 
         `windows`; mae, rmse and bias (predicted less true), of several values the means, each in
-        its standard deviations; r2, their mean; `per_value` (unit, mae, rmse, bias, r2, and
-        median_error and error_90, that half and 90 % of errors do not exceed, to 9 %),
-        `intervals`, `per_group` (with `per_value` of several), `residuals` (value -> bins low,
-        high, windows), `sample` and `mistakes`, the largest first.
+        its standard deviations; r2, their mean; `per_value` (unit, mae, rmse, bias, r2, label_mean
+        and label_sd, and median_error and error_90, that half and 90 % of errors do not exceed, to
+        9 %), `intervals`, `per_group` (with `per_value` of several), `residuals` (value -> bins:
+        low, high, windows), `sample` and `mistakes`, the largest first.
         """
         per_group = {
             name: self._of_group(number)
@@ -119,6 +119,7 @@ class ValueScores:
                     **{key: float(values[at]) for key, values in each.items()},
                     "median_error": _quantile(self.residuals[at], 0.5),
                     "error_90": _quantile(self.residuals[at], 0.9),
+                    **self._label_moments(at),
                 }
                 for at, name in enumerate(self.names)
             },
@@ -146,6 +147,14 @@ class ValueScores:
                 for at, name in enumerate(self.names)
             }
         return found
+
+    def _label_moments(self, value: int) -> dict[str, float]:
+        """Of the labels that were scored, in units."""
+        windows = max(int(self.windows.sum()), 1)
+        label, squared = self.sums[:, value, 3:].sum(axis=0) / windows
+        centre = 0.0 if self._centre is None else float(self._centre[value])
+        deviation = float(np.sqrt(max(squared - label**2, 0.0)))
+        return {"label_mean": centre + float(label), "label_sd": deviation}
 
     def _means(self, each: dict[str, NDArray[np.float64]]) -> dict[str, float]:
         """Over values."""
@@ -178,6 +187,38 @@ class ValueScores:
             }
             for row in kept.rows
         ]
+
+
+def pooled_values(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Scores of disjoint groups together: `windows`, mae, rmse, bias, r2 and `per_value`.
+
+    Of several values mae, rmse and bias are in the standard deviations that each summary had.
+    """
+    share = np.array([each["windows"] for each in summaries], np.float64)
+    windows, share = int(share.sum()), share / max(share.sum(), 1)
+
+    def of(tables: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        columns = {key: np.array([each[key] for each in tables]) for key in ("mae", "rmse", "bias")}
+        mae, rmse, bias = (
+            np.dot(share, each**power)
+            for each, power in zip(columns.values(), (1, 2, 1), strict=True)
+        )
+        return {"mae": float(mae), "rmse": float(np.sqrt(rmse)), "bias": float(bias)}
+
+    per_value = {}
+    for name, first in summaries[0]["per_value"].items():
+        tables = [each["per_value"][name] for each in summaries]
+        means, deviations = (
+            np.array([each[key] for each in tables]) for key in ("label_mean", "label_sd")
+        )
+        mean = float(np.dot(share, means))
+        variance = float(np.dot(share, deviations**2 + (means - mean) ** 2))
+        found = {"unit": first["unit"], **of(tables)}
+        missed = found["rmse"] ** 2
+        r2 = 1 - missed / variance if variance > 0 else float(missed == 0 and windows > 0)
+        per_value[name] = found | {"r2": r2, "label_mean": mean, "label_sd": variance**0.5}
+    r2 = float(np.mean([each["r2"] for each in per_value.values()]))
+    return {"windows": windows, **of(summaries), "r2": r2, "per_value": per_value}
 
 
 def _errors(sums: NDArray[np.float64], windows: Any) -> dict[str, NDArray[np.float64]]:

@@ -23,7 +23,7 @@ from headrace.model.targets.interface import (
     TargetStatistics,
 )
 from headrace.model.targets.labels import activated
-from headrace.model.targets.value_scores import ValueScores
+from headrace.model.targets.value_scores import ValueScores, pooled_values
 
 if TYPE_CHECKING:
     import keras
@@ -124,6 +124,10 @@ class ValueTarget(RefusesOptions):
     ) -> ValueScores:
         """Errors by group and value; several values are weighed by the statistics' deviations."""
         return ValueScores(self.target, groups, mistakes, statistics)
+
+    def pooled(self, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Errors over all windows; R2 about the mean of all labels."""
+        return pooled_values(summaries)
 
     def baseline(
         self,

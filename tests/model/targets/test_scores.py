@@ -70,6 +70,24 @@ def test_scores_do_not_depend_on_how_windows_are_cut_into_batches(
     assert one.chosen() == other.chosen()
 
 
+@KINDS
+def test_scores_of_disjoint_groups_are_pooled_to_those_of_all(kind: str) -> None:
+    model, columns = target_model(TARGETS[kind]), rows(kind, 600)
+    first = columns[2] < 2
+    parts = [scored(kind, tuple(each[these] for each in columns)) for these in (first, ~first)]
+    found = model.pooled([each.summary(intervals=False) for each in parts])
+    whole = scored(kind, columns).summary(intervals=False)
+    assert json.loads(json.dumps(found)) == found
+    loose = {"average_precision", "auroc", "rmse"} if kind != "class" else set()
+    for key in ("windows", *(each.key for each in model.headlines)):
+        assert found[key] == pytest.approx(whole[key], rel=0.03 if key in loose else 1e-6)
+    (table,) = (key for key in found if key.startswith("per_"))
+    for name, each in found[table].items():
+        wanted = {key: whole[table][name][key] for key in each}
+        assert each.pop("unit", "") == wanted.pop("unit", "")
+        assert each == pytest.approx(wanted, rel=1e-6)
+
+
 @pytest.mark.parametrize("kind", OTHERS)
 def test_scores_hold_no_more_after_more_windows(kind: str) -> None:
     def held(count: int) -> int:
