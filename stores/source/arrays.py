@@ -28,7 +28,7 @@ def find_array(
     Args:
         node: file or group.
         option: the option that names the array, for the error.
-        named: the option's value; "" finds nothing.
+        named: the option's value; "" finds nothing, `name[:, 0]` one column of an array.
         usual: names tried when `named` is None.
 
     Returns:
@@ -39,8 +39,11 @@ def find_array(
     """
     if named == "":
         return None
+    # Here, as arrays that are made of others need this module.
+    from headrace.stores.source.derived.column import column_array
+
     for name in usual if named is None else (named,):
-        found = node.array(name)
+        found = node.array(name) or column_array(node, name, option)
         if found is not None:
             return found
     if named is None:
