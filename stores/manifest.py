@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import xxhash
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from headrace.stores.layout.folds import Fold
 from headrace.stores.layout.layout import Geometry, Segment, shard_segments
@@ -20,13 +20,16 @@ from headrace.stores.shards.array_format import (
     group_metadata,
 )
 from headrace.stores.spec import WindowSpec
+from headrace.stores.target import Target, class_target
 
-FORMAT_VERSION = 3
-"""The newest, of stores whose blocks stand whole. 2 is that of others; 1 has no checksum of the
-manifest."""
+FORMAT_VERSION = 4
+"""The newest, of stores whose target is another than a class."""
+STRETCHED_FORMAT = 3
+"""Of stores of classes whose blocks stand whole."""
 OLDER_FORMAT = 2
-OF_BLOCKS = ("step", "stretch", "stretches")
-"""What manifests of format 3 say, and no older ones."""
+"""Of other stores of classes; 1 has no checksum of the manifest."""
+ADDED = {"step": 3, "stretch": 3, "stretches": 3, "other_target": 4}
+"""What manifests say from a format on."""
 TABLE_ROWS = 1024
 """Rows in a chunk of the manifest's own tables."""
 
@@ -43,6 +46,7 @@ class Manifest(BaseModel):
         raw_dtype, channel_scale: raw * scale = units.
         features: names of the columns of `features`; empty: no such array.
         classes, groups: names behind the numbers in `label` and `group`.
+        other_target: what `label` holds, if it is no class; it is written as `target`.
         grouped: False when windows were split without groups, which leaks.
         located: whether `recording` and `start` are stored.
         folds, chunk, shard, block: the layout.
@@ -86,6 +90,7 @@ class Manifest(BaseModel):
     dropped: tuple[tuple[int, int], ...] = ()
     filled: tuple[tuple[int, int], ...] = ()
     table_digests: dict[str, str] = {}
+    other_target: Target | None = Field(default=None, alias="target")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -94,8 +99,14 @@ class Manifest(BaseModel):
         if min(sizes) < 1 or self.shard % self.chunk:
             raise ValueError(f"sizes {sizes} make no store")
         blocks = self.stretch, self.step, self.stretches
-        if (self.format_version > 2) != (self.stretch > 0) or min(blocks) < 0:
+        if self.format_version != format_of(self.stretch, self.target) and (
+            self.format_version != 1 or self.stretch or not self.target.is_class
+        ):
             raise ValueError(f"stretches {blocks} are not those of format {self.format_version}")
+        if min(blocks) < 0:
+            raise ValueError(f"stretches {blocks} are none")
+        if self.classes != self.target.classes or self.target.every > self.time:
+            raise ValueError(f"{self.target} does not fit the classes {self.classes}")
         if self.stretch and (
             self.block != self.stretch
             or not 1 <= self.step <= self.time
@@ -133,6 +144,16 @@ class Manifest(BaseModel):
         )
 
     @property
+    def target(self) -> Target:
+        """What `label` holds."""
+        return self.other_target or class_target(self.classes)
+
+    def of_target(self, target: Target) -> Self:
+        """The same with another target."""
+        other = None if target.is_class else target
+        return self.model_copy(update={"classes": target.classes, "other_target": other})
+
+    @property
     def geometry(self) -> Geometry:
         """Units of reading, writing and shuffling."""
         return Geometry(self.chunk, self.shard, self.block, self.stretch > 0)
@@ -168,13 +189,13 @@ class Manifest(BaseModel):
 
     def arrays(self) -> tuple[ArrayFormat, ...]:
         """The arrays of the store."""
-        spec = self.spec
+        spec, target = self.spec, self.target
         found = [self._raw(spec)]
         if self.features:
             shape = (len(self.features),)
             found.append(self._array("features", shape, np.dtype("f4"), ("window", "feature")))
         found += [
-            self._array("label", (), np.dtype("i4"), ("window",)),
+            self._array("label", target.shape, target.dtype, target.dimensions),
             self._array("group", (), np.dtype("i4"), ("window",)),
             self._array("source_index", (), np.dtype("i8"), ("window",)),
         ]
@@ -211,13 +232,23 @@ class Manifest(BaseModel):
         return sum(-(-each.rows * each.row_bytes // self.windows) for each in self.arrays())
 
     def tables(self) -> tuple[ArrayFormat, ...]:
-        """The arrays of the subgroup: checksums by shard, moments and class counts by segment."""
+        """The arrays of the subgroup: checksums by shard, moments and tallies by segment.
+
+        `class_counts` holds the tallies of the target, which of classes are their counts.
+        """
+        target = self.target
         touched = (-(-fold.stop // self.shard) - fold.start // self.shard for fold in self.folds)
         segments = sum(touched)
         names = len(self.arrays())
         found = [
             self._table("shard_digest", self.shards, (names, 16), "u1", ("shard", "array", "byte")),
-            self._table("class_counts", segments, (len(self.classes),), "i8", ("segment", "class")),
+            self._table(
+                "class_counts",
+                segments,
+                (len(target.tally_names),),
+                "i8",
+                ("segment", target.words[0]),
+            ),
             self._table(
                 "raw_moments",
                 segments,
@@ -232,6 +263,11 @@ class Manifest(BaseModel):
                 self._table(
                     "feature_moments", segments, shape, "f8", ("segment", "moment", "feature")
                 )
+            )
+        if target.moment_names:
+            shape = (2, len(target.moment_names))
+            found.append(
+                self._table("label_moments", segments, shape, "f8", ("segment", "moment", "value"))
             )
         return tuple(found)
 
@@ -258,7 +294,7 @@ class Manifest(BaseModel):
                 "channel_scale": list(self.channel_scale),
             },
             "features": {"names": list(self.features)},
-            "label": {"names": list(self.classes)},
+            "label": self.target.attributes,
             "group": {"names": list(self.groups)},
         }
         return known.get(array, {})
@@ -268,9 +304,9 @@ class Manifest(BaseModel):
         return group_metadata(self.as_table())
 
     def as_table(self) -> dict[str, Any]:
-        """What is written of it: formats before 3 say nothing of stretches."""
-        left_out = set(OF_BLOCKS) if self.format_version < 3 else set()
-        return self.model_dump(mode="json", exclude=left_out)
+        """What is written of it: older formats say nothing of what came later."""
+        left_out = {key for key, since in ADDED.items() if self.format_version < since}
+        return self.model_dump(mode="json", exclude=left_out, by_alias=True)
 
     def root_bytes(self) -> bytes:
         """The group's `zarr.json`, which holds the checksum of the manifest's."""
@@ -293,3 +329,10 @@ class Manifest(BaseModel):
         return ArrayFormat(
             name, rows, shape, np.dtype(dtype), dimensions, TABLE_ROWS, TABLE_ROWS, "zstd", 1
         )
+
+
+def format_of(stretch: int, target: Target) -> int:
+    """The format of a store of such stretches and such a target: the oldest that can say it."""
+    if not target.is_class:
+        return FORMAT_VERSION
+    return STRETCHED_FORMAT if stretch else OLDER_FORMAT

@@ -8,3 +8,7 @@ class AddedLater:
 
     Stores and runs from before it keep theirs.
     """
+
+
+class OwnSection:
+    """On a key that the configuration has as a section of its own, which fills it in."""

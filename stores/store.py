@@ -27,6 +27,7 @@ from headrace.stores.shards.array_format import ArrayFormat
 from headrace.stores.shards.cut import CutWindows
 from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD
 from headrace.stores.shards.stretched import read_stretched
+from headrace.stores.target import Target
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class FoldMoments:
         count: windows.
         raw_mean, raw_std: (C,) float64, in units.
         feature_mean, feature_std: (F,) float64.
+        label_mean, label_std: (K,) float64 of a target of K values, in its units; else (0,).
     """
 
     count: int
@@ -44,6 +46,8 @@ class FoldMoments:
     raw_std: NDArray[np.float64]
     feature_mean: NDArray[np.float64]
     feature_std: NDArray[np.float64]
+    label_mean: NDArray[np.float64]
+    label_std: NDArray[np.float64]
 
 
 class Store:
@@ -165,8 +169,13 @@ class Store:
         return self.manifest.features
 
     @property
+    def target(self) -> Target:
+        """What `label` holds; of several parts with the classes of all."""
+        return self._names.target
+
+    @property
     def classes(self) -> tuple[str, ...]:
-        """Names behind the numbers in `label`."""
+        """Names behind the numbers in `label`; () of values."""
         return self._names.classes
 
     @property
@@ -255,34 +264,41 @@ class Store:
             UserError: as `named_folds`.
         """
         names = {fold.name for fold in named_folds(self.folds, folds)}
-        raw = self._merged("raw_moments", names, self.spec.time)
-        if self.feature_names:
-            features = self._merged("feature_moments", names, 1)
-        else:
-            features = empty_moments(0)
+        raw = self._merged("raw_moments", names, self.spec.time, len(self.spec.channels))
+        features = self._merged("feature_moments", names, 1, len(self.feature_names))
+        label = self._merged("label_moments", names, 1, len(self.target.moment_names))
         windows = sum(size for part in self.parts for _, size in part.segment_rows(names))
-        return FoldMoments(windows, raw.mean, raw.std, features.mean, features.std)
+        return FoldMoments(
+            windows, raw.mean, raw.std, features.mean, features.std, label.mean, label.std
+        )
 
     @cached_property
-    def class_table(self) -> NDArray[np.int64]:
-        """(F, K) windows of each class in each fold."""
-        counts = np.zeros((len(self.folds), len(self.classes)), np.int64)
+    def tally_table(self) -> NDArray[np.int64]:
+        """(F, B) what `Target.tally` counts in each fold: of classes, windows of each."""
+        names = self.target.tally_names
+        counts = np.zeros((len(self.folds), len(names)), np.int64)
         row_of = {fold.name: number for number, fold in enumerate(self.folds)}
-        for part, codes in zip(self.parts, self._names.labels, strict=True):
+        column_of = {name: number for number, name in enumerate(names)}
+        for part in self.parts:
             rows = [row_of[fold.name] for fold in part.manifest.folds]
-            columns = range(len(part.manifest.classes)) if codes is None else codes
-            counts[np.ix_(rows, list(columns))] += part.class_table()
+            columns = [column_of[name] for name in part.manifest.target.tally_names]
+            counts[np.ix_(rows, columns)] += part.tally_table()
         return counts
 
+    @property
+    def class_table(self) -> NDArray[np.int64]:
+        """`tally_table`, as it is called of classes: (F, K) windows of each in each fold."""
+        return self.tally_table
+
     def class_counts(self, folds: Iterable[str]) -> NDArray[np.int64]:
-        """(K,) windows of each class in the named folds.
+        """(B,) the sum of `tally_table` over the named folds; of classes, windows of each.
 
         Raises:
             UserError: as `named_folds`.
         """
         names = {fold.name for fold in named_folds(self.folds, folds)}
         wanted = [fold.name in names for fold in self.folds]
-        return np.asarray(self.class_table[wanted].sum(axis=0))
+        return np.asarray(self.tally_table[wanted].sum(axis=0))
 
     def __len__(self) -> int:
         """Windows, one a row."""
@@ -309,9 +325,10 @@ class Store:
             f"{f', {len(self.parts)} parts' if len(self.parts) > 1 else ''}>"
         )
 
-    def _merged(self, name: str, folds: Collection[str], values: int) -> Moments:
+    def _merged(self, name: str, folds: Collection[str], values: int, columns: int) -> Moments:
         """Moments of the folds' columns, of which a window holds so many values."""
-        columns = len(self.spec.channels) if name == "raw_moments" else len(self.feature_names)
+        if not columns:
+            return empty_moments(0)
         every = (part.moments(name, folds, values) for part in self.parts)
         return merge_all(chain.from_iterable(every), columns)
 

@@ -23,6 +23,9 @@ UNLIKE_ROWS = "differ from those of the rows"
 BITMAP_WINDOWS = 1 << 27
 """Candidates that are ticked off in one pass over `source_index`: 128 MiB of marks at most."""
 MOMENT_ROWS = 256
+LABEL_ROWS = 1 << 14
+Recorded = Callable[[int], NDArray[np.float64]]
+"""A row of a table, by its number."""
 
 Advance = Callable[[int], None]
 
@@ -236,16 +239,30 @@ def _moment_problems(store: Store, advance: Advance) -> Iterator[Problem]:
             features = merge_all(columns, len(store.feature_names))
             if not _close(features, recorded["feature_moments"](row)):
                 yield Problem("manifest/feature_moments", UNLIKE_ROWS, *rows, "rows")
-        label = store.read("label", *rows)
-        counts = np.bincount(label, minlength=len(store.classes))
-        if not np.array_equal(counts, recorded["class_counts"](row)):
-            yield Problem("manifest/class_counts", UNLIKE_ROWS, *rows, "rows")
+        yield from _label_problems(store, recorded, row, rows)
         advance(segment.stop - segment.start)
 
 
-def _parts(start: int, stop: int) -> Iterator[tuple[int, int]]:
-    for at in range(start, stop, MOMENT_ROWS):
-        yield at, min(at + MOMENT_ROWS, stop)
+def _label_problems(
+    store: Store, recorded: dict[str, Recorded], row: int, rows: tuple[int, int]
+) -> Iterator[Problem]:
+    """What of a segment's labels is not as the tables say."""
+    target = store.target
+    labels = [store.read("label", *part) for part in _parts(*rows, LABEL_ROWS)]
+    # Codes of no class are counted as none, and not beyond the table.
+    known = [target.is_known(label) for label in labels]
+    counts = sum(target.counts(label[own]) for label, own in zip(labels, known, strict=True))
+    if not np.array_equal(counts, recorded["class_counts"](row)):
+        yield Problem("manifest/class_counts", UNLIKE_ROWS, *rows, "rows")
+    if target.moment_names:
+        moments = merge_all(map(target.moments, labels), len(target.moment_names))
+        if not _close(moments, recorded["label_moments"](row)):
+            yield Problem("manifest/label_moments", UNLIKE_ROWS, *rows, "rows")
+
+
+def _parts(start: int, stop: int, step: int = MOMENT_ROWS) -> Iterator[tuple[int, int]]:
+    for at in range(start, stop, step):
+        yield at, min(at + step, stop)
 
 
 def _close(found: Moments, recorded: NDArray[np.float64]) -> bool:

@@ -18,6 +18,7 @@ from headrace.pipeline.cli.parser import COMMANDS, STAGE_OPTIONS, Option, as_sen
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.marks import Affects, affects
 from headrace.pipeline.process.exit_codes import in_words
+from headrace.stores.marks import OwnSection
 
 _CONFIGURATION = """# Configuration
 
@@ -63,7 +64,7 @@ def configuration_page() -> str:
         parts += [*_keys(section, affects(field)), ""]
         for key, option in section.model_fields.items():
             table = _table(option.annotation)
-            if table is not None:
+            if table is not None and OwnSection not in option.metadata:
                 parts.append(f"### `{name}.{key}`\n\n{_paragraphs(table.__doc__ or '')}\n")
                 parts += [*_keys(table, affects(option) or affects(field)), ""]
     return "\n".join(parts)
@@ -73,6 +74,8 @@ def _keys(section: type[BaseModel], otherwise: Affects | None) -> Iterator[str]:
     """Lines of a table of keys; those without a mark of their own affect what is given."""
     yield "| key | value | default | affects | meaning |\n|---|---|---|---|---|"
     for key, option in section.model_fields.items():
+        if OwnSection in option.metadata:
+            continue
         affected = affects(option) or otherwise
         row = (
             f"`{key}`",

@@ -165,6 +165,7 @@ def _tried(config: Path, data: Place) -> tuple[str | None, dict[str, Any] | None
                 "shape": list(source.spec.shape),
                 "rate_hz": source.spec.rate_hz,
                 "classes": len(source.classes),
+                "target": source.target.described,
                 "groups": len(source.groups) if source.grouped else None,
             }
             bad, looked = non_finite_windows(source)
@@ -196,8 +197,8 @@ def _say(
         groups = "" if gives["groups"] is None else f", {counted(gives['groups'], 'group')}"
         console.say(
             f"Found: {counted(gives['windows'], 'window')} of {time} samples at "
-            f"{gives['rate_hz']:g} Hz, {counted(channels, 'channel')}, {gives['classes']} "
-            f"class{'es' * (gives['classes'] != 1)}{groups}."
+            f"{gives['rate_hz']:g} Hz, {counted(channels, 'channel')}, "
+            f"{gives['target']}{groups}."
         )
 
 

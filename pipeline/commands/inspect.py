@@ -11,9 +11,9 @@ from headrace.stores.text import format_bytes, shown
 from headrace.stores.views.describe import describe_store
 
 ARRAYS = ("array", "shape", "type", "size", "stored", "ratio")
-CLASSES = ("class", "windows", "folds with it", "fewest in a fold")
+COUNTED = ("folds with it", "fewest in a fold")
 PARTS = ("part", "windows", "groups", "where")
-FOLDS = ("fold", "windows", "classes", "groups")
+FOLDS = ("fold", "windows")
 
 
 def run_inspect(request: Request) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def _print(request: Request, store: Store, summary: dict[str, Any]) -> None:
     console.say(
         f"{store.path}: {store.windows:,} windows of {window['samples']} x "
         f"{len(store.spec.channels)} ({window['seconds']:g} s at {store.spec.rate_hz:g} Hz), "
-        f"{summary['features']} features, {len(store.classes)} classes, "
+        f"{summary['features']} features, {store.target.described}, "
         f"{len(store.groups)} groups"
     )
     if len(store.parts) > 1:
@@ -44,11 +44,12 @@ def _print(request: Request, store: Store, summary: dict[str, Any]) -> None:
         console.table("Parts", PARTS, rows)
     arrays, folds = summary["arrays"], summary["folds"]
     console.table("Arrays", ARRAYS, [_array_row(array) for array in arrays])
-    counts = [
-        [fold["class_counts"][number] for fold in folds] for number in range(len(store.classes))
-    ]
-    console.table("Classes", CLASSES, [*map(_class_row, store.classes, counts)])
-    console.table("Folds", FOLDS, [_fold_row(fold) for fold in folds])
+    names = summary["tallies"]
+    counts = [[fold["class_counts"][number] for fold in folds] for number in range(len(names))]
+    one, several, what = store.target.words
+    console.table(several, (one, what, *COUNTED), [*map(_class_row, names, counts)])
+    head = (*FOLDS, several.lower(), "groups")
+    console.table("Folds", head, [_fold_row(fold) for fold in folds])
     for what in ("dropped", "filled"):
         if summary[f"{what}_windows"]:
             console.say(

@@ -7,7 +7,14 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_validator,
+)
 
 from headrace.pipeline.config.augment import AugmentOptions, augment_section, with_known_keys
 from headrace.pipeline.config.marks import Affects, Resource, Says, affects, left_out
@@ -30,6 +37,7 @@ from headrace.stores.io.object_options import ObjectOptions
 from headrace.stores.io.object_path import ObjectPath
 from headrace.stores.io.places import storage_of
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.target_options import TargetOptions
 
 
 class Config(Section):
@@ -42,6 +50,7 @@ class Config(Section):
     ] = "default"
     paths: Resource[PathOptions] = PathOptions()
     source: Annotated[SourceOptions, Affects.STORE] = SourceOptions()
+    target: Annotated[TargetOptions, Affects.STORE] = TargetOptions()
     store: Annotated[StoreOptions, Affects.STORE] = StoreOptions()
     folds: Annotated[FoldOptions, Affects.STORE] = FoldOptions()
     split: Annotated[SplitOptions, Affects.RUN] = SplitOptions()
@@ -81,6 +90,30 @@ class Config(Section):
         object.__setattr__(self, "paths", self.reached().paths)
         return self
 
+    @model_validator(mode="after")
+    def _reads_its_target(self) -> Config:
+        own = self.source.target
+        if own not in (self.target, TargetOptions()):
+            raise ValueError("source.target is a section of its own: write [target]")
+        object.__setattr__(self, "source", self.targeted().source)
+        return self
+
+    @field_serializer("source", mode="wrap")
+    def _source_alone(
+        self, source: SourceOptions, write: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        """Without the target, which is a section of its own."""
+        found: dict[str, Any] = write(source)
+        found.pop("target", None)
+        return found
+
+    def targeted(self) -> Config:
+        """A copy whose source is read as `target` says."""
+        if self.source.target == self.target:
+            return self
+        source = self.source.model_copy(update={"target": self.target})
+        return self.model_copy(update={"source": source})
+
     def reached(self) -> Config:
         """A copy whose addresses are reached as `objects` says."""
         placed: dict[str, Any] = {
@@ -97,7 +130,8 @@ class Config(Section):
 
     def changed(self, section: str, **keys: Any) -> Config:
         """A copy with other values of some keys of a section."""
-        return self.model_copy(update={section: getattr(self, section).model_copy(update=keys)})
+        changed = getattr(self, section).model_copy(update=keys)
+        return self.model_copy(update={section: changed}).targeted()
 
     def store_keys(self) -> dict[str, Any]:
         """The keys that decide the store's bytes (never the workers or the paths)."""
@@ -123,8 +157,9 @@ class Config(Section):
             include=set(sections),
             exclude={name: left_out(section) for name, section in sections.items()},
         )
-        # A section that came later is left out like its keys.
-        return {name: keys for name, keys in found.items() if keys}
+        # A section that came later is left out like its keys; that labels are classes was all
+        # that there was.
+        return {name: keys for name, keys in found.items() if keys and keys != {"kind": "class"}}
 
 
 def digest(keys: Mapping[str, Any]) -> str:

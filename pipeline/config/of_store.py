@@ -6,6 +6,12 @@ from typing import Any
 
 from headrace.pipeline.config.config import Config
 from headrace.stores.errors import RunError
+from headrace.stores.target import Target
+
+
+def with_kind(config: Config, target: Target) -> Config:
+    """`config` with the kind of target that a store has, where it names none."""
+    return config if config.target.kind else config.changed("target", kind=target.kind)
 
 
 def store_config(config: Config, recorded: dict[str, Any]) -> Config:
@@ -26,4 +32,4 @@ def store_config(config: Config, recorded: dict[str, Any]) -> Config:
                 "make another store with: headrace features."
             )
         sections[name] = type(given).model_validate({**given.model_dump(), **options})
-    return config.model_copy(update=sections)
+    return config.model_copy(update=sections).targeted()

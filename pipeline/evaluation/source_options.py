@@ -17,6 +17,7 @@ from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.probe.probe import look_at, open_stranger
 from headrace.stores.source.signals import USUAL_WINDOWS, names_of
 from headrace.stores.source.source import Source, open_source
+from headrace.stores.source.target_options import TargetOptions
 from headrace.stores.source.windows import RECORDING_OPTIONS
 
 Options = Callable[[SourceOptions, SourceOptions, Sequence[str]], SourceOptions]
@@ -25,6 +26,7 @@ UNLABELLED: dict[str, Any] = {
     **{"class_map": {}, "exclude_labels": [], "label_rule": "pure"},
     **dict.fromkeys(("labels_file", "groups_file", "label_table", "label_column")),
     **dict.fromkeys(("label_every_s", "intervals", "table")),
+    "target": TargetOptions(),
 }
 """Options of a source of which no label is looked at."""
 ALTERNATIVES = (
@@ -57,6 +59,8 @@ def labelled_options(
         found["split_by_window"] = False
     elif found["split_by_window"]:
         found["groups"] = None
+    # Of classes a run says nothing, and nothing is to be asked of them again.
+    found["target"] = {**found["target"], "kind": found["target"]["kind"] or "class"}
     return _checked(found)
 
 

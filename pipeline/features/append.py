@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from headrace.pipeline.config.of_store import store_config
+from headrace.pipeline.config.of_store import store_config, with_kind
 from headrace.pipeline.features.drift import drift_said
 from headrace.pipeline.features.grown import number_made_from, refuse_known_files
 from headrace.pipeline.features.notes import notes_table
@@ -54,7 +54,7 @@ def run_append(request: Request) -> dict[str, Any]:
     with site_of(target).lock():
         base = open_store(target)
         _remove_left(base)
-        config = store_config(request.config, base.manifest.config)
+        config = with_kind(store_config(request.config, base.manifest.config), base.target)
         with open_stranger(data, config.source) as source:
             known = number_made_from(source, base)
             if known is not None:

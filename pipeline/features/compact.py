@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.config.of_store import store_config
+from headrace.pipeline.config.of_store import store_config, with_kind
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.disk import needed_disk, require_free
 from headrace.pipeline.features.memory import Making, plan_features, require_limit, worker_need
@@ -50,16 +50,18 @@ from headrace.stores.parts.join import shown_differences
 from headrace.stores.parts.part import COMPACTED, sources_of
 from headrace.stores.parts.places import part_place
 from headrace.stores.source.files.record import KEY, joined_records
-from headrace.stores.source.names import natural_order
+from headrace.stores.source.names import natural_order, slices
 from headrace.stores.source.probe.probe import open_stranger
 from headrace.stores.source.source import Source
+from headrace.stores.source.targets.look import slice_of
 from headrace.stores.store import Store, open_store
+from headrace.stores.target import Target
 from headrace.stores.text import counted
 
 Places = tuple[NDArray[np.int32], NDArray[np.int64]]
 """Recording and first row of windows."""
 LOOKED = 1 << 16
-"""Candidates that are compared with a source at a time."""
+"""Labels that are compared with a source at a time."""
 
 
 def run_compact(request: Request, output: Place | None = None) -> dict[str, Any]:
@@ -96,7 +98,7 @@ def run_compact(request: Request, output: Place | None = None) -> dict[str, Any]
             console.say(f"{store_at} has one part: there is nothing to compact.")
             return summary_of(store_at, store.manifest) | {"made_shards": 0}
         _refuse_taken(store, target)
-        config = store_config(request.config, store.manifest.config)
+        config = with_kind(store_config(request.config, store.manifest.config), store.target)
         config = config.changed("cluster", scheduler=None)
         source = None
         if request.data is not None:
@@ -213,21 +215,21 @@ def _draft(store: Store, windows: Unshuffled, classes: list[str]) -> tuple[Manif
         members = tuple(sorted(place[store.groups[group]] for group in fold.groups))
         folds.append(Fold(fold.name, start, start + fold.windows, members))
         start += fold.windows
-    table = store.class_table[:, [store.classes.index(name) for name in classes]]
+    target = store.target.reordered(classes)
+    table = store.tally_table[:, [store.target.tally_names.index(n) for n in target.tally_names]]
     dropped = join_ranges(windows.dropped)
     survey = survey_of_folds(windows, tuple(folds), table, dropped, base.block)
     update = {
         "source": _joined_source(store),
         "writers": _writers(store),
         "windows": start,
-        "classes": tuple(classes),
         "groups": tuple(windows.groups),
         "folds": tuple(folds),
         "dropped": tuple((int(low), int(high)) for low, high in dropped),
         "filled": (),
         "table_digests": {},
     }
-    manifest = base.model_copy(update=update)
+    manifest = base.of_target(target).model_copy(update=update)
     if manifest.stretches:
         layout = layout_of(manifest, survey.index)
         most = int(most_in_shards(layout, signal_borders(windows, survey)).max())
@@ -267,6 +269,8 @@ def _ordered(names: tuple[str, ...]) -> list[str]:
 
 def _classes(store: Store, config: Config) -> list[str]:
     """All classes in the order that a source of all would have: mapped, declared or natural."""
+    if not store.target.grows:
+        return list(store.classes)
     if config.source.class_map:
         return [name for name in config.source.class_map if name in store.classes]
     if all(list(part.manifest.classes) == _ordered(part.manifest.classes) for part in store.parts):
@@ -294,6 +298,7 @@ def _require_alike(source: Source, windows: Unshuffled, classes: Sequence[str]) 
         "windows": (source.windows, windows.windows),
         "samples of a window": (source.spec.shape, windows.spec.shape),
         "classes": (tuple(source.classes), tuple(classes)),
+        "target": (_agreed(source.target), _agreed(windows.target)),
         "groups": (tuple(str(name) for name in source.groups), tuple(windows.groups)),
     }
     for name, (found, wanted) in said.items():
@@ -302,17 +307,22 @@ def _require_alike(source: Source, windows: Unshuffled, classes: Sequence[str]) 
             raise _another(source, f"{name} ({theirs}, not {ours})")
 
 
+def _agreed(target: Target) -> dict[str, Any]:
+    """What a source of all has to have of a target; its bins are another's."""
+    return target.fixed.as_table() | {"edges": ()}
+
+
 def _require_same(source: Source, windows: Unshuffled) -> None:
     """Check where each window of a source is, and what it is.
 
     Raises:
         UserError: it is not that of the parts; says which.
     """
-    for start in range(0, source.windows, LOOKED):
-        stop = min(start + LOOKED, source.windows)
+    for start, stop in slices(source.windows, slice_of(source.target, LOOKED)):
         theirs, ours = source.read_labels(start, stop), windows.read_labels(start, stop)
         kept = ours.group >= 0
-        same = (theirs.label == ours.label) & (theirs.group == ours.group)
+        labels = (theirs.label == ours.label).reshape(stop - start, -1).all(axis=1)
+        same = labels & (theirs.group == ours.group)
         places, own = source.locate(start, stop), windows.own_places(start, stop)
         if places is not None and own is not None:
             same[1:] &= _go_on_alike(places, own)

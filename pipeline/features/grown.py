@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 
 from headrace.pipeline.config.config import Config
-from headrace.pipeline.config.of_store import store_config
+from headrace.pipeline.config.of_store import store_config, with_kind
 from headrace.stores.errors import DamageError, StoreError
 from headrace.stores.io.places import Place
 from headrace.stores.layout.grow import KnownFolds
@@ -48,7 +48,7 @@ def known_folds(store: Store) -> KnownFolds:
     """The folds of a store that grows."""
     fold_of = {store.groups[group]: fold.name for fold in store.folds for group in fold.groups}
     names = tuple(fold.name for fold in store.folds)
-    return KnownFolds(names, store.classes, store.class_table, fold_of)
+    return KnownFolds(names, store.target.tally_names, store.tally_table, fold_of, store.target)
 
 
 def require_windows(base: Store, spec: WindowSpec, source: Source) -> None:
@@ -82,8 +82,9 @@ def recorded_folds(manifest: Manifest) -> KnownFolds:
         manifest.groups[group]: fold.name for fold in manifest.folds for group in fold.groups
     }
     names = tuple(fold.name for fold in manifest.folds)
-    table = np.zeros((len(names), len(manifest.classes)), np.int64)
-    return KnownFolds(names, manifest.classes, table, fold_of)
+    target = manifest.target
+    table = np.zeros((len(names), len(target.tally_names)), np.int64)
+    return KnownFolds(names, target.tally_names, table, fold_of, target)
 
 
 def folds_at(target: Place) -> KnownFolds | None:
@@ -141,9 +142,12 @@ def config_of_parts(config: Config, places: Sequence[Place]) -> Config:
     Raises:
         UserError: `config` says otherwise.
     """
-    for place in places if len(places) > 1 else ():
+    for place in places:
         with suppress(DamageError):
-            recorded = store_config(config, read_manifest(place).config)
+            manifest = read_manifest(place)
+            if len(places) == 1:
+                return with_kind(config, manifest.target)
+            recorded = with_kind(store_config(config, manifest.config), manifest.target)
             return recorded.changed("store", new_classes="add")  # What stands was let in.
     return config
 

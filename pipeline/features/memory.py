@@ -176,7 +176,9 @@ def worker_buffers(making: Making) -> dict[str, int]:
         "batch in units": batch * window * (2 * units.itemsize + raw_item + 8),
         "chunk being encoded": 3
         * max(each.chunk_rows * each.row_bytes for each in arrays.values()),
-        "labels and positions": 2 * rows * (28 if not manifest.stretches else 100),
+        # Of a class a code, which is among the 28.
+        "labels and positions": 2 * rows * (28 if not manifest.stretches else 100)
+        + 3 * rows * (arrays["label"].row_bytes - 4),
     }
     if making.uploads:
         buffers["shard being sent"] = max(

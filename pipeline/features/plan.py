@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,13 +30,14 @@ from headrace.stores.layout.grow import KnownFolds
 from headrace.stores.layout.layout import Geometry, make_geometry
 from headrace.stores.layout.stretches import most_in_shards, raw_chunk_rows, whole_chunks
 from headrace.stores.layout.survey import Survey, signal_borders, survey_source
-from headrace.stores.manifest import FORMAT_VERSION, OLDER_FORMAT, Manifest
+from headrace.stores.manifest import Manifest, format_of
 from headrace.stores.parts.join import refuse_spellings
 from headrace.stores.source.files.census import Census
 from headrace.stores.source.files.record import KEY
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
 from headrace.stores.store import open_store
+from headrace.stores.target import Target
 
 if TYPE_CHECKING:
     from headrace.pipeline.catalogue import Catalogue
@@ -75,6 +76,8 @@ def plan_store(
         UserError: the configuration does not suit the source.
     """
     drafted, folds = (draft or draft_store(config, source)).manifest, config.folds
+    known = known or _liked(config, source)
+    target = drafted.target.counted_like(known.target if known is not None else None)
     looking = console if source.options.non_finite == "drop" else QUIET
     window = drafted.spec.stored_bytes
     with looking.progress("looking for NaN", source.windows, window) as progress:
@@ -85,9 +88,10 @@ def plan_store(
             folds.test_groups,
             drafted.block,
             progress.advance,
-            known or _liked(config, source),
+            known,
+            target,
         )
-    manifest = drafted.model_copy(
+    manifest = drafted.of_target(target).model_copy(
         update={
             "windows": survey.folds[-1].stop,
             "folds": survey.folds,
@@ -162,7 +166,8 @@ def plan_build(
     form_of = target if base is None else base.path
     if base is not None:
         require_windows(base, _stored_spec(source, config), source)
-    draft = draft_store(config, source, form_of is not None and is_of_windows(form_of))
+    like = base.target if base is not None else known.target if known is not None else None
+    draft = draft_store(config, source, form_of is not None and is_of_windows(form_of), like)
     if base is not None:
         require_part(base, draft.manifest, source, config.store.new_classes == "add")
         known = known or known_folds(base)
@@ -178,13 +183,21 @@ def plan_build(
     return PlannedBuild(manifest, survey.index, fitting, workers, need, source.census)
 
 
-def draft_store(config: Config, source: Source, as_windows: bool = False) -> StoreDraft:
+def draft_store(
+    config: Config, source: Source, as_windows: bool = False, like: Target | None = None
+) -> StoreDraft:
     """The store of `source` but for its folds; see `raw_form` for `as_windows`.
+
+    Args:
+        config, source: of the store.
+        as_windows: what is there holds windows.
+        like: target of the store that it is a part of: values are counted in its bins.
 
     Raises:
         UserError: the configuration does not suit the source.
     """
     options = config.store
+    target = source.target if like is None else source.target.counted_like(like)
     spec = _stored_spec(source, config)
     catalogue = make_catalogue(
         config.features.model_dump(),
@@ -203,9 +216,9 @@ def draft_store(config: Config, source: Source, as_windows: bool = False) -> Sto
         stretch=form.stretch,
     )
     manifest = Manifest(
-        format_version=FORMAT_VERSION if form.stretch else OLDER_FORMAT,
+        format_version=format_of(form.stretch, target),
         source=described(source),
-        config=config.store_keys(),
+        config=targeted_keys(config, target),
         writers=writer_versions(),
         windows=source.windows,
         time=spec.time,
@@ -215,7 +228,7 @@ def draft_store(config: Config, source: Source, as_windows: bool = False) -> Sto
         raw_dtype=spec.dtype.name,
         channel_scale=spec.scale,
         features=() if catalogue is None else catalogue.names,
-        classes=source.classes,
+        classes=target.classes,
         groups=tuple(str(name) for name in source.groups),
         grouped=source.grouped,
         located=source.layout == "recordings",
@@ -229,8 +242,22 @@ def draft_store(config: Config, source: Source, as_windows: bool = False) -> Sto
         step=form.step,
         stretches=_uncounted(geometry) if form.cut else 0,
         dropped=(),
+        target=None if target.is_class else target,
     )
     return StoreDraft(manifest, catalogue)
+
+
+def targeted_keys(config: Config, target: Target) -> dict[str, Any]:
+    """The keys that decide a store's bytes, and which kind its target was found to be.
+
+    Of classes it is not said, as older stores do not say it.
+    """
+    keys = config.store_keys()
+    return (
+        keys
+        if target.is_class
+        else keys | {"target": {**keys.get("target", {}), "kind": target.kind}}
+    )
 
 
 def _uncounted(geometry: Geometry) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from headrace.compiled.cache import kernels_are_cached
 from headrace.pipeline.catalogue.warm import compile_in_child
 from headrace.pipeline.config.functions import code_folder
+from headrace.pipeline.config.of_store import with_kind
 from headrace.pipeline.console import Console
 from headrace.pipeline.features.disk import require_disk
 from headrace.pipeline.features.grown import number_made_from
@@ -254,15 +255,18 @@ def _already_complete(target: Place, request: Request, console: Console) -> dict
     def recorded(section: str, key: str) -> Any:
         return manifest.config.get(section, {}).get(key)
 
+    config = with_kind(request.config, manifest.target)
     changed = [
         f"{section}.{key} ({shown_value(recorded(section, key))}, not {shown_value(value)})"
         for section, options in request.config.store_keys().items()
         for key, value in options.items()
         if recorded(section, key) != value
     ]
+    if not changed and config.target.kind != manifest.target.kind:
+        changed.append(f"target.kind ({manifest.target.kind}, not {config.target.kind})")
     also = ""
     if not changed and request.data is not None and source_exists(request.data):
-        with open_stranger(request.data, request.config.source) as source:
+        with open_stranger(request.data, config.source) as source:
             if number_made_from(source, open_store(target)) is None:
                 files = differences(manifest.source, {KEY: source.recorded_files()})
                 changed.append(f"source: the content differs{_in_brackets(files)}")
@@ -291,6 +295,7 @@ def summary_of(target: Place, manifest: Manifest) -> dict[str, Any]:
         "windows": manifest.windows,
         "features": len(manifest.features),
         "classes": list(manifest.classes),
+        "target": manifest.target.as_table(),
         "groups": len(manifest.groups),
         "folds": len(manifest.folds),
         "shards": manifest.shards,
@@ -300,10 +305,11 @@ def summary_of(target: Place, manifest: Manifest) -> dict[str, Any]:
 def _describe(console: Console, source: Source, manifest: Manifest) -> None:
     console.say(
         f"Source {source.path}: {source.windows:,} windows of {manifest.time} x "
-        f"{len(manifest.channels)} at {manifest.rate_hz:g} Hz, {len(manifest.classes)} classes, "
+        f"{len(manifest.channels)} at {manifest.rate_hz:g} Hz, {manifest.target.described}, "
         f"{len(manifest.groups)} groups in {len(manifest.folds)} folds."
     )
-    console.say(f"Classes: {', '.join(manifest.classes)}.")
+    if manifest.classes:
+        console.say(f"{manifest.target.words[1]}: {', '.join(manifest.classes)}.")
     say_notes(source, manifest, console)
     console.say(
         f"Store: {counted(manifest.shards, 'shard')} of {manifest.shard:,} windows, "

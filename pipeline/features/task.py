@@ -41,7 +41,7 @@ from headrace.stores.source.candidates import Candidates
 from headrace.stores.source.files.census import Census, census_from
 from headrace.stores.source.files.located import folder_of
 from headrace.stores.source.formats.pieces import PIECES
-from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.recorded import recorded_options
 from headrace.stores.source.source import Source, open_source
 from headrace.stores.units import in_units
 
@@ -219,7 +219,7 @@ def _opened_workshop(target: Place, path: Place, state: State, code: Path | None
             f"{platform.node()} has {', '.join(differing)}: it would write other bytes. Install "
             "the same versions there, from the lock file, and start again."
         )
-    options = SourceOptions.model_validate(manifest.config["source"])
+    options = recorded_options(manifest.config, manifest.target.kind)
     source: Candidates
     if laid_down:
         source = open_unshuffled(path, options)
@@ -239,8 +239,9 @@ def _opened_workshop(target: Place, path: Place, state: State, code: Path | None
 
 
 def _labels(shop: Workshop, recipe: Recipe) -> dict[str, Array]:
+    target = shop.build.manifest.target
     columns: dict[str, Array] = {
-        "label": np.empty(recipe.rows, np.int32),
+        "label": np.empty((recipe.rows, *target.shape), target.dtype),
         "group": np.empty(recipe.rows, np.int32),
         "source_index": np.empty(recipe.rows, np.int64),
     }
@@ -287,11 +288,11 @@ def _extract(
                     extract_features(catalogue, units, features[batch])
                 feature_parts.append(column_moments(features[batch]))
         kept.append((rows, merge_all(raw_parts, len(scale)), merge_all(feature_parts, columns)))
-    classes = len(shop.build.manifest.classes)
+    target = shop.build.manifest.target
 
     def records(label: Array) -> list[SegmentRecord]:
         return [
-            SegmentRecord(raw, found, np.bincount(label[rows], minlength=classes))
+            SegmentRecord(raw, found, target.counts(label[rows]), target.moments(label[rows]))
             for rows, raw, found in kept
         ]
 

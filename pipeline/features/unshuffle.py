@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,12 @@ def unshuffle(store: Store, folder: Path, about: bytes, advance: Callable[[int],
         name: _made(folder / name, dtype, (windows, *shape))
         for name, (dtype, shape) in files_of(store).items()
     }
-    files["label"][:], files["group"][:] = -1, -1
-    names = json.loads(about)
-    codes = {
-        "label": _codes(store.classes, names["classes"]),
-        "group": _codes(store.groups, names["groups"]),
-    }
-    _write_columns(store, files, codes, advance)
+    names, target = json.loads(about), store.target
+    label = _codes(store.classes, names["classes"])
+    group = _codes(store.groups, names["groups"])
+    files["label"][:], files["group"][:] = target.missing, -1
+    recoded = {"label": lambda own: target.recoded(own, label), "group": group.__getitem__}
+    _write_columns(store, files, recoded, advance)
     if "series" in files:
         _write_series(store, files)
     for file in files.values():
@@ -108,7 +107,7 @@ def _rows_at_once(store: Store, names: Sequence[str]) -> int:
 def _write_columns(
     store: Store,
     files: dict[str, Any],
-    codes: dict[str, NDArray[np.int32]],
+    recoded: Mapping[str, Callable[[NDArray[Any]], NDArray[Any]]],
     advance: Callable[[int], None],
 ) -> None:
     stored = [each.name for each in store.manifest.arrays()]
@@ -126,7 +125,7 @@ def _write_columns(
                 found["recording"] += recordings
                 last = max(last, int(found["recording"].max()) + 1)
             for name, values in found.items():
-                files[name][number] = codes[name][values] if name in codes else values
+                files[name][number] = recoded[name](values) if name in recoded else values
             if "row" in files:
                 files["row"][number] = np.arange(start, stop)
             advance(stop - start)

@@ -46,7 +46,7 @@ class Unshuffled:
         options: of the sources.
         store: that they are of.
         windows: candidates, those that were dropped among them.
-        spec, groups, step: as of a source.
+        spec, groups, step, target: as of a source.
         dropped, filled: (R, 2) ranges of candidates.
     """
 
@@ -66,6 +66,7 @@ class Unshuffled:
         sizes = [int(part.manifest.source["windows"]) for part in store.parts]
         firsts = np.cumsum([0, *sizes])
         self.windows = int(firsts[-1])
+        self.target = store.target
         manifests = [part.manifest for part in store.parts]
         self.dropped = _shifted([each.dropped for each in manifests], firsts)
         self.filled = _shifted([each.filled for each in manifests], firsts)
@@ -118,9 +119,15 @@ class Unshuffled:
         label, group = (np.array(self._files[name][start:stop]) for name in ("label", "group"))
         return Labels(label, group, np.full(stop - start, -1, np.int8))
 
+    def read_groups(self, start: int, stop: int) -> NDArray[np.int32]:
+        """Their groups alone; -1 for those that were dropped."""
+        return np.array(self._files["group"][start:stop])
+
     def label_runs(self) -> Iterator[LabelRuns]:
         """See `Source`: where the signal breaks off, a run ends too."""
         names = [name for name in ("label", "group", "recording", "series") if name in self._files]
+        if not self.target.is_class:
+            names.remove("label")
         begun = np.zeros(1, np.int64)
         for start in range(1, self.windows, SLICE):
             stop = min(start + SLICE, self.windows)

@@ -139,11 +139,7 @@ def _differing_records(
     table_rows = {name: store.parts[0].table_rows(name) for name in names}
     found: list[Wrong] = []
     for record, (row, segment) in zip(made.records, manifest.shard_rows(shard), strict=True):
-        computed: dict[str, NDArray[Any]] = {
-            "class_counts": record.class_counts,
-            "raw_moments": np.stack([record.raw.mean, record.raw.m2]),
-            "feature_moments": np.stack([record.features.mean, record.features.m2]),
-        }
+        computed = record.tables
         for name, row_of in table_rows.items():
             wanted, stored = computed[name][None], row_of(row)[None]
             same = (

@@ -169,7 +169,9 @@ def _was(target: Place, assumed: Manifest) -> bool:
 
 def store_differences(found: Manifest, wanted: Manifest) -> list[str]:
     """What of a store's manifest is not what its source and configuration give."""
-    one, other = (m.model_dump(mode="json", exclude=set(UNLIKE)) for m in (found, wanted))
+    one, other = (
+        m.model_dump(mode="json", exclude=set(UNLIKE), by_alias=True) for m in (found, wanted)
+    )
     return manifest_differences(one, other)
 
 

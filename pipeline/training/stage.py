@@ -145,6 +145,12 @@ def _train(
 
 def _require_every_class(store: Store, split: Split, refit: bool) -> None:
     """Refuse a class that is tested, or validated, and never trained."""
+    if len(store.target.tally_names) < 2:
+        raise GroupError(
+            f"{store.path} has nothing to train on: all of its windows are "
+            f"{store.target.tally_names[0]!r}. Build a store with labels (source.labels); one "
+            "without is for a loop of your own: headrace.Dataset."
+        )
     everywhere = store.class_counts([fold.name for fold in store.folds])
     trained = store.class_counts((*split.train, *(split.validation if refit else ())))
     missing = [

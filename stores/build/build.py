@@ -29,11 +29,27 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class SegmentRecord:
-    """What is kept of one segment: moments of raw (in units) and features, and class counts."""
+    """What is kept of one segment.
+
+    Attributes:
+        raw, features: moments, of raw in units.
+        tally: (B,) sums of `Target.tally`.
+        label: moments of a target's values.
+    """
 
     raw: Moments
     features: Moments
-    class_counts: NDArray[np.int64]
+    tally: NDArray[np.int64]
+    label: Moments
+
+    @property
+    def tables(self) -> Columns:
+        """A row of each of the manifest's tables, by name."""
+        moments = {"raw": self.raw, "feature": self.features, "label": self.label}
+        found: Columns = {
+            f"{name}_moments": np.stack([m.mean, m.m2]) for name, m in moments.items()
+        }
+        return {"class_counts": self.tally} | found
 
 
 @dataclass(frozen=True)
@@ -167,9 +183,10 @@ class Build(ABC):
             {
                 "filled": filled,
                 "shard_digest": np.stack(digests)[None],
-                "class_counts": np.stack([record.class_counts for record in records]),
-                "raw_moments": np.stack([(r.raw.mean, r.raw.m2) for r in records]),
-                "feature_moments": np.stack([(r.features.mean, r.features.m2) for r in records]),
+                **{
+                    name: np.stack([each.tables[name] for each in records])
+                    for name in records[0].tables
+                },
             },
         )
         return written

@@ -107,15 +107,18 @@ def make_folds(
     parts: Sequence[str],
     count: int | None,
     by: str,
+    windows: NDArray[np.int64] | None = None,
 ) -> tuple[Fold, ...]:
     """Divide the groups into folds, part by part, and lay the folds out one after another.
 
     Args:
-        table: (G, K) windows of each group in each class.
+        table: (G, B) what is spread over the folds: sums of `Target.tally` over each group's
+            windows, which of classes are windows in each.
         part_of_group: (G,) number of the official part, -1 when there is none.
         parts: names of the official parts, in the order they are stored; may be empty.
         count: folds of each part; None for 10, or the number of groups if that is less.
         by: "balance", or "group" for one fold a group.
+        windows: (G,) of each group; None: the sums of `table`.
 
     Returns:
         Folds in row order; groups without windows are in none.
@@ -123,14 +126,15 @@ def make_folds(
     Raises:
         UserError: an explicit `count` is above the number of groups.
     """
+    windows = table.sum(axis=1) if windows is None else windows
     folds: list[Fold] = []
     start = 0
     for number, part in enumerate(parts or ("",)):
         inside = part_of_group == number if parts else np.ones(len(table), dtype=bool)
-        groups = np.flatnonzero(inside & (table.sum(axis=1) > 0))
+        groups = np.flatnonzero(inside & (windows > 0))
         wanted = _fold_count(len(groups), count, by, part)
-        for j, members in enumerate(_assign(table, groups, wanted, by)):
-            stop = start + int(table[list(members)].sum())
+        for j, members in enumerate(_assign(table, windows, groups, wanted, by)):
+            stop = start + int(windows[list(members)].sum())
             folds.append(Fold(f"{part}/{j}" if part else str(j), start, stop, members))
             start = stop
     return tuple(folds)
@@ -151,12 +155,16 @@ def _fold_count(groups: int, count: int | None, by: str, part: str) -> int:
 
 
 def _assign(
-    table: NDArray[np.int64], groups: NDArray[np.intp], count: int, by: str
+    table: NDArray[np.int64],
+    windows: NDArray[np.int64],
+    groups: NDArray[np.intp],
+    count: int,
+    by: str,
 ) -> list[tuple[int, ...]]:
     """Greedy and deterministic: largest group first, to the fold that it evens out most.
 
-    A fold's badness is the sum over classes of its squared share of that class. Folds with fewer
-    groups win ties, then the first.
+    A fold's badness is the sum over classes, or what else is counted, of its squared share of
+    each. Folds with fewer groups win ties, then the first.
     """
     if by == "group":
         return [(int(group),) for group in groups]
@@ -164,14 +172,14 @@ def _assign(
     shares = table / totals
     filled = np.zeros((count, table.shape[1]))
     members: list[list[int]] = [[] for _ in range(count)]
-    by_size = groups[np.argsort(-table[groups].sum(axis=1), kind="stable")]
+    by_size = groups[np.argsort(-windows[groups], kind="stable")]
     for left, group in zip(range(len(by_size), 0, -1), by_size, strict=True):
         empty = [fold for fold in range(count) if not members[fold]]
         open_folds = empty if len(empty) >= left else list(range(count))
         best = cheapest_fold(filled, shares[group], [len(each) for each in members], open_folds)
         filled[best] += shares[group]
         members[best].append(int(group))
-    return _alternated([tuple(sorted(fold)) for fold in members], table)
+    return _alternated([tuple(sorted(fold)) for fold in members], windows)
 
 
 def cheapest_fold(
@@ -192,7 +200,7 @@ def cheapest_fold(
     return min(among, key=lambda fold: (round(float(cost[fold]), 12), sizes[fold], fold))
 
 
-def _alternated(folds: list[tuple[int, ...]], table: NDArray[np.int64]) -> list[tuple[int, ...]]:
+def _alternated(folds: list[tuple[int, ...]], windows: NDArray[np.int64]) -> list[tuple[int, ...]]:
     """Largest, smallest, second largest, ...: a k-fold split merges neighbours into even parts."""
-    falling = sorted(folds, key=lambda fold: (-int(table[list(fold)].sum()), fold))
+    falling = sorted(folds, key=lambda fold: (-int(windows[list(fold)].sum()), fold))
     return [falling[i // 2] if i % 2 == 0 else falling[-1 - i // 2] for i in range(len(falling))]

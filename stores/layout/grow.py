@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from headrace.stores.errors import GroupError
 from headrace.stores.layout.folds import Fold, cheapest_fold
+from headrace.stores.target import Target
 from headrace.stores.text import shown
 
 
@@ -21,15 +22,17 @@ class KnownFolds:
 
     Attributes:
         names: of its F folds, in their order.
-        classes: names of its K classes.
+        classes: names of what windows are counted by, its K classes or else `tally_names`.
         table: (F, K) windows of each class in each fold.
         fold_of: name of the fold of each group, by the group's name.
+        target: of the store.
     """
 
     names: tuple[str, ...]
     classes: tuple[str, ...]
     table: NDArray[np.int64]
     fold_of: Mapping[str, str]
+    target: Target | None = None
 
     @cached_property
     def parts(self) -> tuple[str, ...]:
@@ -46,6 +49,7 @@ def grown_folds(
     groups: Sequence[str],
     classes: Sequence[str],
     by: str,
+    windows: NDArray[np.int64] | None = None,
 ) -> tuple[Fold, ...]:
     """Put the groups of one more part into the folds of a store, one fold after another.
 
@@ -60,6 +64,7 @@ def grown_folds(
         parts: names of the official parts.
         groups, classes: G and K' names.
         by: "balance", or "group" for one fold a group.
+        windows: (G,) of each group; None: the sums of `table`.
 
     Returns:
         Folds in row order, those that get windows, with numbers of these groups.
@@ -68,8 +73,9 @@ def grown_folds(
         UserError: a group stands in another official part than in the store, or in one that the
             store has not.
     """
+    windows = table.sum(axis=1) if windows is None else windows
     places = [parts[number] if parts else "" for number in part_of_group.tolist()]
-    present = np.flatnonzero(table.sum(axis=1) > 0).tolist()
+    present = np.flatnonzero(windows > 0).tolist()
     for group in present:
         _require_part(known, places[group], groups[group])
     filled, own = _shares(known, table, classes)
@@ -79,21 +85,21 @@ def grown_folds(
         {name: at for at, name in enumerate(known.names)},
     )
     count = [held[name] for name in known.names]
-    by_size = sorted(present, key=lambda group: (-int(table[group].sum()), group))
+    by_size = sorted(present, key=lambda group: (-int(windows[group]), group))
     for group in (each for each in present if groups[each] in known.fold_of):
         fold = known.fold_of[groups[group]]
         filled[number[fold]] += own[group]
         members.setdefault(fold, []).append(group)
     new = [group for group in by_size if groups[group] not in known.fold_of]
     if by == "group":
-        return _laid_down(known.names, members | _one_each(known.names, new, places), table)
+        return _laid_down(known.names, members | _one_each(known.names, new, places), windows)
     for group in new:
         inside = [at for at, name in enumerate(known.names) if _part_of(name) == places[group]]
         best = cheapest_fold(filled, own[group], count, inside)
         filled[best] += own[group]
         count[best] += 1
         members.setdefault(known.names[best], []).append(group)
-    return _laid_down(known.names, members, table)
+    return _laid_down(known.names, members, windows)
 
 
 def _shares(
@@ -129,14 +135,14 @@ def _part_of(fold: str) -> str:
 
 
 def _laid_down(
-    names: Sequence[str], members: Mapping[str, list[int]], table: NDArray[np.int64]
+    names: Sequence[str], members: Mapping[str, list[int]], windows: NDArray[np.int64]
 ) -> tuple[Fold, ...]:
     """The folds that have members, one after another: those of `names`, then new ones."""
     folds: list[Fold] = []
     start = 0
     for name in dict.fromkeys([*names, *members]):
         if name in members:
-            stop = start + int(table[members[name]].sum())
+            stop = start + int(windows[members[name]].sum())
             folds.append(Fold(name, start, stop, tuple(sorted(members[name]))))
             start = stop
     return tuple(folds)

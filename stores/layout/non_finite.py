@@ -54,7 +54,15 @@ def find_non_finite(
             found.append(np.stack([start + bad, start + bad + 1], axis=1))
             advance(len(windows))
     values = max(1, source.windows * source.spec.time)
-    return NonFinite(join_ranges(np.concatenate(found)), counts / values)
+    without = np.sort(source.without_target())
+    found.append(np.stack([without, without + 1], axis=1))
+    return NonFinite(_united(np.concatenate(found)), counts / values)
+
+
+def _united(ranges: Integers) -> Integers:
+    """Ascending ranges that cover what these (R, 2), each of one number, do."""
+    starts = np.unique(ranges[:, 0])
+    return join_ranges(np.stack([starts, starts + 1], axis=1))
 
 
 def no_ranges() -> Integers:

@@ -1,4 +1,4 @@
-"""The pass over a source's labels that decides the folds: groups, classes, and what is dropped."""
+"""The pass over a source's labels that decides the folds: groups, tallies, and what is dropped."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from headrace.stores.layout.non_finite import (
 )
 from headrace.stores.source.candidates import Candidates
 from headrace.stores.source.labels.classes import require_split
-from headrace.stores.source.labels.labels import Labels
+from headrace.stores.source.labels.labels import LabelRuns, Labels
 from headrace.stores.source.source import Source
+from headrace.stores.target import Target
 
 Integers = NDArray[np.int64]
 
@@ -34,7 +35,7 @@ class Survey:
 
     Attributes:
         folds: the folds in row order.
-        class_table: (F, K) windows of each class in each fold.
+        class_table: (F, B) sums of `Target.tally` over the windows of each fold.
         fold_of_group: (G,) number of the fold of each group, -1 for groups without windows.
         index: where the candidates of each fold are.
         dropped: (R, 2) ranges [start, stop) of candidates that the non-finite policy drops.
@@ -55,6 +56,7 @@ def survey_source(
     block: int,
     advance: Callable[[int], None] = lambda windows: None,
     known: KnownFolds | None = None,
+    target: Target | None = None,
 ) -> Survey:
     """Count groups and classes, make the folds and index them; O(groups + runs) in memory.
 
@@ -67,27 +69,30 @@ def survey_source(
         block: consecutive windows that stay together.
         advance: told the windows that were looked at for NaN, for a progress bar.
         known: folds of the store that the source is added to.
+        target: what windows are counted by; None: that of the source.
 
     Raises:
-        UserError: fewer than two classes or three groups of a new store, an official split of it
-            without train or test, unknown test groups, test groups beside an official split, more
-            folds than groups, or a group that is in another official part of the store.
+        UserError: nothing to tell apart, as fewer than two classes, or fewer than three groups, of
+            a new store, an official split of it without train or test, unknown test groups, test
+            groups beside an official split, more folds than groups, or a group that is in another
+            official part of the store.
     """
     if known is None:
         require_split(source.parts)
     drops = source.options.non_finite == "drop"
     found = find_non_finite(source, advance) if drops else None
     dropped = no_ranges() if found is None else found.ranges
-    table, part = _count(source, dropped)
+    target = target or source.target
+    table, windows, part = _count(source, target, dropped)
     names = [str(name) for name in source.groups]
     # The store's test groups need not all be in what is added to it.
     every = names if known is None else [*names, *known.fold_of]
     part, parts = _with_test_groups(part, tuple(source.parts), names, test_groups, every)
     if known is None:
-        _require_enough(table, source, found)
-        folds = make_folds(table, part, parts, fold_count, by)
+        _require_enough(table, windows, source, target, found)
+        folds = make_folds(table, part, parts, fold_count, by, windows)
     else:
-        folds = grown_folds(known, table, part, parts, names, source.classes, by)
+        folds = grown_folds(known, table, part, parts, names, target.tally_names, by, windows)
         _require_some(folds, source)
     class_table = np.stack([table[list(fold.groups)].sum(axis=0) for fold in folds])
     return survey_of_folds(source, folds, class_table, dropped, block)
@@ -124,7 +129,7 @@ class FoldReader:
 
     def __call__(self, start: int, stop: int) -> Integers:
         """(stop - start,) fold numbers."""
-        fold = self.fold_of_group[self.source.read_labels(start, stop).group]
+        fold = self.fold_of_group[self.source.read_groups(start, stop)]
         fold[~kept_mask(self.dropped, start, stop)] = -1
         return fold
 
@@ -138,21 +143,26 @@ def kept_mask(dropped: Integers, start: int, stop: int) -> NDArray[np.bool_]:
     return mask
 
 
-def _count(source: Source, dropped: Integers) -> tuple[Integers, NDArray[np.int8]]:
-    """(G, K) windows by group and class, and (G,) the official part of each group."""
-    table = np.zeros((len(source.groups), len(source.classes)), dtype=np.int64)
+def _count(
+    source: Source, target: Target, dropped: Integers
+) -> tuple[Integers, Integers, NDArray[np.int8]]:
+    """Of each group: (G, B) what its windows count, (G,) windows, and (G,) its official part."""
+    table = np.zeros((len(source.groups), len(target.tally_names)), dtype=np.int64)
+    windows = np.zeros(len(source.groups), dtype=np.int64)
     part = np.full(len(source.groups), -1, dtype=np.int8)
-    for start, stop, labels in _kept_runs(source, dropped):
-        np.add.at(table, (labels.group, labels.label), stop - start)
+    for start, stop, labels in _kept_runs(source.counted_runs(), dropped):
+        which, column = target.marks(labels.label)
+        np.add.at(table, (labels.group[which], column), (stop - start)[which])
+        np.add.at(windows, labels.group, stop - start)
         part[labels.group] = labels.part
-    return table, part
+    return table, windows, part
 
 
 def _fold_runs(
     source: Candidates, fold_of_group: Integers, dropped: Integers
 ) -> Iterator[Integers]:
     """Tables (R, 3) of fold, start and stop."""
-    for start, stop, labels in _kept_runs(source, dropped):
+    for start, stop, labels in _kept_runs(source.label_runs(), dropped):
         yield np.stack([fold_of_group[labels.group], start, stop], axis=1)
 
 
@@ -171,7 +181,7 @@ def placed_runs(source: Candidates, survey: Survey) -> Iterator[tuple[Integers, 
     Columns: the fold, the number within it of the first, and how many they are.
     """
     before = np.zeros(len(survey.folds), np.int64)
-    for start, stop, labels in _kept_runs(source, survey.dropped):
+    for start, stop, labels in _kept_runs(source.label_runs(), survey.dropped):
         fold, sizes = survey.fold_of_group[labels.group], stop - start
         order = np.argsort(fold, kind="stable")
         inside = np.cumsum(sizes[order]) - sizes[order]
@@ -182,11 +192,11 @@ def placed_runs(source: Candidates, survey: Survey) -> Iterator[tuple[Integers, 
 
 
 def _kept_runs(
-    source: Candidates, dropped: Integers
+    every: Iterator[LabelRuns], dropped: Integers
 ) -> Iterator[tuple[Integers, Integers, Labels]]:
-    """Start, stop and labels of the source's runs, less what is dropped."""
+    """Start, stop and labels of a source's runs, less what is dropped."""
     edges = dropped.ravel()
-    for runs in source.label_runs():
+    for runs in every:
         low, high = int(runs.start[0]), int(runs.stop[-1])
         cuts = np.union1d(runs.start, edges[(edges > low) & (edges < high)])
         before = np.searchsorted(dropped[:, 0], cuts, side="right") - 1
@@ -227,22 +237,27 @@ def _with_test_groups(
     return np.array([name in wanted for name in names], dtype=np.int8), ("train", "test")
 
 
-def _require_enough(table: Integers, source: Source, found: NonFinite | None) -> None:
-    classes = int((table.sum(axis=0) > 0).sum())
-    groups = int((table.sum(axis=1) > 0).sum())
+def _require_enough(
+    table: Integers, windows: Integers, source: Source, target: Target, found: NonFinite | None
+) -> None:
+    kept = int(windows.sum())
+    classes, groups = target.differ(table.sum(axis=0), kept), int((windows > 0).sum())
+    needed, has = target.told_apart(classes)
+    if source.unlabelled:
+        classes = max(classes, 2)  # Nothing was to be told apart.
     if (classes < 2 or groups < 3) and found is not None and len(found.ranges):
         ways = remedies(source, found.shares)
         raise GroupError(
-            f'source.non_finite = "drop" leaves {int(table.sum()):,} of the {source.windows:,} '
-            f"windows of {source.path}, with {classes} of {len(source.classes)} classes and "
-            f"{groups} of {len(source.groups)} groups; two classes and three groups are needed. "
-            f"NaN or infinity is in {described(source, found.shares)}. Correct the file"
+            f'source.non_finite = "drop" leaves {kept:,} of the {source.windows:,} '
+            f"windows of {source.path}, with {has} and {groups} of {len(source.groups)} groups; "
+            f"{needed} and three groups are needed. NaN or infinity is in "
+            f"{described(source, found.shares) or 'source.labels'}. Correct the file"
             f"{f', or {ways}' if ways else ''}."
         )
     if classes < 2:
         raise GroupError(
-            f"Training needs two classes; the {source.windows:,} windows of {source.path} have "
-            f"{classes}. Look at source.labels, source.class_map and source.exclude_labels."
+            f"Training needs {needed}; the {source.windows:,} windows of {source.path} have "
+            f"{has}. Look at source.labels, source.class_map and source.exclude_labels."
         )
     if groups < 3:
         raise GroupError(

@@ -17,11 +17,14 @@ from headrace.stores.layout.folds import Fold, GrownFold
 from headrace.stores.manifest import Manifest
 from headrace.stores.parts.part import StorePart
 from headrace.stores.source.files.record import most_shared
+from headrace.stores.target import Target
 from headrace.stores.text import counted, listed, shown, shown_value
 
 Codes = NDArray[np.int32]
 """(n,) what a part's own code is among the names of all; None where it is the same."""
 REMEDIES = {
+    "kind of target": "target.kind",
+    "target": "the same names, units and target.every",
     "samples of a window": "source.window_samples",
     "channels": "source.use_channels, which chooses and orders them",
     "units": "source.units, or convert the values",
@@ -34,6 +37,8 @@ REMEDIES = {
 }
 """Keys by which a store that is built again would agree."""
 ALIKE: dict[str, Callable[[Manifest], Any]] = {
+    "kind of target": lambda each: each.target.kind,
+    "target": lambda each: each.target.fixed.as_table(),
     "samples of a window": lambda each: each.time,
     "channels": lambda each: each.channels,
     "units": lambda each: each.units,
@@ -61,6 +66,7 @@ class Joined:
 
     Attributes:
         classes, groups: those of the first part, then what the others add, in order.
+        target: with these classes.
         folds: with their rows in all parts.
         part_folds: folds of each part, one part after another: with rows and groups as here.
         labels, members: of each part, what its codes of `label` and `group` are here.
@@ -68,6 +74,7 @@ class Joined:
 
     classes: tuple[str, ...]
     groups: tuple[str, ...]
+    target: Target
     folds: tuple[Fold, ...]
     part_folds: tuple[Fold, ...]
     labels: tuple[Codes | None, ...]
@@ -83,15 +90,18 @@ def join_names(parts: Sequence[StorePart]) -> Joined:
     manifests = [part.manifest for part in parts]
     classes = tuple(dict.fromkeys(name for each in manifests for name in each.classes))
     groups = tuple(dict.fromkeys(name for each in manifests for name in each.groups))
+    target = manifests[0].target.reordered(classes)
     if len(parts) == 1:
         folds = manifests[0].folds
-        return Joined(classes, groups, folds, folds, (None,), (None,))
+        return Joined(classes, groups, target, folds, folds, (None,), (None,))
     labels = tuple(_codes(each.classes, classes) for each in manifests)
     members = tuple(_codes(each.groups, groups) for each in manifests)
     inside = _part_folds(manifests, members)
     folds = _join_folds([(part, own) for part, each in zip(parts, inside, strict=True)
                          for own in each], groups)  # fmt: skip
-    return Joined(classes, groups, folds, tuple(chain.from_iterable(inside)), labels, members)
+    return Joined(
+        classes, groups, target, folds, tuple(chain.from_iterable(inside)), labels, members
+    )
 
 
 def require_one(stores: Sequence[Sequence[StorePart]], new_classes: bool) -> None:

@@ -89,7 +89,7 @@ class StorePart:
         """Moments of a table's columns by segment of the named folds, in row order.
 
         Args:
-            name: of the table: raw_moments or feature_moments.
+            name: of the table: raw_moments, feature_moments or label_moments.
             folds: names.
             values: of a column that a window holds.
         """
@@ -97,10 +97,10 @@ class StorePart:
         for row, size in self.segment_rows(folds):
             yield Moments(size * values, *row_of(row))
 
-    def class_table(self) -> NDArray[np.int64]:
-        """(F, K) windows of each class in each fold."""
+    def tally_table(self) -> NDArray[np.int64]:
+        """(F, B) sums of `Target.tally` over the windows of each fold."""
         manifest = self.manifest
-        counts = np.zeros((len(manifest.folds), len(manifest.classes)), np.int64)
+        counts = np.zeros((len(manifest.folds), len(manifest.target.tally_names)), np.int64)
         row_of = self.table_rows("class_counts")
         for row, segment in enumerate(manifest.segments()):
             counts[segment.fold] += row_of(row)

@@ -104,7 +104,8 @@ class PartRows:
         tables = {"label": self.names.labels, "group": self.names.members}
         codes = tables[name][number] if name in tables else None
         if codes is not None:
-            values[...] = codes[values]
+            own = self.names.target.recoded(values, codes) if name == "label" else codes[values]
+            values[...] = own
 
     def _read_together(self, jobs: Iterable[tuple[ShardReader, NDArray[Any], int]]) -> None:
         """Read chunks side by side: most of the time a request waits for its answer."""

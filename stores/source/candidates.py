@@ -12,6 +12,7 @@ from headrace.stores.io.storage import State
 from headrace.stores.source.labels.labels import LabelRuns, Labels
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.spec import WindowSpec
+from headrace.stores.target import Target
 
 
 class Signals(Protocol):
@@ -57,6 +58,11 @@ class Candidates(Protocol):
         ...
 
     @property
+    def target(self) -> Target:
+        """What their labels are."""
+        ...
+
+    @property
     def recordings(self) -> Signals | None:
         """Where windows are cut; None of windows."""
         ...
@@ -98,8 +104,12 @@ class Candidates(Protocol):
         """Labels, groups and parts of the candidates."""
         ...
 
+    def read_groups(self, start: int, stop: int) -> NDArray[np.int32]:
+        """Codes of their groups alone, (n,)."""
+        ...
+
     def label_runs(self) -> Iterator[LabelRuns]:
-        """All candidates in order, as runs, slice by slice."""
+        """All candidates in order, as runs, slice by slice; labels are those of classes alone."""
         ...
 
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:

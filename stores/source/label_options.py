@@ -8,6 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from headrace.stores.marks import AddedLater
 
+LabelNames = Annotated[
+    str | list[str] | None,
+    Field(
+        description="Dataset of integers or strings, one per window or per row of the signals; of "
+        "several labels or values (see `target`) one with several columns, or several of one. "
+        "Usual: y, labels. The empty string: there are none, as where a trained network is to "
+        "find them; windows then start every step from the recording's start."
+    ),
+]
+
 
 class IntervalOptions(BaseModel):
     """A table of intervals that label stretches of recordings; the rows between have no label."""

@@ -165,7 +165,7 @@ class NameColumn:
         if len(broken):
             value = present[broken[0]]
             row = start + int(np.flatnonzero(~missing)[broken[0]])
-            more = " Values cannot be trained on yet, only classes." * (self._option == "labels")
+            more = ' For values set target.kind = "value".' * (self._option == "labels")
             raise self._wrong_type(f", and {value:g} in row {row}", more)
         # Above it neighbouring whole numbers are one.
         most = 2 ** (np.finfo(values.dtype).nmant + 1)

@@ -6,10 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from headrace.stores.marks import AddedLater
+from headrace.stores.marks import AddedLater, OwnSection
 from headrace.stores.source.filter_options import FilterOptions
-from headrace.stores.source.label_options import IntervalOptions, LabelTableOptions
+from headrace.stores.source.label_options import IntervalOptions, LabelNames, LabelTableOptions
 from headrace.stores.source.option_rules import check_options
+from headrace.stores.source.target_options import TargetOptions
 from headrace.stores.source.text_options import (
     Comments,
     DamagedLines,
@@ -70,12 +71,7 @@ class SourceOptions(BaseModel):
         description='What the axes of the data are, in their order: ["window", "channel", "time"]. '
         "Usual: window, time, channel, or row, channel.",
     )
-    labels: str | None = Field(
-        default=None,
-        description="Dataset of integers or strings, one per window or per row of the signals. "
-        "Usual: y, labels. The empty string: there are none, as where a trained network is to "
-        "find them; windows then start every step from the recording's start.",
-    )
+    labels: LabelNames = None
     labels_file: Annotated[str | None, AddedLater] = Field(
         default=None,
         description="The file of each recording's labels, relative to the folder, by fields of "
@@ -327,6 +323,8 @@ class SourceOptions(BaseModel):
         description="Stands in for NaN and infinity with non_finite = fill, as stored: before "
         "scale, offset and resampling.",
     )
+
+    target: Annotated[TargetOptions, OwnSection] = TargetOptions()
 
     @model_validator(mode="after")
     def _one_way_each(self) -> Self:

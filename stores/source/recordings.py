@@ -29,9 +29,8 @@ from headrace.stores.source.labels.classes import (
     number_names,
 )
 from headrace.stores.source.labels.losses import LabelLosses, label_losses
-from headrace.stores.source.labels.recording_labels import row_labels
 from headrace.stores.source.labels.runs import plan_runs
-from headrace.stores.source.names import Codes, slices
+from headrace.stores.source.names import Codes, OneName, slices
 from headrace.stores.source.notes.attributes import override_notes
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recording_table import read_table
@@ -40,8 +39,17 @@ from headrace.stores.source.rows.recording_rows import make_rows
 from headrace.stores.source.rows.resampling import Ratio, resampling_ratio
 from headrace.stores.source.signals import signals_of
 from headrace.stores.source.slices import contiguous_slices
+from headrace.stores.source.targets.interface import TargetReader
+from headrace.stores.source.targets.kind import require_classes, without_classes
+from headrace.stores.source.targets.of_recordings import (
+    kind_of_recordings,
+    reader_of,
+    row_names,
+)
+from headrace.stores.source.targets.rows import WindowRows
 from headrace.stores.source.times.times import read_times
 from headrace.stores.source.times.times_of import time_name
+from headrace.stores.target import UNLABELLED
 
 COPIED_BYTES = 4 << 20
 
@@ -79,13 +87,23 @@ class RecordingsLayout:
         data = data if several else as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
         self._table = self._times.table
-        found, noted = row_labels(file, data, self._times, self.info.rate_hz, options)
+        kind = kind_of_recordings(file, data, options)
+        found, noted = row_names(kind, file, data, self._times, self.info.rate_hz, options)
         self.noted = (*self._times.given.notes, *self._times.notes, *noted, *overridden)
-        labels, declared = found
-        self.declared = declared or ()
         self._options = options
         self.data = self._times.ordered(data).ready()
         self._set_windows(dtype, options)
+        self.target: TargetReader | None = None
+        if kind != "class":
+            ratio, spec = self._ratio or Ratio(1, 1), self.spec
+            places = WindowRows(self, self._table, ratio, spec.time, spec.rate_hz)
+            self.target = reader_of(
+                kind, found, file, data, self._times, self.info.rate_hz, places, options
+            )
+            found = OneName(data, UNLABELLED), None
+            self._options = options = without_classes(options)
+        labels, declared = found
+        self.declared = declared or ()
         longest = int(self._table.length.max(initial=0))
         self.buffer_bytes = self._rows.buffer_bytes(self.spec.time, longest) + COPIED_BYTES
         self.columns = NameColumns(labels, self._table.group, self._table.part)
@@ -93,6 +111,7 @@ class RecordingsLayout:
         with self._after_gaps():
             used = np.unique(self._runs.recording)
             self._rows.require_length(self._table.length[used], data.where)
+        require_classes(labels, self.names, declared, options)
 
     @property
     def table_bytes(self) -> int:
@@ -102,6 +121,7 @@ class RecordingsLayout:
         listed = (table.start, table.length, table.group_code, table.part_code)
         held: list[NDArray[Any]] = [*row, *listed]
         nbytes = self._rows.nbytes + self._times.nbytes
+        nbytes += self.target.held_bytes if self.target else 0
         return 2 * sum(array.nbytes for array in held) + nbytes
 
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
@@ -167,6 +187,11 @@ class RecordingsLayout:
                 bad[part] = marked
         return found, bad
 
+    def places_within(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """The same, with the row counted within its recording, or piece."""
+        recording, row = self.places(start, stop)
+        return recording, row if self._rows.by_recording else row - self._table.start[recording]
+
     def row_spans(self, start: int, stop: int) -> list[tuple[int, int]]:
         """Rows of the signals that are read for the candidates, as `(start, stop)` spans."""
         _, recording, row = self._candidates(start, stop)
@@ -176,7 +201,7 @@ class RecordingsLayout:
         ]
 
     def label_spans(self, start: int, stop: int) -> list[tuple[SourceArray, int, int]]:
-        """None: labels are held, as runs."""
+        """None: names are held, as runs; others are read a window at a time."""
         return []
 
     def locate(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]] | None:
@@ -228,7 +253,8 @@ class RecordingsLayout:
 
     def tables(self) -> list[SourceArray]:
         """Arrays whose whole content belongs to the fingerprint."""
-        return [*self.columns.stored_labels(), *self._table.arrays, *self._times.made]
+        own = [] if self.target is None else self.target.arrays
+        return [*self.columns.stored_labels(), *own, *self._table.arrays, *self._times.made]
 
     def _set_windows(self, dtype: np.dtype[Any], options: SourceOptions) -> None:
         """Windows as delivered: what resamples or filters applies the scale and gives float32."""

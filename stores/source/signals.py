@@ -175,7 +175,7 @@ def _other_columns(options: SourceOptions, above: str, names: Sequence[str]) -> 
     A network that is given the labels learns nothing else.
     """
     given = [
-        None if _is_place_in(options.labels_file, options.labels) else options.labels,
+        *(n for n in names_of(options.labels) if not _is_place_in(options.labels_file, n)),
         None if _is_place_in(options.groups_file, options.groups) else options.groups,
         options.split,
         options.label_column,

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from headrace.stores.io.object_file import READ_AHEAD
 from headrace.stores.io.places import Place
 from headrace.stores.io.storage import State
+from headrace.stores.source.arrays import SLICE_BYTES
 from headrace.stores.source.channels import ATTRIBUTES
 from headrace.stores.source.files.census import Census
 from headrace.stores.source.files.each_recording import EachRecording, origins_of
 from headrace.stores.source.files.within import recordings_within
 from headrace.stores.source.fingerprint import fingerprint
 from headrace.stores.source.interface import SourceFile
-from headrace.stores.source.labels.labels import LabelRuns, Labels
+from headrace.stores.source.labelled import Labelled
 from headrace.stores.source.labels.losses import LabelLosses
-from headrace.stores.source.labels.window_groups import WindowGroups
-from headrace.stores.source.names import slices
 from headrace.stores.source.notes.all import notes_of
 from headrace.stores.source.notes.aside import beside_signals
 from headrace.stores.source.notes.note import Note
@@ -31,9 +30,6 @@ from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.recordings import RecordingsLayout
 from headrace.stores.source.slices import decoded_bytes
 from headrace.stores.source.windows import WindowsLayout
-
-LABEL_SLICE = 1 << 18
-"""Candidates whose labels are read at a time: a few MiB."""
 
 
 def open_source(path: Place, options: SourceOptions, census: Census | None = None) -> Source:
@@ -60,7 +56,7 @@ def open_source(path: Place, options: SourceOptions, census: Census | None = Non
         raise
 
 
-class Source:
+class Source(Labelled):
     """An open source seen as N candidate windows, numbered in source order.
 
     Candidates are what windowing, label rule and label selection leave. It holds the file's
@@ -73,7 +69,7 @@ class Source:
         layout: "windows" or "recordings".
         windows: N, the number of candidates.
         spec: of a window as delivered; resampled, float32 in units.
-        classes: names of the classes that candidates have.
+        classes: names of the classes or labels that candidates have; () of values.
         groups: names of the groups that candidates have, in natural order.
         parts: names of the parts of an official split ("train", "test"), or ().
         grouped: False when splits are by window, which leaks.
@@ -89,17 +85,7 @@ class Source:
         self._layout: WindowsLayout | RecordingsLayout = layout(file, options)
         self.windows = self._layout.windows
         self.spec = self._layout.spec
-        names = self._layout.names
-        self.classes, self.parts = names.classes.names, names.parts.names
-        self.grouped = self._layout.columns.group is not None
-        self.groups = names.groups.names
-        if not self.grouped:
-            self._window_groups = WindowGroups(
-                self.windows,
-                self.parts,
-                lambda start, stop: self._layout.read_labels(start, stop)[2],
-            )
-            self.groups = self._window_groups.names
+        self._number_groups()
 
     @property
     def chunk_cache_bytes(self) -> int:
@@ -115,8 +101,9 @@ class Source:
 
     @property
     def buffer_bytes(self) -> int:
-        """Most bytes that `read_windows` holds besides its result and HDF5's cache."""
-        return self._layout.buffer_bytes
+        """Most bytes that reading windows or labels holds besides its result and HDF5's cache."""
+        labels = 0 if self._layout.target is None else 3 * SLICE_BYTES
+        return self._layout.buffer_bytes + labels
 
     @property
     def fetched_bytes(self) -> int:
@@ -127,33 +114,6 @@ class Source:
     def table_bytes(self) -> int:
         """Bytes that the source holds while it is open: where its candidates are."""
         return self._layout.table_bytes + self._file.held_bytes
-
-    def read_labels(self, start: int, stop: int) -> Labels:
-        """Labels, groups and parts of the candidates `start` to `stop`.
-
-        Raises:
-            IndexError: the range is not within 0 to N.
-        """
-        self._check_range(start, stop)
-        label, group, part = self._layout.read_labels(start, stop)
-        if not self.grouped:
-            group = self._window_groups.numbers(start, part)
-        return Labels(label, group, part.astype(np.int8))
-
-    def label_runs(self) -> Iterator[LabelRuns]:
-        """All candidates in order, as runs, slice by slice; a border of slices may part a run.
-
-        Recordings know their runs; of the windows layout every label is read.
-        """
-        if self.recordings is not None and self.grouped:
-            for start, stop, label, group, part in self.recordings.label_runs():
-                yield LabelRuns(start, stop, Labels(label, group, part.astype(np.int8)))
-            return
-        for low, high in slices(self.windows, LABEL_SLICE):
-            labels = self.read_labels(low, high)
-            columns = np.stack([labels.label, labels.group, labels.part])
-            heads = np.flatnonzero(np.append(True, (np.diff(columns) != 0).any(axis=0)))
-            yield LabelRuns(low + heads, low + np.append(heads[1:], high - low), labels.take(heads))
 
     def stretches(self) -> list[tuple[NDArray[np.int32], NDArray[np.int64]]]:
         """Of recordings: label and rows of each run of windows, slice by slice, in order."""
@@ -215,11 +175,6 @@ class Source:
         self._check_range(start, stop)
         return self._layout.read_windows(start, stop, marks=True)
 
-    @property
-    def recordings(self) -> RecordingsLayout | None:
-        """Of recordings where windows are cut; None of windows."""
-        return self._layout if isinstance(self._layout, RecordingsLayout) else None
-
     def sampled_rows(self, looks: int, size: int) -> Iterator[NDArray[np.float64]]:
         """Rows (n, C) of some slices of the data as stored, evenly spread, of `size` bytes each."""
         return sampled(self._layout.data, looks, size)
@@ -265,6 +220,8 @@ class Source:
     @cached_property
     def label_losses(self) -> LabelLosses:
         """What the label rule keeps of each class, and what of no class is left out."""
+        if self._layout.target is not None:
+            return LabelLosses((), {}, 0)
         return self._layout.label_losses()
 
     def seconds(self, start: int, stop: int) -> NDArray[np.float64] | None:
@@ -344,7 +301,3 @@ class Source:
     def __exit__(self, *raised: object) -> None:
         """Close the file."""
         self.close()
-
-    def _check_range(self, start: int, stop: int) -> None:
-        if not 0 <= start <= stop <= self.windows:
-            raise IndexError(f"Candidates {start} to {stop} are not within 0 to {self.windows}.")

@@ -31,12 +31,14 @@ from headrace.stores.source.labels.classes import (
 )
 from headrace.stores.source.labels.columns import ALONE, label_column, named_labels
 from headrace.stores.source.labels.losses import LabelLosses
-from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, slices
+from headrace.stores.source.names import SLICE_NAME_BYTES, Codes, NameColumn, OneName, slices
 from headrace.stores.source.notes.attributes import override_notes
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.signals import find_flat, windows_of
 from headrace.stores.source.slices import contiguous_slices
+from headrace.stores.source.targets.kind import require_classes, without_classes
+from headrace.stores.source.targets.of_windows import target_of_windows
 
 USUAL_LABELS = ("y", "labels", "label")
 USUAL_GROUPS = ("groups", "group", "subjects", "subject")
@@ -83,6 +85,8 @@ class WindowsLayout:
         data = as_type(data, options.dtype)
         dtype = check_signal_dtype(data)
         self.spec = self.info.window_spec(time, dtype)
+        self.target = target_of_windows(file, data, USUAL_LABELS, options)
+        options = options if self.target is None else without_classes(options)
         self.columns, declared = _columns(file, data, options)
         self.declared = declared or ()
         self.data = data.ready()
@@ -98,11 +102,12 @@ class WindowsLayout:
         self._kept_before = np.zeros(0, dtype=np.int64)
         used = self._scan()
         self.names: Names = number_names(self.columns, used, self._selection, declared, options)
+        require_classes(self.columns.label, self.names, declared, options)
 
     @property
     def table_bytes(self) -> int:
         """Of the counts of selected rows, and as much again for a moment to make them."""
-        return 2 * self._kept_before.nbytes
+        return 2 * self._kept_before.nbytes + (self.target.held_bytes if self.target else 0)
 
     def read_labels(self, start: int, stop: int) -> tuple[Codes, Codes, Codes]:
         """Label, group and part numbers of the candidates, each (n,) int32; -1 for none."""
@@ -154,7 +159,10 @@ class WindowsLayout:
             low = first * COUNTED_ROWS
             high = min(last * COUNTED_ROWS, len(self.columns.label))
         columns = (self.columns.label, self.columns.group, self.columns.part)
-        return [(each.array, low, high) for each in columns if isinstance(each, NameColumn)]
+        own = [] if self.target is None else self.target.arrays
+        return [(each, low, high) for each in own] + [
+            (each.array, low, high) for each in columns if isinstance(each, NameColumn)
+        ]
 
     def data_rows(self, start: int, stop: int) -> NDArray[np.int64]:
         """Rows of X of the candidates, (n,)."""
@@ -189,6 +197,7 @@ class WindowsLayout:
         others = (self.columns.group, self.columns.part)
         return [
             *self.columns.stored_labels(),
+            *([] if self.target is None else self.target.arrays),
             *(column.array for column in others if column is not None),
         ]
 
@@ -245,6 +254,7 @@ def _columns(
     file: SourceFile, data: SourceArray, options: SourceOptions
 ) -> tuple[NameColumns, tuple[str, ...] | None]:
     """The columns of names, each as long as `data`, and the classes that the file lists."""
+    labels: NameColumn | OneName
     if options.label_column is None:
         labels, declared = label_column(file, data, USUAL_LABELS, options)
     else:

@@ -57,6 +57,7 @@ def store_html(store: Store, sample: Window | UserError) -> str:
     told = describe_store(store)
     return _TEMPLATES.get_template("store.html.j2").render(
         told=told,
+        target=store.target,
         stored=max(1, sum(array["stored_bytes"] for array in told["arrays"])),
         plain=sum(array["bytes"] for array in told["arrays"]),
         missing=_missing(told),

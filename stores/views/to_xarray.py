@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,9 @@ def labelled_dataset(store: Store) -> xr.Dataset:
         (window). Coordinates: `time` in seconds, `channel`, `unit` and `channel_scale` (raw *
         channel_scale = units) of each channel, `feature`, and `fold` of the folds' bounds in the
         attributes: first row and past the last, or such a pair for each part. Codes of `label` and
-        `group` are explained by `flag_values` and `flag_meanings` as the CF conventions do.
+        `group` are explained by `flag_values` and `flag_meanings` as the CF conventions do. `label`
+        of several labels or values is (window, label) or (window, value), with their names, and
+        `value_unit`, as coordinates; of a sequence (window, step), `step` in seconds.
     """
 
     data = _opened(store) if len(store.parts) == 1 else _joined(store)
@@ -39,12 +42,17 @@ def labelled_dataset(store: Store) -> xr.Dataset:
     if store.feature_names:
         coordinates["feature"] = ("feature", list(store.feature_names), {})
     data = data.assign_coords(coordinates)
-    for name, meanings in (("label", store.classes), ("group", store.groups)):
-        data[name].attrs = {
-            "flag_values": np.arange(len(meanings), dtype=np.int32),
-            "flag_meanings": " ".join(each.replace(" ", "_") for each in meanings),
-            "names": list(meanings),
-        }
+    data["group"].attrs = _flags(store.groups)
+    named, units = store.target.column_names
+    data["label"].attrs = {} if named else _flags(store.classes)
+    (_, *inner) = store.target.dimensions
+    if named:
+        data = data.assign_coords({inner[0]: (inner[0], list(named))})
+    if units:
+        data = data.assign_coords(value_unit=(inner[0], list(units)))
+    if store.target.length:
+        seconds = store.target.sample_of_step / store.spec.rate_hz
+        data = data.assign_coords({inner[0]: (inner[0], seconds, {"units": "s"})})
     data["raw"].attrs = {"sampling_rate_hz": store.spec.rate_hz}
     if "features" in data:
         data["features"].attrs = {}
@@ -54,6 +62,15 @@ def labelled_dataset(store: Store) -> xr.Dataset:
         "folds": {fold.name: fold_rows(fold) for fold in store.folds},
     }
     return data
+
+
+def _flags(meanings: Sequence[str]) -> dict[str, object]:
+    """What explains codes as the CF conventions do."""
+    return {
+        "flag_values": np.arange(len(meanings), dtype=np.int32),
+        "flag_meanings": " ".join(each.replace(" ", "_") for each in meanings),
+        "names": list(meanings),
+    }
 
 
 def _opened(store: Store) -> xr.Dataset:

@@ -35,7 +35,8 @@ class Window:
         time_s: (T,) seconds since its first sample.
         channels, units: C names and units; "" where unknown.
         features: name -> value; empty where the store holds none.
-        label, group, fold: names.
+        label, group, fold: names; of several labels, values or a sequence what is to be read.
+        target: as it is stored: a code, or an array (K,) of 0 and 1, of values, or of codes.
         source_index: its number among the windows of the source; of several parts those of
             earlier ones come before.
         recording, start: its row in the table of recordings of its part's source, and its first
@@ -56,6 +57,7 @@ class Window:
     recording: int | None
     start: int | None
     part: int = 0
+    target: Any = None
 
     def __repr__(self) -> str:
         time, channels = self.raw.shape
@@ -91,13 +93,14 @@ def read_window(store: Store, row: int) -> Window:
         channels=store.spec.channels,
         units=store.spec.units,
         features=dict(zip(store.feature_names, values, strict=True)),
-        label=store.classes[read["label"]],
+        label=store.target.texts(read["label"][None])[0],
         group=store.groups[read["group"]],
         fold=fold_names(store, np.array([row]))[0],
         source_index=int(read["source_index"]),
         recording=int(read["recording"]) if "recording" in read else None,
         start=int(read["start"]) if "start" in read else None,
         part=int(np.searchsorted(store.part_starts, row, side="right")) - 1,
+        target=read["label"],
     )
 
 
@@ -110,7 +113,9 @@ def features_table(store: Store, rows: Rows | None) -> pd.DataFrame:
 
     Returns:
         One row a window, its index called `row`: label, group and fold (categorical),
-        source_index, and a float32 column a feature.
+        source_index, a column for each of several labels or values, and a float32 column a
+        feature. `label` is the class; of several labels all of them, of values the bin of the
+        first, of a sequence the class of most samples.
 
     Raises:
         IndexError: there is no such row.
@@ -125,15 +130,17 @@ def features_table(store: Store, rows: Rows | None) -> pd.DataFrame:
             "rows, such as rows=slice(0, 10_000), or take them lazily with to_xarray()."
         )
     numbers = row_numbers(store, slice(None) if rows is None else rows)
-    names = ["label", "group", "source_index", *(["features"] if store.feature_names else [])]
-    read = store.read_many(names, row_ranges(numbers))
+    wanted = ["label", "group", "source_index", *(["features"] if store.feature_names else [])]
+    read = store.read_many(wanted, row_ranges(numbers))
+    codes, names = store.target.categories(read["label"])
     table = {
-        "label": pd.Categorical.from_codes(read["label"], categories=pd.Index(store.classes)),
+        "label": pd.Categorical.from_codes(codes, categories=pd.Index(names)),
         "group": pd.Categorical.from_codes(read["group"], categories=pd.Index(store.groups)),
         "fold": pd.Categorical(
             fold_names(store, numbers), categories=[fold.name for fold in store.folds]
         ),
         "source_index": read["source_index"],
+        **store.target.columns(read["label"]),
     }
     index = pd.Index(numbers, name="row")
     described = pd.DataFrame(table, index=index)

@@ -82,8 +82,10 @@ def _tell_one_hot(guess: Guess, file: FoundFile, rows: int) -> None:
         several = len(each.shape) == 2 and each.shape[0] == rows and not each.is_flat
         if guess.value("labels") is None and several and word(each.name) in LABEL_WORDS:
             guess.unsure.append(
-                f"that {each.name} has the labels: {each.shape[1]} numbers for each, as one-hot "
-                f"labels have. source.labels takes one: add an array, {each.name}.argmax(axis=1)."
+                f"that {each.name} has the labels: {each.shape[1]} numbers for each. Of one-hot "
+                f"labels, of which one is 1, add an array, {each.name}.argmax(axis=1), and name it "
+                f"with labels; several labels or values are read as they are: labels = "
+                f'"{each.name}", and target.kind = "labels", "value" or "sequence".'
             )
 
 

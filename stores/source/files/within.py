@@ -136,7 +136,7 @@ def recordings_within(file: SourceFile, options: SourceOptions) -> SourceFile:
     data = names_of(options.windows) or names_of(options.signals)
     cells = {name: f"{name}/{{{MEMBER}}}" for name in data if _is_cells(file, name)}
     data = [cells.get(name, name) for name in data]
-    named = [name for name in [*data, options.labels or ""] if FIELD.search(name)]
+    named = [name for name in [*data, *names_of(options.labels)] if FIELD.search(name)]
     if not named or file.example(lambda files: files[0].array(named[0]) is not None):
         return file
     patterns = [name for name in data if FIELD.search(name)]
@@ -181,7 +181,7 @@ def _listed(
 ) -> dict[str, list[str]]:
     """Arrays of the files that have one entry for each recording in them, by name."""
     wanted = [
-        *(USUAL_LABELS if options.labels is None else [options.labels]),
+        *(USUAL_LABELS if options.labels is None else names_of(options.labels)),
         *(USUAL_GROUPS if options.groups is None else [options.groups]),
         *(USUAL_SPLIT if options.split is None else [options.split]),
         *([] if options.label_column is None else [options.label_column]),

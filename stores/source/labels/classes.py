@@ -22,10 +22,11 @@ from headrace.stores.source.names import (
     natural_order,
 )
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.target import UNLABELLED
 from headrace.stores.text import shown
 
-UNLABELLED = "unlabelled"
-"""The class of a source's windows where it has no labels."""
+OF_NO_CLASS = (UNLABELLED, "-1")
+"""What samples of a sequence are called that have no label."""
 PARTS = ("train", "test", "validation")
 PART_SPELLINGS = {"training": "train", "testing": "test", "val": "validation"}
 
@@ -57,7 +58,9 @@ class LabelSelection:
         self._map = options.class_map
         self._exclude = options.exclude_labels
         stretches = options.intervals is not None or options.label_every_s is not None
-        self._between = UNLABELLED if stretches else None
+        self._between: tuple[str, ...] = (UNLABELLED,) if stretches else ()
+        if options.target.kind == "sequence":
+            self._between = OF_NO_CLASS
         self._known: dict[str, str | None] = {}
 
     @property
@@ -119,7 +122,7 @@ class LabelSelection:
                 )
 
     def _judge(self, label: str) -> str | None:
-        if label == self._between or any(matches(label, pattern) for pattern in self._exclude):
+        if label in self._between or any(matches(label, pattern) for pattern in self._exclude):
             return None
         if not self._map:
             return label

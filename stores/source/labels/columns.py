@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,14 @@ import numpy as np
 from headrace.stores.errors import SourceError
 from headrace.stores.source.arrays import find_array, require_array
 from headrace.stores.source.derived.shaped import Flattened, flat
-from headrace.stores.source.interface import Files, SourceArray, SourceFile, SourceNode
-from headrace.stores.source.labels.classes import UNLABELLED
+from headrace.stores.source.derived.side_by_side import SideBySide
+from headrace.stores.source.interface import Answer, Files, SourceArray, SourceFile, SourceNode
+from headrace.stores.source.labels.classes import OF_NO_CLASS
 from headrace.stores.source.labels.meanings import read_label_names
 from headrace.stores.source.names import PADDING, NameColumn, OneName
 from headrace.stores.source.options import SourceOptions
+from headrace.stores.source.signals import names_of
+from headrace.stores.target import UNLABELLED
 
 ALONE = ("array", "table")
 """What the only array of a file is called that has no names."""
@@ -51,13 +54,49 @@ def label_column(
     """
     if options.labels == "":
         return OneName(data, UNLABELLED), None
-    beside = options.labels_file
-    wanted = usual if beside is None else (*usual, *ALONE)
-    labels = None if beside is not None else _of_recordings(file, options, usual)
-    if labels is None:
-        labels = file.each(lambda files: _labels_of(files, options, wanted), beside, names=True)
+    labels = label_array(file, usual, options)
     declared = declared_classes(file, (labels, data), options.classes)
     return named_labels(file, labels, declared, declared, options)
+
+
+def seen_labels(
+    file: SourceFile,
+    usual: Sequence[str],
+    options: SourceOptions,
+    look: Callable[[SourceArray], Answer],
+) -> Answer | None:
+    """What `look` says of the labels; of many files of those of the first recording.
+
+    None: they are texts of a table of recordings, or stand in files beside.
+
+    Raises:
+        UserError: there are none; as `look`.
+    """
+    if options.labels_file is not None or _of_recordings(file, options, usual) is not None:
+        return None
+    return file.example(lambda files: look(_labels_of(files, options, usual)))
+
+
+def label_array(
+    file: SourceFile, usual: Sequence[str], options: SourceOptions, names: bool = True
+) -> SourceArray:
+    """What `source.labels` names, or the usual array: (n,), or (n, K) of several columns.
+
+    Args:
+        file: the source.
+        usual: names that are looked for.
+        options: for the names.
+        names: whether it is of names, that may be kept if they seldom change.
+
+    Raises:
+        UserError: there is none.
+    """
+    beside = options.labels_file
+    wanted = usual if beside is None else (*usual, *ALONE)
+    found = None if beside is not None else _of_recordings(file, options, usual)
+    if found is not None:
+        return found
+    return file.each(lambda files: _labels_of(files, options, wanted), beside, names=names)
 
 
 def named_labels(
@@ -84,6 +123,8 @@ def named_labels(
         declared = tuple(dict.fromkeys(meanings.values()))
     column = NameColumn(labels, "labels", index, meanings)
     column.left_out = options.exclude_labels
+    if options.target.kind == "sequence":
+        column.left_out = [*options.exclude_labels, *OF_NO_CLASS]
     return column, None if declared is None else tuple(declared)
 
 
@@ -91,7 +132,7 @@ def _of_recordings(
     file: SourceFile, options: SourceOptions, usual: Sequence[str]
 ) -> SourceArray | None:
     """A column of the table of recordings, where the files have no labels of their own."""
-    names = usual if options.labels is None else (options.labels,)
+    names = usual if options.labels is None else names_of(options.labels)
     named = next((name for name in names if name in file.columns), None)
     if named is None or file.example(lambda files: _found_labels(files, names)) is not None:
         return None
@@ -100,6 +141,15 @@ def _of_recordings(
 
 def _labels_of(files: Files, options: SourceOptions, usual: Sequence[str]) -> SourceArray:
     """The labels of a recording, from the first of its files that has some."""
+    if isinstance(options.labels, list):
+        each = [flat(require_array(files[-1], "labels", name, ())) for name in options.labels]
+        if len({array.shape for array in each}) > 1 or len(each[0].shape or ()) != 1:
+            shapes = ", ".join(f"{array.where} {array.shape}" for array in each)
+            raise SourceError(
+                f"The columns of source.labels do not fit side by side: {shapes}. As many rows, "
+                "of one value each, are needed."
+            )
+        return SideBySide(each, 2)
     found = _found_labels(files, usual if options.labels is None else (options.labels,))
     if found is None:
         names = usual if options.labels is None else ()

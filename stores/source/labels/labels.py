@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,12 @@ class Labels:
     """What is known of n candidates.
 
     Attributes:
-        label: (n,) int32, index into `Source.classes`.
+        label: (n, *shape) of the target: of classes (n,) int32, index into `Source.classes`.
         group: (n,) int32, index into `Source.groups`.
         part: (n,) int8, index into `Source.parts`; -1 without an official split.
     """
 
-    label: NDArray[np.int32]
+    label: NDArray[Any]
     group: NDArray[np.int32]
     part: NDArray[np.int8]
 

@@ -15,16 +15,16 @@ from headrace.stores.source.formats.opening import open_file
 from headrace.stores.source.formats.text_rules import TextRules
 from headrace.stores.source.interface import SourceArray, SourceFile
 from headrace.stores.source.label_options import IntervalOptions
-from headrace.stores.source.labels.classes import UNLABELLED
 from headrace.stores.source.labels.columns import label_column, named_labels
 from headrace.stores.source.labels.interval_tables import one_table, table_of_each
 from headrace.stores.source.labels.intervals import Intervals, read_intervals
-from headrace.stores.source.labels.periods import label_periods
+from headrace.stores.source.labels.periods import Periods, label_periods
 from headrace.stores.source.labels.row_labels import of_intervals
 from headrace.stores.source.names import NameColumn, OneName, slices
 from headrace.stores.source.notes.note import Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.times.times import Times
+from headrace.stores.target import UNLABELLED
 
 USUAL_LABELS = ("labels", "y", "label")
 USUAL_PERIODS = (*USUAL_LABELS, "hypnogram", "stages", "sleep_stages")
@@ -118,6 +118,29 @@ def _of_periods(
 ) -> tuple[Found, Noted]:
     labels, declared = label_column(file, data, USUAL_PERIODS, options)
     where = labels.array.where
+    found, noted = periods_of(file, len(labels), where, data, times, every_rows, options)
+    first, stop, number = found
+    codes = [code for low, high in slices(len(labels)) for code in labels.read(low, high).tolist()]
+    texts = [labels.names[codes[entry]] for entry in number.tolist()]
+    rows = rows_of(data)
+    stretches, index = of_intervals("labels", where, first, stop, texts, UNLABELLED, rows)
+    return (NameColumn(stretches, "labels", index), declared), noted
+
+
+def periods_of(
+    file: SourceFile,
+    count: int,
+    where: str,
+    data: SourceArray,
+    times: Times,
+    every_rows: float,
+    options: SourceOptions,
+) -> tuple[Periods, Noted]:
+    """Rows of each of `count` labels that are for so many rows: see `label_periods`.
+
+    Raises:
+        UserError: they are for less than a row, or fewer or more than the rows need.
+    """
     if every_rows < 1:
         raise SourceError(
             f"source.label_every_s = {options.label_every_s:g} is less than a row of "
@@ -126,10 +149,5 @@ def _of_periods(
     rows, own = rows_of(data), None
     if isinstance(file, EachRecording):
         seen = (each.rows for each in reversed(file.seen))
-        own = next((each for each in seen if int(each.sum()) == len(labels)), None)
-    found, noted = label_periods(len(labels), own, times, rows, every_rows, where)
-    first, stop, number = found
-    codes = [code for low, high in slices(len(labels)) for code in labels.read(low, high).tolist()]
-    texts = [labels.names[codes[entry]] for entry in number.tolist()]
-    stretches, index = of_intervals("labels", where, first, stop, texts, UNLABELLED, rows)
-    return (NameColumn(stretches, "labels", index), declared), noted
+        own = next((each for each in seen if int(each.sum()) == count), None)
+    return label_periods(count, own, times, rows, every_rows, where)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,21 +42,24 @@ def several_values(array: SourceArray, option: str) -> SourceError:
             f"source.{option}."
         )
     return SourceError(
-        f"{needed} {seen}: several labels a row cannot be trained on yet, and the first of them "
-        "would hide the others. What can be: one column at a time, written as a dataset (N,) of 0 "
-        f"and 1, or each row's columns joined to one name; name it with source.{option}."
+        f'{needed} {seen}: several labels a row, target.kind = "labels". As one class the first of '
+        f"them would hide the others. {another}"
     )
 
 
 def _marked(array: SourceArray) -> NDArray[np.int64] | None:
     """How many columns are 1 in each of some rows; None: there are others than 0 and 1."""
-    rows, columns = rows_of(array), (array.shape or (0, 0))[1]
-    length = min(rows, LOOK_ROWS, max(1, MOST_LOOKED_AT // max(1, columns)))
     found = [np.zeros(0, np.int64)]
-    # Slices that do not overlap.
-    for start in range(0, rows, max(length, -(-rows // LOOKS))):
-        values = array.read(start, min(start + length, rows))
+    for values in looks(array):
         if not np.isin(values, (0, 1)).all():
             return None
         found.append(np.count_nonzero(values, axis=1).astype(np.int64))
     return np.concatenate(found)
+
+
+def looks(array: SourceArray) -> Iterator[NDArray[Any]]:
+    """Some rows of an array (n,) or (n, K) of numbers, in slices that do not overlap."""
+    rows, columns = rows_of(array), (array.shape or (0, 0))[1:]
+    length = max(1, min(rows, LOOK_ROWS, MOST_LOOKED_AT // max(1, *columns, 1)))
+    for start in range(0, rows, max(length, -(-rows // LOOKS))):
+        yield array.read(start, min(start + length, rows))

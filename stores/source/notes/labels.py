@@ -1,17 +1,13 @@
-"""Notes on labels: what the rule for windows drops, what is left out, and numbers of values."""
+"""Notes on labels: what the rule for windows drops, and what is left out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from headrace.stores.source.labels.losses import ClassWindows, LabelLosses
-from headrace.stores.source.names import NOT_A_NUMBER, NameColumn
 from headrace.stores.source.notes.note import SHOWN, Layout, Note
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.text import counted, listed
-
-MANY_VALUES = 15
-"""Different whole numbers from which on labels may be a value rather than classes."""
 
 
 def label_notes(layout: Layout, losses: LabelLosses, options: SourceOptions) -> Iterator[Note]:
@@ -27,7 +23,6 @@ def label_notes(layout: Layout, losses: LabelLosses, options: SourceOptions) -> 
         )
     yield from _rule(losses, options, layout.spec.time / layout.spec.rate_hz)
     yield from _left_out(losses)
-    yield from _values(layout, options)
 
 
 def _rule(losses: LabelLosses, options: SourceOptions, seconds: float) -> Iterator[Note]:
@@ -84,21 +79,3 @@ def _left_out(losses: LabelLosses) -> Iterator[Note]:
             f"that is left out: {shown}.",
             "source.exclude_labels",
         )
-
-
-def _values(layout: Layout, options: SourceOptions) -> Iterator[Note]:
-    """Whether whole numbers are classes at all."""
-    column = layout.columns.label
-    named = layout.declared or options.class_map or options.label_table
-    if not isinstance(column, NameColumn) or named:
-        return
-    if column.array.dtype.kind not in "iuf" or len(column.names) < MANY_VALUES:
-        return
-    numbers = sorted(int(name) for name in column.names if name != NOT_A_NUMBER)
-    yield Note(
-        f"The labels of {column.array.where} are {len(numbers)} whole numbers, "
-        f"{numbers[0]} to {numbers[-1]}, each of which becomes a class. If they are a value, such "
-        "as what is left of a life, their order and distance are lost: make few classes of them "
-        'with source.class_map, {low = ["1", "2"], ...}.',
-        "source.labels",
-    )

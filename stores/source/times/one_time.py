@@ -156,8 +156,8 @@ def _holds(node: SourceNode, name: str) -> bool:
 
 def _of_rows(options: SourceOptions) -> list[str | None]:
     """Names of columns that say something of rows: no value stands between two of them."""
-    given = [options.labels, options.groups, options.split, options.label_column]
-    return [*given, *names_of(options.recordings), *NO_CHANNELS]
+    given = [options.groups, options.split, options.label_column]
+    return [*given, *names_of(options.labels), *names_of(options.recordings), *NO_CHANNELS]
 
 
 def _joined_as_they_are(

@@ -120,7 +120,7 @@ def _usual_name(files: Files, options: SourceOptions) -> TimeName | None:
     """In the first recording's files."""
     data = signals_of(files, options)
     rows = rows_of(data)
-    taken = {*names_of(options.signals), options.labels, options.groups, options.split}
+    taken = {*names_of(options.signals), *names_of(options.labels), options.groups, options.split}
     for node in files:
         for name in candidates(node, names_of(options.signals)):
             if name not in taken and holds_times(node, name, rows):

@@ -45,6 +45,7 @@ from headrace.stores.source.labels.labels import LabelRuns, Labels
 from headrace.stores.source.options import SourceOptions
 from headrace.stores.source.source import Source
 from headrace.stores.spec import WindowSpec
+from headrace.stores.target import class_target
 from tests.conftest import ROOT, changed, request_for
 from tests.pipeline.held import assert_record_of_memory
 from tests.refusals import assert_refused, refused, says
@@ -273,9 +274,13 @@ class VirtualSource:
     buffer_bytes = chunk_cache_bytes = table_bytes = 8 << 20
     fetched_bytes = pieces_bytes = 0
     recordings = None
+    target, unlabelled = class_target(classes), False
 
     def __init__(self, windows: int) -> None:
         self.windows = windows
+
+    def counted_runs(self) -> Iterator[LabelRuns]:
+        return self.label_runs()
 
     def fingerprint(self) -> str:
         return "0" * 64

@@ -28,7 +28,7 @@ from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.stores.errors import ConfigError, DamageError, StoreError
 from headrace.stores.layout.stretches import default_windows, stretch_rows
-from headrace.stores.manifest import FORMAT_VERSION
+from headrace.stores.manifest import STRETCHED_FORMAT
 from headrace.stores.manifest_file import read_manifest
 from headrace.stores.parts.rows import PartRows
 from headrace.stores.shards.cut import CutWindows
@@ -153,7 +153,7 @@ def test_any_geometry_gives_the_rows_of_the_store_of_windows(
     store = {"chunk_windows": chunk, "shard_windows": chunk * chunks, "stretch_windows": stretch}
     given = {"source": source, "store": {k: v for k, v in store.items() if v is not None}}
     windows, cut = (made(folder, path, form, **given) for form in ("windows", "stretches"))
-    assert cut.manifest.format_version == FORMAT_VERSION
+    assert cut.manifest.format_version == STRETCHED_FORMAT
     assert_same_rows(windows, cut)
     assert list(verify_store(cut, lambda rows: None)) == []
     shutil.rmtree(folder)

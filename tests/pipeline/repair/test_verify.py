@@ -92,11 +92,11 @@ def test_no_store_and_a_newer_format_are_named(
         run_verify(request_for(tiny_config, None, tmp_path / "none.zarr"))
     newer = tmp_path / "newer.zarr"
     shutil.copytree(tiny_store, newer)
-    seal(newer, read_manifest(newer).model_copy(update={"format_version": 4}))
+    seal(newer, read_manifest(newer).model_copy(update={"format_version": 5}))
     # Whatever it keeps for a checksum.
     root = (newer / "zarr.json").read_text().replace('"manifest": "', '"manifest": "sha256-')
     (newer / "zarr.json").write_text(root)
-    with refused(StoreError, "newer.zarr", "4", "3"):
+    with refused(StoreError, "newer.zarr", "5", "4"):
         run_verify(request_for(tiny_config, None, newer))
 
 
@@ -297,10 +297,10 @@ def test_a_newer_store_is_not_mended_into_an_older_one(
     for name in ("zarr.json", "manifest/zarr.json"):
         document = json.loads((store / name).read_bytes())
         key = "headrace" if name == "zarr.json" else "format_version"
-        document["attributes"][key] = 4
+        document["attributes"][key] = 5
         (store / name).write_text(json.dumps(document) if name == left else "{")
     for trusted in ("checksums", "source"):
-        with refused(StoreError, "store.zarr", "4", "3"):
+        with refused(StoreError, "store.zarr", "5", "4"):
             mend(store, tiny_source, tiny_config, trusted)
 
 

@@ -42,7 +42,7 @@ def source_of(folder: Path, layout: str, **options: Any) -> Source:
 def test_runs_say_what_every_window_says(
     tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headrace.stores.source.source.LABEL_SLICE", 7)
+    monkeypatch.setattr("headrace.stores.source.labelled.LABEL_SLICE", 7)
     monkeypatch.setattr("headrace.stores.source.names.SLICE_ROWS", 5)
     with source_of(tmp_path, layout, non_finite="fill") as source:
         labels, at = source.read_labels(0, source.windows), 0

@@ -283,7 +283,8 @@ def test_labels_that_are_nan_are_left_out_by_choice_or_refused_with_their_row(tm
 
 def test_many_whole_numbers_as_labels_are_asked_about_unless_they_have_names(tmp_path):
     write_windows(tmp_path / "s.h5", y=np.arange(N) % 20)
-    the_note(notes_of(tmp_path / "s.h5")[1], "source.labels", "20", "0", "19", "source.class_map")
+    with refused(SourceError, "target.kind", "20", "0", "19"):
+        notes_of(tmp_path / "s.h5")
     classes = {"low": [str(n) for n in range(10)], "high": [str(n) for n in range(10, 20)]}
     assert notes_of(tmp_path / "s.h5", class_map=classes)[1] == ()
     with h5py.File(tmp_path / "s.h5", "r+") as file:
@@ -297,12 +298,12 @@ def test_a_label_that_is_no_whole_number_is_refused_with_its_value_and_row(tmp_p
         notes_of(tmp_path / "s.h5")
 
 
-def test_labels_of_several_columns_are_refused_with_what_is_seen_in_them(tmp_path):
+def test_labels_of_several_columns_that_are_to_be_classes_are_refused(tmp_path):
     marks = np.zeros((N, 4), "u1")
     marks[:30, 0] = marks[10:40, 1] = 1
     write_windows(tmp_path / "s.h5", y=marks)
-    with refused(SourceError, "source.labels", "4", "90", "20", "50") as caught:
-        notes_of(tmp_path / "s.h5")
+    with refused(SourceError, "source.labels", "4", "90", "20", "50", "target.kind") as caught:
+        notes_of(tmp_path / "s.h5", target={"kind": "class"})
     assert "argmax" not in str(caught.value)
     write_windows(tmp_path / "s.h5", y=np.eye(4)[np.arange(N) % 4])
     with refused(SourceError, "source.labels", "4", "90"):
