@@ -121,7 +121,7 @@ class TargetModel(Protocol):
         curves: keys of a training's history beside the losses, three at most -> their names.
         refusals: option -> why it is refused, a sentence without its end. Options are `mix`,
             `balance` (by class), `label_smoothing`, `class_weight_power`.
-        weight_shape: of the sample weight of one window.
+        weight_shape: of the sample weight of one window, where rare classes do not weigh more.
     """
 
     @property
@@ -150,7 +150,7 @@ class TargetModel(Protocol):
 
     @property
     def weight_shape(self) -> tuple[int, ...]:
-        """Of the sample weight of one window."""
+        """Of the sample weight of one window without `class_weights`."""
 
     def head(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """The output `name` of the last hidden layer, float32 (B, *target.shape)."""

@@ -45,17 +45,13 @@ class LabelsTarget(RefusesOptions):
         Headline("average_precision", "average precision"),
         Headline("auroc", "AUROC"),
     )
+    weight_shape: ClassVar[tuple[int, ...]] = ()
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
     curves: ClassVar[Mapping[str, str]] = {
         "accuracy": "training accuracy of labels",
         "val_label_accuracy": "validation accuracy of labels",
         "val_macro_f1": "validation macro-F1",
     }
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """A weight a label."""
-        return (self.target.count,)
 
     def head(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         """Probabilities (B, K), each of its own label."""
@@ -85,12 +81,12 @@ class LabelsTarget(RefusesOptions):
     def encode(
         self, label: Any, statistics: TargetStatistics, weights: Floats | None = None
     ) -> tuple[Any, Any]:
-        """Float32 labels and weights (n, K)."""
+        """Float32 labels (n, K) and weights (n,), or (n, K) where rare labels weigh more."""
         import tensorflow as tf
 
         encoded = tf.cast(label, tf.float32)
         if weights is None:
-            return encoded, tf.ones_like(encoded)
+            return encoded, tf.ones_like(encoded[:, 0])
         absent, there = (tf.constant(row, tf.float32) for row in weights)
         return encoded, tf.where(encoded > 0, there, absent)
 
@@ -100,7 +96,7 @@ class LabelsTarget(RefusesOptions):
         """The same of arrays."""
         encoded = label.astype(np.float32)
         if weights is None:
-            return encoded, np.ones_like(encoded)
+            return encoded, np.ones(len(label), np.float32)
         return encoded, np.where(encoded > 0, weights[1], weights[0]).astype(np.float32)
 
     def decode(self, statistics: TargetStatistics) -> None:

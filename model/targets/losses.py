@@ -21,6 +21,12 @@ class LabelCrossentropy(keras.losses.Loss):
         """Config of the loss, with its smoothing."""
         return {"name": self.name, "label_smoothing": self.label_smoothing}
 
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The mean over windows and labels; weights (B,), or (B, K) of each label."""
+        if sample_weight is not None and len(sample_weight.shape) == 1:
+            sample_weight = ops.broadcast_to(sample_weight[:, None], ops.shape(y_pred))
+        return super().__call__(y_true, y_pred, sample_weight)
+
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Cross-entropy (B, K) of probabilities, in nats."""
         smoothed = y_true * (1.0 - self.label_smoothing) + 0.5 * self.label_smoothing

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from headrace.model.normalisation_layers import FeatureNormalisation, RawNormalisation
 from headrace.model.own_network import own_objects
+from headrace.model.targets.classes import cross_entropy
 from headrace.pipeline.config.functions import loaded_modules
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config
@@ -38,9 +39,6 @@ class Updated(Protocol):
 Batch = dict[str, tf.Tensor]
 View = Callable[[Batch], Batch]
 Predictor = Callable[[Batch], tf.Tensor]
-
-LEAST_PROBABILITY = 1e-7
-"""Floor of a probability inside a logarithm, Keras' own."""
 
 
 def load_model(path: Path) -> keras.Model:
@@ -170,14 +168,9 @@ def score_batches(
         for name, (score, views) in scores.items():
             probability = seen[list(views)].mean(axis=0, dtype=np.float64)
             score.update(probability, label, group, index)
-            loss[name] += _cross_entropy(probability, label)
+            loss[name] += cross_entropy(probability, label)
         windows += len(label)
         advance(len(label))
     if not windows:
         raise ValueError("There is no window to score: the folds are empty.")
     return {name: total / windows for name, total in loss.items()}
-
-
-def _cross_entropy(probability: NDArray[np.float64], label: NDArray[np.int32]) -> float:
-    chosen = np.take_along_axis(probability, label[:, None], axis=1)
-    return float(-np.log(np.maximum(chosen, LEAST_PROBABILITY)).sum())

@@ -89,7 +89,8 @@ def test_labels_are_encoded_to_the_same_bits_in_the_graph_and_in_arrays(kind: st
             assert other.dtype == np.float32
             np.testing.assert_array_equal(one.numpy(), other)
         assert arrays[0].shape == (50, *TARGETS[kind].shape)
-        assert arrays[1].shape == (50, *model.weight_shape)
+        if weights is None:
+            assert arrays[1].shape == (50, *model.weight_shape)
 
 
 @OTHERS
@@ -143,6 +144,23 @@ def test_a_rare_label_weighs_more_where_it_is_there() -> None:
     assert weights[:, 2].tolist() == [1, 0]
     _, weight = model.encode_arrays(label, NO_STATISTICS, weights)
     np.testing.assert_allclose(weight.mean(axis=0), 1, rtol=1e-5)
+
+
+def test_a_weight_of_a_window_is_that_of_all_of_its_labels() -> None:
+    loss = target_model(TARGETS["labels"]).loss(0.05)
+    prediction, label, _, _ = rows("labels", 6)
+    weight = np.arange(6, dtype=np.float32)
+    one, other = (loss(label, prediction, each) for each in (weight, np.tile(weight, (3, 1)).T))
+    assert float(one) == float(other)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_losses_of_keras_take_what_is_encoded(kind: str) -> None:
+    model, (prediction, label, _, _) = target_model(TARGETS[kind]), rows(kind, 8)
+    name = {"labels": "BinaryCrossentropy", "value": "MeanSquaredError"}
+    loss = getattr(keras.losses, name.get(kind, "CategoricalCrossentropy"))()
+    encoded, weight = model.encode_arrays(label, STATISTICS)
+    assert np.isfinite(float(loss(encoded, prediction, weight)))
 
 
 def test_what_a_kind_cannot_do_is_refused_with_a_reason() -> None:
