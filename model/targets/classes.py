@@ -87,6 +87,12 @@ class ClassTarget(RefusesOptions):
     def decode(self, statistics: TargetStatistics) -> None:
         """Probabilities are what users get."""
 
+    def as_given(
+        self, prediction: NDArray[np.floating], statistics: TargetStatistics
+    ) -> NDArray[np.floating]:
+        """The same."""
+        return prediction
+
     def class_weights(self, tally: ArrayLike, windows: int, power: float) -> Floats | None:
         """(K,) by class, of windows by class."""
         return class_weights(tally, power)

@@ -186,6 +186,11 @@ class TargetModel(Protocol):
     def decode(self, statistics: TargetStatistics) -> keras.layers.Layer | None:
         """A layer from outputs to what users get; None where they are the same."""
 
+    def as_given(
+        self, prediction: NDArray[np.floating], statistics: TargetStatistics
+    ) -> NDArray[np.floating]:
+        """Predictions in units (n, ...) as the network gave them, to compare with `encode`."""
+
     def class_weights(self, tally: ArrayLike, windows: int, power: float) -> Floats | None:
         """Sample weights that `encode` looks up, count ** -power, 1 on average; None for 1.
 

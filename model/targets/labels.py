@@ -102,6 +102,12 @@ class LabelsTarget(RefusesOptions):
     def decode(self, statistics: TargetStatistics) -> None:
         """Probabilities are what users get."""
 
+    def as_given(
+        self, prediction: NDArray[np.floating], statistics: TargetStatistics
+    ) -> NDArray[np.floating]:
+        """The same."""
+        return prediction
+
     def class_weights(self, tally: ArrayLike, windows: int, power: float) -> Floats | None:
         """(2, K): where a label is absent and where it is there.
 

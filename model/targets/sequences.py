@@ -104,6 +104,12 @@ class SequenceTarget(RefusesOptions):
     def decode(self, statistics: TargetStatistics) -> None:
         """Probabilities are what users get."""
 
+    def as_given(
+        self, prediction: NDArray[np.floating], statistics: TargetStatistics
+    ) -> NDArray[np.floating]:
+        """The same."""
+        return prediction
+
     def class_weights(self, tally: ArrayLike, windows: int, power: float) -> Floats | None:
         """(K,) by class, of samples by class: the tally's first K columns."""
         return class_weights(np.asarray(tally)[: self.target.count], power)

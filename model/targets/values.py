@@ -104,6 +104,12 @@ class ValueTarget(RefusesOptions):
         mean, deviation = statistics.mean.tolist(), statistics.deviation.tolist()
         return layers.Rescaling(deviation, mean, dtype="float32", name="in_units")
 
+    def as_given(
+        self, prediction: NDArray[np.floating], statistics: TargetStatistics
+    ) -> NDArray[np.floating]:
+        """Standardised values."""
+        return (prediction - statistics.mean) * statistics.scale
+
     def class_weights(self, tally: ArrayLike, windows: int, power: float) -> None:
         """None: the option is refused."""
 

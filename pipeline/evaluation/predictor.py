@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from headrace.model.normalisation_layers import FeatureNormalisation, RawNormalisation
 from headrace.model.own_network import own_objects
-from headrace.model.targets.classes import cross_entropy
+from headrace.model.targets.interface import NO_STATISTICS, TargetModel, TargetStatistics
 from headrace.pipeline.config.functions import loaded_modules
 from headrace.pipeline.runs.folder import RunFolder
 from headrace.pipeline.runs.record import recorded_config
@@ -144,6 +144,8 @@ def score_batches(
     predict: Predictor,
     batches: Iterable[Batch],
     scores: Mapping[str, tuple[Updated, Sequence[int]]],
+    target: TargetModel,
+    statistics: TargetStatistics = NO_STATISTICS,
     advance: Callable[[int], None] = lambda windows: None,
 ) -> dict[str, float]:
     """Run all batches through `predict` and update every score with the mean of its views.
@@ -152,15 +154,17 @@ def score_batches(
         predict: made by `predictor`.
         batches: of an evaluation stream: `label`, `group`, `source_index` (n,) too.
         scores: name -> the scores to update, and which of the views they average.
+        target: what is predicted.
+        statistics: of its training rows.
         advance: told the windows of each batch, for a progress bar.
 
     Returns:
-        Name -> cross-entropy, in nats, the mean over the windows.
+        Name -> the target's loss, of classes cross-entropy in nats: the mean over all labels.
 
     Raises:
         ValueError: there was no window.
     """
-    loss = dict.fromkeys(scores, 0.0)
+    loss, labelled = dict.fromkeys(scores, 0.0), dict.fromkeys(scores, 0)
     windows = 0
     for batch in batches:
         seen = predict(batch).numpy()
@@ -168,9 +172,11 @@ def score_batches(
         for name, (score, views) in scores.items():
             probability = seen[list(views)].mean(axis=0, dtype=np.float64)
             score.update(probability, label, group, index)
-            loss[name] += cross_entropy(probability, label)
+            total, count = target.loss_sum(probability, label, statistics)
+            loss[name] += total
+            labelled[name] += count
         windows += len(label)
         advance(len(label))
     if not windows:
         raise ValueError("There is no window to score: the folds are empty.")
-    return {name: total / windows for name, total in loss.items()}
+    return {name: total / max(labelled[name], 1) for name, total in loss.items()}

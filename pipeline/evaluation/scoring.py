@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headrace.model.baseline import fit_baseline
-from headrace.model.scores import Scores
+from headrace.model.targets.registry import target_model
 from headrace.pipeline.evaluation.metrics import ClassifierScores, Metrics
 from headrace.pipeline.evaluation.notes import notes_on
 from headrace.pipeline.evaluation.predictor import View, load_model, predictor, score_batches
 from headrace.pipeline.rows.ranges import cut_ranges, first_rows
 from headrace.pipeline.rows.split import fold_ranges, group_names
 from headrace.pipeline.rows.statistics import sample_rows
+from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.stream.augment import view
 from headrace.pipeline.stream.buffers import window_shape
 from headrace.pipeline.stream.evaluation import evaluation_stream
@@ -41,9 +41,8 @@ def score_run(
     seen = names if IDENTITY in names else [IDENTITY, *names]
     batches = evaluation_stream(store, split.test, config, config.evaluate.max_windows)
     predict = predictor(load_model(run.model), _views(seen, store, split, config), batches)
-    plain, tta = (
-        Scores(store.classes, store.groups, mistakes=config.evaluate.mistakes) for _ in range(2)
-    )
+    target = target_model(inputs_of(store).target)
+    plain, tta = (target.scores(store.groups, config.evaluate.mistakes) for _ in range(2))
     wanted = {
         "plain": (plain, [seen.index(IDENTITY)]),
         "tta": (tta, [seen.index(name) for name in names]),
@@ -51,7 +50,7 @@ def score_run(
     windows = _test_windows(store, split, config)
     row_bytes = window_shape(store, config).stored_bytes
     with console.progress("evaluate", windows, row_bytes) as progress:
-        loss = score_batches(predict, batches, wanted, progress.advance)
+        loss = score_batches(predict, batches, wanted, target, advance=progress.advance)
     groups = group_names(store, split.test)
     return Metrics(
         digest=digest,
@@ -71,10 +70,9 @@ def score_baseline(
     limit = config.evaluate.baseline_windows
     rows = sample_rows(store, split.train, (*arrays, "label"), limit)
     console.say(f"Fitting the baseline to {len(rows['label']):,} training windows.")
-    baseline = fit_baseline(
-        _columns(rows, store), rows["label"], len(store.classes), seed=config.train.seed
-    )
-    scores = Scores(store.classes, store.groups, mistakes=config.evaluate.mistakes)
+    target = target_model(inputs_of(store).target)
+    baseline = target.baseline(_columns(rows, store), rows["label"], config.train.seed)
+    scores = target.scores(store.groups, config.evaluate.mistakes)
     names = (*arrays, "label", "group", "source_index")
     ranges = cut_ranges(
         first_rows(fold_ranges(store, split.test), config.evaluate.max_windows), BLOCK_WINDOWS
@@ -84,8 +82,8 @@ def score_baseline(
     with console.progress("evaluate, extra trees", windows, row_bytes, passing=True) as progress:
         for start, stop in ranges:
             block = store.read_many(names, [(start, stop)])
-            probability = baseline.predict_proba(_columns(block, store))
-            scores.update(probability, block["label"], block["group"], block["source_index"])
+            predicted = baseline.predict(_columns(block, store))
+            scores.update(predicted, block["label"], block["group"], block["source_index"])
             progress.advance(stop - start)
     return ClassifierScores(training_windows=len(rows["label"]), **scores.summary())
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headrace.model.interface import NetworkInputs
+from headrace.model.interface import NetworkInputs, NetworkTarget
 from headrace.stores.errors import PredictionError, first_line
 from headrace.stores.spec import WindowSpec
 
@@ -33,6 +33,11 @@ class ModelInputs:
     spec: WindowSpec
     features: tuple[str, ...]
     classes: tuple[str, ...]
+
+    @property
+    def target(self) -> NetworkTarget:
+        """What the network gives."""
+        return NetworkTarget(self.classes)
 
     def as_table(self) -> dict[str, Any]:
         """JSON-able; `inputs_from_table` takes it back."""

@@ -132,7 +132,7 @@ def make_network(
     Raises:
         UserError: the user's network, loss or metrics fail, or do not fit.
     """
-    given, target = described(inputs, config.model.inputs), NetworkTarget(inputs.classes)
+    given, target = described(inputs, config.model.inputs), inputs.target
     options, metrics = optimiser_options(config.train), _own_metrics(config)
     own = OwnFunctions(_own_loss(config, target), tuple(make() for make in metrics))
     measured: dict[str, Any] = {

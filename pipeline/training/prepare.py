@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.model.normaliser import Normaliser
-from headrace.model.scores import Scores
+from headrace.model.targets.interface import TargetModel, TargetStatistics
+from headrace.model.targets.registry import target_model
 from headrace.pipeline.config.config import digest
 from headrace.pipeline.config.functions import users_code
 from headrace.pipeline.evaluation.predictor import Updated, predictor, score_batches
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from headrace.pipeline.rows.split import Split
     from headrace.pipeline.runs.folder import RunFolder
     from headrace.stores import Store
+
+VALIDATED = "val_"
+"""Begins the name of what is measured on the validation folds."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +127,20 @@ class _OwnMetrics:
     """Metrics of the user's, updated like scores."""
 
     metrics: tuple[keras.metrics.Metric, ...]
-    classes: int
+    target: TargetModel
+    statistics: TargetStatistics
     config: Config
 
     def update(
-        self, probability: NDArray[Any], label: NDArray[Any], group: NDArray[Any], index: Any
+        self, prediction: NDArray[Any], label: NDArray[Any], group: NDArray[Any], index: Any
     ) -> None:
-        target = np.eye(self.classes, dtype=np.float32)[label]
+        encoded, weight = self.target.encode_arrays(label, self.statistics)
+        given = self.target.as_given(prediction, self.statistics).astype(np.float32)
+        # Of a window all count alike; of a sequence the steps that have a label.
+        weights = (weight,) if self.target.weight_shape else ()
         with users_code(self.config, "train.metrics"):
             for each in self.metrics:
-                each.update_state(target, probability.astype(np.float32))
+                each.update_state(encoded, given, *weights)
 
 
 def _validation(
@@ -141,20 +149,21 @@ def _validation(
     """A function that scores the validation folds with the weights of the moment."""
     batches = evaluation_stream(store, folds, config)
     predict = predictor(kept, [dict], batches)
+    target, statistics = target_model(fitted.target), fitted.statistics
+    shown = [key for key in target.curves if key.startswith(VALIDATED)]
 
     def validate() -> Row:
-        scores = Scores(store.classes, store.groups)
-        own = _OwnMetrics(tuple(make() for make in fitted.metrics), len(store.classes), config)
+        scores = target.scores(store.groups, statistics=statistics)
+        own = _OwnMetrics(tuple(make() for make in fitted.metrics), target, statistics, config)
         wanted: dict[str, tuple[Updated, list[int]]] = {"plain": (scores, [0])}
         if own.metrics:
             wanted["own"] = own, [0]
-        loss = score_batches(predict, batches, wanted)["plain"]
+        loss = score_batches(predict, batches, wanted, target, statistics)["plain"]
         found = scores.summary(intervals=False)
         return {
             "val_loss": loss,
-            "val_accuracy": found["accuracy"],
-            "val_macro_f1": found["macro_f1"],
-            **{f"val_{each.name}": float(each.result()) for each in own.metrics},
+            **{key: found[key.removeprefix(VALIDATED)] for key in shown},
+            **{f"{VALIDATED}{each.name}": float(each.result()) for each in own.metrics},
         }
 
     return validate
