@@ -33,7 +33,8 @@ class TargetOptions(BaseModel):
         default=False,
         description="Recordings layout: the value is what remains of the recording: rows after "
         'the window\'s, as delivered; seconds, minutes or hours with units = ["s"], ["min"] or '
-        '["h"]. Labels of the source are not looked at.',
+        '["h"]. A column of the table of recordings, source.label_column, says what is left after '
+        "their ends; other labels are not looked at.",
     )
     cap: Annotated[float | None, AddedLater] = Field(
         default=None,

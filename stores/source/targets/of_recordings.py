@@ -115,7 +115,9 @@ def reader_of(
             f'source.labels is empty, and target.kind is "{kind}": name what holds it.'
         )
     if options.label_column is not None:
-        return _of_column(kind, file, times, rows, options.label_column, options)
+        array = _column_of(times, options.label_column)
+        target = _target(kind, array, file, options)
+        return OfRecordings(target, array, times.given.owner, times, rows, options)
     usual = USUAL_LABELS if options.label_every_s is None else USUAL_PERIODS
     array = label_array(file, usual, options, names=False)
     target = _target(kind, array, file, options)
@@ -153,15 +155,12 @@ def _numbers(target: Target, array: SourceArray, start: int, stop: int) -> NDArr
     return read(array, start, stop).astype(np.float64)
 
 
-def _of_column(
-    kind: Kind,
-    file: SourceFile,
-    times: Times,
-    rows: WindowRows,
-    name: str,
-    options: SourceOptions,
-) -> TargetReader:
-    """One value a recording, from a column of the table of recordings."""
+def _column_of(times: Times, name: str) -> SourceArray:
+    """A column of the table of recordings, numbers or texts.
+
+    Raises:
+        UserError: there is no such column.
+    """
     if times.given.node is None:
         raise SourceError(
             f"source.label_column = {name!r} is a column of the table of recordings, and there "
@@ -169,11 +168,9 @@ def _of_column(
         )
     found = find_flat(times.given.node, "label_column", name, ())
     assert found is not None
-    array = found
     if found.dtype.kind in "SOU":
-        array = HeldArray(found.name, found.where, np.array(column_texts(found), dtype=str))
-    target = _target(kind, array, file, options)
-    return OfRecordings(target, array, times.given.owner, times, rows, options)
+        return HeldArray(found.name, found.where, np.array(column_texts(found), dtype=str))
+    return found
 
 
 class Reduced:
@@ -268,7 +265,10 @@ class OfRecordings(Reduced):
 
 
 class Remaining(Reduced):
-    """What remains of a recording after a window's row, in rows or in time; gaps count."""
+    """What remains of a recording after a window's row, in rows or in time; gaps count.
+
+    A column of the table of recordings, `source.label_column`, says what is left after their ends.
+    """
 
     def __init__(self, times: Times, rows: WindowRows, options: SourceOptions) -> None:
         """Of recordings that may be cut at gaps."""
@@ -277,7 +277,12 @@ class Remaining(Reduced):
         super().__init__(Target("value", tuple(names), tuple(units)), [], rows, options)
         seconds = SECONDS.get(units[0])
         self._per_row = 1.0 if seconds is None else 1 / (rows.rate_hz * seconds)
-        self._times = times
+        self._times, self._after = times, np.zeros(len(times.owner))
+        if options.label_column is not None:
+            array = _column_of(times, options.label_column)
+            self.arrays = [array]
+            values = numbers_of(array, 0, rows_of(array)).astype(np.float64)
+            self._after = values[times.given.owner][times.owner]
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """See `Reduced`."""
@@ -291,4 +296,4 @@ class Remaining(Reduced):
             "mean": (self._rows.time - 1) / 2,
         }
         left = last[self._times.owner[piece]] - begun[piece] - row - at[self._at]
-        return self._stored((left * self._per_row)[:, None])
+        return self._stored((left * self._per_row + self._after[piece])[:, None])

@@ -224,6 +224,15 @@ def test_what_remains_of_a_recording_counts_down_to_its_last_row(
         assert source.target.names == ("remaining",)
 
 
+def test_what_is_left_after_the_end_of_a_recording_counts(tmp_path: Path) -> None:
+    after = np.array([7, 0, 30])
+    content = {"recordings/rul": after, "labels": None, "classes": None}
+    write_recordings(tmp_path / "r.h5", **content)
+    with opened(tmp_path / "r.h5", {"remaining": True}, label_column="rul", **CUT) as source:
+        left = [ROWS[r] - row - 16 + after[r] for r, row in places(source)]
+        np.testing.assert_array_equal(labels_of(source)[:, 0], left)
+
+
 def test_several_labels_of_rows_are_those_of_half_a_window_or_more(tmp_path: Path) -> None:
     marks = np.zeros((200, 2), "u1")
     marks[:60, 0], marks[30:, 1] = 1, 1
