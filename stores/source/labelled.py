@@ -120,7 +120,7 @@ class Labelled:
         if self._layout.target is None:
             yield from self.label_runs()
             return
-        step = slice_of(self._layout.target.target, LABEL_SLICE)
+        step = slice_of(self._layout.target.target, LABEL_SLICE // 4)
         for low, high in slices(self.windows, step):
             number = np.arange(low, high)
             yield LabelRuns(number, number + 1, self.read_labels(low, high))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from headrace.pipeline.commands.inspect import run_inspect
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.pipeline.dataset.dataset import Dataset
+from headrace.pipeline.features import stage
 from headrace.pipeline.features.compact import run_compact
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.stage import run_repair
@@ -146,6 +148,28 @@ def test_a_store_is_the_same_bytes_whatever_it_is_made_in(tmp_path: Path, kind: 
         config = config_of(kind, features={"workers": worker})
         found.append(hashes(made(tmp_path / str(number), kind, config, range(4))))
     assert found[0] == found[1]
+
+
+def test_a_build_that_is_ended_goes_on_to_the_same_bytes(tmp_path: Path, kind: str) -> None:
+    config, path = config_of(kind), tmp_path / "store.zarr"
+    source = write(tmp_path / "source.h5", kind, range(7))
+    request = request_for(config, source, path)
+    with tasks_here():
+        run_features(request_for(config, source, tmp_path / "whole.zarr"))
+        every = stage.run_tasks
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stage, "run_tasks", lambda *given, **more: ended(every(*given, **more)))
+            with pytest.raises(KeyboardInterrupt):
+                run_features(request)
+        again = run_features(request)
+        assert again["made_shards"] == again["shards"] - 1 > 0
+    assert hashes(path) == hashes(tmp_path / "whole.zarr")
+
+
+def ended(tasks: Iterator[Any]) -> Iterator[Any]:
+    """The first task, then Ctrl-C."""
+    yield next(tasks)
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("table", ["label", "manifest/class_counts"])
