@@ -36,7 +36,7 @@ from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.parts import begun_with, say_kept
 from headrace.pipeline.runs.record import json_bytes
-from headrace.pipeline.runs.resolve import resolved_config
+from headrace.pipeline.runs.resolve import require_classes, resolved_config
 from headrace.stores.errors import FunctionError
 from headrace.stores.io import disk
 from headrace.stores.text import format_seconds
@@ -100,6 +100,7 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
         StageFailed: a stage broke.
     """
     store = open_requested(request)
+    require_classes(store)
     config, _ = _base(request, store, extent.crossval)
     known = begun_with(store, lambda parts: _is_begun(request, config, parts))
     store = known or store

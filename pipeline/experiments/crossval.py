@@ -32,7 +32,7 @@ from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.runs.measure import require_measured
 from headrace.pipeline.runs.parts import begun_with, paths_of, say_kept
 from headrace.pipeline.runs.record import json_bytes, recorded_fingerprint
-from headrace.pipeline.runs.resolve import resolved_config
+from headrace.pipeline.runs.resolve import require_classes, resolved_config
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def run_crossval(request: Request, baseline: bool = False) -> dict[str, Any]:
         StageFailed: a fold broke.
     """
     store = open_requested(request)
+    require_classes(store)
     config = crossval_config(request, store)
     known = begun_with(store, lambda parts: _is_begun(request, config, parts))
     store = known or store

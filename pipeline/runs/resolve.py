@@ -53,6 +53,19 @@ def resolved_config(request: Request, store: Store) -> Config:
     return config.changed("paths", data=_absolute(request.data), **paths_of(store))
 
 
+def require_classes(store: Store) -> None:
+    """Check that a network of this version can be trained on a store.
+
+    Raises:
+        UserError: its target is not one class a window.
+    """
+    if store.target.kind != "class":
+        raise RunError(
+            f'{store.path} has target.kind = "{store.target.kind}", and train takes "class" alone. '
+            "Train a network of your own on headrace.Dataset, which delivers every kind."
+        )
+
+
 def newest_run(request: Request, store: Store) -> tuple[RunFolder, Config, Store]:
     """The newest run of a configuration and a store, or of those of its parts that one began with.
 

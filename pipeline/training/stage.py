@@ -26,7 +26,12 @@ from headrace.pipeline.runs.record import (
     recorded_split,
     refuse_unfit,
 )
-from headrace.pipeline.runs.resolve import newest_run, resolved_config, with_threads
+from headrace.pipeline.runs.resolve import (
+    newest_run,
+    require_classes,
+    resolved_config,
+    with_threads,
+)
 from headrace.pipeline.tensorflow_setup import set_up_tensorflow
 from headrace.pipeline.training.memory import plan_train
 from headrace.pipeline.training.state import read_state
@@ -53,6 +58,7 @@ def run_train(request: Request) -> dict[str, Any]:
         UserError: there is no store, it cannot be split, or the folder is of another run.
     """
     store = open_requested(request)
+    require_classes(store)
     run, config, store = _chosen(request, store)
     table = store.class_table
     split = choose_split(store.folds, table, config.split)

@@ -16,13 +16,14 @@ from headrace.pipeline.commands.inspect import run_inspect
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_from_table, load_config
 from headrace.pipeline.dataset.dataset import Dataset
+from headrace.pipeline.experiments.crossval import run_crossval
 from headrace.pipeline.features import stage
 from headrace.pipeline.features.compact import run_compact
 from headrace.pipeline.features.stage import run_features
 from headrace.pipeline.repair.stage import run_repair
 from headrace.pipeline.repair.verify import run_verify
 from headrace.pipeline.training.stage import run_train
-from headrace.stores.errors import GroupError, StoreError
+from headrace.stores.errors import GroupError, RunError, StoreError
 from headrace.stores.manifest_file import read_manifest
 from headrace.stores.source.source import open_source
 from headrace.stores.store import open_store
@@ -319,6 +320,14 @@ def test_a_store_without_labels_is_made_and_streamed_and_not_trained(
     assert sum(len(batch[1]) for batch in data["train"].numpy(epochs=1)) > 0
     with refused(GroupError, "unlabelled", "source.labels"):
         run_train(request_for(bare, None, path, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("kind", ["value", "labels", "sequence"])
+def test_what_no_network_of_ours_gives_yet_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    store = made(tmp_path, kind, config_of(kind), range(4))
+    for trains in (run_train, run_crossval):
+        with refused(RunError, str(store), f'target.kind = "{kind}"'):
+            trains(request_for(Config(), None, store))
 
 
 def test_folds_of_values_are_alike(tmp_path: Path) -> None:
