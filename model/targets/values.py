@@ -44,7 +44,10 @@ class ValueTarget(RefusesOptions):
         "class_weight_power": "values are no classes, so none is rare",
     }
     metric_names: ClassVar[tuple[str, ...]] = ("scaled_mae",)
-    curves: ClassVar[Mapping[str, str]] = {"val_mae": "validation MAE", "val_rmse": "RMSE"}
+    curves: ClassVar[Mapping[str, str]] = {
+        "val_mae": "validation MAE",
+        "val_rmse": "validation RMSE",
+    }
     weight_shape: ClassVar[tuple[int, ...]] = ()
 
     @property

@@ -1,7 +1,7 @@
 """Print the peak of resident memory, in bytes, after a few training steps of each batch size.
 
-Run as a process. Arguments: the network's options as JSON, time, channels, features, classes, and
-batch sizes, each larger than the one before it.
+Run as a process. Arguments: the network's options and its target as JSON, time, channels, features,
+and batch sizes, each larger than the one before it.
 """
 
 from __future__ import annotations
@@ -17,19 +17,25 @@ from headrace.model.interface import NetworkTarget
 from headrace.model.network import build_network
 from headrace.model.optimisation import compile_network
 from headrace.model.options import NetworkOptions, OptimiserOptions
+from headrace.model.targets.registry import target_model
 
 options = NetworkOptions.model_validate(json.loads(sys.argv[1]))
-time, channels, features, classes, *batches = map(int, sys.argv[2:])
+target = NetworkTarget(
+    **{
+        key: tuple(each) if isinstance(each, list) else each
+        for key, each in json.loads(sys.argv[2]).items()
+    }
+)
+time, channels, features, *batches = map(int, sys.argv[3:])
 tf.config.threading.set_inter_op_parallelism_threads(1)
 tf.config.threading.set_intra_op_parallelism_threads(1)
-target = NetworkTarget(tuple(map(str, range(classes))))
 network = build_network(options, time, channels, features, target)
 compile_network(network, target, options, OptimiserOptions(), 3, 1)
 shapes = {"raw": (None, time, channels), "features": (None, features)}
 given = (
     {name: tf.TensorSpec(shapes[name]) for name in network.input},
-    dict.fromkeys(network.output, tf.TensorSpec((None, classes))),
-    dict.fromkeys(network.output, tf.TensorSpec((None,))),
+    dict.fromkeys(network.output, tf.TensorSpec((None, *target.shape))),
+    dict.fromkeys(network.output, tf.TensorSpec((None, *target_model(target).weight_shape))),
 )
 step = tf.function(lambda *given: network.train_step(given), input_signature=given)
 for batch in batches:

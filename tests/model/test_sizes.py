@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -59,29 +61,36 @@ def test_the_weights_of_a_network_are_counted_without_building_it(
     assert parameters(options, *shape) == build_network(options, *shape).count_params()
 
 
-def peaks(options: NetworkOptions, shape: tuple[int, ...], *batches: int) -> list[int]:
+def peaks(
+    options: NetworkOptions, target: NetworkTarget, shape: tuple[int, ...], *batches: int
+) -> list[int]:
     """Bytes that a process has held at most after a few training steps of each batch size."""
     numbers = [str(number) for number in (*shape, *batches)]
-    command = [sys.executable, "-m", "tests.model.step_memory", options.model_dump_json(), *numbers]
+    tables = [options.model_dump_json(), json.dumps(asdict(target))]
+    command = [sys.executable, "-m", "tests.model.step_memory", *tables, *numbers]
     environment = stage_environment(os.environ)
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     return [int(line) for line in done.stdout.splitlines()[-len(batches) :]]
 
 
+SEQUENCE = NetworkTarget(tuple("abcdef"), kind="sequence", length=128)
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize(
-    ("table", "shape", "batch"),
+    ("table", "shape", "target", "batch"),
     [
-        ({}, (128, 9, 283, 6), 256),
-        ({"inputs": "raw", "dilations": (1, 2, 4, 8, 16, 32)}, (512, 3, 0, 4), 128),
-        ({"inputs": "features", "feature_units": (4096, 2048)}, (1, 1, 2000, 4), 2048),
+        ({}, (128, 9, 283), target(6), 256),
+        ({}, (128, 9, 283), SEQUENCE, 256),
+        ({"inputs": "raw", "dilations": (1, 2, 4, 8, 16, 32)}, (512, 3, 0), target(4), 128),
+        ({"inputs": "features", "feature_units": (4096, 2048)}, (1, 1, 2000), target(4), 2048),
     ],
-    ids=["default", "deep raw", "wide features"],
+    ids=["default", "a label a sample", "deep raw", "wide features"],
 )
 def test_a_batch_twice_as_large_takes_what_its_activations_and_their_gradients_do(
-    table: dict[str, Any], shape: tuple[int, int, int, int], batch: int
+    table: dict[str, Any], shape: tuple[int, int, int], target: NetworkTarget, batch: int
 ) -> None:
     options = NetworkOptions.model_validate(table)
-    outputs = batch * activation_bytes(options, *shape[:3], target(shape[3]), training=True)
-    once, twice = peaks(options, shape, batch, 2 * batch)
+    outputs = batch * activation_bytes(options, *shape, target, training=True)
+    once, twice = peaks(options, target, shape, batch, 2 * batch)
     assert 0.4 * outputs < twice - once < 2 * outputs
