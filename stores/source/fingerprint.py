@@ -60,6 +60,7 @@ def fingerprint(
 
 def _bytes(array: SourceArray, start: int, stop: int) -> bytes:
     if array.dtype.kind in "SOU":
-        return "\0".join(array.texts(start, stop).tolist()).encode(errors="surrogatepass")
+        texts = array.texts(start, stop).reshape(-1).tolist()
+        return "\0".join(texts).encode(errors="surrogatepass")
     content: bytes = np.ascontiguousarray(array.read(start, stop)).tobytes()
     return content

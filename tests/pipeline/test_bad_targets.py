@@ -70,8 +70,13 @@ CASES: dict[str, Case] = {
         windows(RNG.random((N, 3))), {KIND: "labels"}, SourceError, ("source.labels", "0")),
     "marks that are NaN": (
         windows(with_value(MARKS, (5, 1), np.nan)), {KIND: "labels"}, SourceError, ("nan", "5")),
+    "names in cells that are not declared": (
+        windows(["AF;ST", "ST"] * (N // 2)), {KIND: "labels", "target.names": ["AF"]},
+        SourceError, ("target.names", "ST")),
+    "cells without any name": (
+        windows([";"] * N), {KIND: "labels"}, SourceError, ("source.labels",)),
     "marks of texts": (
-        windows(["AF;ST"] * N), {KIND: "labels"}, SourceError, ("source.labels", KIND)),
+        windows([["AF", "ST"]] * N), {KIND: "labels"}, SourceError, ("source.labels", KIND)),
     "no column": (windows(np.zeros((N, 0))), {KIND: "labels"}, SourceError, ("(90, 0)",)),
     "no column, unsaid": (windows(np.zeros((N, 0))), {}, SourceError, ("(90, 0)",)),
     "a label that all windows have": (

@@ -35,6 +35,7 @@ from headrace.stores.source.targets.kind import (
     seen_kind,
 )
 from headrace.stores.source.targets.marks import marks_of
+from headrace.stores.source.targets.named import as_marks
 from headrace.stores.source.targets.naming import labels_target, values_target
 from headrace.stores.source.targets.of_windows import capped
 from headrace.stores.source.targets.periods import PeriodRows
@@ -115,11 +116,11 @@ def reader_of(
             f'source.labels is empty, and target.kind is "{kind}": name what holds it.'
         )
     if options.label_column is not None:
-        array = _column_of(times, options.label_column)
+        array = _meant(kind, _column_of(times, options.label_column), options)
         target = _target(kind, array, file, options)
         return OfRecordings(target, array, times.given.owner, times, rows, options)
     usual = USUAL_LABELS if options.label_every_s is None else USUAL_PERIODS
-    array = label_array(file, usual, options, names=False)
+    array = _meant(kind, label_array(file, usual, options, names=False), options)
     target = _target(kind, array, file, options)
     if options.label_every_s is not None:
         every = rate_hz * options.label_every_s
@@ -147,6 +148,11 @@ def _target(kind: Kind, array: SourceArray, file: SourceFile, options: SourceOpt
     if kind == "labels":
         return labels_target(array, file, count, options)
     return values_target(array, count, options)
+
+
+def _meant(kind: Kind, array: SourceArray, options: SourceOptions) -> SourceArray:
+    """Labels as they are read: several names in a cell as columns."""
+    return as_marks(array, options.target.names) if kind == "labels" else array
 
 
 def _numbers(target: Target, array: SourceArray, start: int, stop: int) -> NDArray[np.float64]:

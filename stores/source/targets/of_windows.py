@@ -32,6 +32,7 @@ from headrace.stores.source.targets.kind import (
     seen_kind,
 )
 from headrace.stores.source.targets.marks import marks_of
+from headrace.stores.source.targets.named import as_marks
 from headrace.stores.source.targets.naming import labels_target, values_target
 from headrace.stores.target import Target
 
@@ -59,6 +60,8 @@ def target_of_windows(
     kind = kind or seen_labels(file, usual, options, seen_kind) or "class"
     if kind == "class":
         return None
+    target = options.target.model_copy(update={"kind": kind})
+    options = options.model_copy(update={"target": target})
     array = label_array(file, usual, options, names=False)
     refuse_class_options(kind, options)
     require_rows(array, rows_of(data), f"windows of {data.name}")
@@ -67,8 +70,9 @@ def target_of_windows(
             array.ready(), values_target(array, columns_of(array), options), options
         )
     if kind == "labels":
-        target = labels_target(array, file, columns_of(array), options)
-        return WindowLabels(array.ready(), target)
+        array = as_marks(array, options.target.names)
+        marked = labels_target(array, file, columns_of(array), options)
+        return WindowLabels(array.ready(), marked)
     return WindowSequences(file, data, array, options)
 
 

@@ -124,6 +124,31 @@ def test_columns_of_which_one_is_marked_are_asked_about(tmp_path: Path) -> None:
         assert source.classes == ("y_0", "y_1", "y_2")
 
 
+def test_names_in_one_cell_are_several_labels(tmp_path: Path) -> None:
+    cells = ["AF;ST", "", "ST", "['SB', 'AF']", "AF | ST", "ST,AF"] * (N // 6)
+    write_windows(tmp_path / "w.h5", y=cells)
+    with opened(tmp_path / "w.h5", {"kind": "labels"}) as source:
+        assert source.classes == ("AF", "SB", "ST")
+        wanted = [[1, 0, 1], [0, 0, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [1, 0, 1]]
+        np.testing.assert_array_equal(labels_of(source)[:6], wanted)
+    with opened(tmp_path / "w.h5", {"kind": "labels", "names": ["ST", "SB", "AF"]}) as source:
+        assert labels_of(source)[3].tolist() == [0, 1, 1]
+
+
+def test_names_in_one_cell_of_a_recording_or_a_row(tmp_path: Path) -> None:
+    content = {"labels": None, "classes": None, "recordings/dx": ["AF;ST", "ST", ""]}
+    write_recordings(tmp_path / "r.h5", **content)
+    with opened(tmp_path / "r.h5", {"kind": "labels"}, label_column="dx", **CUT) as source:
+        wanted = [[[1, 1], [0, 1], [0, 0]][recording] for recording, _ in places(source)]
+        np.testing.assert_array_equal(labels_of(source), wanted)
+    rows = ["up"] * 30 + ["up;fast"] * 30 + [""] * 140
+    (tmp_path / "rows").mkdir()
+    write_recordings(tmp_path / "rows" / "r.h5", labels=rows, classes=None)
+    with opened(tmp_path / "rows" / "r.h5", {"kind": "labels"}, **CUT) as source:
+        assert source.classes == ("fast", "up")
+        assert labels_of(source)[[0, 3, 8]].tolist() == [[0, 1], [1, 1], [0, 0]]
+
+
 def test_several_columns_of_numbers_are_several_values(tmp_path: Path) -> None:
     values = RNG.normal(size=(N, 2))
     write_windows(tmp_path / "w.h5", y=values, speed=values[:, 0], pulse=values[:, 1])
@@ -149,6 +174,18 @@ def test_codes_of_every_sample_or_each_kth_are_a_sequence(tmp_path: Path) -> Non
         np.testing.assert_array_equal(labels_of(source), codes[:, ::4])
     with refused(SourceError, '"value"', '"sequence"'):
         opened(tmp_path / "w.h5")
+
+
+def test_names_of_every_sample_are_a_sequence_unsaid(tmp_path: Path) -> None:
+    codes = RNG.integers(0, 3, (N, T))
+    names = np.array(["sit", "walk", "unlabelled"], dtype=object)[codes]
+    write_windows(tmp_path / "w.h5", y=names)
+    with opened(tmp_path / "w.h5", {"kind": "sequence"}) as source:
+        assert source.classes == ("sit", "walk")
+        np.testing.assert_array_equal(labels_of(source), np.where(codes == 2, -1, codes))
+        assert source.fingerprint()
+    with opened(tmp_path / "w.h5") as source:
+        assert (source.target.kind, source.classes) == ("sequence", ("sit", "walk"))
 
 
 def test_labels_that_a_sequence_leaves_out_are_as_if_there_were_none(tmp_path: Path) -> None:
