@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from headrace.stores.source.labels.cells import parts_of_cell
 from headrace.stores.source.labels.losses import ClassWindows, LabelLosses
 from headrace.stores.source.notes.note import SHOWN, Layout, Note
 from headrace.stores.source.options import SourceOptions
@@ -23,6 +25,7 @@ def label_notes(layout: Layout, losses: LabelLosses, options: SourceOptions) -> 
         )
     yield from _rule(losses, options, layout.spec.time / layout.spec.rate_hz)
     yield from _left_out(losses)
+    yield from _joined_names(layout)
 
 
 def _rule(losses: LabelLosses, options: SourceOptions, seconds: float) -> Iterator[Note]:
@@ -78,4 +81,22 @@ def _left_out(losses: LabelLosses) -> Iterator[Note]:
             f"{rows:,} of {losses.rows:,} rows ({100 * rows / losses.rows:.3g} %) have a label "
             f"that is left out: {shown}.",
             "source.exclude_labels",
+        )
+
+
+def _joined_names(layout: Layout) -> Iterator[Note]:
+    """Whether names are several in one cell: each joining of them is a class of its own."""
+    column, names = layout.columns.label, layout.names.classes.names
+    met = Counter(part for name in names for part in parts_of_cell(name))
+    again = [
+        name
+        for name in names
+        if len(parts := parts_of_cell(name)) > 1 and any(met[part] > 1 for part in parts)
+    ]
+    if again:
+        yield Note(
+            f"{len(again)} of {len(names)} classes of {column.array.where} are several names in "
+            f"one cell ({listed(again, SHOWN)}), each a class of its own. For several labels a "
+            'window set target.kind = "labels".',
+            "target.kind",
         )

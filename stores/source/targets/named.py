@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +11,9 @@ from numpy.typing import NDArray
 from headrace.stores.errors import SourceError
 from headrace.stores.source.derived.shaped import Shaped
 from headrace.stores.source.interface import SourceArray
-from headrace.stores.source.names import PADDING, NameColumn, natural_order, slices
+from headrace.stores.source.labels.cells import parts_of_cell
+from headrace.stores.source.names import NameColumn, natural_order, slices
 from headrace.stores.text import shown
-
-BETWEEN = re.compile(r"[;|,]")
-"""What stands between two names of a cell."""
 
 
 class NamedMarks(Shaped):
@@ -35,7 +32,7 @@ class NamedMarks(Shaped):
         self._column = NameColumn(array, "labels")
         for start, stop in slices(len(self._column)):
             self._column.read(start, stop)
-        cells = [_names_of(cell) for cell in self._column.names]
+        cells = [parts_of_cell(cell) for cell in self._column.names]
         found = sorted({name for cell in cells for name in cell})
         unknown = [name for name in found if declared is not None and name not in declared]
         if unknown or not found:
@@ -69,9 +66,3 @@ def as_marks(array: SourceArray, declared: Sequence[str] | None) -> SourceArray:
     """An array of several labels as columns of 0 and 1; numbers are that already."""
     texts = array.dtype.kind in "SOU" and len(array.shape or ()) == 1
     return NamedMarks(array, declared) if texts else array
-
-
-def _names_of(cell: str) -> set[str]:
-    """The names in a cell, without the brackets and quotes of a list."""
-    parts = (part.strip(PADDING + "[]()'\"") for part in BETWEEN.split(cell))
-    return {part for part in parts if part}

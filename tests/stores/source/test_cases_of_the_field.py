@@ -26,7 +26,9 @@ def opened(path: Path, **options: Any) -> Any:
 
 def planned(path: Path, capsys: pytest.CaptureFixture[str], **options: Any) -> int:
     """Windows of the source, once `plan` has said that a store of it can be made."""
-    given = [f"source.{name}={json.dumps(value)}" for name, value in options.items()]
+    target = options.get("target", {})
+    given = [f"target.{name}={json.dumps(value)}" for name, value in target.items()]
+    given += [f"source.{n}={json.dumps(value)}" for n, value in options.items() if n != "target"]
     code = main(["plan", "--data", str(path), *(p for each in given for p in ("--set", each))])
     assert code == 0, capsys.readouterr().err
     with opened(path, **options) as source:
@@ -204,3 +206,60 @@ def test_people_whose_ids_are_written_in_several_ways(
     planned(path, capsys)
     with opened(path) as source:
         assert len(source.groups) == PEOPLE
+
+
+def test_several_diagnoses_of_a_tracing_and_some_with_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    n, names = 60, ["1dAVb", "RBBB", "LBBB", "SB", "AF", "ST"]
+    tracings = RNG.normal(size=(n, 64, 12)).astype("f4")
+    tracings[:, :9] = 0
+    marks = (RNG.random((n, 6)) < 0.3).astype("u1")
+    marks[::7] = 0
+    path = write(tmp_path / "ecg.h5", 400.0, tracings=tracings, patient_id=np.arange(n) // 3 + 500,
+                 exam_id=np.arange(n) + 1_000_000, labels=marks)  # fmt: skip
+    with h5py.File(path, "a") as file:
+        file["labels"].attrs["names"] = names
+    options = {"windows": "tracings", "groups": "patient_id"}
+    assert planned(path, capsys, **options) == n
+    with opened(path, **options) as source:
+        assert (source.target.kind, source.classes) == ("labels", tuple(names))
+        np.testing.assert_array_equal(source.read_labels(0, n).label, marks)
+
+
+@pytest.mark.parametrize("form", ["rows", "windows", "halves"])
+def test_flights_that_are_left_of_an_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str
+) -> None:
+    units, flights, each = 4, 20, 30
+    unit = np.repeat(np.arange(1, units + 1), flights * each)
+    flight = np.tile(np.repeat(np.arange(1, flights + 1), each), units)
+    left = (flights - flight).astype("f8")
+    sensors = RNG.normal(size=(len(unit), 5)) + left[:, None]
+    options: dict[str, Any]
+    if form == "rows":
+        about = np.stack([unit, flight, np.ones(len(unit)), left > 10], axis=1).astype("f8")
+        names = np.array(["unit", "cycle", "Fc", "hs"], "S20")
+        held = {"X_s_dev": sensors, "A_dev": about, "A_var": names, "Y_dev": left[:, None]}
+        path = write(tmp_path / "engines.h5", None, **held)
+        options = {"signals": "X_s_dev", "labels": "Y_dev", "groups": "A_dev[:, 0]"}
+        options |= {"rate_hz": 1.0, "window_samples": 10, "step_samples": 10}
+    else:
+        m = len(left) // 10
+        y = left.reshape(m, 10)[:, -1] + (0.5 if form == "halves" else 0)
+        groups = unit.reshape(m, 10)[:, 0]
+        path = write(tmp_path / "engines.h5", 1.0, X=sensors.reshape(m, 10, 5), y=y, groups=groups)
+        options = {}
+    if form != "halves":
+        given = [
+            part for n, v in options.items() for part in ("--set", f"source.{n}={json.dumps(v)}")
+        ]
+        assert main(["plan", "--data", str(path), *given]) == 2
+        assert_refused(capsys.readouterr().err, SourceError, "target.kind", '"value"', '"class"')
+        options["target"] = {"kind": "value", "cap": 15.0}
+    count = len(left) // 10
+    assert planned(path, capsys, **options) == count
+    with opened(path, **options) as source:
+        wanted = left[9::10] + 0.5 if form == "halves" else np.minimum(left[9::10], 15)
+        np.testing.assert_array_equal(source.read_labels(0, count).label[:, 0], wanted)
+        assert len(source.groups) == units

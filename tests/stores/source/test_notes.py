@@ -292,6 +292,13 @@ def test_many_whole_numbers_as_labels_are_asked_about_unless_they_have_names(tmp
     assert notes_of(tmp_path / "s.h5")[1] == ()
 
 
+def test_several_names_in_a_cell_are_named_unless_none_comes_again(tmp_path):
+    write_windows(tmp_path / "s.h5", y=["AF;ST", "ST", "SB"] * (N // 3))
+    the_note(notes_of(tmp_path / "s.h5")[1], "target.kind", "AF;ST", '"labels"')
+    write_windows(tmp_path / "s.h5", y=["sit, slow", "walk, fast", "lie"] * (N // 3))
+    assert notes_of(tmp_path / "s.h5")[1] == ()
+
+
 def test_a_label_that_is_no_whole_number_is_refused_with_its_value_and_row(tmp_path):
     write_windows(tmp_path / "s.h5", y=np.arange(N) % 2 + 0.5 * (np.arange(N) == 9))
     with refused(SourceError, "1.5", "9", "source.labels"):
