@@ -143,7 +143,7 @@ def refuse_class_options(kind: Kind, options: SourceOptions) -> None:
     Raises:
         UserError: it is.
     """
-    if kind == "sequence":
+    if kind == "sequence" or (kind == "labels" and options.class_map):
         return
     keys = OF_CLASSES[:3] if kind == "labels" else OF_CLASSES
     given = [key for key in keys if getattr(options, key)]

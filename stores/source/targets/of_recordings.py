@@ -34,6 +34,7 @@ from headrace.stores.source.targets.kind import (
     said_kind,
     seen_kind,
 )
+from headrace.stores.source.targets.mapped import MappedMarks
 from headrace.stores.source.targets.marks import marks_of
 from headrace.stores.source.targets.named import as_marks
 from headrace.stores.source.targets.naming import labels_target, values_target
@@ -78,7 +79,7 @@ def row_names(
     options: SourceOptions,
 ) -> tuple[Found, Noted]:
     """`row_labels` of classes and sequences; of others, that all rows have one name."""
-    if kind in ("class", "sequence"):
+    if kind in ("class", "sequence") or (kind == "labels" and options.class_map):
         return row_labels(file, data, times, rate_hz, options)
     return (OneName(data, UNLABELLED), None), ()
 
@@ -109,6 +110,9 @@ def reader_of(
     """
     if kind == "sequence":
         return RowSequences(*names, rows, options)
+    if kind == "labels" and options.class_map:
+        mapped = MappedMarks(names[0], options)
+        return OfRows(mapped.target, mapped, mapped, rows, options)
     if options.target.remaining:
         return Remaining(times, rows, options)
     if options.labels == "":

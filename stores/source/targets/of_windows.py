@@ -15,6 +15,7 @@ from headrace.stores.source.labels.classes import LabelSelection
 from headrace.stores.source.labels.columns import (
     declared_classes,
     label_array,
+    label_column,
     named_labels,
     seen_labels,
 )
@@ -31,6 +32,7 @@ from headrace.stores.source.targets.kind import (
     said_kind,
     seen_kind,
 )
+from headrace.stores.source.targets.mapped import MappedMarks
 from headrace.stores.source.targets.marks import marks_of
 from headrace.stores.source.targets.named import as_marks
 from headrace.stores.source.targets.naming import labels_target, values_target
@@ -62,8 +64,13 @@ def target_of_windows(
         return None
     target = options.target.model_copy(update={"kind": kind})
     options = options.model_copy(update={"target": target})
-    array = label_array(file, usual, options, names=False)
     refuse_class_options(kind, options)
+    if kind == "labels" and options.class_map:
+        column, _ = label_column(file, data, usual, options)
+        require_rows(column.array, rows_of(data), f"windows of {data.name}")
+        mapped = MappedMarks(column, options)
+        return WindowLabels(mapped, mapped.target)
+    array = label_array(file, usual, options, names=False)
     require_rows(array, rows_of(data), f"windows of {data.name}")
     if kind == "value":
         return WindowValues(

@@ -124,6 +124,24 @@ def test_columns_of_which_one_is_marked_are_asked_about(tmp_path: Path) -> None:
         assert source.classes == ("y_0", "y_1", "y_2")
 
 
+def test_labels_are_made_of_names_that_belong_to_several(tmp_path: Path) -> None:
+    options = {"class_map": {"upright": ["walk", "run"], "fast": ["run"]}}
+    write_windows(tmp_path / "w.h5", classes=["lie", "walk", "run"])
+    with opened(tmp_path / "w.h5", {"kind": "labels"}, **options) as source:
+        assert source.classes == ("upright", "fast")
+        assert labels_of(source)[:: N // 3].tolist() == [[0, 0], [1, 0], [1, 1]]
+        assert source.fingerprint()
+    codes = np.arange(200) // 30 % 3
+    write_recordings(tmp_path / "r.h5")  # none, walk, run
+    with opened(tmp_path / "r.h5", {"kind": "labels"}, **options, **CUT) as source:
+        starts = np.cumsum(ROWS) - ROWS
+        own = [codes[starts[recording] + row :][:16] for recording, row in places(source)]
+        wanted = [[(each > 0).mean() >= 0.5, (each > 1).mean() >= 0.5] for each in own]
+        np.testing.assert_array_equal(labels_of(source), np.array(wanted))
+    with refused(SourceError, "source.class_map.fast", "ran"):
+        opened(tmp_path / "w.h5", {"kind": "labels"}, class_map={"fast": ["ran"]})
+
+
 def test_names_in_one_cell_are_several_labels(tmp_path: Path) -> None:
     cells = ["AF;ST", "", "ST", "['SB', 'AF']", "AF | ST", "ST,AF"] * (N // 6)
     write_windows(tmp_path / "w.h5", y=cells)
