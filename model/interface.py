@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 LABEL = "label"
 """Name of the output that counts; others are auxiliary, and serve training alone."""
@@ -57,10 +57,11 @@ class NetworkTarget:
         names: K names, whatever the kind.
         units: of K values, "" where unknown; () for other kinds.
         length: steps of a sequence; 1 for other kinds.
-        every: samples of a step: step i is samples i * every to (i + 1) * every - 1.
+        every: samples of a step: step i is samples i * every to (i + 1) * every - 1, and its label
+            that of the middle one.
 
     Raises:
-        ValueError: units do not fit the names, or a length or step is below 1.
+        ValueError: no such kind, units do not fit the names, or a length or step is below 1.
     """
 
     classes: tuple[str, ...] = ()
@@ -72,6 +73,8 @@ class NetworkTarget:
 
     def __post_init__(self) -> None:
         """Give the names that were not given: classes and names are the same but for values."""
+        if self.kind not in get_args(Kind):
+            raise ValueError(f"A target is one of {', '.join(get_args(Kind))}, not {self.kind!r}.")
         values = self.kind == "value"
         names = self.names or self.classes
         object.__setattr__(self, "names", names)
@@ -80,6 +83,8 @@ class NetworkTarget:
             object.__setattr__(self, "units", ("",) * len(names))
         if len(self.units) != (len(names) if values else 0):
             raise ValueError(f"{len(names)} names of kind {self.kind} with {len(self.units)} units")
+        if not self.keeps_time:
+            object.__setattr__(self, "length", 1)
         if min(self.length, self.every) < 1:
             raise ValueError(f"A sequence of {self.length} steps of {self.every} samples")
 

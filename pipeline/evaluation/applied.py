@@ -57,7 +57,7 @@ class Applied:
         if self.config.model.build is None:
             return RESERVED, TYPICAL
         inputs = self.inputs
-        shape = shape_of(inputs.spec, inputs.features, inputs.classes)
+        shape = shape_of(inputs.spec, inputs.features, inputs.target)
         return known_reserved(self.config, shape)["evaluate"], "measured"
 
     @property

@@ -18,6 +18,7 @@ from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.stream.augment import view
 from headrace.pipeline.stream.buffers import window_shape
 from headrace.pipeline.stream.evaluation import evaluation_stream
+from headrace.pipeline.stream.target import target_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +42,13 @@ def score_run(
     seen = names if IDENTITY in names else [IDENTITY, *names]
     batches = evaluation_stream(store, split.test, config, config.evaluate.max_windows)
     predict = predictor(load_model(run.model), _views(seen, store, split, config), batches)
-    target = target_model(inputs_of(store).target)
-    plain, tta = (target.scores(store.groups, config.evaluate.mistakes) for _ in range(2))
+    target, statistics = (
+        target_model(inputs_of(store).target),
+        target_statistics(store, split.train),
+    )
+    plain, tta = (
+        target.scores(store.groups, config.evaluate.mistakes, statistics) for _ in range(2)
+    )
     wanted = {
         "plain": (plain, [seen.index(IDENTITY)]),
         "tta": (tta, [seen.index(name) for name in names]),
@@ -50,7 +56,7 @@ def score_run(
     windows = _test_windows(store, split, config)
     row_bytes = window_shape(store, config).stored_bytes
     with console.progress("evaluate", windows, row_bytes) as progress:
-        loss = score_batches(predict, batches, wanted, target, advance=progress.advance)
+        loss = score_batches(predict, batches, wanted, target, statistics, progress.advance)
     groups = group_names(store, split.test)
     return Metrics(
         digest=digest,
@@ -72,7 +78,8 @@ def score_baseline(
     console.say(f"Fitting the baseline to {len(rows['label']):,} training windows.")
     target = target_model(inputs_of(store).target)
     baseline = target.baseline(_columns(rows, store), rows["label"], config.train.seed)
-    scores = target.scores(store.groups, config.evaluate.mistakes)
+    statistics = target_statistics(store, split.train)
+    scores = target.scores(store.groups, config.evaluate.mistakes, statistics)
     names = (*arrays, "label", "group", "source_index")
     ranges = cut_ranges(
         first_rows(fold_ranges(store, split.test), config.evaluate.max_windows), BLOCK_WINDOWS

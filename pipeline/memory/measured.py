@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 from headrace.model.interface import NetworkTarget
 from headrace.pipeline.config.config import digest
 from headrace.pipeline.memory.machine import usable_cores
+from headrace.pipeline.stream.target import network_target
 from headrace.stores.io import disk
 
 if TYPE_CHECKING:
@@ -65,17 +66,17 @@ def keep_worker_reserved(manifest: Manifest, main: int, worker: int) -> None:
 
 def network_shape(store: Store) -> dict[str, Any]:
     """What the network's shape depends on: arguments of `build_network`."""
-    return shape_of(store.spec, store.feature_names, store.classes)
+    return shape_of(store.spec, store.feature_names, network_target(store.target))
 
 
-def shape_of(spec: WindowSpec, features: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
+def shape_of(spec: WindowSpec, features: Sequence[str], target: NetworkTarget) -> dict[str, Any]:
     """The same of what a run records."""
     time, channels = spec.shape
     return {
         "time": time,
         "channels": channels,
         "features": len(features),
-        "target": NetworkTarget(tuple(classes)),
+        "target": target,
     }
 
 
@@ -97,7 +98,7 @@ def _network_key(config: Config, shape: Mapping[str, Any]) -> str:
 def _sizes(target: NetworkTarget, **shape: int) -> dict[str, Any]:
     """JSON-able; of classes as it always was."""
     sizes: dict[str, Any] = {**shape, "classes": target.count}
-    if target.shape != NetworkTarget(target.names).shape or target.activation != "softmax":
+    if target != NetworkTarget(target.classes):
         sizes["output"] = [target.activation, target.length, target.every]
     return sizes
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from headrace.model.interface import NetworkInputs, NetworkTarget
+from headrace.pipeline.stream.target import network_target
 from headrace.stores.errors import PredictionError, first_line
 from headrace.stores.spec import WindowSpec
 
@@ -22,22 +23,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """Windows, features by name, and the classes of the output.
+    """Windows, features by name, and the output.
 
     Attributes:
         spec: of windows in units; its dtype is what they were stored as before that.
         features: F names, in the order of the columns; empty: none.
-        classes: K names, in the order of the probabilities.
+        target: what the network gives.
     """
 
     spec: WindowSpec
     features: tuple[str, ...]
-    classes: tuple[str, ...]
+    target: NetworkTarget
 
     @property
-    def target(self) -> NetworkTarget:
-        """What the network gives."""
-        return NetworkTarget(self.classes)
+    def classes(self) -> tuple[str, ...]:
+        """K names, in the order of the probabilities; () of values."""
+        return self.target.classes
 
     def as_table(self) -> dict[str, Any]:
         """JSON-able; `inputs_from_table` takes it back."""
@@ -49,13 +50,22 @@ class ModelInputs:
             "raw_dtype": self.spec.dtype.name,
             "features": self.features,
             "classes": self.classes,
+            **_more_than_classes(self.target),
         }
 
 
 def inputs_of(store: Store) -> ModelInputs:
     """What a network that is trained on `store` takes."""
     in_units = (1.0,) * len(store.spec.channels)
-    return ModelInputs(replace(store.spec, scale=in_units), store.feature_names, store.classes)
+    spec = replace(store.spec, scale=in_units)
+    return ModelInputs(spec, store.feature_names, network_target(store.target))
+
+
+def _more_than_classes(target: NetworkTarget) -> dict[str, Any]:
+    """What a record says of other targets; of classes nothing, as ever."""
+    if target == NetworkTarget(target.classes):
+        return {}
+    return {"target": {key: each for key, each in asdict(target).items() if key != "classes"}}
 
 
 def described(inputs: ModelInputs, kinds: str) -> NetworkInputs:
@@ -87,8 +97,11 @@ def inputs_from_table(table: Mapping[str, Any], where: Path) -> ModelInputs:
             dtype=np.dtype(table["raw_dtype"]),
             scale=(1.0,) * len(found["channels"]),
         )
-        return ModelInputs(spec, found["features"], found["classes"])
-    except (KeyError, TypeError, ValueError) as error:
+        more = table.get("target", {})
+        given = {key: tuple(each) if isinstance(each, list) else each for key, each in more.items()}
+        target = NetworkTarget(**({"classes": found["classes"]} | given))
+        return ModelInputs(spec, found["features"], target)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise PredictionError(
             f"{where} does not say what the network takes ({first_line(error)}). Train again: "
             "headrace train --new."

@@ -47,7 +47,7 @@ def require_measured(config: Config, inputs: ModelInputs, console: Console) -> N
     """
     if config.model.build is None:
         return
-    if known_reserved(config, shape_of(inputs.spec, inputs.features, inputs.classes)):
+    if known_reserved(config, shape_of(inputs.spec, inputs.features, inputs.target)):
         return
     console.say(f"Measuring what {config.model.build} takes, in a process of its own, once.")
     measure_reserved(config, inputs)
@@ -72,7 +72,7 @@ def measure_reserved(config: Config, inputs: ModelInputs) -> None:
         found[stage] = int(MARGIN * peak)
         if own:
             found[WEIGHTS] = weights
-    keep_reserved(config, shape_of(inputs.spec, inputs.features, inputs.classes), found)
+    keep_reserved(config, shape_of(inputs.spec, inputs.features, inputs.target), found)
 
 
 def run_measured(module: str, arguments: Sequence[str], given: str = "") -> str:

@@ -71,9 +71,14 @@ def _run(stage: str, config: Config, inputs: ModelInputs) -> int:
     import tensorflow as tf
 
     from headrace.pipeline.config.functions import users_code
-    from headrace.pipeline.training.network import BUILD, make_network, require_savable
+    from headrace.pipeline.training.network import (
+        BUILD,
+        make_network,
+        require_savable,
+        unit_statistics,
+    )
 
-    fitted = make_network(config, inputs, STEPS, 1)
+    fitted = make_network(config, inputs, STEPS, 1, unit_statistics(inputs.target))
     network, heads = fitted.model, list(fitted.heads.names)
     with users_code(config, BUILD):
         if stage == "train":

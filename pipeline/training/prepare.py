@@ -22,6 +22,7 @@ from headrace.pipeline.rows.statistics import fit_normaliser
 from headrace.pipeline.runs.folder import run_digest
 from headrace.pipeline.runs.inputs import inputs_of
 from headrace.pipeline.stream.evaluation import evaluation_stream
+from headrace.pipeline.stream.target import target_statistics
 from headrace.pipeline.training.network import Fitted, make_network, require_savable
 from headrace.pipeline.training.state import Row
 
@@ -103,7 +104,8 @@ def _prepare(
     steps = order.steps(
         config.train.batch, config.stream.drop_remainder, config.train.steps_per_epoch
     )
-    fitted = make_network(config, inputs_of(store), steps, epochs)
+    statistics = target_statistics(store, folds)
+    fitted = make_network(config, inputs_of(store), steps, epochs, statistics)
     require_savable(fitted, normaliser, config)
     kept = fitted.for_use(normaliser)
     return Training(

@@ -332,6 +332,7 @@ def test_a_target_names_its_classes_whichever_way_it_is_made() -> None:
     assert one == other
     assert one.classes == one.names
     assert one.count == 2
+    assert NetworkTarget(("a", "b"), length=0) == one
     value = NetworkTarget(kind="value", names=("a",))
     assert value.classes == ()
     assert value.units == ("",)

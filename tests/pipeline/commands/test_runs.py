@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
+from headrace.model.interface import NetworkTarget
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes
@@ -31,7 +32,9 @@ from tests.refusals import assert_names, assert_refused, refused, says
 
 HEADER = "epoch,loss,val_loss,val_accuracy,val_macro_f1,cpu_seconds\n"
 INPUTS = ModelInputs(
-    WindowSpec(4, 50.0, ("x",), ("g",), np.dtype(np.float32), (1.0,)), ("mean",), ("a", "b")
+    WindowSpec(4, 50.0, ("x",), ("g",), np.dtype(np.float32), (1.0,)),
+    ("mean",),
+    NetworkTarget(("a", "b")),
 )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from headrace.model.interface import NetworkTarget
 from headrace.model.intervals import paired_accuracy
 from headrace.pipeline.cli.main import main
 from headrace.pipeline.config.config import Config
@@ -172,7 +173,7 @@ def test_cross_validations_that_do_not_compare_are_refused(
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     signals = WindowSpec(4, 50.0, ("x",), ("g",), np.dtype(np.float32), (1.0,))
-    record_run(run, tiny_config, "f" * 32, {}, ModelInputs(signals, (), ("0", "1")))
+    record_run(run, tiny_config, "f" * 32, {}, ModelInputs(signals, (), NetworkTarget(("0", "1"))))
     write_metrics(run, evaluated(scored([[[5, 5], [0, 0]]], ["g0"])))
     for path, *named in (
         (other, "0" * 16, "f" * 16),

@@ -27,7 +27,7 @@ def measured_here(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks of the user's own take 600 MiB."""
 
     def keep(config: Config, inputs: ModelInputs) -> None:
-        shape = shape_of(inputs.spec, inputs.features, inputs.classes)
+        shape = shape_of(inputs.spec, inputs.features, inputs.target)
         keep_reserved(
             config, shape, dict.fromkeys(("train", "evaluate"), 600 * MIB) | {"weights": MIB}
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from headrace.model.interface import NetworkTarget
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.load import config_bytes, config_from_table, load_config
 from headrace.pipeline.memory.machine import usable_cores
@@ -28,7 +29,7 @@ STORE = "0123456789abcdef0123456789abcdef"
 SPLIT = {"train": ["0"], "validation": ["1"], "test": ["2"]}
 
 SPEC = WindowSpec(64, 50.0, ("a",), ("g",), np.dtype(np.float32), (1.0,))
-INPUTS = ModelInputs(SPEC, features=(), classes=("walk", "run"))
+INPUTS = ModelInputs(SPEC, features=(), target=NetworkTarget(("walk", "run")))
 
 
 @pytest.fixture
