@@ -35,6 +35,9 @@ def build_network(
     """
     model = target_model(target)
     steps = target if target.keeps_time else None
+    least = 2 if target.activation == "softmax" else 1
+    if target.count < least:
+        raise ValueError(f"A target of kind {target.kind} needs {least} or more: {target.count}.")
     _check_shape(options, time, channels, features, steps)
     with precision(options.mixed_precision):
         inputs, branches = {}, {}

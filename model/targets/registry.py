@@ -23,13 +23,5 @@ _KINDS: dict[Kind, Callable[[NetworkTarget], TargetModel]] = {
 
 
 def target_model(target: NetworkTarget) -> TargetModel:
-    """What a kind of target knows.
-
-    Raises ValueError for fewer than two classes, and for no label or value.
-    """
-    least = 2 if target.kind in ("class", "sequence") else 1
-    if target.count < least:
-        raise ValueError(
-            f"A target of kind {target.kind} needs {least} or more, got {target.count}."
-        )
+    """What a kind of target knows."""
     return _KINDS[target.kind](target)

@@ -17,6 +17,7 @@ from headrace.pipeline.rows.split import Split, choose_split
 from headrace.pipeline.rows.statistics import fit_normaliser, sampling
 from headrace.pipeline.stream.reader import Delivery
 from headrace.pipeline.stream.route import input_shapes
+from headrace.pipeline.stream.target import target_statistics
 from headrace.stores.errors import BudgetError, ConfigError, GroupError
 from headrace.stores.layout.folds import named_folds
 from headrace.stores.store import Store, open_store
@@ -212,6 +213,7 @@ class Dataset:
             one_hot=self._labels == "one-hot",
             heads=None,
             sampling=drawn,
+            statistics=target_statistics(self.store, self.split.train),
         )
 
 

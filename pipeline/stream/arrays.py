@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.model.targets.registry import target_model
 from headrace.pipeline.augmentations.registry import ApplyArrays, Setting, Stage, chosen
 from headrace.pipeline.rows.order import Position
 from headrace.pipeline.stream.buffers import block_rows, window_shape
@@ -23,6 +24,7 @@ from headrace.pipeline.stream.reader import (
     early_gathers,
 )
 from headrace.pipeline.stream.route import route_of
+from headrace.pipeline.stream.target import network_target
 from headrace.stores.errors import ConfigError
 from headrace.stores.shards.cut import CutWindows
 
@@ -142,8 +144,8 @@ class _BufferMaker:
         self, store: Store, order: BufferOrder, config: Config, delivery: Delivery
     ) -> None:
         """Of `order`; raises UserError: an augmentation is on that is for tf.data alone."""
-        self._route, classes = route_of(store, config), len(store.classes)
-        self._time, self._one_hot, self._classes = store.spec.time, delivery.one_hot, classes
+        self._route, self._time = route_of(store, config), store.spec.time
+        self._target, self._delivery = target_model(network_target(store.target)), delivery
         blended = (*self._route.inputs, "label", "weight")
         deviations = channel_deviations(delivery.normaliser)
         setting = Setting(store.spec.time, deviations, config.train.seed, blended)
@@ -161,8 +163,6 @@ class _BufferMaker:
                 f"The augmentation {config.augment.custom[0]} is for tf.data alone: use tf(), or "
                 "leave augment.custom out."
             )
-        weights = np.ones(classes) if delivery.class_weights is None else delivery.class_weights
-        self._weights = weights.astype(np.float32)
 
     def made(
         self, pool: ThreadPoolExecutor, places: Iterator[tuple[int, int, int]], ahead: int
@@ -204,9 +204,11 @@ class _BufferMaker:
 
     def _finished(self, columns: Columns, epoch: int) -> ArrayBatch:
         self._augment(columns, epoch)
-        columns["weight"] = self._weights[columns["label"]]
-        if self._one_hot:
-            columns["label"] = np.eye(self._classes, dtype=np.float32)[columns["label"]]
+        encoded, columns["weight"] = self._target.encode_arrays(
+            columns["label"], self._delivery.statistics, self._delivery.class_weights
+        )
+        if self._delivery.one_hot:
+            columns["label"] = encoded
         for blend in self._pairs:
             blend(columns, epoch)
         kept = len(columns["label"]) - self._route.partners

@@ -119,7 +119,7 @@ def column_kinds(store: Store) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]
     return {
         "raw": (store.spec.shape, store.spec.dtype),
         "features": ((len(store.feature_names),), np.dtype(np.float32)),
-        "label": ((), np.dtype(np.int32)),
+        "label": (store.target.shape, store.target.dtype),
         "group": ((), np.dtype(np.int32)),
         "source_index": ((), np.dtype(np.int64)),
     }

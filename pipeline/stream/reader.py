@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headrace.model.normaliser import Normaliser
+from headrace.model.targets.interface import NO_STATISTICS, TargetStatistics
 from headrace.pipeline.rows.sampling import Sampling
 from headrace.pipeline.stream.gather import Gather, gather, gather_features, gather_raw
 from headrace.pipeline.stream.jitter import moved, room
@@ -62,8 +63,8 @@ class Delivery:
     Attributes:
         normaliser: fitted to the training folds, in units.
         units: whether inputs stay in units.
-        class_weights: (K,) sample weight of each class; None for 1.
-        one_hot: labels (B, K) float32; else codes (B,) int32.
+        class_weights: that the target looks sample weights up in; None for 1.
+        one_hot: labels as the target's loss takes them; else as they are stored.
         heads: names of the network's outputs, which all get the same label; None: one, unnamed.
         sampling: how the rows of a buffer are drawn; None for each once.
     """
@@ -74,6 +75,8 @@ class Delivery:
     one_hot: bool = True
     heads: tuple[str, ...] | None = ("label",)
     sampling: Sampling | None = None
+    statistics: TargetStatistics = NO_STATISTICS
+    """Of the labels of the training folds."""
 
 
 def buffer_reader(

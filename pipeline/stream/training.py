@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from headrace.model.normalisation_layers import normalise_raw
 from headrace.model.normaliser import Normaliser
+from headrace.model.targets.registry import target_model
 from headrace.pipeline.augmentations.chance import Sample
 from headrace.pipeline.augmentations.registry import Setting
 from headrace.pipeline.rows.order import BEGINNING, Position, training_order
@@ -41,6 +42,7 @@ from headrace.pipeline.stream.reader import (
     early_gathers,
 )
 from headrace.pipeline.stream.route import Route, route_of
+from headrace.pipeline.stream.target import network_target, target_statistics
 from headrace.stores.shards.cut import CutWindows
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def training_stream(
         folds: names of the training folds.
         config: its sections stream, augment, model (inputs) and train.
         normaliser: fitted to the training folds, in units.
-        class_weights: (K,) sample weight of each class; None for 1.
+        class_weights: that the target looks sample weights up in; None for 1.
         start: first batch delivered.
         epochs: number of the epoch to stop before; None for `train.epochs`.
         heads: names of the network's outputs, which all get the same label.
@@ -87,14 +89,21 @@ def training_stream(
 
     Returns:
         Dataset of `Batch`: inputs float32 `raw` (B, T, C) and `features` (B, F), normalised, those
-        that `model.inputs` names; labels (B, K) (one-hot, or mixed) and weights (B,) of each head.
+        that `model.inputs` names; labels as the target encodes them (of classes (B, K), one-hot or
+        mixed) and weights of each head.
 
     Raises:
         UserError: the folds hold not one batch, or features are asked for that the store lacks.
     """
     order = training_order(store, folds, config, rank, ranks)
     weights = None if class_weights is None else np.asarray(class_weights, np.float32)
-    delivery = Delivery(normaliser, class_weights=weights, heads=tuple(heads), sampling=sampling)
+    delivery = Delivery(
+        normaliser,
+        class_weights=weights,
+        heads=tuple(heads),
+        sampling=sampling,
+        statistics=target_statistics(store, folds),
+    )
     last = config.train.epochs if epochs is None else epochs
     return batch_stream(store, order, config, delivery, lambda: start, last)
 
@@ -226,7 +235,7 @@ def _block_cutter(route: Route) -> Callable[[Sample], tf.data.Dataset]:
     """
 
     def cut(buffer: Sample) -> tf.data.Dataset:
-        count = tf.size(buffer["label"], tf.int64)
+        count = tf.shape(buffer["label"], tf.int64)[0]
         starts = tf.data.Dataset.range(0, count - route.partners, route.rows)
         return starts.map(lambda start: (start, buffer))
 
@@ -242,8 +251,8 @@ def _preparation(
     last row.
     """
     inputs, heads = route.inputs, delivery.heads
-    classes, time, seed = len(store.classes), store.spec.time, config.train.seed
-    weights = np.ones(classes) if delivery.class_weights is None else delivery.class_weights
+    time, seed = store.spec.time, config.train.seed
+    target = target_model(network_target(store.target))
     blended = (*inputs, "label", "weight")
     setting = Setting(time, channel_deviations(delivery.normaliser), seed, blended)
     early = augmentations_in_units(config.augment, setting) if "raw" in inputs else []
@@ -267,9 +276,11 @@ def _preparation(
             sample = augment(sample)
         if route.scaled_late and not delivery.units:
             sample["raw"] = normalise_raw(sample["raw"], statistics)
-        sample["weight"] = tf.gather(tf.constant(weights, tf.float32), sample["label"])
+        encoded, sample["weight"] = target.encode(
+            sample["label"], delivery.statistics, delivery.class_weights
+        )
         if delivery.one_hot:
-            sample["label"] = tf.one_hot(sample["label"], classes)
+            sample["label"] = encoded
         for augment in late:
             sample = augment(sample)
         given = {name: sample[name] for name in inputs}

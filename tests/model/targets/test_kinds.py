@@ -324,7 +324,7 @@ def test_predictions_are_columns_of_a_file(kind: str) -> None:
 )
 def test_a_target_that_holds_nothing_is_refused(table: dict, named: tuple[str, ...]) -> None:
     with refused(ValueError, *named):
-        target_model(NetworkTarget(**table))
+        build_network(SMALL, TIME, CHANNELS, FEATURES, NetworkTarget(**table))
 
 
 def test_a_target_names_its_classes_whichever_way_it_is_made() -> None:
