@@ -82,3 +82,23 @@ def channel_moments(windows: NDArray[Any]) -> Moments:
     centre = mean.mean(axis=0)
     spread = np.square(mean - centre).sum(axis=0) * n
     return Moments(n * time, centre, flat.m2.reshape(time, channels).sum(axis=0) + spread)
+
+
+@dataclass(frozen=True)
+class FoldMoments:
+    """Moments of some folds together.
+
+    Attributes:
+        count: windows.
+        raw_mean, raw_std: (C,) float64, in units.
+        feature_mean, feature_std: (F,) float64.
+        label_mean, label_std: (K,) float64 of a target of K values, in its units; else (0,).
+    """
+
+    count: int
+    raw_mean: NDArray[np.float64]
+    raw_std: NDArray[np.float64]
+    feature_mean: NDArray[np.float64]
+    feature_std: NDArray[np.float64]
+    label_mean: NDArray[np.float64]
+    label_std: NDArray[np.float64]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain
 from typing import Any, Self
@@ -17,7 +16,7 @@ from headrace.stores.io.object_client import CLIENT_BYTES
 from headrace.stores.io.object_options import DEFAULT_OBJECTS, ObjectOptions
 from headrace.stores.io.places import Place, storage_of
 from headrace.stores.layout.folds import Fold, named_folds
-from headrace.stores.moments import Moments, empty_moments, merge_all
+from headrace.stores.moments import FoldMoments, Moments, empty_moments, merge_all
 from headrace.stores.parts.join import Joined, require_one
 from headrace.stores.parts.opening import open_parts
 from headrace.stores.parts.part import StorePart, fingerprint_of
@@ -28,26 +27,6 @@ from headrace.stores.shards.cut import CutWindows
 from headrace.stores.shards.reader import KEPT_SHARDS, WHOLE_SHARD
 from headrace.stores.shards.stretched import read_stretched
 from headrace.stores.target import Target
-
-
-@dataclass(frozen=True)
-class FoldMoments:
-    """Moments of some folds together.
-
-    Attributes:
-        count: windows.
-        raw_mean, raw_std: (C,) float64, in units.
-        feature_mean, feature_std: (F,) float64.
-        label_mean, label_std: (K,) float64 of a target of K values, in its units; else (0,).
-    """
-
-    count: int
-    raw_mean: NDArray[np.float64]
-    raw_std: NDArray[np.float64]
-    feature_mean: NDArray[np.float64]
-    feature_std: NDArray[np.float64]
-    label_mean: NDArray[np.float64]
-    label_std: NDArray[np.float64]
 
 
 class Store:

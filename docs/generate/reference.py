@@ -14,7 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from headrace.pipeline.cli.parser import COMMANDS, STAGE_OPTIONS, Option, as_sentence
+from headrace.pipeline.cli.option import Option
+from headrace.pipeline.cli.parser import COMMANDS, STAGE_OPTIONS, as_sentence
 from headrace.pipeline.config.config import Config
 from headrace.pipeline.config.marks import Affects, affects
 from headrace.pipeline.process.exit_codes import in_words

@@ -19,8 +19,8 @@ from headrace.model.targets.interface import (
     Baseline,
     Chosen,
     Floats,
+    GivenAsMade,
     Headline,
-    RefusesOptions,
     TargetStatistics,
 )
 from headrace.model.targets.weights import class_weights
@@ -33,7 +33,7 @@ LEAST_PROBABILITY = 1e-7
 
 
 @dataclass(frozen=True)
-class ClassTarget(RefusesOptions):
+class ClassTarget(GivenAsMade):
     """Labels (n,) int32; predictions (n, K), probabilities that sum to 1."""
 
     target: NetworkTarget
@@ -83,15 +83,6 @@ class ClassTarget(RefusesOptions):
         """The same of arrays."""
         table = np.ones(self.target.count, np.float32) if weights is None else weights
         return np.eye(self.target.count, dtype=np.float32)[label], table.astype(np.float32)[label]
-
-    def decode(self, statistics: TargetStatistics) -> None:
-        """Probabilities are what users get."""
-
-    def as_given(
-        self, prediction: NDArray[np.floating], statistics: TargetStatistics
-    ) -> NDArray[np.floating]:
-        """The same."""
-        return prediction
 
     def class_weights(self, tally: ArrayLike, windows: int, power: float) -> Floats | None:
         """(K,) by class, of windows by class."""

@@ -291,6 +291,19 @@ class RefusesOptions:
         return "class_weight_power" not in self.refusals
 
 
+class GivenAsMade(RefusesOptions):
+    """Gives users what the network gives: probabilities."""
+
+    def decode(self, statistics: TargetStatistics) -> None:
+        """None: see `TargetModel`."""
+
+    def as_given(
+        self, prediction: NDArray[np.floating], statistics: TargetStatistics
+    ) -> NDArray[np.floating]:
+        """The same."""
+        return prediction
+
+
 def check_rows(
     prediction: NDArray[np.floating],
     label: NDArray[Any],

@@ -18,8 +18,8 @@ from headrace.model.targets.interface import (
     Baseline,
     Chosen,
     Floats,
+    GivenAsMade,
     Headline,
-    RefusesOptions,
     TargetStatistics,
 )
 from headrace.model.targets.label_scores import LabelScores, pooled_labels, thresholds_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LabelsTarget(RefusesOptions):
+class LabelsTarget(GivenAsMade):
     """Labels (n, K) of 0 and 1, uint8; predictions (n, K), the probability of each label."""
 
     target: NetworkTarget
@@ -98,15 +98,6 @@ class LabelsTarget(RefusesOptions):
         if weights is None:
             return encoded, np.ones(len(label), np.float32)
         return encoded, np.where(encoded > 0, weights[1], weights[0]).astype(np.float32)
-
-    def decode(self, statistics: TargetStatistics) -> None:
-        """Probabilities are what users get."""
-
-    def as_given(
-        self, prediction: NDArray[np.floating], statistics: TargetStatistics
-    ) -> NDArray[np.floating]:
-        """The same."""
-        return prediction
 
     def class_weights(self, tally: ArrayLike, windows: int, power: float) -> Floats | None:
         """(2, K): where a label is absent and where it is there.

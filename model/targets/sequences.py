@@ -24,8 +24,8 @@ from headrace.model.targets.interface import (
     Baseline,
     Chosen,
     Floats,
+    GivenAsMade,
     Headline,
-    RefusesOptions,
     TargetStatistics,
 )
 from headrace.model.targets.sequence_scores import SequenceScores, pooled_sequences
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SequenceTarget(RefusesOptions):
+class SequenceTarget(GivenAsMade):
     """Labels (n, length) int32, -1 where unlabelled; predictions (n, length, K), probabilities."""
 
     target: NetworkTarget
@@ -100,15 +100,6 @@ class SequenceTarget(RefusesOptions):
         """(1 + K,) float32: of no label, and of each class."""
         given = np.ones(self.target.count) if weights is None else weights
         return np.concatenate([[0], given]).astype(np.float32)
-
-    def decode(self, statistics: TargetStatistics) -> None:
-        """Probabilities are what users get."""
-
-    def as_given(
-        self, prediction: NDArray[np.floating], statistics: TargetStatistics
-    ) -> NDArray[np.floating]:
-        """The same."""
-        return prediction
 
     def class_weights(self, tally: ArrayLike, windows: int, power: float) -> Floats | None:
         """(K,) by class, of samples by class: the tally's first K columns."""

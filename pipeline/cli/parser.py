@@ -6,82 +6,16 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from headrace.pipeline.cli.arguments import Once, file_path, place, positive, positive_number
+from headrace.pipeline.cli.option import Command, Option, flag
 from headrace.pipeline.process import exit_codes
 
-
-class Option:
-    """An option of a command, or, where its name has no dashes, a word that stands alone.
-
-    Attributes:
-        names: all that it goes by.
-        help: what it is for.
-        key: of the configuration, which it overrides; empty: none.
-        settings: the rest of what `argparse.ArgumentParser.add_argument` takes.
-    """
-
-    def __init__(self, *names: str, help: str, key: str = "", **settings: Any) -> None:
-        self.names, self.help, self.key, self.settings = names, help, key, settings
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """Its names with dashes."""
-        return tuple(name for name in self.names if name.startswith("-"))
-
-    @property
-    def dest(self) -> str:
-        """The attribute of the parsed options that holds its value."""
-        return str(self.settings.get("dest", self.names[0].lstrip("-").replace("-", "_")))
-
-    @property
-    def value(self) -> str:
-        """What is shown in place of its value; empty for a flag."""
-        if self.settings.get("action") == "store_true":
-            return ""
-        choices = self.settings.get("choices")
-        shown = f"{{{','.join(choices)}}}" if choices else self.dest.upper()
-        shown = self.settings.get("metavar", shown)
-        return f"[{shown}]" if self.settings.get("nargs") == "?" else shown
-
-    @property
-    def is_optional(self) -> bool:
-        """Whether a command runs without it."""
-        return bool(self.named) and not self.settings.get("required")
-
-
-def _flag(*names: str, help: str, **settings: Any) -> Option:
-    return Option(*names, help=help, action="store_true", **settings)
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command.
-
-    Attributes:
-        name: the word that it is called by.
-        help: what it does, in a line.
-        run: "module:function"; it takes the parsed options, and returns what is JSON-able.
-        options: in the order of its help.
-    """
-
-    name: str
-    help: str
-    run: str
-    options: tuple[Option, ...]
-
-    @property
-    def option_names(self) -> list[str]:
-        """Every name of every option."""
-        return ["-h", "--help", *(name for option in self.options for name in option.names)]
-
-
-JSON = _flag("--json", help="print the result as JSON and nothing else")
-QUIET = _flag("--quiet", help="print errors only")
-DEBUG = _flag("--debug", help="show the traceback of an error")
+JSON = flag("--json", help="print the result as JSON and nothing else")
+QUIET = flag("--quiet", help="print errors only")
+DEBUG = flag("--debug", help="show the traceback of an error")
 STAGE_OPTIONS = (
     Option("--config", type=file_path, metavar="FILE", help="TOML file; without it, every default"),
     Option(
@@ -125,7 +59,7 @@ SCORES = (
     *("val_loss", "val_accuracy", "val_macro_f1"),
 )
 """What `runs` can be sorted by."""
-BASELINE = _flag("--baseline", help="score extra trees on the features too")
+BASELINE = flag("--baseline", help="score extra trees on the features too")
 
 
 def _stage(name: str, help: str, *own: Option) -> Command:
@@ -145,14 +79,14 @@ _ALL = (
             help="mend the store: make those shards anew whose checksums are wrong, or "
             "(--repair=source) that differ from the source",
         ),
-        _flag("--append", help="add the source to the store that stands, as one more part"),
-        _flag("--compact", help="make one store of the parts of one that grew"),
+        flag("--append", help="add the source to the store that stands, as one more part"),
+        flag("--compact", help="make one store of the parts of one that grew"),
         Option(
             "--output", type=file_path, metavar="STORE.zarr",
             help="where --compact puts it; default: in place of the parts",
         ),
     ),
-    _stage("train", "train on a store", _flag("--new", help="train another run")),
+    _stage("train", "train on a store", flag("--new", help="train another run")),
     _stage(
         "evaluate", "score a run on its test folds, or on a labelled source that it did not see",
         BASELINE,
@@ -169,7 +103,7 @@ _ALL = (
             help="time of each training, which its epochs fill; default: the configuration's own",
         ),
         Option("--seeds", type=positive, default=1, metavar="N", help="trainings of each (1)"),
-        _flag("--crossval", help="test every fold in turn"),
+        flag("--crossval", help="test every fold in turn"),
         BASELINE,
     ),
     _stage(
@@ -181,16 +115,16 @@ _ALL = (
     ),
     _stage(
         "plan", "show what every stage will hold in memory, before any starts",
-        _flag("--measure", help="measure the network's own part first"),
+        flag("--measure", help="measure the network's own part first"),
         Option("--workers", type=positive, metavar="K", help="say what K workers would take"),
         Option("--windows", type=positive, metavar="N", help="of so many windows like these"),
-        _flag("--baseline", help="plan for extra trees too"),
+        flag("--baseline", help="plan for extra trees too"),
     ),
     _stage("inspect", "show what a store holds"),
     _stage(
         "verify", "check a store: shapes, checksums, each window once, moments recomputed",
         *CLUSTER_OPTIONS,
-        _flag("--source", dest="with_source", help="make every row anew and compare"),
+        flag("--source", dest="with_source", help="make every row anew and compare"),
     ),
     _other(
         "init", "look at files of any format, and write a commented first configuration for them",
@@ -213,7 +147,7 @@ _ALL = (
             "--sort", choices=SCORES, help="the best first: of test folds, views averaged "
             "(views_) or validation (val_)",
         ),
-        _flag("--all", help="print all, not a screen"),
+        flag("--all", help="print all, not a screen"),
         JSON,
         QUIET,
         DEBUG,
@@ -260,7 +194,7 @@ _ALL = (
     ),
     _other(
         "doctor", "print what a bug report needs",
-        _flag("--devices", help="ask TensorFlow for its devices"),
+        flag("--devices", help="ask TensorFlow for its devices"),
         JSON,
         DEBUG,
     ),

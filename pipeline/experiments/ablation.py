@@ -103,8 +103,7 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
     require_classes(store)
     config, _ = _base(request, store, extent.crossval)
     known = begun_with(store, lambda parts: _is_begun(request, config, parts))
-    store = known or store
-    config, folds = _base(request, store, extent.crossval)
+    config, folds = _base(request, store := known or store, extent.crossval)
     possible = _possible(variants(config, store.feature_names), store, request.console)
     plan, found = _fitted(possible, store, extent.baseline)
     plan.require_fit()
@@ -132,8 +131,8 @@ def run_ablation(request: Request, extent: Extent) -> dict[str, Any]:
         "minutes": seconds / 60,
         "folds": len(folds),
     }
-    disk.write_bytes(folder / RESULT, json_bytes(result))
     page = folder / "ablation.html"
+    disk.write_bytes(folder / RESULT, json_bytes(result))
     disk.write_bytes(page, ablation_page(result, config))
     print_ablation(result, request.console)
     request.console.say(f"Ablation: {page}")

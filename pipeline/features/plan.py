@@ -199,13 +199,8 @@ def draft_store(
     options = config.store
     target = source.target if like is None else source.target.counted_like(like)
     spec = _stored_spec(source, config)
-    catalogue = make_catalogue(
-        config.features.model_dump(),
-        spec.channels,
-        spec.rate_hz,
-        spec.time,
-        code_folder(config),
-    )
+    asked = config.features.model_dump()
+    catalogue = make_catalogue(asked, spec.channels, spec.rate_hz, spec.time, code_folder(config))
     form = raw_form(source, options, as_windows)
     geometry = make_geometry(
         spec.stored_bytes,

@@ -130,11 +130,10 @@ def reader_of(
         every = rate_hz * options.label_every_s
         given = rows_of(array), array.where
         periods, _ = periods_of(file, *given, data, times, every, options)
-        held = _numbers(target, array, 0, rows_of(array)).reshape(rows_of(array), -1)
+        held = _numbers(target, array, 0, given[0]).reshape(given[0], -1)
         spread = PeriodRows(array, held, periods, rows_of(data), target.missing)
         return OfRows(target, array, spread, rows, options)
-    count = rows_of(data)
-    array = cut_to(array, count, options.max_cut_rows)
+    array = cut_to(array, count := rows_of(data), options.max_cut_rows)
     if rows_of(array) != count and rows_of(array) == len(times.given.start):
         return OfRecordings(target, array, np.arange(len(times.given.start)), times, rows, options)
     if rows_of(array) != count:

@@ -166,11 +166,12 @@ def test_wherever_the_sources_end(
 
 def test_without_the_sources_only_they_are_said_otherwise(tmp_path: Path) -> None:
     config = config_of("stretches")
-    grown(tmp_path, config, (0, 5, 9))
+    grown(tmp_path, config, (0, 4, 6, 9))
     once = hashes(made_at_once(tmp_path, config))
     found = hashes(compacted(tmp_path, config, data=False))
     differing = {name.partition("/")[0] for name in once if once[name] != found[name]}
-    assert differing == {"zarr.json", "manifest", "recording", "start"}
+    # The last recording of each part has windows, so they are counted on as they are in all.
+    assert differing == {"zarr.json", "manifest", "start"}
 
 
 def test_in_place_it_takes_the_place_of_all_parts(tmp_path: Path) -> None:

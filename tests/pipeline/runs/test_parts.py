@@ -186,7 +186,9 @@ def test_of_several_stores_each_may_have_grown(tmp_path: Path) -> None:
     assert found.opened == (stores, (1, 1))
     # Whoever names both means both.
     assert begun(alone) is None
-    assert begun_with(grown, lambda parts: True).opened == grown.opened  # type: ignore[union-attr]
+    every = begun_with(grown, lambda parts: True)
+    assert every is not None
+    assert every.opened == grown.opened
 
 
 def test_where_not_all_ways_are_looked_at_each_store_may_have_grown_as_far(
